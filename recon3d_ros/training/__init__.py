@@ -1,0 +1,1 @@
+"""Train our own networks on the procedural world and export them."""
