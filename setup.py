@@ -1,0 +1,82 @@
+"""Build and install recon3d_ros, with pip or as an ament_python package with colcon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "recon3d_ros"
+ROOT = Path(__file__).resolve().parent
+
+# The wheels of ROS 2 Jazzy exist for x86-64 only; elsewhere ROS comes from apt (see README.md).
+ROS_WHEELS = "platform_machine == 'x86_64' and sys_platform == 'linux' and python_version < '3.14'"
+OPEN3D_CPU = "platform_machine == 'x86_64' and sys_platform == 'linux'"
+
+EXTRAS = {
+    "cpu": ["onnxruntime>=1.17"],
+    "ros": [
+        f"{wheel}; {ROS_WHEELS}"
+        for wheel in (
+            "ros-jazzy-rclpy",
+            "ros-rmw-fastrtps-cpp==8.4.3",
+            "ros-jazzy-common-interfaces",
+            "cv-bridge==1.13.0.post0",
+        )
+    ],
+    "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; not ({OPEN3D_CPU})"],
+    "train": ["torch>=2.5", "onnx>=1.16", "onnxscript"],
+    "tensorrt": ["tensorrt>=10", "pycuda"],
+    "dev": [
+        "colcon-common-extensions",
+        "hypothesis",
+        "mypy",
+        "onnx>=1.16",
+        "pytest",
+        "pytest-timeout",
+        "ruff",
+        "types-PyYAML",
+    ],
+}
+
+
+def share_files() -> list[tuple[str, list[str]]]:
+    """List what goes to share/: everything below launch/, config/ and models/, and what ament looks for."""
+    files = [
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+    ]
+    for top in ("launch", "config", "models"):
+        for folder in [ROOT / top, *sorted(p for p in (ROOT / top).rglob("*") if p.is_dir())]:
+            names = [
+                p.relative_to(ROOT).as_posix()
+                for p in sorted(folder.iterdir())
+                if p.is_file() and p.suffix != ".pyc" and p.name != ".gitkeep"
+            ]
+            if names and folder.name != "__pycache__":
+                files.append((f"share/{NAME}/{folder.relative_to(ROOT).as_posix()}", names))
+    return files
+
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Camera images in, metric point clouds out: CNN depth for ROS 2",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed", "**/*.cu"]},
+    data_files=share_files(),
+    python_requires=">=3.10",
+    install_requires=["numpy>=1.26", "opencv-python-headless>=4.8,<5", "pyyaml>=6", "tqdm>=4.60"],
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": [
+            f"recon3d = {NAME}.cli.main:main",
+            f"depth_node = {NAME}.ros.depth_node:main",
+            f"image_source = {NAME}.ros.image_source:main",
+        ],
+    },
+    zip_safe=True,
+)

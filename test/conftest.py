@@ -1,0 +1,82 @@
+"""What every test shares: the data folder, a DDS domain of its own, and skips for what is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+# A test module that imports one of these at its top is reported as skipped where the library is absent,
+# so that the same `pytest` runs on a machine without ROS (the NumPy 1.26 half of `make test`) or torch.
+NEEDS = {
+    "rclpy": re.compile(
+        r"^(?:from|import) (?:rclpy|cv_bridge|[a-z]+_msgs|recon3d_ros\.ros)\b|^from recon3d_ros import ros\b",
+        re.MULTILINE,
+    ),
+    "torch": re.compile(
+        r"^(?:from|import) (?:torch|recon3d_ros\.(?:networks|training))\b", re.MULTILINE
+    ),
+}
+FOLDERS = {"ros": "rclpy", "networks": "torch", "training": "torch"}
+
+_domain_claim = socket.socket(socket.AF_UNIX)
+
+
+def _claim_ros_domain() -> int:
+    """Return a DDS domain that no other test process of this machine uses.
+
+    The claim is an abstract Unix socket: like DDS on loopback it is bounded by the network namespace, and
+    it ends with the process. Domains 1 to 101 keep DDS ports out of Linux's ephemeral range.
+    """
+    first = os.getpid()
+    for offset in range(101):
+        domain = 1 + (first + offset) % 101
+        try:
+            _domain_claim.bind(f"\0recon3d_ros-domain-{domain}")
+        except OSError:
+            continue
+        return domain
+    raise RuntimeError("all 101 DDS domains are taken by other test runs; wait for one of them to end")
+
+
+# Before anything imports rclpy: children of the tests inherit both.
+os.environ["ROS_DOMAIN_ID"] = str(_claim_ros_domain())
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+
+def missing_library(path: Path) -> str | None:
+    """Name the library that the test module at `path` needs and this Python lacks, None when it can run."""
+    source = path.read_text(encoding="utf-8")
+    needs = {library for library, pattern in NEEDS.items() if pattern.search(source)}
+    needs |= {FOLDERS[part] for part in path.parent.parts[-1:] if part in FOLDERS}
+    return next((library for library in sorted(needs) if importlib.util.find_spec(library) is None), None)
+
+
+class _SkippedModule(pytest.Module):
+    """Stands in for a test module whose library is missing: counted as skipped, never imported."""
+
+    def collect(self):  # type: ignore[no-untyped-def]
+        pytest.skip(f"{missing_library(self.path)} is not installed", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Skip a module as a whole before its imports can fail."""
+    if missing_library(module_path) is None:
+        return None
+    return _SkippedModule.from_parent(parent, path=module_path)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real images, $RECON3D_DATA; the test is skipped where there is none."""
+    root = os.environ.get("RECON3D_DATA")
+    if not root:
+        pytest.skip("RECON3D_DATA is not set")
+    path = Path(root)
+    if not path.is_dir():
+        pytest.fail(f"RECON3D_DATA must name a folder, got {root}: unset it or correct it")
+    return path
