@@ -1,0 +1,20 @@
+"""Cameras, stereo rigs, rectification, depth maps and organized clouds, on NumPy and OpenCV alone."""
+
+from recon3d_ros.geometry.camera import PinholeCamera
+from recon3d_ros.geometry.cloud import OrganizedCloud, PointPacker
+from recon3d_ros.geometry.depth_map import DepthMap
+from recon3d_ros.geometry.frame import Frame, Sample
+from recon3d_ros.geometry.rectify import Rectifier, stereo_rectified_pair
+from recon3d_ros.geometry.rig import StereoRig
+
+__all__ = [
+    "DepthMap",
+    "Frame",
+    "OrganizedCloud",
+    "PinholeCamera",
+    "PointPacker",
+    "Rectifier",
+    "Sample",
+    "StereoRig",
+    "stereo_rectified_pair",
+]

@@ -1,0 +1,58 @@
+"""What an estimator says about one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.errors import ImageError
+from recon3d_ros.geometry.camera import PinholeCamera
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMap:
+    """Metric depth on the grid of one rectified image.
+
+    Attributes:
+        depth: (H, W) float32 m along the optical axis; NaN = invalid, +Inf = farther than measurable.
+        camera: The rectified camera of that grid.
+        disparity: (H, W) float32 px, or None for a mono model.
+        confidence: (H, W) float32 in [0, 1], higher is better, or None.
+        sigma_m: (H, W) float32 m, one standard deviation of depth, or None.
+
+    Raises:
+        ImageError: At construction, when an array is not (H, W) float32 of the camera's size.
+    """
+
+    depth: NDArray[np.float32]
+    camera: PinholeCamera
+    disparity: NDArray[np.float32] | None = None
+    confidence: NDArray[np.float32] | None = None
+    sigma_m: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "disparity", "confidence", "sigma_m"):
+            array = getattr(self, name)
+            if array is not None or name == "depth":
+                check_plane(name, array, self.camera)
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """(H, W) bool, True where depth is finite and positive."""
+        return np.isfinite(self.depth) & (self.depth > 0)
+
+
+def check_plane(name: str, array: NDArray[np.float32], camera: PinholeCamera) -> None:
+    """Refuse what is not a float32 plane on the camera's grid.
+
+    Raises:
+        ImageError: Shape or dtype differ.
+    """
+    if array.shape != camera.image_shape_hw or array.dtype != np.float32:
+        raise ImageError(
+            f"expected {name} of shape {camera.image_shape_hw} float32, got {array.shape} {array.dtype}: "
+            "resize or convert it"
+        )

@@ -1,0 +1,85 @@
+"""What goes into an estimator, and what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.errors import CalibrationError, ImageError
+from recon3d_ros.geometry.camera import PinholeCamera
+from recon3d_ros.geometry.depth_map import check_plane
+from recon3d_ros.geometry.rig import StereoRig
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One rectified image, or the two of one instant, with their calibration.
+
+    Attributes:
+        stamp_ns: Acquisition time, ns.
+        image: (H, W, 3) RGB or (H, W) mono uint8; the left one of a pair.
+        camera: The rectified camera of `image`.
+        right: The right image of a pair, or None.
+        rig: The rectified rig of a pair, or None.
+        name: For file names and messages.
+
+    Raises:
+        ImageError: At construction: an image is not such an array, or right and rig are not both given.
+        CalibrationError: A camera is raw, or has another size than its image.
+    """
+
+    stamp_ns: int
+    image: NDArray[np.uint8]
+    camera: PinholeCamera
+    right: NDArray[np.uint8] | None = None
+    rig: StereoRig | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.right is None) != (self.rig is None):
+            raise ImageError(
+                "expected a right image and its rig together, got one of them: give both or none"
+            )
+        views = [(self.camera, self.image)]
+        if self.rig is not None and self.right is not None:
+            views += [(self.rig.left, self.image), (self.rig.right, self.right)]
+        for camera, image in views:
+            if not camera.rectified:
+                raise CalibrationError(
+                    "expected a rectified camera in a frame, got a raw one: rectify the image and use "
+                    "Rectifier.camera, or as_rectified() when the image is rectified already"
+                )
+            camera.check_image(image)
+
+    @property
+    def is_stereo(self) -> bool:
+        """Whether there is a right image."""
+        return self.right is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A frame with its ground truth.
+
+    Attributes:
+        frame: The images.
+        disparity: (H, W) float32 px of the left image; NaN = unknown, 0 = sky; or None.
+        depth: (H, W) float32 m; NaN = unknown, +Inf = sky; or None.
+        name: Of the sample, unique in its data set.
+
+    Raises:
+        ImageError: At construction, when an array is not (H, W) float32 of the image's size.
+    """
+
+    frame: Frame
+    disparity: NDArray[np.float32] | None
+    depth: NDArray[np.float32] | None
+    name: str
+
+    def __post_init__(self) -> None:
+        for name in ("disparity", "depth"):
+            array = getattr(self, name)
+            if array is not None:
+                check_plane(name, array, self.frame.camera)

@@ -1,0 +1,106 @@
+"""From raw to rectified images."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d_ros.errors import CalibrationError
+from recon3d_ros.geometry.camera import PinholeCamera
+from recon3d_ros.geometry.rig import StereoRig
+
+
+class Rectifier:
+    """Undistorts and rotates the images of one camera into its rectified image.
+
+    The look-up maps are made once. Fixed-point maps: cv2.remap rounds float maps to the same 1/32 px and
+    is slower with them.
+
+    Args:
+        camera: The raw camera; R and P say where to, binning and ROI are folded in.
+    """
+
+    def __init__(self, camera: PinholeCamera) -> None:
+        self._raw = camera.folded()
+        self.camera = self._raw.as_rectified()
+        self._maps = None if self._raw.rectified else _maps(self._raw)
+
+    def rectify(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Rectify one image, linearly interpolated; what the raw image does not show is black.
+
+        Args:
+            image: (H, W) or (H, W, 3) uint8 of the raw camera.
+
+        Returns:
+            The rectified image of the same shape and size; the very same array when there is nothing
+            to rectify.
+
+        Raises:
+            ImageError: Not such an array.
+            CalibrationError: The size is not the one of the camera.
+        """
+        self._raw.check_image(image)
+        if self._maps is None:
+            return image
+        return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+
+def _maps(camera: PinholeCamera) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
+    k, r, p, size_wh = camera.k, camera.r, camera.p[:, :3], camera.image_size_wh
+    if camera.distortion_model == "equidistant":
+        d = camera.d if camera.d.size else np.zeros(4)
+        return cv2.fisheye.initUndistortRectifyMap(k, d, r, p, size_wh, cv2.CV_16SC2)  # type: ignore
+    return cv2.initUndistortRectifyMap(k, camera.d, r, p, size_wh, cv2.CV_16SC2)  # type: ignore
+
+
+def stereo_rectified_pair(
+    k_left: ArrayLike,
+    d_left: ArrayLike,
+    k_right: ArrayLike,
+    d_right: ArrayLike,
+    T_right_left: ArrayLike,
+    size_wh: tuple[int, int],
+    distortion_model: str = "plumb_bob",
+) -> StereoRig:
+    """Fill R and P of a calibrated pair that has none (Bouguet's method, cv2.stereoRectify, alpha = 0).
+
+    Args:
+        k_left: (3, 3) px.
+        d_left: (N,) distortion of the left camera.
+        k_right: (3, 3) px.
+        d_right: (N,) distortion of the right camera.
+        T_right_left: (4, 4) m, maps points of the left into the right camera.
+        size_wh: Columns and rows of both raw images.
+        distortion_model: Of both cameras.
+
+    Returns:
+        The raw cameras with R and P filled; only pixels that both lenses saw are in the rectified images.
+
+    Raises:
+        CalibrationError: The numbers do not describe a pair with the right camera to the right.
+    """
+    T = np.asarray(T_right_left, dtype=np.float64)
+    if T.shape != (4, 4) or not np.isfinite(T).all():
+        raise CalibrationError(f"expected a finite 4x4 T_right_left, got {T.tolist()}: calibrate the pair")
+    width, height = size_wh
+    raw = [
+        PinholeCamera(width, height, np.asarray(k), np.asarray(d), distortion_model)
+        for k, d in ((k_left, d_left), (k_right, d_right))
+    ]
+    d_pair = [camera.d if camera.d.size else np.zeros(4) for camera in raw]
+    geometry = (raw[0].k, d_pair[0], raw[1].k, d_pair[1], size_wh, T[:3, :3], T[:3, 3])
+    try:
+        if distortion_model == "equidistant":
+            r1, r2, p1, p2, _ = cv2.fisheye.stereoRectify(*geometry, flags=cv2.CALIB_ZERO_DISPARITY)
+        else:
+            r1, r2, p1, p2, *_ = cv2.stereoRectify(*geometry, flags=cv2.CALIB_ZERO_DISPARITY, alpha=0)
+    except cv2.error as exc:
+        raise CalibrationError(
+            f"the pair cannot be rectified ({exc.err}): check K, D and T_right_left"
+        ) from exc
+    left, right = (
+        PinholeCamera(width, height, camera.k, camera.d, distortion_model, r, p)
+        for camera, r, p in zip(raw, (r1, r2), (p1, p2), strict=True)
+    )
+    return StereoRig(left, right)
