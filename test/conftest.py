@@ -17,9 +17,7 @@ NEEDS = {
         r"^(?:from|import) (?:rclpy|cv_bridge|[a-z]+_msgs|recon3d_ros\.ros)\b|^from recon3d_ros import ros\b",
         re.MULTILINE,
     ),
-    "torch": re.compile(
-        r"^(?:from|import) (?:torch|recon3d_ros\.(?:networks|training))\b", re.MULTILINE
-    ),
+    "torch": re.compile(r"^(?:from|import) (?:torch|recon3d_ros\.(?:networks|training))\b", re.MULTILINE),
 }
 FOLDERS = {"ros": "rclpy", "networks": "torch", "training": "torch"}
 

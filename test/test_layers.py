@@ -1,0 +1,266 @@
+"""The plan of the rooms, enforced: who imports whom, what comes from outside, how big a part may grow."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "recon3d_ros"
+
+# A module imports rooms of a LOWER rank, or its own room. `__main__` only forwards to the command line.
+RANKS = {
+    "__main__": 11,
+    "cli": 10,
+    "ros": 9,
+    "training": 8,
+    "evaluation": 7,
+    "pipeline": 6,
+    "estimator": 5,
+    "serving": 4,
+    "backends": 3,
+    "preprocess": 3,
+    "filters": 3,
+    "zoo": 3,
+    "scale": 3,
+    "view": 3,
+    "cuda": 2,
+    "config": 2,
+    "manifest": 2,
+    "files": 2,
+    "share": 2,
+    "datasets": 2,
+    "networks": 2,
+    "world": 2,
+    "geometry": 1,
+    "metrics": 1,
+    "errors": 0,
+    "lazy": 0,
+    "__init__": 0,
+}
+# What a room may import from outside the standard library, beyond NumPy (which all but rank 0 may use).
+OUTSIDE = {
+    "cli": {"tqdm"},
+    "ros": {"rclpy", "cv_bridge", "cv2", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "std_msgs"}
+    | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs"},
+    "training": {"torch", "onnx", "onnxscript"},
+    "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
+    "backends": {"onnxruntime", "tensorrt"},
+    "preprocess": {"cv2"},
+    "filters": {"cv2"},
+    "zoo": {"cv2"},
+    "scale": {"cv2"},
+    "view": {"cv2", "open3d"},
+    "cuda": {"pycuda"},
+    "config": {"yaml"},
+    "manifest": {"yaml"},
+    "files": {"cv2", "yaml"},
+    "datasets": {"cv2", "yaml", "rosbags"},
+    "networks": {"torch"},
+    "world": {"torch"},  # render_batch, when a GPU draws the training pairs
+    "geometry": {"cv2"},
+}
+HEAVY = ("rclpy", "torch", "tensorrt", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags", "tqdm")
+BANNED_NAMES = {"utils", "util", "common", "core", "helpers", "misc"}
+MAX_MODULE_LINES = 300
+MAX_FUNCTION_LINES = 40
+# The one comment that lets a part grow, with its reason: "# long: the table of ... reads best in one piece".
+EXCUSE = re.compile(r"#\s*long:\s*\S+")
+IMPORT_STRING = re.compile(r"recon3d_ros(\.[A-Za-z_]\w*)+(:[A-Za-z_]\w*)?")
+
+
+class Import(NamedTuple):
+    """One import, by statement or by import string: who, on which line, what (dotted)."""
+
+    importer: str
+    line: int
+    target: str
+
+
+def sources() -> list[Path]:
+    """Every module of the package."""
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    """`.../recon3d_ros/geometry/camera.py` -> `recon3d_ros.geometry.camera`; a folder is its `__init__`."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room(module: str) -> str:
+    """The room of a dotted module name of ours."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def docstrings(tree: ast.Module) -> set[int]:
+    """The ids of the string nodes that are documentation, which may name any module."""
+    return {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Yield the imports of a module: top-level, inside functions, and the import strings of tables."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    name = dotted(path)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    prose = docstrings(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(name, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield Import(name, node.lineno, f"{base}.{alias.name}")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            if IMPORT_STRING.fullmatch(node.value):
+                yield Import(name, node.lineno, node.value.replace(":", "."))
+
+
+def all_imports() -> list[Import]:
+    """Every import of the package."""
+    return [found for path in sources() for found in imports_of(path)]
+
+
+def resolve(target: str, modules: set[str]) -> str | None:
+    """The longest prefix of `target` that is a module of ours (the rest is a name inside it)."""
+    while target:
+        if target in modules:
+            return target
+        target = target.rpartition(".")[0]
+    return None
+
+
+def test_every_module_stands_in_a_room_of_the_plan():
+    unknown = sorted({room(dotted(p)) for p in sources()} - set(RANKS))
+    assert not unknown, f"no rank for {unknown}: put the code into a room of RANKS, or plan a new one"
+    banned = [str(p) for p in sources() if p.stem in BANNED_NAMES or p.parent.name in BANNED_NAMES]
+    assert not banned, f"a name that says nothing: {banned}"
+
+
+def test_imports_go_down():
+    wrong = []
+    for found in all_imports():
+        if not found.target.startswith("recon3d_ros"):
+            continue
+        mine, theirs = room(found.importer), room(found.target)
+        if theirs not in RANKS:  # `from recon3d_ros import __version__`
+            theirs = "__init__"
+        if mine != theirs and RANKS[theirs] >= RANKS[mine]:
+            wrong.append(f"{found.importer}:{found.line} ({RANKS[mine]}) -> {found.target} ({RANKS[theirs]})")
+    assert not wrong, "a module imports rooms of a lower rank only:\n" + "\n".join(wrong)
+
+
+def test_imports_have_no_cycle():
+    """A package's `__init__` that re-exports its modules makes no cycle unless a module imports it back."""
+    modules = {dotted(p) for p in sources()}
+    graph: dict[str, set[str]] = {module: set() for module in modules}
+    for found in all_imports():
+        target = resolve(found.target, modules)
+        # `from recon3d_ros.geometry import camera` needs only the module, not what the folder re-exports
+        if target and target != found.importer and target != "recon3d_ros":
+            graph[found.importer].add(target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as cycle:
+        pytest.fail("imports run in a circle: " + " -> ".join(cycle.args[1]))
+
+
+def test_outside_imports_stay_in_their_rooms():
+    wrong = []
+    for found in all_imports():
+        top = found.target.partition(".")[0]
+        if top in sys.stdlib_module_names or top == "recon3d_ros":
+            continue
+        mine = room(found.importer)
+        allowed = OUTSIDE.get(mine, set()) | ({"numpy"} if RANKS[mine] > 0 else set())
+        if top not in allowed:
+            wrong.append(f"{found.importer}:{found.line} imports {top}")
+    assert not wrong, "outside libraries belong to the rooms of OUTSIDE:\n" + "\n".join(wrong)
+
+
+def code_lines(path: Path) -> set[int]:
+    """The line numbers that carry code: no blank lines, comments or docstrings."""
+    text = path.read_text(encoding="utf-8")
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in skipped:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
+
+
+@pytest.mark.parametrize("path", sources(), ids=dotted)
+def test_parts_stay_small(path):
+    text = path.read_text(encoding="utf-8").splitlines()
+    head = "\n".join(text[:20])
+    assert len(text) <= MAX_MODULE_LINES or EXCUSE.search(head), (
+        f"{path} has {len(text)} lines, at most {MAX_MODULE_LINES}: split it, or say why in '# long: ...'"
+    )
+    carried = code_lines(path)
+    for node in ast.walk(ast.parse("\n".join(text))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            end = node.end_lineno or node.lineno
+            length = len(carried.intersection(range(node.lineno, end + 1)))
+            excused = EXCUSE.search("\n".join(text[node.lineno - 2 : end]))
+            assert length <= MAX_FUNCTION_LINES or excused, (
+                f"{path}:{node.lineno} {node.name} has {length} lines of code, at most {MAX_FUNCTION_LINES}"
+            )
+
+
+@pytest.mark.parametrize("module", ["recon3d_ros.pipeline", "recon3d_ros.cli.main"])
+def test_import_loads_nothing_heavy(module):
+    """In a fresh interpreter: the core and the command line's help cost no vendor library."""
+    probe = f"import sys, {module}; print(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_the_reader_of_imports_sees_every_kind(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "recon3d_ros")
+    module = tmp_path / "recon3d_ros" / "backends" / "fake.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(
+        "'recon3d_ros.prose.only'\n"
+        "import numpy as np\n"
+        "from recon3d_ros.geometry import camera\n"
+        "from . import onnx\n"
+        "def lazy():\n    from ..zoo import find\n"
+        "TABLE = {'a': 'recon3d_ros.cuda.stages:Stage'}\n"
+    )
+    assert [found.target.removeprefix("recon3d_ros.") for found in imports_of(module)] == [
+        "numpy",
+        "geometry.camera",
+        "backends.onnx",
+        "zoo.find",
+        "cuda.stages.Stage",
+    ]
+
+
+@pytest.mark.parametrize("path", sources(), ids=dotted)
+def test_nothing_below_the_command_line_prints_or_exits(path):
+    if room(dotted(path)) in ("cli", "__main__"):
+        pytest.skip("the command line prints")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("print", "sys.exit", "exit", "os._exit"), f"{path}:{node.lineno}: {called}"
