@@ -7,16 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from recon3d_ros.errors import CalibrationError, ImageError
+from recon3d_ros.geometry.checks import checked_array, checked_matrices, checked_model, checked_roi, wh
 
-# OpenCV reads the meaning of D from its length; fisheye (equidistant) always has four terms.
-DISTORTION_LENGTHS = {
-    "plumb_bob": (0, 4, 5, 8, 12, 14),
-    "rational_polynomial": (0, 4, 5, 8, 12, 14),
-    "equidistant": (0, 4),
-}
 _MATRIX_KEYS = {
     "k": ("camera_matrix", (3, 3)),
     "r": ("rectification_matrix", (3, 3)),
@@ -54,28 +49,28 @@ class PinholeCamera:
     d: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     distortion_model: str = "plumb_bob"
     r: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
-    p: NDArray[np.float64] | None = None  # type: ignore[assignment]  # an array once constructed
+    p: NDArray[np.float64] = field(default=None)  # type: ignore[arg-type]  # filled at once
     binning_x: int = 1
     binning_y: int = 1
     roi: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "k", _array("K", self.k, (3, 3)))
+        put(self, "k", checked_array("K", self.k, (3, 3)))
         p = np.hstack([self.k, np.zeros((3, 1))]) if self.p is None else self.p
-        put(self, "p", _array("P", p, (3, 4)))
-        put(self, "r", _array("R", self.r, (3, 3)))
-        put(self, "d", _array("D", np.ravel(np.asarray(self.d, dtype=object)), None))
-        put(self, "distortion_model", _checked_model(self.distortion_model, self.d))
+        put(self, "p", checked_array("P", p, (3, 4)))
+        put(self, "r", checked_array("R", self.r, (3, 3)))
+        put(self, "d", checked_array("D", self.d, None).ravel())
+        put(self, "distortion_model", checked_model(self.distortion_model, self.d))
         for name in ("width", "height", "binning_x", "binning_y"):
             put(self, name, int(getattr(self, name)))
         put(self, "binning_x", max(self.binning_x, 1))
         put(self, "binning_y", max(self.binning_y, 1))
-        put(self, "roi", _checked_roi(self.roi, self.width, self.height))
-        _check_matrices(self.k, self.r, self.p)
+        put(self, "roi", checked_roi(self.roi, self.width, self.height))
+        checked_matrices(self.k, self.r, self.p)
         if min(self.image_size_wh) < 1:
             raise CalibrationError(
-                f"the camera describes an image of {_wh(self.image_size_wh)} px: "
+                f"the camera describes an image of {wh(self.image_size_wh)} px: "
                 "fill width, height, ROI and binning of camera_info"
             )
 
@@ -235,7 +230,8 @@ class PinholeCamera:
         columns, rows = self.image_size_wh
         if x < 0 or y < 0 or x + width > columns or y + height > rows:
             raise CalibrationError(
-                f"expected a rectangle inside {columns}x{rows}, got x={x} y={y} {width}x{height}: make it smaller"
+                f"expected a rectangle inside {columns}x{rows}, got x={x} y={y} {width}x{height}: "
+                "make it smaller"
             )
         grid = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]], dtype=np.float64)
         return self.folded()._on_grid(grid, (width, height))
@@ -274,75 +270,11 @@ class PinholeCamera:
         good_shape = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
         if image.dtype != np.uint8 or not good_shape or image.size == 0:
             raise ImageError(
-                f"expected an image of (H, W) or (H, W, 3) uint8, got {image.shape} {image.dtype}: convert it first"
+                f"expected an image of (H, W) or (H, W, 3) uint8, got {image.shape} {image.dtype}: "
+                "convert it first"
             )
         if image.shape[:2] != self.image_shape_hw:
             raise CalibrationError(
-                f"camera_info says {_wh(self.image_size_wh)}, the image is {image.shape[1]}x{image.shape[0]}: "
+                f"camera_info says {wh(self.image_size_wh)}, the image is {wh(image.shape[1::-1])}: "
                 "publish the camera_info that belongs to this image, scaled when the image is resized"
             )
-
-
-def _wh(size_wh: tuple[int, int]) -> str:
-    return f"{size_wh[0]}x{size_wh[1]}"
-
-
-def _array(name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as exc:
-        raise CalibrationError(f"expected numbers in {name}, got {value!r}: calibrate the camera") from exc
-    if shape is not None and array.shape != shape:
-        raise CalibrationError(f"expected {name} of shape {shape}, got {array.shape}: calibrate the camera")
-    if not np.isfinite(array).all():
-        raise CalibrationError(
-            f"expected finite numbers in {name}, got {array.tolist()}: calibrate the camera"
-        )
-    array.setflags(write=False)
-    return array
-
-
-def _checked_model(model: str, d: NDArray[np.float64]) -> str:
-    if model == "" and not d.any():  # simulators leave it empty; without distortion nothing is guessed
-        return "plumb_bob"
-    if model not in DISTORTION_LENGTHS:
-        raise CalibrationError(
-            f"expected a distortion model of {', '.join(DISTORTION_LENGTHS)}, got {model!r}: "
-            "calibrate with one of these, or publish rectified images with empty D"
-        )
-    if d.size not in DISTORTION_LENGTHS[model]:
-        raise CalibrationError(
-            f"expected {' or '.join(map(str, DISTORTION_LENGTHS[model]))} numbers in D of a {model} camera, "
-            f"got {d.size}: calibrate the camera"
-        )
-    return model
-
-
-def _checked_roi(
-    roi: tuple[int, int, int, int] | None, width: int, height: int
-) -> tuple[int, int, int, int] | None:
-    if roi is None or tuple(roi) in ((0, 0, 0, 0), (0, 0, width, height)):
-        return None
-    x, y, columns, rows = (int(v) for v in roi)
-    if min(x, y) < 0 or min(columns, rows) < 1 or x + columns > width or y + rows > height:
-        raise CalibrationError(
-            f"expected a ROI inside {width}x{height}, got x={x} y={y} {columns}x{rows}: correct camera_info.roi"
-        )
-    return x, y, columns, rows
-
-
-def _check_matrices(k: NDArray[np.float64], r: NDArray[np.float64], p: NDArray[np.float64]) -> None:
-    for name, matrix in (("K", k), ("P", p)):
-        if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
-            raise CalibrationError(
-                f"expected positive focal lengths in {name}, got fx={matrix[0, 0]:g} fy={matrix[1, 1]:g}: "
-                "the camera is not calibrated, publish a filled camera_info"
-            )
-        if not np.array_equal(matrix[2, :3], (0, 0, 1)):
-            raise CalibrationError(
-                f"expected 0 0 1 in the last row of {name}, got {matrix[2, :3].tolist()}: calibrate the camera"
-            )
-    if not np.allclose(r @ r.T, np.eye(3), atol=1e-2) or np.linalg.det(r) < 0:
-        raise CalibrationError(
-            f"expected a rotation in R, got {r.ravel().tolist()}: publish identity when nothing is to be rotated"
-        )

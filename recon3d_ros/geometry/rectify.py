@@ -100,7 +100,9 @@ def stereo_rectified_pair(
             f"the pair cannot be rectified ({exc.err}): check K, D and T_right_left"
         ) from exc
     left, right = (
-        PinholeCamera(width, height, camera.k, camera.d, distortion_model, r, p)
+        PinholeCamera(
+            width, height, camera.k, camera.d, distortion_model, np.asarray(r, float), np.asarray(p, float)
+        )
         for camera, r, p in zip(raw, (r1, r2), (p1, p2), strict=True)
     )
     return StereoRig(left, right)

@@ -75,7 +75,7 @@ class StereoRig:
     @property
     def fx(self) -> float:
         """Focal length of the rectified images, px."""
-        return self._fx  # type: ignore[attr-defined, no-any-return]
+        return self._fx  # type: ignore[attr-defined]
 
     @property
     def baseline_m(self) -> float:
@@ -84,11 +84,11 @@ class StereoRig:
 
     @property
     def doffs_px(self) -> float:
-        """cx of the left minus cx of the right rectified image, px: the disparity of infinity."""
-        return self._doffs_px  # type: ignore[attr-defined, no-any-return]
+        """Disparity of infinity, px: cx of the left minus cx of the right rectified image."""
+        return self._doffs_px  # type: ignore[attr-defined]
 
     def depth_from_disparity(self, disparity: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Z = fx B / (d - doffs).
+        """Apply Z = fx B / (d - doffs).
 
         Args:
             disparity: (...) px, x_left - x_right; NaN where unknown.
@@ -105,7 +105,7 @@ class StereoRig:
         return depth
 
     def disparity_from_depth(self, depth: NDArray[np.floating]) -> NDArray[np.float32]:
-        """d = fx B / Z + doffs.
+        """Apply d = fx B / Z + doffs.
 
         Args:
             depth: (...) m; NaN where unknown, +Inf for the sky.

@@ -1,0 +1,88 @@
+"""What makes the numbers of a camera_info usable; each check raises CalibrationError."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recon3d_ros.errors import CalibrationError
+
+# OpenCV reads the meaning of D from its length; fisheye (equidistant) always has four terms.
+DISTORTION_LENGTHS = {
+    "plumb_bob": (0, 4, 5, 8, 12, 14),
+    "rational_polynomial": (0, 4, 5, 8, 12, 14),
+    "equidistant": (0, 4),
+}
+
+
+def wh(size_wh: tuple[int, ...]) -> str:
+    """Say a size as people do, 640x480."""
+    return f"{size_wh[0]}x{size_wh[1]}"
+
+
+def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
+    """Copy `value` into a read-only float64 array of `shape` (any when None), all finite."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise CalibrationError(f"expected numbers in {name}, got {value!r}: calibrate the camera") from exc
+    if shape is not None and array.shape != shape:
+        raise CalibrationError(f"expected {name} of shape {shape}, got {array.shape}: calibrate the camera")
+    if not np.isfinite(array).all():
+        raise CalibrationError(
+            f"expected finite numbers in {name}, got {array.tolist()}: calibrate the camera"
+        )
+    array.setflags(write=False)
+    return array
+
+
+def checked_model(model: str, d: NDArray[np.float64]) -> str:
+    """Return the name of the distortion model that `d` belongs to."""
+    if model == "" and not d.any():  # simulators leave it empty; without distortion nothing is guessed
+        model = "plumb_bob"
+    if model not in DISTORTION_LENGTHS:
+        raise CalibrationError(
+            f"expected a distortion model of {', '.join(DISTORTION_LENGTHS)}, got {model!r}: "
+            "calibrate with one of these, or publish rectified images with empty D"
+        )
+    if d.size not in DISTORTION_LENGTHS[model]:
+        raise CalibrationError(
+            f"expected {' or '.join(map(str, DISTORTION_LENGTHS[model]))} numbers in D of a {model} camera, "
+            f"got {d.size}: calibrate the camera"
+        )
+    return model
+
+
+def checked_roi(
+    roi: tuple[int, int, int, int] | None, width: int, height: int
+) -> tuple[int, int, int, int] | None:
+    """Return the region x, y, width, height, or None when it is the full image."""
+    if roi is None or tuple(roi) in ((0, 0, 0, 0), (0, 0, width, height)):
+        return None
+    x, y, columns, rows = (int(v) for v in roi)
+    if min(x, y) < 0 or min(columns, rows) < 1 or x + columns > width or y + rows > height:
+        raise CalibrationError(
+            f"expected a ROI inside {width}x{height}, got x={x} y={y} {columns}x{rows}: "
+            "correct camera_info.roi"
+        )
+    return x, y, columns, rows
+
+
+def checked_matrices(k: NDArray[np.float64], r: NDArray[np.float64], p: NDArray[np.float64]) -> None:
+    """Refuse K and P without focal lengths, and an R that is no rotation."""
+    for name, matrix in (("K", k), ("P", p)):
+        if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+            raise CalibrationError(
+                f"expected positive focal lengths in {name}, got fx={matrix[0, 0]:g} fy={matrix[1, 1]:g}: "
+                "the camera is not calibrated, publish a filled camera_info"
+            )
+        if not np.array_equal(matrix[2, :3], (0, 0, 1)):
+            raise CalibrationError(
+                f"expected 0 0 1 in the last row of {name}, got {matrix[2, :3].tolist()}: "
+                "calibrate the camera"
+            )
+    if not np.allclose(r @ r.T, np.eye(3), atol=1e-2) or np.linalg.det(r) < 0:
+        raise CalibrationError(
+            f"expected a rotation in R, got {r.ravel().tolist()}: "
+            "publish identity when nothing is to be rotated"
+        )
