@@ -1,0 +1,102 @@
+"""The `recon3d` command: find the verb, parse its arguments, run it, turn errors into one sentence.
+
+A verb is a module with `HELP: str`, `add_arguments(parser)` and `main(args) -> int`. Only the module of the
+verb that was typed is imported, so `recon3d --help` stays quick whatever the verbs need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from recon3d_ros import __version__
+from recon3d_ros.errors import Recon3dError
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program stopped by Ctrl-C
+BROKEN_PIPE = 141  # 128 + SIGPIPE, as if the reader's end had stopped us
+
+
+class Verb(NamedTuple):
+    """Where a verb lives and its line in `recon3d --help`."""
+
+    module: str
+    summary: str
+
+
+VERBS: dict[str, Verb] = {
+    "run": Verb("recon3d_ros.cli.run", "images and a camera file in, depth maps and point clouds out"),
+    "models": Verb("recon3d_ros.cli.models", "list the models, or verify their files"),
+    "evaluate": Verb("recon3d_ros.cli.evaluate", "score models and SGBM on data sets with ground truth"),
+    "train": Verb("recon3d_ros.cli.train", "train a network on the procedural world"),
+    "export": Verb("recon3d_ros.cli.export", "write a checkpoint as an ONNX model with its manifest"),
+    "benchmark": Verb("recon3d_ros.cli.benchmark", "measure how long the parts take on this machine"),
+    "play": Verb("recon3d_ros.cli.play", "publish a folder, video, webcam or the world as ROS topics"),
+    "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),
+    "demo": Verb("recon3d_ros.cli.demo", "camera, node and recorder over ROS for ten seconds, with a report"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: the words after `recon3d`; None takes them from the process.
+
+    Returns:
+        The exit code: what the verb returned, the code of a Recon3dError (see `recon3d_ros.errors`), 130 after
+        Ctrl-C, 141 when the reader of our output went away.
+
+    Raises:
+        SystemExit: from argparse, with 0 after `--help` and 2 after arguments that do not parse.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = build_parser(words).parse_args(words)
+        code: int = args.main(args)
+        sys.stdout.flush()  # so that a closed pipe shows here and not in the interpreter's exit
+        return code
+    except Recon3dError as exc:
+        print(f"recon3d: error: {' '.join(str(exc).split())}", file=sys.stderr)
+        return exc.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return BROKEN_PIPE
+
+
+def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Build the parser with every verb's name, but the arguments of the typed verb only.
+
+    Args:
+        words: the command line; its first word that is no option names the verb.
+    """
+    parser = argparse.ArgumentParser(
+        prog="recon3d",
+        description="Camera images in, metric depth and point clouds out.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=16),
+    )
+    parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
+    typed = next((word for word in words if not word.startswith("-")), None)
+    verbs = parser.add_subparsers(dest="verb", metavar="<verb>", required=True)
+    for name, verb in VERBS.items():
+        if name != typed:
+            verbs.add_parser(name, help=verb.summary)
+            continue
+        module = importlib.import_module(verb.module)
+        verb_parser = verbs.add_parser(name, help=verb.summary, description=module.HELP)
+        module.add_arguments(verb_parser)
+        verb_parser.set_defaults(main=module.main)
+    return parser
+
+
+def _silence_stdout() -> None:
+    """Point stdout at nothing, so the interpreter's last flush does not complain about the closed pipe."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # stdout is no real file (a test's capture): nothing will complain

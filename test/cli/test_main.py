@@ -1,0 +1,142 @@
+"""The command line's frame: verbs, help, exit codes and the one-sentence errors."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+import types
+
+import pytest
+
+from recon3d_ros import errors
+from recon3d_ros.cli import main as cli
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """A verb `probe` whose behaviour each test sets through `verb.action`."""
+    module = types.ModuleType("recon3d_test_verb")
+    module.HELP = "probe the command line"
+    module.add_arguments = lambda parser: parser.add_argument("--number", type=int, default=1)
+    module.main = lambda args: module.action(args)
+    module.action = lambda args: 0
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(cli.VERBS, "probe", cli.Verb(module.__name__, "probe"))
+    return module
+
+
+def test_arguments_and_exit_code_reach_the_shell(verb):
+    verb.action = lambda args: args.number
+    assert cli.main(["probe", "--number", "42"]) == 42
+    assert cli.main(["probe"]) == 1
+
+
+def _error_classes():
+    found = [errors.Recon3dError]
+    for cls in found:
+        found.extend(cls.__subclasses__())
+    return found
+
+
+@pytest.mark.parametrize("error", _error_classes(), ids=lambda cls: cls.__name__)
+def test_every_error_is_one_sentence_on_stderr_with_its_exit_code(verb, capsys, error):
+    def fail(args):
+        raise error("expected a depth,\n  got a colour: pass --depth")
+
+    verb.action = fail
+    assert cli.main(["probe"]) == error.exit_code != 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "recon3d: error: expected a depth, got a colour: pass --depth\n"
+
+
+def test_a_bug_is_not_dressed_up_as_an_error(verb):
+    def crash(args):
+        raise ZeroDivisionError
+
+    verb.action = crash
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["probe"])
+
+
+def test_interrupt_gives_130_without_a_traceback(verb, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    verb.action = interrupted
+    assert cli.main(["probe"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [[], ["no_such_verb"], ["probe", "--number", "many"]])
+def test_wrong_words_exit_with_2(verb, capsys, words):
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(words)
+    assert exit_info.value.code == 2
+    assert "usage: recon3d" in capsys.readouterr().err
+
+
+def test_help_of_a_verb_shows_its_text(verb, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main(["probe", "--help"])
+    assert exit_info.value.code == 0
+    assert "probe the command line" in capsys.readouterr().out
+
+
+def _run(code: str, **kwargs) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, **kwargs)
+
+
+def test_help_lists_every_verb_and_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from recon3d_ros.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'cv2', 'torch', 'rclpy', 'onnxruntime', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = _run(code)
+    assert done.returncode == 0, done.stderr
+    for name in cli.VERBS:
+        assert re.search(rf"^    {name} +\S", done.stdout, re.MULTILINE)
+
+
+def test_a_reader_that_leaves_early_causes_no_noise(tmp_path):
+    (tmp_path / "chatty_verb.py").write_text(
+        "HELP = 'talk'\n"
+        "def add_arguments(parser): pass\n"
+        "def main(args):\n"
+        "    for i in range(100000): print('line', i)\n"
+        "    return 0\n"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from recon3d_ros.cli import main as cli\n"
+        "cli.VERBS['chatty'] = cli.Verb('chatty_verb', 'talk')\n"
+        "sys.exit(cli.main(['chatty']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "line 0\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == cli.BROKEN_PIPE
+    process.stderr.close()
+
+
+def test_python_dash_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "recon3d_ros", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout[:8]) == (0, "recon3d ")
+
+
+@pytest.mark.parametrize("name", cli.VERBS)
+def test_every_verb_of_the_table_has_the_three_parts(name):
+    module = importlib.import_module(cli.VERBS[name].module)
+    assert isinstance(module.HELP, str) and module.HELP
+    assert callable(module.add_arguments) and callable(module.main)
