@@ -1,0 +1,256 @@
+"""ROS messages to the package's types and back; nothing of ROS goes further down than this."""
+
+from __future__ import annotations
+
+from array import array
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+from stereo_msgs.msg import DisparityImage
+
+from recon3d_ros.errors import CalibrationError, DataError, ImageError
+from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, StereoRig
+from recon3d_ros.ros.encodings import decode_compressed, decode_image, encode_pixels, message_view
+
+NS_PER_S = 1_000_000_000
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    """Return a stamp as integer nanoseconds."""
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+
+
+def ns_to_stamp(stamp_ns: int) -> Time:
+    """Return integer nanoseconds as a stamp."""
+    return Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
+
+
+def make_header(stamp_ns: int, frame_id: str) -> Header:
+    """Return a header."""
+    return Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id)
+
+
+def to_bytes_array(values: np.ndarray) -> array:
+    """Copy an array of any dtype into an `array.array('B')`, which message setters take unchecked."""
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    return data
+
+
+def msg_to_image(msg: Image | CompressedImage) -> np.ndarray:
+    """Decode an image message.
+
+    Returns:
+        (H, W, 3) uint8 RGB, or (H, W) uint8 mono; may be a read-only view of the message.
+
+    Raises:
+        ImageError: unknown encoding, empty, truncated or not decodable.
+    """
+    if isinstance(msg, CompressedImage):
+        return decode_compressed(msg.data, msg.format)
+    return decode_image(msg)
+
+
+def image_to_msg(image: np.ndarray, stamp_ns: int, frame_id: str, encoding: str = "") -> Image:
+    """Make an image message.
+
+    Args:
+        image: (H, W, 3) uint8 RGB or (H, W) uint8 mono.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the camera.
+        encoding: rgb8, bgr8, rgba8, bgra8, mono8 or mono16; empty: rgb8 or mono8, as the image is.
+
+    Raises:
+        ImageError: unknown encoding, or an array that is no image of this package.
+    """
+    pixels, encoding = encode_pixels(image, encoding)
+    return _pixels_to_msg(pixels, stamp_ns, frame_id, encoding)
+
+
+def compressed_to_msg(
+    image: np.ndarray, stamp_ns: int, frame_id: str, codec: str = "jpeg", quality: int = 90
+) -> CompressedImage:
+    """Make a compressed image message whose `format` reads as compressed_image_transport writes it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB or (H, W) uint8 mono.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the camera.
+        codec: jpeg or png.
+        quality: JPEG quality, 1 to 100.
+
+    Raises:
+        ImageError: unknown codec, or an array that is no image of this package.
+    """
+    if codec not in ("jpeg", "png"):
+        raise ImageError(f"expected codec jpeg or png, got {codec!r}; choose one of them.")
+    pixels, encoding = encode_pixels(image, "mono8" if image.ndim == 2 else "bgr8")
+    options = {"jpeg": [cv2.IMWRITE_JPEG_QUALITY, int(quality)], "png": [cv2.IMWRITE_PNG_COMPRESSION, 1]}
+    _, buffer = cv2.imencode(f".{codec}", pixels, options[codec])
+    shown = "mono8" if image.ndim == 2 else "rgb8"
+    msg = CompressedImage(
+        header=make_header(stamp_ns, frame_id), format=f"{shown}; {codec} compressed {encoding}"
+    )
+    msg.data = to_bytes_array(buffer)
+    return msg
+
+
+def camera_to_info(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> CameraInfo:
+    """Make a camera_info message (REP 104) that describes the whole camera, binning and ROI included."""
+    info = CameraInfo(header=make_header(stamp_ns, frame_id), width=camera.width, height=camera.height)
+    info.distortion_model = camera.distortion_model
+    info.d = [float(value) for value in camera.d]
+    info.k, info.r, info.p = camera.k.ravel(), camera.r.ravel(), camera.p.ravel()
+    info.binning_x, info.binning_y = camera.binning_x, camera.binning_y
+    if camera.roi is not None:
+        info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = camera.roi
+    return info
+
+
+def info_to_camera(msg: CameraInfo, *, rectified: bool = False) -> PinholeCamera:
+    """Read a camera_info message.
+
+    Args:
+        msg: the message.
+        rectified: the images are rectified already, so P alone describes them: K, D and R of the result
+            are those of the rectified image, and an unknown distortion model does not matter.
+
+    Raises:
+        CalibrationError: uncalibrated (K[0] or P[0] is 0), not finite, singular, unknown distortion model.
+    """
+    k, p = np.array(msg.k).reshape(3, 3), np.array(msg.p).reshape(3, 4)
+    for name, value in (("K", k), ("P", p)):
+        if not value[0, 0] > 0.0:  # also true for NaN
+            raise CalibrationError(
+                f"expected a calibrated camera, got camera_info with {name}[0] = {value[0, 0]:g} in frame "
+                f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
+            )
+    roi = (msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height)
+    undistorted = {"k": p[:, :3].copy(), "d": np.empty(0), "distortion_model": "plumb_bob", "r": np.eye(3)}
+    raw = {
+        "k": k,
+        "d": np.array(msg.d),
+        "distortion_model": msg.distortion_model or "plumb_bob",
+        "r": np.array(msg.r).reshape(3, 3),
+    }
+    return PinholeCamera(
+        width=int(msg.width),
+        height=int(msg.height),
+        **(undistorted if rectified else raw),
+        p=p,
+        binning_x=int(msg.binning_x),
+        binning_y=int(msg.binning_y),
+        roi=roi,
+    )
+
+
+def depth_to_msg(depth: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
+    """Make a 32FC1 depth message (REP 118).
+
+    Args:
+        depth: (H, W) float32, metres; NaN invalid, +Inf farther than measurable.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the camera.
+    """
+    return _pixels_to_msg(np.asarray(depth, np.float32), stamp_ns, frame_id, "32FC1")
+
+
+def depth_from_msg(msg: Image) -> np.ndarray:
+    """Read a depth message: 32FC1 metres, or 16UC1 millimetres with 0 for invalid (REP 118).
+
+    Returns:
+        (H, W) float32, metres, NaN = invalid.
+
+    Raises:
+        ImageError: another encoding, or malformed.
+    """
+    if msg.encoding == "32FC1":
+        return message_view(msg, "f4", 1).astype(np.float32)
+    if msg.encoding in ("16UC1", "mono16"):
+        millimetres = message_view(msg, "u2", 1).astype(np.float32)
+        return np.where(millimetres == 0, np.float32(np.nan), millimetres * np.float32(1e-3))
+    raise ImageError(
+        f"expected depth as 32FC1 or 16UC1, got {msg.encoding!r}; subscribe to a depth image topic."
+    )
+
+
+def disparity_to_msg(
+    disparity: np.ndarray,
+    rig: StereoRig,
+    depth_limits_m: tuple[float, float],
+    border_px: int,
+    stamp_ns: int,
+    frame_id: str,
+) -> DisparityImage:
+    """Make a disparity message as stereo_image_proc does: invalid pixels hold `min_disparity - 1`.
+
+    Args:
+        disparity: (H, W) float32, pixels, NaN = invalid.
+        rig: the rectified pair; gives f, T and the disparities at the depth limits.
+        depth_limits_m: nearest and farthest depth; `max_disparity` and `min_disparity` belong to them.
+        border_px: width of the border outside the valid window.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the left camera.
+    """
+    msg = DisparityImage(header=make_header(stamp_ns, frame_id), f=float(rig.fx), t=float(rig.baseline_m))
+    near, far = depth_limits_m
+    msg.max_disparity = float(rig.fx * rig.baseline_m / near + rig.doffs_px)
+    msg.min_disparity = float(rig.fx * rig.baseline_m / far + rig.doffs_px)
+    msg.delta_d = 0.0  # continuous: a network does not quantise
+    height, width = disparity.shape
+    window = msg.valid_window
+    window.x_offset = window.y_offset = border_px
+    window.width, window.height = max(width - 2 * border_px, 0), max(height - 2 * border_px, 0)
+    filled = np.where(np.isfinite(disparity), disparity, np.float32(msg.min_disparity - 1.0))
+    msg.image = _pixels_to_msg(filled.astype(np.float32, copy=False), stamp_ns, frame_id, "32FC1")
+    return msg
+
+
+def cloud_from_msg(msg: PointCloud2) -> OrganizedCloud:
+    """Read any cloud with float32 x, y, z; `rgb` is 0 where the message has none.
+
+    Returns:
+        The cloud in the message's grid (an unorganized one has one row); a view of the message where its
+        points are laid out as ours are.
+
+    Raises:
+        DataError: no such fields, or less data than the message declares.
+    """
+    offsets = {f.name: f.offset for f in msg.fields if f.datatype == PointField.FLOAT32}
+    height, width, step = msg.height, msg.width, msg.point_step
+    if not {"x", "y", "z"} <= offsets.keys() or max(offsets.values()) + 4 > step:
+        raise DataError(
+            f"expected float32 fields x, y, z within {step} bytes, got {[f.name for f in msg.fields]}; "
+            "subscribe to a point cloud."
+        )
+    if msg.row_step < width * step or len(msg.data) < height * msg.row_step:
+        raise DataError(
+            f"expected {height} rows of {width * step} bytes, got row_step {msg.row_step} and "
+            f"{len(msg.data)} bytes; the cloud is truncated, check its publisher."
+        )
+    order = ">f4" if msg.is_bigendian else "<f4"
+    buffer, strides = memoryview(msg.data), (msg.row_step, step)
+
+    def plane(offset: int) -> np.ndarray:
+        return np.ndarray((height, width), order, buffer, offset, strides)
+
+    names = ("x", "y", "z", "rgb")
+    if not msg.is_bigendian and [offsets.get(name) for name in names] == [0, 4, 8, 12]:
+        points = np.ndarray((height, width, 4), "<f4", buffer, 0, (*strides, 4))
+        return OrganizedCloud(np.ascontiguousarray(points, dtype=np.float32))  # a copy if rows are padded
+    data = np.zeros((height, width, 4), np.float32)
+    for channel, name in enumerate(names):
+        if name in offsets:
+            data[..., channel] = plane(offsets[name])
+    return OrganizedCloud(data)
+
+
+def _pixels_to_msg(pixels: np.ndarray, stamp_ns: int, frame_id: str, encoding: str) -> Image:
+    msg = Image(header=make_header(stamp_ns, frame_id), height=pixels.shape[0], width=pixels.shape[1])
+    msg.encoding, msg.step = encoding, int(pixels.nbytes // pixels.shape[0])
+    msg.is_bigendian = int(pixels.dtype.str.startswith(">"))
+    msg.data = to_bytes_array(pixels)
+    return msg

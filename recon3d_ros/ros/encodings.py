@@ -1,0 +1,186 @@
+"""Pixels of image messages to the package's images (RGB or mono, uint8) and back.
+
+The named encodings are converted here from a view of the message with OpenCV alone. cv_bridge, imported in
+this module only, answers for all others (yuv422 and the like): its wheel on PyPI ignores `step`, lacks
+mono16, 16-bit Bayer and bayer_grbg8, and byte-swaps with a call NumPy 2 removed; its apt build does not load
+under NumPy 2 (ros-perception/vision_opencv#535).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import Image
+
+from recon3d_ros.errors import ImageError
+
+# encoding -> (dtype, channels, cv2 code to RGB or None where the pixels stay as they are).
+# OpenCV names a Bayer pattern by its second row's second and third pixel: ROS rggb is OpenCV BG (sensor_msgs
+# image_encodings, cv_bridge cv_bridge.cpp: getConversionCode).
+_TO_RGB: dict[str, tuple[str, int, int | None]] = {
+    "rgb8": ("u1", 3, None),
+    "bgr8": ("u1", 3, cv2.COLOR_BGR2RGB),
+    "rgba8": ("u1", 4, cv2.COLOR_RGBA2RGB),
+    "bgra8": ("u1", 4, cv2.COLOR_BGRA2RGB),
+    "mono8": ("u1", 1, None),
+    "8UC1": ("u1", 1, None),
+    "mono16": ("u2", 1, None),
+    "bayer_rggb8": ("u1", 1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr8": ("u1", 1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg8": ("u1", 1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg8": ("u1", 1, cv2.COLOR_BayerGB2RGB),
+    "bayer_rggb16": ("u2", 1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr16": ("u2", 1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg16": ("u2", 1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg16": ("u2", 1, cv2.COLOR_BayerGB2RGB),
+}
+
+_RGB_TO = {
+    "rgb8": None,
+    "bgr8": cv2.COLOR_RGB2BGR,
+    "rgba8": cv2.COLOR_RGB2RGBA,
+    "bgra8": cv2.COLOR_RGB2BGRA,
+    "mono8": cv2.COLOR_RGB2GRAY,
+}
+
+
+def message_view(msg: Image, dtype: str, channels: int) -> np.ndarray:
+    """View the pixels of an image message without a copy, whatever its row padding and byte order.
+
+    Args:
+        msg: the message; `step` may exceed the width of a row.
+        dtype: NumPy type code of one channel, without byte order ("u1", "u2", "f4").
+        channels: channels per pixel.
+
+    Returns:
+        (H, W) or (H, W, channels) view in the message's byte order; not contiguous where rows are padded.
+
+    Raises:
+        ImageError: empty image, step shorter than a row, or less data than height x step.
+    """
+    item = np.dtype(dtype).newbyteorder(">" if msg.is_bigendian else "<")
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    row = width * channels * item.itemsize
+    if height == 0 or width == 0:
+        raise ImageError(f"expected an image with pixels, got {width}x{height}; check the camera driver.")
+    if step < row:
+        raise ImageError(
+            f"expected step >= {row} bytes for {width} pixels of {msg.encoding}, got {step}; "
+            "correct step or encoding in the camera driver."
+        )
+    needed = (height - 1) * step + row  # the last row needs no padding
+    if len(msg.data) < needed:
+        raise ImageError(
+            f"expected {height * step} bytes for {width}x{height} {msg.encoding} with step {step}, "
+            f"got {len(msg.data)}; the message is truncated, check the camera driver and the network."
+        )
+    shape, strides = (height, width), (step, channels * item.itemsize)
+    if channels > 1:
+        shape, strides = (*shape, channels), (*strides, item.itemsize)  # type: ignore[assignment]
+    return np.ndarray(shape, item, buffer=memoryview(msg.data), strides=strides)
+
+
+def decode_image(msg: Image) -> np.ndarray:
+    """Convert an image message of any supported encoding.
+
+    16-bit pixels are scaled by 255/65535 with rounding, the full range as in cv_bridge.
+
+    Returns:
+        (H, W, 3) uint8 RGB for colour and Bayer, (H, W) uint8 for mono; a read-only view of the message where
+        nothing has to be converted.
+
+    Raises:
+        ImageError: unknown encoding or malformed message.
+    """
+    if msg.encoding not in _TO_RGB:
+        return _decode_with_cv_bridge(msg)
+    dtype, channels, code = _TO_RGB[msg.encoding]
+    pixels = message_view(msg, dtype, channels)
+    if dtype == "u2":
+        native = np.ascontiguousarray(pixels, dtype=np.uint16)  # also swaps bytes where needed
+        pixels = cv2.convertScaleAbs(native, alpha=255.0 / 65535.0)
+    if code is not None:
+        return cv2.cvtColor(np.ascontiguousarray(pixels), code)
+    pixels = np.ascontiguousarray(pixels)
+    pixels.flags.writeable = False
+    return pixels
+
+
+def encode_pixels(image: np.ndarray, encoding: str) -> tuple[np.ndarray, str]:
+    """Convert an image for a message.
+
+    Args:
+        image: (H, W, 3) uint8 RGB or (H, W) uint8 mono.
+        encoding: rgb8, bgr8, rgba8, bgra8, mono8 or mono16; empty keeps the image (rgb8 or mono8).
+
+    Returns:
+        Contiguous pixels in that encoding (uint8, uint16 for mono16), and the encoding's name.
+
+    Raises:
+        ImageError: unknown encoding, or an array that is no image of this package.
+    """
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ImageError(
+            f"expected an (H, W, 3) or (H, W) uint8 image, got {image.dtype} {image.shape}; convert it first."
+        )
+    encoding = encoding or ("mono8" if image.ndim == 2 else "rgb8")
+    if encoding == "mono16":
+        return encode_pixels(image, "mono8")[0].astype(np.uint16) * 257, encoding
+    if encoding not in _RGB_TO:
+        raise ImageError(
+            f"expected an encoding of {', '.join([*_RGB_TO, 'mono16'])}, got {encoding!r}; choose one."
+        )
+    if image.ndim == 2:
+        if encoding == "mono8":
+            return np.ascontiguousarray(image), encoding
+        image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB)
+    code = _RGB_TO[encoding]
+    image = np.ascontiguousarray(image)
+    return (image if code is None else cv2.cvtColor(image, code)), encoding
+
+
+def decode_compressed(data: Any, description: str) -> np.ndarray:
+    """Decode a jpeg or png byte string.
+
+    Args:
+        data: the bytes (any buffer).
+        description: `format` of the message, for the error.
+
+    Returns:
+        (H, W, 3) uint8 RGB or (H, W) uint8 mono; 16-bit PNG is scaled like mono16.
+
+    Raises:
+        ImageError: not decodable.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(buffer, flags) if buffer.size else None
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            f"expected a jpeg or png image, got {buffer.size} bytes with format {description!r} that do not "
+            "decode; check the publisher (a compressedDepth topic is no colour image)."
+        )
+    if image.dtype == np.uint16:
+        image = cv2.convertScaleAbs(image, alpha=255.0 / 65535.0)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decode_with_cv_bridge(msg: Image) -> np.ndarray:
+    supported = f"supported without it: {', '.join(_TO_RGB)}"
+    try:
+        from cv_bridge import CvBridge
+    except Exception as exc:  # an apt cv_bridge under NumPy 2 fails in more ways than ImportError
+        raise ImageError(
+            f"expected a known image encoding, got {msg.encoding!r}, and cv_bridge, which may know it, does "
+            f"not import ({exc}); install cv_bridge or change the encoding ({supported})."
+        ) from exc
+    try:
+        image = CvBridge().imgmsg_to_cv2(msg, "rgb8")
+    except Exception as exc:  # KeyError, TypeError, CvBridgeError, cv2.error: differs between its versions
+        raise ImageError(
+            f"expected a known image encoding, got {msg.encoding!r}, which cv_bridge cannot convert either "
+            f"({exc}); change the camera's encoding ({supported})."
+        ) from exc
+    return np.ascontiguousarray(image)

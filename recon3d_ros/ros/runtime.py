@@ -1,0 +1,143 @@
+"""What every node of this package shares: start, spin, stop, the allocator and the QoS of its topics."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSHistoryPolicy, QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
+from rclpy.subscription import Subscription
+
+from recon3d_ros.errors import ConfigError, Recon3dError
+
+# glibc's mallopt numbers (malloc.h) and values: blocks of image and cloud size come from, and stay in, the
+# heap instead of being mapped, zeroed page by page and unmapped again for every message. 32 MiB is the
+# largest threshold glibc accepts on 64 bit; one 1920x1080 cloud (33.2 MB) still fits below it.
+_MALLOPT = {
+    "M_MMAP_THRESHOLD": (-3, 32 << 20),
+    "M_TRIM_THRESHOLD": (-1, 512 << 20),
+    "M_TOP_PAD": (-2, 64 << 20),
+}
+
+# What rclpy raises for a qos_overrides parameter of a wrong type or value.
+_BAD_QOS = (ParameterException, InvalidQosOverridesError, RuntimeError, TypeError)
+
+_OVERRIDABLE = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+
+
+def tune_allocator() -> bool:
+    """Raise glibc's mmap, trim and top-pad thresholds so that big messages reuse heap pages.
+
+    Returns:
+        False where the C library is not glibc, or refused a value (nothing is changed then that matters).
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
+    return all([mallopt(number, value) == 1 for number, value in _MALLOPT.values()])
+
+
+def sensor_qos(depth: int = 2) -> QoSProfile:
+    """Return the profile of subscriptions: best effort (matches every publisher), the newest `depth` kept."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.BEST_EFFORT
+    )
+
+
+def reliable_qos(depth: int = 2) -> QoSProfile:
+    """Return the profile of publishers: reliable (matches every subscriber), the newest `depth` kept."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.RELIABLE
+    )
+
+
+def subscribe(
+    node: Node, msg_type: type, topic: str, callback: Callable[[Any], None], *, qos: QoSProfile | None = None
+) -> Subscription:
+    """Subscribe with `sensor_qos` (or `qos`), overridable by `qos_overrides.<topic>.subscription.*`.
+
+    Raises:
+        ConfigError: an override is no value of its policy.
+    """
+    options = QoSOverridingOptions(_OVERRIDABLE)
+    profile = qos or sensor_qos()
+    try:
+        return node.create_subscription(msg_type, topic, callback, profile, qos_overriding_options=options)
+    except _BAD_QOS as exc:
+        raise _qos_error("subscription", topic, exc) from exc
+
+
+def advertise(node: Node, msg_type: type, topic: str, *, qos: QoSProfile | None = None) -> Publisher:
+    """Create a publisher with `reliable_qos` (or `qos`), overridable by `qos_overrides.<topic>.publisher.*`.
+
+    Raises:
+        ConfigError: an override is no value of its policy.
+    """
+    options = QoSOverridingOptions(_OVERRIDABLE)
+    profile = qos or reliable_qos()
+    try:
+        return node.create_publisher(msg_type, topic, profile, qos_overriding_options=options)
+    except _BAD_QOS as exc:
+        raise _qos_error("publisher", topic, exc) from exc
+
+
+def _qos_error(entity: str, topic: str, exc: Exception) -> ConfigError:
+    return ConfigError(
+        f"expected valid QoS for the {entity} of {topic!r}, got: {exc}; correct the qos_overrides parameters "
+        "(for example reliability: reliable | best_effort, history: keep_last, depth: 5)."
+    )
+
+
+def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+    """Run one node until SIGINT, SIGTERM or shutdown of the context; the body of every node's `main`.
+
+    Args:
+        make_node: builds the node after `rclpy.init`; a `Recon3dError` it raises is a failed start.
+        args: command line for `rclpy.init` (None: `sys.argv`).
+
+    Returns:
+        0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence.
+    """
+    tune_allocator()
+    node: Node | None = None
+    try:
+        _init(args)
+        node = make_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Recon3dError as exc:
+        get_logger(node.get_name() if node else "recon3d").fatal(str(exc))
+        return exc.exit_code
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _init(args: Sequence[str] | None) -> None:
+    try:
+        rclpy.init(args=None if args is None else list(args))
+    except RuntimeError as exc:  # RCLError and UnknownROSArgsError are RuntimeErrors
+        raise ConfigError(
+            f"expected ROS arguments that rclpy accepts, got: {exc}; correct the part after --ros-args "
+            "(parameters are -p name:=value, files --params-file FILE)."
+        ) from exc
