@@ -36,6 +36,7 @@ RANKS = {
     "cuda": 2,
     "config": 2,
     "manifest": 2,
+    "contract": 2,
     "files": 2,
     "share": 2,
     "datasets": 2,

@@ -1,0 +1,78 @@
+# `make demo` and `make test` create what they need. The first run downloads, the second starts at once.
+#
+#   make demo [INPUT=video|folder|webcam index]   cameras, node and recorder over ROS 2; see out/demo/report.md
+#   make test [TRAIN=0]                           lint, types, every test (TRAIN=0: without torch, a big download)
+#   make lint | types | clean
+#
+# PYTHON=python3.12 names another interpreter. With a ROS 2 from apt sourced, that one is used, else ROS's wheels.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+TRAIN ?= 1
+INPUT ?=
+
+# The rclpy of apt and the rclpy of pip must not meet in one process: each has its own environment.
+VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO))
+OLD_VENV := .venv-numpy1
+RUN_EXTRAS := cpu,view$(if $(ROS_DISTRO),,$(comma)ros)
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+comma := ,
+
+.PHONY: demo test lint types test-numpy1 test-all clean system
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.run
+	$(VENV)/bin/recon3d demo $(if $(INPUT),--input "$(INPUT)")
+
+# One after the other, and pytest's count of all tests at the very end.
+test:
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory test-numpy1
+	@$(MAKE) --no-print-directory test-all
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+types: $(VENV)/.test
+	$(VENV)/bin/mypy
+
+# NumPy 1.26 and the oldest libraries we support, without ROS and torch: their tests are skipped here.
+test-numpy1: $(OLD_VENV)/.test
+	$(OLD_VENV)/bin/python -m pytest -q -r fE
+
+test-all: $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train)
+	$(VENV)/bin/python -m pytest
+
+clean:
+	rm -rf .venv .venv-* out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+system:
+	@bash scripts/system_packages.sh "$(PYTHON)"
+
+%/bin/python: | system
+	"$(PYTHON)" -m venv "$*"
+	"$@" $(PIP_INSTALL) --upgrade pip
+
+$(VENV)/.run: setup.py | system $(VENV)/bin/python
+	@echo "installing recon3d_ros[$(RUN_EXTRAS)] into $(VENV)"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[$(RUN_EXTRAS)]"
+	@touch "$@"
+
+# colcon-core still drives setup.py by hand, which setuptools 80 ended.
+$(VENV)/.test: $(VENV)/.run
+	@echo "installing recon3d_ros[dev] into $(VENV)"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev]" "setuptools<80"
+	@touch "$@"
+
+$(VENV)/.train: $(VENV)/.test
+	@echo "installing torch into $(VENV) (TRAIN=0 goes without)"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[train]" "torch==2.13.0"
+	@touch "$@"
+
+$(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
+	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"
+	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" "numpy==1.26.4" "opencv-python-headless<4.12" \
+		pytest pytest-timeout hypothesis onnx
+	@touch "$@"
