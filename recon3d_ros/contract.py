@@ -1,0 +1,166 @@
+"""What a network expects and what it answers: the two contracts of a model manifest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from recon3d_ros.errors import ManifestError
+
+INPUT_LAYOUTS = ("NCHW", "NHWC")
+OUTPUT_LAYOUTS = ("NCHW", "NHWC", "NHW", "HW")
+DTYPES = ("float32", "uint8")
+UNITS = ("px", "m", "cm", "relative_inverse_depth")
+CHANNELS_OF_COLOR = {"rgb": 3, "bgr": 3, "mono": 1}
+FITS = ("pad", "stretch")
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """What the network wants to see: ``tensor = (image * scale - mean) / std``, channel by channel.
+
+    ``names`` holds the left and the right tensor of a stereo network, or one name: then left and right are
+    stacked along the channel axis. ``mean`` and ``std`` are in the channel order of the tensor. Either
+    ``size_wh`` (fixed) or ``multiple_of`` (any size that is a multiple) holds; an image larger than
+    ``max_size_wh`` is shrunk first. ``fit`` says how an image reaches the network's size: ``pad`` keeps the
+    aspect and repeats the edge to the right and below, ``stretch`` resizes both axes.
+    """
+
+    names: tuple[str, ...]
+    layout: str = "NCHW"
+    dtype: str = "float32"
+    color: str = "rgb"
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    size_wh: tuple[int, int] | None = None
+    multiple_of: int | None = None
+    max_size_wh: tuple[int, int] | None = None
+    fit: str = "pad"
+
+    def __post_init__(self) -> None:
+        check_choice(self, "layout", INPUT_LAYOUTS)
+        check_choice(self, "dtype", DTYPES)
+        check_choice(self, "color", tuple(CHANNELS_OF_COLOR))
+        check_choice(self, "fit", FITS)
+        names = as_tuple(self.names)
+        if not 1 <= len(names) <= 2 or not all(isinstance(name, str) and name for name in names):
+            raise ManifestError(f"input.names must be one or two tensor names, got {self.names!r}")
+        object.__setattr__(self, "names", names)
+        set_number(self, "scale")
+        for field in ("mean", "std"):
+            object.__setattr__(self, field, self._per_channel(field))
+        if 0.0 in self.std:
+            raise ManifestError("input.std must not contain 0")
+        self._check_size()
+        if self.dtype == "uint8" and (self.scale != 1 or any(self.mean) or set(self.std) != {1.0}):
+            raise ManifestError(
+                "a uint8 input needs scale 1, mean 0 and std 1: scaling belongs into the network"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Colour channels of one image: 3, or 1 for mono."""
+        return CHANNELS_OF_COLOR[self.color]
+
+    def _per_channel(self, field: str) -> tuple[float, ...]:
+        values = as_tuple(getattr(self, field))
+        if len(values) not in (1, self.channels) or not all(is_number(value) for value in values):
+            raise ManifestError(
+                f"input.{field} must be one finite number, or one for each of the {self.channels} channels, "
+                f"got {getattr(self, field)!r}"
+            )
+        values = values * self.channels if len(values) == 1 else values
+        return tuple(float(value) for value in values)
+
+    def _check_size(self) -> None:
+        for field in ("size_wh", "max_size_wh"):
+            value = getattr(self, field)
+            if value is None:
+                continue
+            pair = as_tuple(value)
+            if len(pair) != 2 or not all(type(side) is int and side > 0 for side in pair):
+                raise ManifestError(f"input.{field} must be [width, height] in pixels, got {value!r}")
+            object.__setattr__(self, field, pair)
+        if (self.size_wh is None) == (self.multiple_of is None):
+            raise ManifestError("input needs either size_wh: [W, H] (fixed) or multiple_of: N, and not both")
+        if self.size_wh is not None and self.max_size_wh is not None:
+            raise ManifestError("input.max_size_wh has no meaning beside size_wh: drop one of them")
+        if self.multiple_of is not None:
+            if type(self.multiple_of) is not int or self.multiple_of < 1:
+                raise ManifestError(f"input.multiple_of must be a whole number, got {self.multiple_of!r}")
+            if self.max_size_wh is not None and min(self.max_size_wh) < self.multiple_of:
+                raise ManifestError(f"input.max_size_wh must be at least multiple_of {self.multiple_of}")
+
+
+@dataclass(frozen=True)
+class OutputContract:
+    """What the network answers: ``value in unit = tensor * scale``.
+
+    ``px`` are pixels of the network's INPUT grid, also when the output is smaller than the input.
+    ``confidence`` names a second output of the same layout in [0, 1]. Disparities above
+    ``max_disparity_px`` are beyond what the network can tell and become invalid.
+    """
+
+    name: str
+    unit: str
+    layout: str = "NCHW"
+    dtype: str = "float32"
+    scale: float = 1.0
+    confidence: str | None = None
+    max_disparity_px: float | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self, "name")
+        check_choice(self, "unit", UNITS)
+        check_choice(self, "layout", OUTPUT_LAYOUTS)
+        check_choice(self, "dtype", DTYPES)
+        set_number(self, "scale")
+        if self.scale == 0:
+            raise ManifestError("output.scale must not be 0")
+        if self.confidence is not None:
+            check_text(self, "confidence")
+        if self.max_disparity_px is not None:
+            set_number(self, "max_disparity_px")
+            if self.unit != "px" or self.max_disparity_px <= 0:
+                raise ManifestError("output.max_disparity_px must be positive, and is for the unit px alone")
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """Return a list or tuple as a tuple, a single value as a tuple of one."""
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def is_number(value: Any) -> bool:
+    """True for a finite int or float; YAML's true and false are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_text(owner: Any, *fields: str) -> None:
+    """Raise ManifestError unless each of the fields is a text that is not empty."""
+    for field in fields:
+        value = getattr(owner, field)
+        if not isinstance(value, str) or not value:
+            raise ManifestError(f"{_word(owner)}{field} must be a text, got {value!r}")
+
+
+def check_choice(owner: Any, field: str, choices: tuple[str, ...]) -> None:
+    """Raise ManifestError unless the field is one of the choices."""
+    value = getattr(owner, field)
+    if value not in choices:
+        raise ManifestError(f"{_word(owner)}{field} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def set_number(owner: Any, field: str) -> None:
+    """Store the field of a frozen dataclass as float; ManifestError when it is no finite number."""
+    value = getattr(owner, field)
+    if not is_number(value):
+        raise ManifestError(f"{_word(owner)}{field} must be a finite number, got {value!r}")
+    object.__setattr__(owner, field, float(value))
+
+
+def _word(owner: Any) -> str:
+    """Section of the YAML an object stands for, as a prefix: InputContract -> "input."."""
+    name = type(owner).__name__.removesuffix("Contract").lower()
+    return "" if name == "manifest" else f"{name}."

@@ -1,0 +1,126 @@
+"""Find models by name and verify that their files are the ones their manifests speak of."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from pathlib import Path
+
+from recon3d_ros.contract import InputContract, OutputContract
+from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.manifest import Artifact, Golden, Licence, Manifest, load_manifest
+from recon3d_ros.share import share_path
+
+_NO_WEIGHTS = Licence(weights="no weights")
+
+# Served by backends/fake.py: the whole path can be tried before there is any model file.
+BUILT_IN = {
+    manifest.name: manifest
+    for manifest in (
+        Manifest(
+            name="fake_stereo",
+            task="stereo_disparity",
+            description="made-up disparity ramp, needs no model file",
+            input=InputContract(names=("left", "right"), scale=1 / 255, multiple_of=32),
+            output=OutputContract(name="disparity", unit="px"),
+            licence=_NO_WEIGHTS,
+        ),
+        Manifest(
+            name="fake_mono",
+            task="mono_metric_depth",
+            description="made-up depth ramp, needs no model file",
+            input=InputContract(
+                names=("image",), layout="NHWC", dtype="uint8", size_wh=(320, 240), fit="stretch"
+            ),
+            output=OutputContract(name="depth", unit="m", layout="NHWC"),
+            licence=_NO_WEIGHTS,
+        ),
+    )
+}
+
+
+def list_models(models_dir: Path | str = "") -> list[Manifest]:
+    """Return the manifests of a folder (empty = of the installation) and then the built-in ones.
+
+    Raises:
+        DataError: the folder does not exist.
+        ManifestError: one of the manifests is wrong.
+    """
+    folder = _folder(models_dir)
+    return [load_manifest(path) for path in sorted(folder.glob("*.yaml"))] + list(BUILT_IN.values())
+
+
+def find_model(name_or_path: Path | str, models_dir: Path | str = "") -> Manifest:
+    """Return the manifest of a built-in model, of a model in the folder, or of a path to a ``.yaml``.
+
+    Raises:
+        ManifestError: there is no such model, or its manifest is wrong.
+        DataError: the folder does not exist.
+    """
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        return load_manifest(name_or_path)
+    name = str(name_or_path)
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    folder = _folder(models_dir)
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = [*sorted(found.stem for found in folder.glob("*.yaml")), *BUILT_IN]
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise ManifestError(
+            f"no model {name!r} in {folder}, the nearest name is {nearest}; "
+            f"give one of {', '.join(known)}, or the path of a .yaml manifest"
+        )
+    return load_manifest(path)
+
+
+def artifact_path(manifest: Manifest, precision: str = "fp32") -> Path:
+    """Return the path of one artifact.
+
+    Raises:
+        ArtifactError: the manifest lists none of this precision, or the file is missing.
+    """
+    return _existing(manifest, manifest.artifact(precision).file)
+
+
+def verify(manifest: Manifest) -> None:
+    """Check that every file of the manifest exists and has the sha256 written there.
+
+    Raises:
+        ArtifactError: a file is missing, unreadable, or not the one the manifest speaks of.
+    """
+    files: list[Artifact | Golden] = [*manifest.artifacts]
+    files += [manifest.golden] if manifest.golden else []
+    for item in files:
+        path = _existing(manifest, item.file)
+        got = _sha256(path)
+        if got != item.sha256:
+            raise ArtifactError(
+                f"{path} is not the file of model {manifest.name}: expected sha256 {item.sha256}, got {got}; "
+                f"copy the file again, or correct the manifest if the change is meant"
+            )
+
+
+def _existing(manifest: Manifest, file: str) -> Path:
+    path = manifest.file_path(file)
+    if not path.is_file():
+        raise ArtifactError(f"model {manifest.name} needs the file {path}, which does not exist")
+    return path
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    except OSError as exc:
+        raise ArtifactError(f"cannot read {path}: {exc}") from exc
+    return digest.hexdigest()
+
+
+def _folder(models_dir: Path | str) -> Path:
+    folder = Path(models_dir) if str(models_dir) else share_path("models")
+    if not folder.is_dir():
+        raise DataError(f"the folder of models {folder} does not exist")
+    return folder

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, option, options
+from recon3d_ros.errors import ConfigError
+
+CONFIGS = (ModelConfig, PipelineConfig, NodeConfig)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_defaults_are_valid_and_described(config: type[Config]) -> None:
+    instance = config()
+    for spec in options(config):
+        assert spec.type in (bool, int, float, str)
+        assert getattr(instance, spec.name) == spec.default
+        assert spec.description
+
+
+@pytest.mark.parametrize(
+    ("config", "values", "message"),
+    [
+        (PipelineConfig, {"min_depth_m": -0.1}, "min_depth_m must be at least 0 m, got -0.1"),
+        (PipelineConfig, {"max_depth_m": float("nan")}, "max_depth_m must be finite, got nan"),
+        (PipelineConfig, {"border_px": 2000}, "at least 0 and at most 1024 px, got 2000"),
+        (PipelineConfig, {"border_px": 1.5}, "border_px must be of type int, got 1.5"),
+        (PipelineConfig, {"border_px": True}, "border_px must be of type int, got True"),
+        (PipelineConfig, {"min_depth_m": 5, "max_depth_m": 5}, "min_depth_m must be less than max_depth_m"),
+        (NodeConfig, {"mode": "trinocular"}, "mode must be one of stereo, mono, got 'trinocular'"),
+        (ModelConfig, {"backend": "tensorflow"}, "backend must be one of"),
+    ],
+)
+def test_wrong_values_are_named(config: type[Config], values: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(**values)
+
+
+def test_whole_number_is_good_enough_for_a_float() -> None:
+    value = PipelineConfig(max_depth_m=7).max_depth_m
+    assert value == 7.0 and isinstance(value, float)
+
+
+def test_only_the_declared_limit_is_named() -> None:
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class OneSided(Config):
+        rate_hz: float = option(10.0, "rate", unit="Hz", maximum=60.0)
+
+    with pytest.raises(ConfigError, match=r"^rate_hz must be at most 60 Hz, got 61.0$"):
+        OneSided(rate_hz=61.0)
