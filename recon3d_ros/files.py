@@ -1,0 +1,213 @@
+"""Read and write images, depth (PNG, PFM), clouds (PLY) and camera YAMLs.
+
+Writers are atomic: a reader sees the old file or the whole new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from recon3d_ros.errors import CalibrationError, DataError, ImageError, OutputError
+from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, StereoRig
+
+_PLY_POINT = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
+_PLY_PROPERTIES = "".join(f"property float {axis}\n" for axis in "xyz") + "".join(
+    f"property uchar {colour}\n" for colour in ("red", "green", "blue")
+)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image file: (H, W, 3) uint8 RGB, or (H, W) uint8 when it is mono.
+
+    16-bit images keep their upper 8 bits, alpha is dropped, EXIF rotation is ignored (the calibration
+    belongs to the stored pixels).
+
+    Raises:
+        DataError: The file cannot be read.
+        ImageError: It is no image.
+    """
+    encoded = np.frombuffer(_read_bytes(path), np.uint8)
+    try:
+        image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+    except cv2.error:  # absurd header sizes; the next lines say what matters
+        image = None
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"expected a PNG, JPEG or other 8- or 16-bit image, {path} is none: convert it")
+    if image.dtype == np.uint16:
+        image = np.right_shift(image, 8).astype(np.uint8)
+    if image.ndim == 2:
+        return image  # type: ignore[return-value]
+    code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(image, code)  # type: ignore[return-value]
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 RGB or (H, W) uint8 mono; the suffix chooses the format.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    _write_encoded(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)
+
+
+def write_depth_png16(path: Path, depth: NDArray[np.float32]) -> None:
+    """Write depth as 16-bit PNG in mm (REP 118): 0 = no finite depth, 65535 = that far or farther.
+
+    Args:
+        path: Where to.
+        depth: (H, W) float32 m.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    depth_mm = np.where(np.isfinite(depth), np.rint(depth * np.float32(1000)), 0)
+    _write_encoded(path, np.clip(depth_mm, 0, 65535).astype(np.uint16))
+
+
+def write_pfm(path: Path, plane: NDArray[np.float32]) -> None:
+    """Write (H, W) float32 as little-endian PFM (rows bottom to top), NaN and Inf as they are.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    height, width = plane.shape
+    write_atomically(path, f"Pf\n{width} {height}\n-1.0\n".encode(), plane[::-1].astype("<f4").tobytes())
+
+
+def read_pfm(path: Path) -> NDArray[np.float32]:
+    """Read a PFM file: (H, W) float32, or (H, W, 3) when it has colours.
+
+    Raises:
+        DataError: The file cannot be read, or is no PFM.
+    """
+    try:
+        kind, size, scale, pixels = _read_bytes(path).split(b"\n", 3)
+        width, height = (int(number) for number in size.split())
+        channels = {b"Pf": 1, b"PF": 3}[kind.strip()]
+        order = "<f4" if float(scale) < 0 else ">f4"
+        flat = np.frombuffer(pixels, order, count=width * height * channels)
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        return flat.reshape(shape)[::-1].astype(np.float32)
+    except (ValueError, KeyError) as exc:
+        raise DataError(f"expected a whole PFM file, {path} is none ({exc}): write it again") from exc
+
+
+def write_ply(path: Path, cloud: OrganizedCloud) -> None:
+    """Write the valid points with their colours as binary PLY.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    valid = cloud.valid
+    points = np.empty(np.count_nonzero(valid), _PLY_POINT)
+    points["xyz"], points["rgb"] = cloud.xyz[valid], cloud.rgb[valid]
+    write_atomically(path, _ply_header(points.size), points.tobytes())
+
+
+def read_ply_points(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Read a PLY file as `write_ply` lays it out: (N, 3) float32 m, and (N, 3) uint8 RGB.
+
+    Raises:
+        DataError: The file cannot be read, or has another layout.
+    """
+    header, end, body = _read_bytes(path).partition(b"end_header\n")
+    count = len(body) // _PLY_POINT.itemsize
+    if header + end != _ply_header(count) or count * _PLY_POINT.itemsize != len(body):
+        raise DataError(
+            f"expected a PLY of float x y z and uchar red green blue, {path} is none: write it again"
+        )
+    points = np.frombuffer(body, _PLY_POINT)
+    return points["xyz"].astype(np.float32), points["rgb"].copy()
+
+
+def colour_depth(depth: NDArray[np.float32], min_m: float, max_m: float) -> NDArray[np.uint8]:
+    """Paint depth with the turbo map, from red at `min_m` to dark blue at `max_m` and beyond.
+
+    Colours go with 1 / depth, which spends them where a camera resolves depth.
+
+    Args:
+        depth: (H, W) float32 m.
+        min_m: Depth of the reddest colour, > 0.
+        max_m: Depth of the bluest; +Inf has it too.
+
+    Returns:
+        (H, W, 3) uint8 RGB; NaN is black.
+    """
+    near, far = 1 / min_m, 1 / max_m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = np.clip((1 / depth - far) / (near - far), 0, 1)
+    known = depth > 0  # False for NaN
+    colours = cv2.applyColorMap((np.where(known, level, 0) * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+    return np.where(known[..., None], colours[..., ::-1], 0).astype(np.uint8)
+
+
+def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
+    """Read a ROS camera_info YAML, or two of them under the keys `left` and `right`.
+
+    Raises:
+        DataError: The file cannot be read, or is no YAML.
+        CalibrationError: It describes no usable camera or rig.
+    """
+    try:
+        document = yaml.safe_load(_read_bytes(path).decode())
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        raise DataError(
+            f"expected a YAML file of a camera, {path} is none: {' '.join(str(exc).split())}"
+        ) from exc
+    if not isinstance(document, dict):
+        raise CalibrationError(f"expected a camera_info YAML, {path} holds {type(document).__name__}")
+    try:
+        if "left" in document and "right" in document:
+            return StereoRig(*(PinholeCamera.from_dict(document[side]) for side in ("left", "right")))
+        return PinholeCamera.from_dict(document)
+    except CalibrationError as exc:
+        raise CalibrationError(f"{path}: {exc}") from exc
+
+
+def write_atomically(path: Path, *chunks: bytes) -> None:
+    """Write the chunks to a neighbour of `path`, then rename it.
+
+    Raises:
+        OutputError: The folder is missing or read-only, the disk is full, ...
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(draft, "wb") as file:
+            file.writelines(chunks)
+        os.replace(draft, path)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise OutputError(
+            f"cannot write {path} ({exc.strerror}): free the disk or choose another place"
+        ) from exc
+
+
+def _write_encoded(path: Path, image: NDArray[Any]) -> None:
+    suffix = Path(path).suffix
+    try:
+        _, encoded = cv2.imencode(suffix, image)
+    except cv2.error as exc:
+        raise OutputError(f"expected a suffix such as .png or .jpg, got {path}: rename it") from exc
+    write_atomically(path, encoded.tobytes())
+
+
+def _ply_header(points: int) -> bytes:
+    head = f"ply\nformat binary_little_endian 1.0\nelement vertex {points}\n"
+    return f"{head}{_PLY_PROPERTIES}end_header\n".encode()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as exc:
+        raise DataError(f"cannot read {path} ({exc.strerror}): check the path") from exc
