@@ -14,9 +14,9 @@ INPUT ?=
 # The rclpy of apt and the rclpy of pip must not meet in one process: each has its own environment.
 VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO))
 OLD_VENV := .venv-numpy1
-RUN_EXTRAS := cpu,view$(if $(ROS_DISTRO),,$(comma)ros)
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 comma := ,
+RUN_EXTRAS := cpu,view$(if $(ROS_DISTRO),,$(comma)ros)
+PIP_INSTALL = -m pip install -qq --disable-pip-version-check
 
 .PHONY: demo test lint types test-numpy1 test-all clean system
 .DELETE_ON_ERROR:
@@ -60,19 +60,17 @@ $(VENV)/.run: setup.py | system $(VENV)/bin/python
 	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[$(RUN_EXTRAS)]"
 	@touch "$@"
 
-# colcon-core still drives setup.py by hand, which setuptools 80 ended.
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing recon3d_ros[dev] into $(VENV)"
-	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev]" "setuptools<80"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev]"
 	@touch "$@"
 
 $(VENV)/.train: $(VENV)/.test
 	@echo "installing torch into $(VENV) (TRAIN=0 goes without)"
-	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[train]" "torch==2.13.0"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev,train]" "torch==2.13.0"
 	@touch "$@"
 
 $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
 	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"
-	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" "numpy==1.26.4" "opencv-python-headless<4.12" \
-		pytest pytest-timeout hypothesis onnx
+	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" "numpy==1.26.4" pytest pytest-timeout hypothesis onnx
 	@touch "$@"

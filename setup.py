@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent
 # The wheels of ROS 2 Jazzy exist for x86-64 only; elsewhere ROS comes from apt (see README.md).
 ROS_WHEELS = "platform_machine == 'x86_64' and sys_platform == 'linux' and python_version < '3.14'"
 OPEN3D_CPU = "platform_machine == 'x86_64' and sys_platform == 'linux'"
+OPEN3D_FULL = "platform_machine != 'x86_64' or sys_platform != 'linux'"
 
 EXTRAS = {
     "cpu": ["onnxruntime>=1.17"],
@@ -24,11 +25,12 @@ EXTRAS = {
             "cv-bridge==1.13.0.post0",
         )
     ],
-    "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; not ({OPEN3D_CPU})"],
-    "train": ["torch>=2.5", "onnx>=1.16", "onnxscript"],
+    "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
+    "train": ["torch>=2.13", "onnx>=1.16"],
     "tensorrt": ["tensorrt>=10", "pycuda"],
     "dev": [
         "colcon-common-extensions",
+        "setuptools<80",  # colcon-core drives setup.py by hand, which setuptools 80 ended
         "hypothesis",
         "mypy",
         "onnx>=1.16",
