@@ -197,10 +197,11 @@ def disparity_to_msg(
     """
     msg = DisparityImage(header=make_header(stamp_ns, frame_id), f=float(rig.fx), t=float(rig.baseline_m))
     near, far = depth_limits_m
-    msg.max_disparity = float(rig.fx * rig.baseline_m / near + rig.doffs_px)
+    height, width = disparity.shape
+    at_near = rig.fx * rig.baseline_m / near + rig.doffs_px if near > 0 else float("inf")
+    msg.max_disparity = float(min(at_near, width))
     msg.min_disparity = float(rig.fx * rig.baseline_m / far + rig.doffs_px)
     msg.delta_d = 0.0  # continuous: a network does not quantise
-    height, width = disparity.shape
     window = msg.valid_window
     window.x_offset = window.y_offset = border_px
     window.width, window.height = max(width - 2 * border_px, 0), max(height - 2 * border_px, 0)

@@ -1,0 +1,65 @@
+"""Left and right messages to pairs, by stamp. Plain Python, bounded, needs no ROS."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+LEFT, RIGHT = 0, 1
+
+
+class _Waiting(NamedTuple):
+    stamp_ns: int
+    item: Any
+
+
+class StereoSync:
+    """Pairs items whose stamps are equal, or differ by at most a tolerance.
+
+    Items wait in the order of their arrival, not of their stamps: when time jumps back (a bag starts over)
+    nothing from before the jump can hold a place. What arrived before a matched item is given up, so a pair
+    never follows a newer one. A tolerance belongs below half the frame period, or neighbours get paired.
+
+    Args:
+        tolerance_ns: largest difference of stamps; 0 = equal.
+        capacity: items that may wait per side; one more pushes the oldest out.
+
+    Attributes:
+        unmatched: items given up so far, both sides together.
+        last_gap_ns: smallest stamp difference an item pushed out had to the other side's; None where the
+            other side had nothing waiting.
+    """
+
+    def __init__(self, tolerance_ns: int = 0, capacity: int = 5) -> None:
+        self.tolerance_ns = tolerance_ns
+        self.unmatched = 0
+        self.last_gap_ns: int | None = None
+        self._capacity = capacity
+        self._waiting: tuple[deque[_Waiting], deque[_Waiting]] = (deque(), deque())
+
+    def add(self, side: int, stamp_ns: int, item: Any) -> tuple[Any, Any] | None:
+        """Add an item of one side (LEFT or RIGHT).
+
+        Returns:
+            (left item, right item) when it completes a pair, else None.
+        """
+        others = self._waiting[1 - side]
+        best = min(range(len(others)), key=lambda i: abs(others[i].stamp_ns - stamp_ns), default=None)
+        if best is None or abs(others[best].stamp_ns - stamp_ns) > self.tolerance_ns:
+            self._wait(side, _Waiting(stamp_ns, item))
+            return None
+        match = others[best]
+        for _ in range(best + 1):
+            others.popleft()
+        # Whatever waits on this side came before the item that was just matched.
+        self.unmatched += best + len(self._waiting[side])
+        self._waiting[side].clear()
+        return (item, match.item) if side == LEFT else (match.item, item)
+
+    def _wait(self, side: int, waiting: _Waiting) -> None:
+        own, others = self._waiting[side], self._waiting[1 - side]
+        own.append(waiting)
+        if len(own) > self._capacity:
+            oldest = own.popleft()
+            self.unmatched += 1
+            self.last_gap_ns = min((abs(o.stamp_ns - oldest.stamp_ns) for o in others), default=None)
