@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `recon3d`; None takes them from the process.
 
     Returns:
-        The exit code: what the verb returned, the code of a Recon3dError (see `recon3d_ros.errors`), 130 after
-        Ctrl-C, 141 when the reader of our output went away.
+        The exit code: what the verb returned, the code of a Recon3dError (see `recon3d_ros.errors`),
+        130 after Ctrl-C, 141 when the reader of our output went away.
 
     Raises:
         SystemExit: from argparse, with 0 after `--help` and 2 after arguments that do not parse.

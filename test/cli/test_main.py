@@ -101,7 +101,7 @@ def test_help_lists_every_verb_and_imports_nothing_heavy():
     done = _run(code)
     assert done.returncode == 0, done.stderr
     for name in cli.VERBS:
-        assert re.search(rf"^    {name} +\S", done.stdout, re.MULTILINE)
+        assert re.search(rf"^    {name}\s+\S", done.stdout, re.MULTILINE)
 
 
 def test_a_reader_that_leaves_early_causes_no_noise(tmp_path):

@@ -1,0 +1,54 @@
+"""Flags made from the options of a `Config` class, so that names, defaults, limits and texts stand once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+from recon3d_ros.config import Config, Option, options
+
+C = TypeVar("C", bound=Config)
+
+
+def add_options(parser: argparse.ArgumentParser, config: type[Config], skip: Collection[str] = ()) -> None:
+    """Add `--max-depth-m` for an option `max_depth_m`, and so on.
+
+    Args:
+        parser: of the verb.
+        config: whose options become flags; a bool becomes `--rectify` and `--no-rectify`.
+        skip: names of options the verb sets itself.
+    """
+    for spec in options(config):
+        if spec.name in skip:
+            continue
+        kind: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if spec.type is not bool:
+            kind = {"type": spec.type, "choices": spec.choices or None, "metavar": _metavar(spec)}
+        flag = "--" + spec.name.replace("_", "-")
+        parser.add_argument(flag, default=spec.default, help=_help(spec), **kind)
+
+
+def read_options(args: argparse.Namespace, config: type[C], **values: Any) -> C:
+    """Build the config from the parsed flags.
+
+    Args:
+        args: parsed by a parser that `add_options` extended.
+        config: the same class.
+        values: options the verb sets itself, by name.
+
+    Raises:
+        ConfigError: a value is outside its limits, or two exclude each other.
+    """
+    parsed = {spec.name: getattr(args, spec.name) for spec in options(config) if spec.name not in values}
+    return config(**parsed, **values)
+
+
+def _metavar(spec: Option) -> str | None:
+    return None if spec.choices else (spec.unit or {int: "N", float: "X", str: "TEXT"}[spec.type]).upper()
+
+
+def _help(spec: Option) -> str:
+    unit = f" {spec.unit}" if spec.unit else ""
+    default = "" if spec.default == "" else f" (default {spec.default}{unit})"
+    return (spec.description + default).replace("%", "%%")

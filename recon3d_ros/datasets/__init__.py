@@ -1,0 +1,25 @@
+"""Readers of data sets, image folders, videos and EuRoC recordings; everything is read when asked for."""
+
+from __future__ import annotations
+
+from recon3d_ros.datasets.catalogue import DATASETS, GROUPS, WORLDS, open_dataset
+from recon3d_ros.datasets.euroc import euroc_frames, euroc_raw, is_euroc
+from recon3d_ros.datasets.folders import RawImages, folder_frames, folder_images
+from recon3d_ros.datasets.index import data_root
+from recon3d_ros.datasets.video import VideoImages, video_frames
+
+__all__ = [
+    "DATASETS",
+    "GROUPS",
+    "WORLDS",
+    "RawImages",
+    "VideoImages",
+    "data_root",
+    "euroc_frames",
+    "euroc_raw",
+    "folder_frames",
+    "folder_images",
+    "is_euroc",
+    "open_dataset",
+    "video_frames",
+]

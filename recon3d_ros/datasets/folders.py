@@ -1,0 +1,182 @@
+"""Folders of images: one camera's, or a stereo pair's in `left/` and `right/`, with a camera YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from recon3d_ros.datasets.lazy_sequence import LazySequence
+from recon3d_ros.errors import DataError
+from recon3d_ros.files import read_camera_yaml, read_image
+from recon3d_ros.geometry import Frame, PinholeCamera, Rectifier, StereoRig
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp"})
+CAMERA_FILE = "camera.yaml"
+# File names with this many digits or more are taken for nanoseconds; fewer are frame numbers.
+STAMP_DIGITS = 16
+
+
+class RawImages(NamedTuple):
+    """Images as the sensor gave them: (H, W, 3) RGB or (H, W) mono uint8; `right` is None for one camera."""
+
+    stamp_ns: int
+    left: np.ndarray
+    right: np.ndarray | None
+
+
+def folder_images(path: Path | str, rate_hz: float = 10.0) -> LazySequence[RawImages]:
+    """The images of a folder, unrectified, in natural order of their names ("9" before "10").
+
+    A folder with subfolders `left` and `right` is a stereo pair's, joined by equal file names without suffix.
+    Names of 16 or more digits are stamps in nanoseconds (as EuRoC's), others are spaced by `rate_hz`.
+
+    Raises:
+        DataError: when the folder is missing or empty, or an image lacks its partner.
+    """
+    return images_of(image_files(Path(path)), rate_hz)
+
+
+def images_of(files: Sequence[tuple[Path, Path | None]], rate_hz: float) -> LazySequence[RawImages]:
+    """Read the (left, right or None) files when asked; see `folder_images` for the stamps."""
+    stamps = _stamps([left.stem for left, _ in files], rate_hz)
+
+    def load(i: int) -> RawImages:
+        left, right = files[i]
+        return RawImages(stamps[i], read_image(left), None if right is None else read_image(right))
+
+    return LazySequence(range(len(files)), load)
+
+
+def folder_frames(
+    path: Path | str, camera: PinholeCamera | StereoRig | None = None, rate_hz: float = 10.0
+) -> LazySequence[Frame]:
+    """The images of a folder as rectified frames.
+
+    Args:
+        path: see `folder_images`.
+        camera: of the images on disk, raw or rectified; a StereoRig for `left/` and `right/`. None reads
+            `camera.yaml` inside the folder. Raw images are rectified.
+        rate_hz: spacing of frames whose names are no stamps.
+
+    Raises:
+        DataError: as `folder_images`; when there is no camera, one camera for a pair, or the other way round.
+        CalibrationError: when the camera file holds no usable calibration, or is not the images' size.
+    """
+    folder = Path(path)
+    files = image_files(folder)
+    if camera is None:
+        camera = _camera_inside(folder)
+    if (files[0][1] is not None) != isinstance(camera, StereoRig):
+        raise DataError(
+            f"expected one camera for a folder of images, a stereo camera (left: and right:) for left/ and "
+            f"right/, got the other kind for {folder}: give the matching camera file"
+        )
+    names = [left.stem for left, _ in files]
+    return rectified_frames(images_of(files, rate_hz), camera, names)
+
+
+def rectified_frames(
+    raw: Sequence[RawImages], camera: PinholeCamera | StereoRig, names: Sequence[str]
+) -> LazySequence[Frame]:
+    """Rectify `raw` images (when their camera is not rectified already) and name them.
+
+    Raises:
+        CalibrationError, ImageError: from reading an element whose size is not the camera's.
+    """
+    framer = Framer(camera)
+    return LazySequence(range(len(raw)), lambda i: framer.frame(raw[i], names[i]))
+
+
+class Framer:
+    """Turns raw images of one camera or rig into rectified frames; the rectification maps are made once."""
+
+    def __init__(self, camera: PinholeCamera | StereoRig) -> None:
+        self._rig = camera.folded().as_rectified() if isinstance(camera, StereoRig) else None
+        sources = (camera.left, camera.right) if isinstance(camera, StereoRig) else (camera,)
+        self._rectifiers = [Rectifier(source) for source in sources]
+
+    def frame(self, raw: RawImages, name: str) -> Frame:
+        """The rectified frame of `raw`.
+
+        Raises:
+            DataError: when there is a right image and one camera, or two cameras and no right image.
+            CalibrationError, ImageError: when an image does not fit its camera.
+        """
+        images = [image for image in (raw.left, raw.right) if image is not None]
+        if len(images) != len(self._rectifiers):
+            raise DataError(
+                f"expected as many images as cameras ({len(self._rectifiers)}), got {len(images)} in {name}: "
+                "give a stereo camera for pairs and a single one for single images"
+            )
+        rectified = [rectifier.rectify(image) for rectifier, image in zip(self._rectifiers, images)]
+        return Frame(
+            stamp_ns=raw.stamp_ns,
+            image=rectified[0],
+            camera=self._rectifiers[0].camera,
+            right=rectified[1] if len(rectified) == 2 else None,
+            rig=self._rig,
+            name=name,
+        )
+
+
+def image_files(folder: Path) -> list[tuple[Path, Path | None]]:
+    """The image files of `folder` in natural order, as (left, right or None).
+
+    Raises:
+        DataError: see `folder_images`.
+    """
+    if not folder.is_dir():
+        raise DataError(f"expected a folder of images at {folder}, found none: check the path")
+    if (folder / "left").is_dir() and (folder / "right").is_dir():
+        return paired_files(folder / "left", folder / "right")
+    return [(path, None) for path in _listed(folder)]
+
+
+def paired_files(left_dir: Path, right_dir: Path) -> list[tuple[Path, Path | None]]:
+    """Join the images of two folders by their names without suffix.
+
+    Raises:
+        DataError: naming an image that has no partner; when a folder has no images.
+    """
+    left = {path.stem: path for path in _listed(left_dir)}
+    right = {path.stem: path for path in _listed(right_dir)}
+    if alone := sorted(left.keys() ^ right.keys(), key=_natural):
+        raise DataError(
+            f"expected equal file names in {left_dir} and {right_dir}, but {len(alone)} have no partner, "
+            f"first {alone[0]}: rename or remove them"
+        )
+    return [(path, right[stem]) for stem, path in left.items()]
+
+
+def _listed(folder: Path) -> list[Path]:
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not paths:
+        raise DataError(f"expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in {folder}, found none")
+    return sorted(paths, key=lambda path: _natural(path.name))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    # (number, "") for digits and (-1, text) for text, so that parts of both kinds compare
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _stamps(stems: Sequence[str], rate_hz: float) -> list[int]:
+    if all(stem.isdecimal() and len(stem) >= STAMP_DIGITS for stem in stems):
+        return [int(stem) for stem in stems]
+    if not rate_hz > 0:
+        raise DataError(f"expected a rate above 0 Hz for images without stamps, got {rate_hz}: pass a rate")
+    return [round(i * 1e9 / rate_hz) for i in range(len(stems))]
+
+
+def _camera_inside(folder: Path) -> PinholeCamera | StereoRig:
+    path = folder / CAMERA_FILE
+    if not path.is_file():
+        raise DataError(
+            f"expected the calibration of the images in {path}, found none: "
+            "save the camera's YAML there or name it"
+        )
+    return read_camera_yaml(path)

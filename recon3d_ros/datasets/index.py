@@ -1,0 +1,101 @@
+"""The folder of public data: `INDEX.json` names every scene, its files, its units and its calibration."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from recon3d_ros.errors import DataError
+
+ROOT_VARIABLE = "RECON3D_DATA"
+
+
+def data_root(root: Path | str | None = None) -> Path:
+    """Find the folder that holds `INDEX.json`.
+
+    Args:
+        root: the folder; None takes it from the environment variable RECON3D_DATA.
+
+    Raises:
+        DataError: when neither names a folder with an `INDEX.json`.
+    """
+    chosen = root if root is not None else os.environ.get(ROOT_VARIABLE, "")
+    if not str(chosen):
+        raise DataError(
+            f"expected {ROOT_VARIABLE} to name the folder with INDEX.json and the data sets, it is unset: "
+            f"export {ROOT_VARIABLE}=<folder>"
+        )
+    folder = Path(chosen)
+    if not (folder / "INDEX.json").is_file():
+        raise DataError(
+            f"expected INDEX.json in the data folder {folder}, found none: set {ROOT_VARIABLE} to the folder "
+            "that holds it"
+        )
+    return folder
+
+
+def stereo_scenes(root: Path, set_name: str) -> list[Mapping[str, Any]]:
+    """The `stereo_scenes` entries of one set, e.g. `kitti2012`, in the order of the index.
+
+    Raises:
+        DataError: when the index cannot be read or has no scene of that set.
+    """
+    scenes = [scene for scene in _read(root).get("stereo_scenes", []) if scene.get("set") == set_name]
+    if not scenes:
+        raise DataError(
+            f"expected scenes of the set {set_name} in {root / 'INDEX.json'}, found none: add them"
+        )
+    return scenes
+
+
+def sequence(root: Path, sequence_id: str) -> Mapping[str, Any]:
+    """The `sequences` entry with this id, e.g. `nyuv2`.
+
+    Raises:
+        DataError: when the index cannot be read or has no such entry.
+    """
+    for entry in _read(root).get("sequences", []):
+        if entry.get("id") == sequence_id:
+            return dict(entry)
+    raise DataError(f"expected the sequence {sequence_id} in {root / 'INDEX.json'}, found none: add it")
+
+
+def value(entry: Mapping[str, Any], key: str) -> Any:
+    """`entry[key]`, or a DataError that names the entry and the missing key."""
+    if key not in entry:
+        raise DataError(f"expected the key {key} in the INDEX.json entry {entry.get('id', '?')}: add it")
+    return entry[key]
+
+
+def read_truth(path: Path) -> np.ndarray:
+    """Read a one-channel 8- or 16-bit image of ground truth, unscaled.
+
+    Returns:
+        (H, W) uint8 or uint16, the stored values.
+
+    Raises:
+        DataError: when the file is missing, no image, or has colour channels.
+    """
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.ndim != 2 or stored.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"expected a one-channel 8- or 16-bit image of ground truth at {path}: check the file"
+        )
+    return stored
+
+
+def _read(root: Path) -> dict[str, Any]:
+    path = root / "INDEX.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise DataError(f"expected readable JSON in {path}, got: {exc}; restore the file") from exc
+    if not isinstance(index, dict):
+        raise DataError(f"expected a JSON object in {path}, got {type(index).__name__}; restore the file")
+    return index
