@@ -1,0 +1,106 @@
+"""The texture bank: every pattern baked once per process into a mip pyramid, sampled by NumPy or torch alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from recon3d_ros.world.textures import SIZE, bake_all
+
+
+@dataclass(frozen=True)
+class Bank:
+    """All textures in one array, so that one gather serves every pixel whatever its texture.
+
+    Attributes:
+        texels: (textures * stride, 4) uint8 RGBA, all mip levels of a texture one after the other.
+        names: Group -> indices of the textures in it.
+        size: Edge of level 0 in texels; levels: number of levels; stride: texels per texture.
+    """
+
+    texels: Any
+    names: dict[str, tuple[int, ...]]
+    size: int
+    levels: int
+    stride: int
+
+    def pick(self, rng: np.random.Generator, *groups: str) -> int:
+        """Return a random texture out of the union of `groups`."""
+        choices = [i for group in groups for i in self.names[group]]
+        return int(choices[rng.integers(len(choices))])
+
+    def outline(
+        self, texture: float, level: int, half: list[float], w: Any, a: Any, b: Any, where: Any
+    ) -> np.ndarray:
+        """Return, for the pixels `where` of a cut-out patch, whether its outline covers them (NumPy)."""
+        w = w[where]
+        edge = self.size >> level
+        column = ((a[where] / w) * (0.5 / half[0]) + 0.5) * edge
+        row = (0.5 - (b[where] / w) * (0.5 / half[1])) * edge
+        column = np.clip(column.astype(np.int32), 0, edge - 1)
+        row = np.clip(row.astype(np.int32), 0, edge - 1)
+        start = int(texture) * self.stride + level_start(self.size, level)
+        return self.texels[start + row * edge + column, 3] > 127
+
+
+def level_start(size: int, level: int) -> int:
+    """Return the texels of one texture that lie before mip `level`: sum of 4**-k size**2."""
+    return (4 * size * size - 4 * (size >> level) ** 2) // 3
+
+
+def mip_chain(image: np.ndarray) -> np.ndarray:
+    """Return all mip levels of a square (S, S, 4) uint8 image, flattened to (stride, 4) uint8."""
+    level, parts = image.astype(np.float32), [image.reshape(-1, 4)]
+    while level.shape[0] > 1:
+        level = level.reshape(level.shape[0] // 2, 2, level.shape[1] // 2, 2, 4).mean((1, 3))
+        parts.append(np.rint(level).astype(np.uint8).reshape(-1, 4))
+    return np.concatenate(parts)
+
+
+@lru_cache(maxsize=1)
+def texture_bank() -> Bank:
+    """Bake (once) and return the bank of all textures."""
+    groups = bake_all()
+    names: dict[str, tuple[int, ...]] = {}
+    chains: list[np.ndarray] = []
+    for group, images in groups.items():
+        names[group] = tuple(range(len(chains), len(chains) + len(images)))
+        chains += [mip_chain(image) for image in images]
+    levels = SIZE.bit_length()
+    return Bank(np.concatenate(chains), names, SIZE, levels, len(chains[0]))
+
+
+def sample(xp: Any, bank: Bank, texture: Any, u: Any, v: Any, lod: Any) -> Any:
+    """Return (N, 4) float32 RGBA in [0, 255] at (u, v) tiles: bilinear, mip level nearest to `lod`.
+
+    Args:
+        xp: numpy or torch.
+        texture: (N,) integer index. u, v: (N,) float32, any value, tiles repeat. lod: (N,) float32.
+    """
+    level = as_int(xp, xp.clip(xp.floor(lod + 0.5), 0, bank.levels - 1))
+    edge = bank.size >> level
+    scale = as_float(xp, edge)
+    start = texture * bank.stride + (4 * bank.size * bank.size - 4 * edge * edge) // 3
+    column, row = (u - xp.floor(u)) * scale - 0.5, (v - xp.floor(v)) * scale - 0.5
+    left, top = xp.floor(column), xp.floor(row)
+    fu, fv = (column - left)[:, None], (row - top)[:, None]
+    i0, j0 = as_int(xp, left) & (edge - 1), as_int(xp, top) & (edge - 1)
+    i1, j1 = (i0 + 1) & (edge - 1), (j0 + 1) & (edge - 1)
+    row0, row1 = start + j0 * edge, start + j1 * edge
+    take = bank.texels
+    upper = as_float(xp, take[row0 + i0]) * (1 - fu) + as_float(xp, take[row0 + i1]) * fu
+    lower = as_float(xp, take[row1 + i0]) * (1 - fu) + as_float(xp, take[row1 + i1]) * fu
+    return upper + (lower - upper) * fv
+
+
+def as_int(xp: Any, array: Any) -> Any:
+    """Return an integer copy that can index."""
+    return array.astype(np.int32) if xp is np else array.to(xp.int64)
+
+
+def as_float(xp: Any, array: Any) -> Any:
+    """Return a float32 copy."""
+    return array.astype(np.float32) if xp is np else array.to(xp.float32)

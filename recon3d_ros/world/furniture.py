@@ -1,0 +1,216 @@
+"""Things that stand in rooms, each written around its own origin on the floor (or on a table), x forward."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recon3d_ros.world import looks
+from recon3d_ros.world.scene import (
+    CUTOUT,
+    ELLIPSE,
+    Material,
+    SceneBuilder,
+    random_rotation,
+    rotation_between,
+    rotation_z,
+)
+
+UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # columns: y, z, x: a patch facing x
+Rng = np.random.Generator
+
+
+def table(b: SceneBuilder, rng: Rng, size=None) -> tuple[float, float, float]:
+    """Add a table; return (length, width, height) of its top."""
+    length, width, height = size or (rng.uniform(0.7, 1.8), rng.uniform(0.5, 0.9), rng.uniform(0.4, 0.8))
+    wood, thick = looks.wood(rng), rng.uniform(0.02, 0.06)
+    legs = wood if rng.random() < 0.6 else looks.metal(rng)
+    b.box((0, 0, height - thick / 2), (length, width, thick), wood)
+    radius, square = rng.uniform(0.015, 0.04), rng.random() < 0.5
+    for sx in (-1, 1):
+        for sy in (-1, 1):
+            x, y = sx * (length / 2 - 0.06), sy * (width / 2 - 0.06)
+            if square:
+                b.box((x, y, (height - thick) / 2), (2 * radius, 2 * radius, height - thick), legs)
+            else:
+                b.cylinder((x, y, 0), (x, y, height - thick), radius, legs, caps=False)
+    return length, width, height
+
+
+def chair(b: SceneBuilder, rng: Rng) -> None:
+    """Add a chair with its back at -x."""
+    seat, wide, back = rng.uniform(0.4, 0.5), rng.uniform(0.38, 0.5), rng.uniform(0.75, 1.1)
+    frame = looks.wood(rng) if rng.random() < 0.6 else looks.metal(rng)
+    cloth = looks.fabric(rng) if rng.random() < 0.5 else frame
+    b.box((0, 0, seat), (wide, wide, 0.045), cloth)
+    e, r = wide / 2 - 0.025, rng.uniform(0.012, 0.022)
+    for x, y, top in ((e, e, seat), (e, -e, seat), (-e, e, back), (-e, -e, back)):
+        b.cylinder((x, y, 0), (x, y, top), r, frame, caps=top > seat)
+    if rng.random() < 0.5:
+        for z in np.linspace(seat + 0.15, back - 0.04, int(rng.integers(2, 5))):
+            b.box((-e, 0, z), (0.02, 2 * e, 0.05), frame)
+    else:
+        b.box((-e, 0, (seat + back) / 2 + 0.06), (0.03, 2 * e, (back - seat) * 0.7), cloth)
+
+
+def sofa(b: SceneBuilder, rng: Rng) -> None:
+    """Add a sofa that faces x, 0.9 m deep."""
+    length, cloth = rng.uniform(1.3, 2.2), looks.fabric(rng)
+    b.box((0, 0, 0.22), (0.85, length, 0.36), cloth)
+    b.box((-0.36, 0, 0.55), (0.2, length, 0.5), cloth)
+    for side in (-1, 1):
+        b.box((0, side * (length / 2 + 0.08), 0.3), (0.9, 0.17, 0.56), cloth)
+    seats = int(rng.integers(2, 4))
+    for k in range(seats):
+        y = (k + 0.5) / seats * length - length / 2
+        b.box((0.06, y, 0.45), (0.7, length / seats - 0.02, 0.13), cloth)
+        if rng.random() < 0.7:
+            tilt = rotation_between(np.array([1.0, rng.normal(0, 0.2), 0.5]))
+            b.ellipsoid((-0.14, y, 0.66), (0.24, 0.24, 0.09), looks.fabric(rng), tilt)
+
+
+def shelf(b: SceneBuilder, rng: Rng) -> None:
+    """Add a shelf that faces x with books and things in it."""
+    wide, tall, deep = rng.uniform(0.6, 1.4), rng.uniform(0.9, 2.1), rng.uniform(0.25, 0.4)
+    wood = looks.wood(rng)
+    for side in (-1, 1):
+        b.box((0, side * wide / 2, tall / 2), (deep, 0.03, tall), wood)
+    if rng.random() < 0.8:
+        b.box((-deep / 2 + 0.01, 0, tall / 2), (0.02, wide, tall), wood)
+    boards = np.linspace(0.06, tall, int(rng.integers(3, 6)))
+    for low, high in zip(boards[:-1], boards[1:]):
+        b.box((0, 0, low), (deep, wide, 0.03), wood)
+        y, room = -wide / 2 + 0.05, high - low - 0.05
+        while y < wide / 2 - 0.12:
+            length = min(rng.uniform(0.12, 0.5), wide / 2 - 0.04 - y)
+            if rng.random() < 0.6:
+                tall_b = room * rng.uniform(0.6, 0.95)
+                place = (0.02, y + length / 2, low + 0.015 + tall_b / 2)
+                b.box(place, (deep * 0.7, length, tall_b), looks.paper(rng, "books"), top=wood)
+            elif rng.random() < 0.7:
+                thing(b.at((0.03, y + length / 2, low + 0.015)), rng, min(length, room, deep) * 0.8)
+            y += length + 0.02
+    b.box((0, 0, tall), (deep, wide, 0.03), wood)
+
+
+def cabinet(b: SceneBuilder, rng: Rng) -> float:
+    """Add a chest of drawers that faces x; return its height (m)."""
+    wide, tall, deep = rng.uniform(0.5, 1.4), rng.uniform(0.5, 1.2), rng.uniform(0.35, 0.5)
+    wood, knob = looks.wood(rng), looks.metal(rng)
+    b.box((0, 0, tall / 2 + 0.05), (deep, wide, tall - 0.1), wood)
+    rows = int(rng.integers(2, 5))
+    for k in range(rows):
+        z, h = 0.12 + (k + 0.5) * (tall - 0.2) / rows, (tall - 0.2) / rows - 0.03
+        b.box((deep / 2 + 0.006, 0, z), (0.02, wide - 0.06, h), wood)
+        for side in (-1, 1):
+            b.ellipsoid((deep / 2 + 0.035, side * wide * 0.25, z), (0.018, 0.018, 0.018), knob)
+    return tall
+
+
+def plant(b: SceneBuilder, rng: Rng, tall: float) -> None:
+    """Add a plant in a pot, `tall` metres."""
+    pot = looks.plastic(rng) if rng.random() < 0.6 else looks.fabric(rng)
+    radius = 0.13 * tall + 0.04
+    b.cylinder((0, 0, 0), (0, 0, 0.25 * tall), radius, pot)
+    group = "blades" if rng.random() < 0.5 else "foliage"
+    leaf = looks.leaves(rng, group)
+    if group == "blades":
+        for k in range(3):
+            b.at((0, 0, 0.62 * tall), k * np.pi / 3 + rng.random()).patch(
+                (0, 0, 0), UPRIGHT, (0.38 * tall, 0.4 * tall), leaf, CUTOUT
+            )
+        return
+    b.cylinder((0, 0, 0.2 * tall), (0, 0, 0.6 * tall), 0.015, looks.wood(rng), caps=False)
+    for _ in range(int(rng.integers(5, 10))):
+        spot = rng.normal(0, 0.09 * tall, 3) + [0, 0, 0.68 * tall]
+        b.patch(spot, random_rotation(rng), np.full(2, tall * rng.uniform(0.16, 0.26)), leaf, CUTOUT)
+
+
+def lamp(b: SceneBuilder, rng: Rng, tall: float) -> None:
+    """Add a floor or table lamp."""
+    metal, shade = looks.metal(rng), looks.fabric(rng)
+    b.cylinder((0, 0, 0), (0, 0, 0.03), 0.09 * tall + 0.03, metal)
+    b.cylinder((0, 0, 0), (0, 0, 0.85 * tall), 0.012, metal, caps=False)
+    b.cone((0, 0, 1.25 * tall), 0.45 * tall, 0.17 * tall + 0.05, shade, cut=0.5)
+
+
+def thing(b: SceneBuilder, rng: Rng, size: float) -> None:
+    """Add a small object about `size` metres wide: box, ball, can, bottle, mug, cone, stack, bowl."""
+    kind, s = int(rng.integers(9)), size / 2
+    look = (
+        looks.carton(rng)
+        if rng.random() < 0.5
+        else looks.plastic(rng)
+        if rng.random() < 0.6
+        else looks.wild(rng)
+    )
+    if kind <= 1:
+        extent = s * rng.uniform(0.5, 1.6, 3)
+        b.box((0, 0, extent[2] / 2), extent, look, rotation_z(rng.uniform(0, 6.28)))
+    elif kind == 2:
+        b.ellipsoid((0, 0, s), (s, s, s), look)
+    elif kind == 3:
+        tall = s * rng.uniform(1.0, 3.0)
+        b.cylinder((0, 0, 0), (0, 0, tall), s * 0.6, look)
+    elif kind == 4:
+        b.cylinder((0, 0, 0), (0, 0, 1.4 * s), s * 0.4, look)
+        b.cone((0, 0, 2.4 * s), 1.0 * s, s * 0.4, look, cut=0.35)
+        b.cylinder((0, 0, 1.7 * s), (0, 0, 2.3 * s), s * 0.15, look)
+    elif kind == 5:
+        b.cone((0, 0, 2 * s), 2 * s, s * 0.8, look)
+    elif kind == 6:
+        z = 0.0
+        for _ in range(int(rng.integers(2, 6))):
+            thick = s * rng.uniform(0.15, 0.4)
+            extent = (2 * s * rng.uniform(0.6, 1), 1.4 * s * rng.uniform(0.6, 1), thick)
+            b.box((0, 0, z + thick / 2), extent, looks.carton(rng), rotation_z(rng.normal(0, 0.3)))
+            z += thick
+    elif kind == 7:
+        b.ellipsoid((0, 0, 0.55 * s), (s, s, 0.55 * s), look)
+    else:
+        plant(b, rng, 2 * size)
+
+
+def frame(b: SceneBuilder, rng: Rng, half_w: float, half_h: float, look: Material | None = None) -> None:
+    """Add a framed picture that hangs on a wall at x = 0 and faces x."""
+    b.box((0.012, 0, 0), (0.024, 2 * half_w + 0.05, 2 * half_h + 0.05), looks.wood(rng))
+    b.patch((0.026, 0, 0), UPRIGHT, (half_w, half_h), look or looks.paper(rng), one_sided=True)
+
+
+def window(b: SceneBuilder, rng: Rng, half_w: float, half_h: float) -> None:
+    """Add a bright window with a frame on a wall at x = 0, facing x."""
+    glass = looks.surface(rng, ("noise", "plain"), (0.85, 0.93, 1.0), 0.2, (2, 4))
+    glass = Material(**{**glass.__dict__, "emission": 1.6})
+    white = looks.surface(rng, ("plain",), (0.95, 0.95, 0.93), 0.15)
+    b.patch((0.01, 0, 0), UPRIGHT, (half_w, half_h), glass, one_sided=True)
+    for y in (-half_w, 0.0, half_w):
+        b.box((0.03, y, 0), (0.06, 0.06, 2 * half_h + 0.06), white)
+    for z in (-half_h, half_h):
+        b.box((0.03, 0, z), (0.06, 2 * half_w, 0.06), white)
+
+
+def junk(b: SceneBuilder, rng: Rng, size: float) -> None:
+    """Add one object of any kind and orientation, about `size` metres: the stuff of training scenes."""
+    kind, look = int(rng.integers(8)), looks.wild(rng) if rng.random() < 0.7 else looks.carton(rng)
+    turn, s = random_rotation(rng), size / 2
+    if kind <= 1:
+        b.box((0, 0, 0), s * rng.uniform(0.3, 2.2, 3), look, turn)
+    elif kind == 2:
+        b.ellipsoid((0, 0, 0), s * rng.uniform(0.4, 1.2, 3), look, turn)
+    elif kind == 3:
+        axis = turn[:, 2] * s * rng.uniform(0.5, 4)
+        b.cylinder(-axis, axis, s * rng.uniform(0.05, 0.5), look)
+    elif kind == 4:
+        axis = turn[:, 2] * s * rng.uniform(2, 6)
+        b.cylinder(-axis, axis, s * rng.uniform(0.02, 0.06), look)
+    elif kind == 5:
+        b.patch((0, 0, 0), turn, s * rng.uniform(0.5, 2.0, 2), look, int(rng.choice([0, ELLIPSE])))
+    elif kind == 6:
+        b.patch(
+            (0, 0, 0),
+            turn,
+            s * rng.uniform(0.8, 2.0, 2),
+            looks.leaves(rng, str(rng.choice(["foliage", "branches", "blades"]))),
+            CUTOUT,
+        )
+    else:
+        b.patch((0, 0, 0), turn, s * rng.uniform(1.0, 2.5, 2), looks.cut(rng, "fence"), CUTOUT)

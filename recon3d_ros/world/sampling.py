@@ -1,0 +1,70 @@
+"""Random scenes and training pairs whose disparities spread over the whole range a network must answer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recon3d_ros.geometry import Sample, StereoRig
+from recon3d_ros.world.bank import texture_bank
+from recon3d_ros.world.indoor import clutter, room
+from recon3d_ros.world.outdoor import street, yard
+from recon3d_ros.world.render import render_stereo
+from recon3d_ros.world.scene import Scene
+from recon3d_ros.world.visibility import View, cast
+
+#: kind -> makers of (scene, camera pose) and how often each is drawn.
+KINDS = {"indoor": ((room, 0.45), (clutter, 0.55)), "outdoor": ((street, 0.6), (yard, 0.4))}
+OUTDOOR_SHARE = 0.45
+
+
+def random_stage(rng: np.random.Generator, kind: str) -> tuple[Scene, np.ndarray]:
+    """Return a random scene of `kind` (a key of KINDS) and the (4, 4) world pose of a camera that sees it."""
+    makers, weights = zip(*KINDS[kind])
+    return makers[rng.choice(len(makers), p=weights)](rng)
+
+
+def random_scene(rng: np.random.Generator, kind: str) -> Scene:
+    """Return a random scene of `kind`, ``indoor`` or ``outdoor``."""
+    return random_stage(rng, kind)[0]
+
+
+def probe_inverse_depth(scene: Scene, rig: StereoRig, pose: np.ndarray, columns: int = 64) -> np.ndarray:
+    """Return a coarse inverse depth image (1/m) of the left camera, (rows, columns)."""
+    width, height = rig.left.image_size_wh
+    rows = max(2, round(columns * height / width))
+    xs = ((np.linspace(0, width - 1, columns) - rig.left.cx) / rig.left.fx).astype(np.float32)
+    ys = ((np.linspace(0, height - 1, rows) - rig.left.cy) / rig.left.fy).astype(np.float32)
+    view = View(pose[:3, :3], pose[:3, 3], xs, ys, width / columns / rig.left.fx)
+    return cast(scene, view, texture_bank())[0]
+
+
+def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float = 192.0) -> Sample:
+    """Render one random rectified pair, the same for the same arguments.
+
+    The baseline is solved from the disparity wanted for the near end of the scene (98 % of pixels lie
+    behind it), drawn between 8 % and 85 % of `max_disparity_px`, and limited so that the nearest surface of a coarse
+    probe stays below `max_disparity_px`; single thin objects may still lie above.
+
+    Args:
+        size_wh: Width and height, px.
+
+    Returns:
+        Clean RGB images (colour jitter and noise are left to augmentation), exact depth and disparity of the left.
+    """
+    rng = np.random.default_rng([seed, 7])
+    width, height = size_wh
+    for _ in range(8):
+        scene, pose = random_stage(rng, "outdoor" if rng.random() < OUTDOOR_SHARE else "indoor")
+        focal = float(width * np.exp(rng.uniform(np.log(0.6), np.log(1.6))))
+        centre = (
+            width / 2 - 0.5 + rng.normal(0, 0.04) * width,
+            height / 2 - 0.5 + rng.normal(0, 0.06) * height,
+        )
+        inverse = probe_inverse_depth(scene, StereoRig.simple(width, height, focal, 1.0, *centre), pose)
+        near, nearest = float(np.quantile(inverse, 0.98)), float(inverse.max())
+        if 1 / 40 < near and nearest < 4.0:
+            break
+    wanted = max_disparity_px * (0.08 + 0.77 * rng.random() ** 1.4)
+    baseline = min(wanted / near, 0.97 * max_disparity_px / nearest) / focal
+    rig = StereoRig.simple(width, height, focal, baseline, *centre)
+    return render_stereo(scene, rig, pose, name=f"world_{seed}")
