@@ -1,0 +1,158 @@
+"""The package as users get it: built by colcon, installed by pip, described by package.xml."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+import recon3d_ros
+
+ROOT = Path(__file__).resolve().parents[1]
+EXECUTABLES = {"recon3d", "depth_node", "image_source"}
+# Run from a folder that holds no checkout: what is found was installed.
+PROBE = """
+import pathlib, recon3d_ros
+from recon3d_ros.share import share_path
+print(pathlib.Path(recon3d_ros.__file__).parent)
+for name in ("config/fastdds.xml", "launch", "models"):
+    print(share_path(*name.split("/")))
+"""
+
+needs_builders = pytest.mark.skipif(
+    importlib.util.find_spec("colcon_core") is None, reason="colcon is not installed (extra dev)"
+)
+
+
+def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
+    """Run a command, return its stdout; its whole output is the failure message."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def shared_files(share: Path) -> set[str]:
+    """The launch, config and model files below a share folder."""
+    found = [p for top in ("launch", "config", "models") for p in (share / top).rglob("*") if p.is_file()]
+    return {
+        p.relative_to(share).as_posix()
+        for p in found
+        if "__pycache__" not in p.parts and p.name != ".gitkeep"
+    }
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of what the repository holds, so that no build leaves anything in the real one."""
+    target = tmp_path_factory.mktemp("workspace") / "src" / "recon3d_ros"
+    target.mkdir(parents=True)
+    for name in (
+        "setup.py",
+        "setup.cfg",
+        "pyproject.toml",
+        "MANIFEST.in",
+        "package.xml",
+        "README.md",
+        "LICENSE",
+    ):
+        shutil.copy(ROOT / name, target)
+    for name in ("recon3d_ros", "resource", "launch", "config", "models"):
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+@needs_builders
+def test_colcon_builds_a_workspace(checkout):
+    workspace = checkout.parents[1]
+    colcon = Path(sys.executable).with_name("colcon")
+    run(colcon, "build", "--event-handlers", "console_direct+", cwd=workspace)
+    prefix = workspace / "install" / "recon3d_ros"
+    share = prefix / "share" / "recon3d_ros"
+
+    assert {p.name for p in (prefix / "lib" / "recon3d_ros").iterdir()} >= EXECUTABLES
+    assert (prefix / "share/ament_index/resource_index/packages/recon3d_ros").is_file()
+    assert (share / "package.xml").is_file()
+    assert shared_files(share) == shared_files(ROOT)
+
+    # as after `source install/setup.bash`, in a folder away from the sources
+    sourced = run(
+        "bash",
+        "-c",
+        'set +u; . install/setup.bash && cd / && exec "$0" -c "$1"',
+        sys.executable,
+        PROBE,
+        cwd=workspace,
+    ).split()
+    assert all(path.startswith(str(prefix)) for path in sourced), sourced
+    help_text = run(
+        "bash",
+        "-c",
+        ". install/setup.bash && exec install/recon3d_ros/lib/recon3d_ros/recon3d --help",
+        cwd=workspace,
+    )
+    assert "evaluate" in help_text
+
+
+@needs_builders
+def test_pip_installs_a_wheel(checkout, tmp_path):
+    pip = (sys.executable, "-m", "pip", "-q", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, checkout, cwd=tmp_path)
+    wheel = next(tmp_path.glob("recon3d_ros-*.whl"))
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    run(*pip, "--python", python, "install", "--no-deps", wheel, cwd=tmp_path)
+
+    assert {p.name for p in (tmp_path / "venv" / "bin").iterdir()} >= EXECUTABLES
+    assert shared_files(tmp_path / "venv" / "share" / "recon3d_ros") == shared_files(ROOT)
+    # the libraries of this Python, after the new environment's own packages
+    borrowed = {"PYTHONPATH": sysconfig.get_path("purelib"), "AMENT_PREFIX_PATH": ""}
+    found = run(python, "-c", PROBE, cwd=tmp_path, env=borrowed).split()
+    assert all(path.startswith(str(tmp_path / "venv")) for path in found), found
+
+
+def test_versions_agree():
+    declared = ElementTree.parse(ROOT / "package.xml").findtext("version")
+    assert declared == recon3d_ros.__version__
+    assert f'version="{declared}"' in (ROOT / "setup.py").read_text(encoding="utf-8")
+
+
+def test_package_xml_names_what_the_node_imports():
+    """Every ROS package imported anywhere in the package is an exec_depend, and none is there for nothing."""
+    declared = {node.text for node in ElementTree.parse(ROOT / "package.xml").iter("exec_depend")}
+    text = "\n".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "recon3d_ros").rglob("*.py")))
+    for package in declared - {"launch", "launch_ros", "rviz2"}:
+        name = {"python3-numpy": "numpy", "python3-opencv": "cv2", "python3-yaml": "yaml"}.get(
+            package, package
+        )
+        assert name.removeprefix("python3-") in text, (
+            f"package.xml depends on {package}, which nothing imports"
+        )
+    for package in (
+        "sensor_msgs",
+        "stereo_msgs",
+        "std_msgs",
+        "diagnostic_msgs",
+        "geometry_msgs",
+        "cv_bridge",
+    ):
+        assert (f"{package}" not in text) or package in declared, f"package.xml lacks {package}"
+
+
+def test_the_ci_runs_what_a_person_runs():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text(encoding="utf-8").rstrip().endswith("exec make test")
