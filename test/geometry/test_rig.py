@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from recon3d_ros.errors import CalibrationError
+from recon3d_ros.geometry import PinholeCamera, StereoRig
+
+rigs = st.builds(
+    StereoRig.simple,
+    width=st.integers(16, 2000),
+    height=st.integers(16, 2000),
+    fx=st.floats(20, 3000),
+    baseline_m=st.floats(0.01, 2),
+    doffs_px=st.floats(-50, 50),
+)
+depths = arrays(np.float32, array_shapes(min_dims=1, max_dims=2), elements=st.floats(0.25, 100, width=32))
+
+
+@given(rigs, depths)
+def test_depth_to_disparity_and_back(rig, depth):
+    """Also with unequal principal points; the error is what float32 leaves of the disparity."""
+    disparity = rig.disparity_from_depth(depth)
+    assert disparity.dtype == np.float32 and disparity.shape == depth.shape
+    back = rig.depth_from_disparity(disparity)
+    step_px = np.spacing(np.abs(disparity) + abs(rig.doffs_px), dtype=np.float32)
+    allowed = depth * (1e-6 + 2 * step_px * depth / (rig.fx * rig.baseline_m))
+    assert (np.abs(back - depth) <= allowed).all()
+
+
+@given(rigs, st.floats(-1, 1), st.floats(-1, 1), st.floats(0.5, 50))
+def test_disparity_is_what_the_two_projections_say(rig, x, y, z):
+    point = np.array([x, y, z, 1.0])
+    (u_left, v_left, w), (u_right, v_right, _) = rig.left.p @ point, rig.right.p @ point
+    disparity = rig.disparity_from_depth(np.array([z]))[0]
+    assert disparity == pytest.approx((u_left - u_right) / w, rel=1e-5, abs=1e-3)
+    assert v_left == v_right
+
+
+def test_infinity_and_the_unknown():
+    rig = StereoRig.simple(64, 48, 50.0, 0.1, doffs_px=2.0)
+    disparity = np.array([np.nan, 2.0, 1.0, -np.inf, 7.0, np.inf, 2.5], np.float32)
+    depth = rig.depth_from_disparity(disparity)
+    assert depth.tolist()[1:] == [np.inf, np.inf, np.inf, 1.0, 0.0, 10.0] and np.isnan(depth[0])
+    assert np.isnan(disparity[0]), "the input is left alone"
+    disparity = rig.disparity_from_depth(np.array([np.nan, 0.0, -1.0, np.inf, 1.0], np.float32))
+    assert np.isnan(disparity[:3]).all() and disparity[3:].tolist() == [2.0, 7.0]
+
+
+def test_minus_zero_is_infinitely_far():
+    rig = StereoRig.simple(64, 48, 50.0, 0.1)
+    assert rig.depth_from_disparity(np.array([-0.0, 0.0], np.float32)).tolist() == [np.inf, np.inf]
+
+
+@given(rigs, st.integers(8, 500), st.integers(8, 500))
+def test_a_resized_rig_sees_the_same_depth(rig, width, height):
+    scaled = rig.scaled((width, height))
+    assert scaled.baseline_m == pytest.approx(rig.baseline_m)
+    ratio = width / rig.left.width
+    disparity = np.array([rig.doffs_px + 3.0, rig.doffs_px + 40.0])
+    assert np.allclose(
+        scaled.depth_from_disparity(disparity * ratio), rig.depth_from_disparity(disparity), rtol=1e-3
+    )
+
+
+def test_binned_rig_measures_on_the_binned_grid():
+    rig = StereoRig.simple(64, 48, 50.0, 0.1, doffs_px=2.0)
+    binned = StereoRig(*(replace(camera, binning_x=2, binning_y=2) for camera in (rig.left, rig.right)))
+    assert (binned.fx, binned.doffs_px) == (25.0, 1.0)
+    assert binned.folded().fx == 25.0
+    assert binned.as_rectified().left.image_size_wh == (32, 24)
+    assert binned.depth_from_disparity(np.array([3.5]))[0] == rig.depth_from_disparity(np.array([7.0]))[0]
+
+
+def with_p(camera: PinholeCamera, row: int, column: int, value: float) -> PinholeCamera:
+    p = camera.p.copy()
+    p[row, column] = value
+    return replace(camera, p=p)
+
+
+def test_what_is_no_rig_is_refused():
+    rig = StereoRig.simple(64, 48, 50.0, 0.1)
+    left, right = rig.left, rig.right
+    for pair, says in (
+        ((right, left), "swapped"),
+        ((left, with_p(right, 0, 3, 5.0)), "swapped"),
+        ((left, left), "not calibrated as stereo"),
+        ((left, right.scaled((64, 47))), "one size"),
+        ((left, with_p(right, 0, 0, 52.0)), "equal fx"),
+        ((left, with_p(right, 1, 1, 52.0)), "equal fy"),
+        ((left, with_p(right, 1, 2, 30.0)), "rows"),
+    ):
+        with pytest.raises(CalibrationError, match=says) as caught:
+            StereoRig(*pair)
+        assert "\n" not in str(caught.value)
+
+
+def test_rigs_compare_and_hash_by_value():
+    a, b = (StereoRig.simple(64, 48, 50.0, 0.1, doffs_px=1) for _ in range(2))
+    assert a == b and hash(a) == hash(b)
+    assert a != StereoRig.simple(64, 48, 50.0, 0.11, doffs_px=1)
