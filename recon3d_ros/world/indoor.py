@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from recon3d_ros.world import furniture, looks
-from recon3d_ros.world.bank import texture_bank
 from recon3d_ros.world.scene import Light, Scene, SceneBuilder, rotation_z
 
 Rng = np.random.Generator
@@ -105,16 +104,16 @@ def room(rng: Rng) -> tuple[Scene, np.ndarray]:
     shell(b, rng, low, high)
     for k, yaw in enumerate((0.0, np.pi / 2, np.pi, -np.pi / 2)):
         half, width = size[k % 2] / 2, size[1 - k % 2]
-        for _ in range(int(rng.integers(0, 3))):
-            spot = b.at((0, 0, 0), yaw).at((-half, rng.uniform(-0.35, 0.35) * width, 0))
+        for _ in range(int(rng.integers(1, 4))):
+            spot = b.at((0, 0, 0), yaw).at((-half, rng.uniform(-0.42, 0.42) * width, 0))
             against_wall(spot, rng)
     position = np.array([*(rng.uniform(-0.4, 0.4, 2) * size[:2]), rng.uniform(0.5, min(2.0, size[2] - 0.3))])
     target = np.array([*(rng.uniform(-0.4, 0.4, 2) * size[:2]), rng.uniform(0.1, 1.6)])
     if np.linalg.norm(target[:2] - position[:2]) < 1.0:
         target[:2] -= np.sign(position[:2]) * 1.5
     ahead = target[:2] - position[:2]
-    for _ in range(int(rng.integers(2, 9))):
-        along, aside = rng.uniform(0.6, 1.6), rng.normal(0, 0.5)
+    for _ in range(int(rng.integers(3, 14))):
+        along, aside = rng.uniform(0.5, 1.6), rng.normal(0, 0.5)
         spot = position[:2] + ahead * along + aside * np.array([-ahead[1], ahead[0]])
         if (np.abs(spot) < size[:2] / 2 - 0.5).all() and np.linalg.norm(spot - position[:2]) > 0.9:
             island(b.at((*spot, 0), rng.uniform(0, 6.28)), rng)
@@ -142,10 +141,19 @@ def island(b: SceneBuilder, rng: Rng) -> None:
         furniture.thing(b, rng, rng.uniform(0.2, 0.8))
 
 
+def card(b: SceneBuilder, rng: Rng, size: float) -> None:
+    """Add a board that stands on the floor, turned and leaning, facing -x more or less."""
+    half = size * rng.uniform(0.4, 1.2, 2)
+    lean, yaw = rng.normal(0, 0.3), rng.normal(np.pi, 0.7)
+    c, s = np.cos(lean), np.sin(lean)
+    tilt = rotation_z(yaw) @ np.array([[0, -s, c], [1, 0, 0], [0, c, s]])
+    look = looks.paper(rng) if rng.random() < 0.4 else looks.wild(rng)
+    b.patch((0, 0, half[1] * c), tilt, half, look)
+
+
 def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
     """Return a dense heap of things before a near background, the kind of scene stereo benchmarks photograph."""
-    b, texture = SceneBuilder(), texture_bank()
-    assert texture.size
+    b = SceneBuilder()
     depth = rng.uniform(1.5, 5.0)
     floor_z, wide = -rng.uniform(0.3, 1.5), depth * 1.6
     tilt = rotation_z(rng.normal(0, 0.35)) @ furniture.UPRIGHT * np.array([1.0, 1.0, -1.0])
@@ -157,12 +165,15 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
         (3 * wide, 3 * wide),
         looks.floor(rng) if rng.random() < 0.6 else looks.wild(rng),
     )
-    for _ in range(int(rng.integers(12, 45))):
+    for _ in range(int(rng.integers(14, 60))):
         x = depth * np.exp(rng.uniform(np.log(0.3), np.log(1.02)))
         y, z = rng.uniform(-0.7, 0.7) * x, rng.uniform(-0.45, 0.45) * x
         size = x * np.exp(rng.uniform(np.log(0.06), np.log(0.4)))
-        if rng.random() < 0.5:
+        kind = rng.random()
+        if kind < 0.4:
             furniture.junk(b.at((x, y, z)), rng, size)
+        elif kind < 0.55:
+            card(b.at((x, y, floor_z)), rng, size * 1.5)
         else:
             furniture.thing(b.at((x, y, max(floor_z, -0.35 * x)), rng.uniform(0, 6.28)), rng, size)
     if rng.random() < 0.3:

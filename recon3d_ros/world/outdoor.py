@@ -212,19 +212,19 @@ def road(b: SceneBuilder, rng: Rng, half: float, pavement: float) -> None:
 def street(rng: Rng) -> tuple[Scene, np.ndarray]:
     """Return a street along x and the pose (4, 4) of a camera on it."""
     b = SceneBuilder()
-    half, pavement = rng.uniform(2.5, 7), rng.uniform(1.2, 4)
+    half, pavement = rng.uniform(2.2, 6), rng.uniform(1.0, 3.5)
     road(b, rng, half, pavement)
     edge = half + pavement
     for side in (-1, 1):
         frontage(b, rng, side, edge)
         parked = rng.random() < 0.5
         x = rng.uniform(2, 10)
-        while x < 70:
-            if parked and rng.random() < 0.7:
+        while x < 60:
+            if parked and rng.random() < 0.75:
                 spot = b.at((x, side * (half - 1.1), 0), 0.0 if side < 0 else np.pi)
                 car(spot.at((0, 0, 0), rng.normal(0, 0.03)), rng)
             x += rng.uniform(5, 9)
-        for x in np.cumsum(rng.uniform(3, 14, int(rng.integers(0, 9)))):
+        for x in np.cumsum(rng.uniform(1.5, 9, int(rng.integers(2, 14)))):
             spot = b.at(
                 (x, side * (half + rng.uniform(0.2, pavement)), 0.1),
                 rng.uniform(0, 6.28) if rng.random() < 0.3 else -side * np.pi / 2,
@@ -300,8 +300,15 @@ def yard(rng: Rng) -> tuple[Scene, np.ndarray]:
         (0.1, 0.5),
     )
     b.patch((0, 0, 0), np.eye(3), (FAR_M, FAR_M), ground)
-    for _ in range(int(rng.integers(10, 32))):
-        x = np.exp(rng.uniform(np.log(2.5), np.log(60)))
+    for _ in range(int(rng.integers(0, 5))):
+        x, radius = rng.uniform(6, 70), rng.uniform(2, 14)
+        b.ellipsoid(
+            (x, rng.uniform(-1, 1) * x, 0),
+            (radius, radius * rng.uniform(0.4, 2), radius * rng.uniform(0.08, 0.35)),
+            ground,
+        )
+    for _ in range(int(rng.integers(12, 40))):
+        x = np.exp(rng.uniform(np.log(2.0), np.log(50)))
         spot = b.at((x, rng.uniform(-0.8, 0.8) * x, 0), rng.uniform(0, 6.28))
         kind = int(rng.integers(9))
         makers = (pole, person, car)

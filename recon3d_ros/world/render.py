@@ -118,7 +118,7 @@ def develop(light: np.ndarray, gain: float) -> np.ndarray:
 def auto_gain(light: np.ndarray, target: float) -> float:
     """Return the gain that brings the mean of the developed image near `target` (0..1)."""
     mean = float(np.sqrt(np.minimum(light[::4, ::4], 1.0)).mean())
-    return float(np.clip((target / max(mean, 1e-3)) ** 2, 0.2, 6.0))
+    return float(np.clip((target / max(mean, 1e-3)) ** 2, 0.2, 30.0))
 
 
 def render_stereo(

@@ -28,14 +28,15 @@ def random_scene(rng: np.random.Generator, kind: str) -> Scene:
     return random_stage(rng, kind)[0]
 
 
-def probe_inverse_depth(scene: Scene, rig: StereoRig, pose: np.ndarray, columns: int = 64) -> np.ndarray:
-    """Return a coarse inverse depth image (1/m) of the left camera, (rows, columns)."""
+def probe(scene: Scene, rig: StereoRig, pose: np.ndarray, columns: int = 64) -> tuple[np.ndarray, int]:
+    """Return a coarse inverse depth image (1/m) of the left camera, (rows, columns), and how many primitives it shows."""
     width, height = rig.left.image_size_wh
     rows = max(2, round(columns * height / width))
     xs = ((np.linspace(0, width - 1, columns) - rig.left.cx) / rig.left.fx).astype(np.float32)
     ys = ((np.linspace(0, height - 1, rows) - rig.left.cy) / rig.left.fy).astype(np.float32)
     view = View(pose[:3, :3], pose[:3, 3], xs, ys, width / columns / rig.left.fx)
-    return cast(scene, view, texture_bank())[0]
+    inverse_depth, index, _ = cast(scene, view, texture_bank())
+    return inverse_depth, len(np.unique(index))
 
 
 def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float = 192.0) -> Sample:
@@ -55,16 +56,16 @@ def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float
     width, height = size_wh
     for _ in range(8):
         scene, pose = random_stage(rng, "outdoor" if rng.random() < OUTDOOR_SHARE else "indoor")
-        focal = float(width * np.exp(rng.uniform(np.log(0.6), np.log(1.6))))
+        focal = float(width * np.exp(rng.uniform(np.log(0.6), np.log(1.9))))
         centre = (
             width / 2 - 0.5 + rng.normal(0, 0.04) * width,
             height / 2 - 0.5 + rng.normal(0, 0.06) * height,
         )
-        inverse = probe_inverse_depth(scene, StereoRig.simple(width, height, focal, 1.0, *centre), pose)
+        inverse, shown = probe(scene, StereoRig.simple(width, height, focal, 1.0, *centre), pose)
         near, nearest = float(np.quantile(inverse, 0.98)), float(inverse.max())
-        if 1 / 40 < near and nearest < 4.0:
+        if 1 / 40 < near and nearest < 4.0 and shown >= rng.integers(6, 20):
             break
-    wanted = max_disparity_px * (0.08 + 0.77 * rng.random() ** 1.4)
+    wanted = max_disparity_px * (0.08 + 0.77 * rng.random() ** 1.1)
     baseline = min(wanted / near, 0.97 * max_disparity_px / nearest) / focal
     rig = StereoRig.simple(width, height, focal, baseline, *centre)
     return render_stereo(scene, rig, pose, name=f"world_{seed}")
