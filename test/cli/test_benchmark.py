@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from recon3d_ros import lazy
+from recon3d_ros.cli import benchmark
+from recon3d_ros.cli.main import main
+
+
+@pytest.mark.parametrize("name", benchmark.BENCHMARKS)
+def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):
+    pytest.importorskip("rclpy")
+    assert main(["benchmark", name, "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == len(rows) + 1
+    assert table[0].split() == list(rows[0])
+    for row in rows:
+        assert 0 < row["median_ms"] <= row["p95_ms"]
+
+
+def test_cloud_is_measured_at_the_sizes_that_were_promised():
+    pytest.importorskip("rclpy")
+    rows = lazy.load(benchmark.BENCHMARKS["cloud"].function)(frames=3)
+    assert [(row["width"], row["height"]) for row in rows] == [(640, 480), (1280, 720)]
+
+
+def test_cloud_times_a_whole_message(monkeypatch):
+    """What is timed ends as a message whose data are the points of the depth that went in."""
+    pytest.importorskip("rclpy")
+    from recon3d_ros.ros import benchmark as ros_benchmark
+    from recon3d_ros.ros.conversions import cloud_from_msg
+
+    taken = []
+
+    class Kept(ros_benchmark.CloudMessages):
+        def take(self, *args, **kwargs):
+            msg, points = super().take(*args, **kwargs)
+            taken.append(msg)
+            return msg, points
+
+    monkeypatch.setattr(ros_benchmark, "CloudMessages", Kept)
+    ros_benchmark.benchmark_cloud([(32, 24)], frames=1)
+    msg = taken[-1]
+    depth, image = ros_benchmark._scene((24, 32), (len(taken) - 1) % 3)
+    assert (msg.width, msg.height, msg.point_step, len(msg.data)) == (32, 24, 16, 32 * 24 * 16)
+    assert msg.header.frame_id == "camera_left_optical_frame"
+    cloud = cloud_from_msg(msg)
+    assert np.array_equal(cloud.xyz[..., 2], np.where(np.isinf(depth), np.nan, depth), equal_nan=True)
+    assert np.array_equal(cloud.rgb, image)
+
+
+def test_unknown_name_is_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["benchmark", "nonsense"])
+    assert stopped.value.code == 2
+    assert "cloud" in capsys.readouterr().err
