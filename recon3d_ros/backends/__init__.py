@@ -1,0 +1,34 @@
+"""Runtimes that execute a model file. They know named tensors, not depth; each loads when it is asked for."""
+
+from __future__ import annotations
+
+from recon3d_ros.backends.base import Backend, TensorSpec
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.lazy import load
+from recon3d_ros.manifest import Manifest
+
+__all__ = ["BACKENDS", "Backend", "TensorSpec", "open_backend"]
+
+BACKENDS = {
+    "onnxruntime": "recon3d_ros.backends.onnxruntime:OnnxRuntimeBackend",
+    "fake": "recon3d_ros.backends.fake:FakeBackend",
+}
+
+
+def open_backend(name: str, manifest: Manifest, *, threads: int = 0) -> Backend:
+    """Open a model in the runtime of this name; ``auto`` takes the best one that can.
+
+    ``threads`` is the number of CPU threads, 0 for all cores.
+
+    Raises:
+        ConfigError: no such backend.
+        MissingDependencyError: the runtime is not installed.
+        ArtifactError: the manifest names no file the backend can run, or the file is no model.
+        ContractError: the file does not keep what the manifest promises.
+    """
+    if name == "auto":
+        name = "onnxruntime" if manifest.artifacts else "fake"
+    if name not in BACKENDS:
+        raise ConfigError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
+    backend: Backend = load(BACKENDS[name])(manifest, threads)
+    return backend

@@ -1,0 +1,132 @@
+"""What every backend is: named tensors in, named tensors out, both checked against the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.contract import InputContract, OutputContract
+from recon3d_ros.errors import ContractError
+from recon3d_ros.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, NumPy dtype name and shape of a tensor; a dimension that may vary is None."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} [{', '.join('?' if side is None else str(side) for side in self.shape)}]"
+
+    def accepts(self, other: TensorSpec) -> bool:
+        """True when every tensor described by ``other`` is also described by this one."""
+        if self.dtype != other.dtype or len(self.shape) != len(other.shape):
+            return False
+        return all(mine is None or mine == its for mine, its in zip(self.shape, other.shape, strict=True))
+
+
+class Backend(Protocol):
+    """Executes one model. Not thread-safe: one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """Name in the table of backends."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Tensors it wants."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Tensors it answers."""
+
+    def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the network once; the arrays of the answer belong to the caller, the fed ones may be reused.
+
+        Raises:
+            ContractError: a tensor is missing, not expected, or of wrong dtype or shape.
+            BackendError: the runtime failed.
+        """
+
+    def close(self) -> None:
+        """Release the model; a closed backend answers no more."""
+
+
+def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """Return the input tensors that :mod:`recon3d_ros.preprocess` makes for this manifest."""
+    contract: InputContract = manifest.input
+    images = 2 if manifest.is_stereo and len(contract.names) == 1 else 1
+    width, height = contract.size_wh or (None, None)
+    channels = contract.channels * images
+    shape = (1, channels, height, width) if contract.layout == "NCHW" else (1, height, width, channels)
+    return tuple(TensorSpec(name, contract.dtype, shape) for name in contract.names)
+
+
+def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """Return the output tensors the manifest promises; their sizes are up to the network."""
+    contract: OutputContract = manifest.output
+    names = [contract.name] + ([contract.confidence] if contract.confidence else [])
+    shape: tuple[int | None, ...] = (None,) * len(contract.layout)
+    return tuple(TensorSpec(name, contract.dtype, shape) for name in names)
+
+
+def check_contract(
+    manifest: Manifest, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> None:
+    """Compare the tensors of a model file with its manifest.
+
+    Raises:
+        ContractError: names, dtypes or shapes differ; one sentence naming expected and got.
+    """
+    missing = [f"{s.name!r}" for s in inputs if s.name not in manifest.input.names]
+    if missing:
+        raise ContractError(
+            f"model {manifest.name}: the file wants the input {', '.join(missing)}, "
+            f"which input.names of the manifest lacks, it has {_names(expected_inputs(manifest))}"
+        )
+    for kind, wanted, offered in (
+        ("input", expected_inputs(manifest), inputs),
+        ("output", expected_outputs(manifest), outputs),
+    ):
+        by_name = {spec.name: spec for spec in offered}
+        for spec in wanted:
+            if spec.name not in by_name:
+                raise ContractError(
+                    f"model {manifest.name}: the manifest names the {kind} {spec.name!r}, "
+                    f"but the file has {_names(offered)}: correct the manifest"
+                )
+            file_spec = by_name[spec.name]
+            good = file_spec.accepts(spec) if kind == "input" else spec.accepts(file_spec)
+            if not good:
+                raise ContractError(
+                    f"model {manifest.name}: the {kind} {spec.name!r} is {spec} by the manifest, "
+                    f"but {file_spec} in the file: correct the manifest"
+                )
+
+
+def check_feed(specs: tuple[TensorSpec, ...], feed: Mapping[str, NDArray[Any]]) -> None:
+    """Compare the arrays about to be fed with what the model wants, before any vendor sees them.
+
+    Raises:
+        ContractError: names, dtypes or shapes differ; one sentence naming expected and got.
+    """
+    if {spec.name for spec in specs} != set(feed):
+        raise ContractError(
+            f"expected the inputs {_names(specs)}, got {', '.join(map(repr, feed)) or 'none'}"
+        )
+    for spec in specs:
+        array = feed[spec.name]
+        got = TensorSpec(spec.name, np.dtype(array.dtype).name, array.shape)
+        if not spec.accepts(got):
+            raise ContractError(f"expected the input {spec.name!r} as {spec}, got {got}")
+
+
+def _names(specs: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{spec.name!r}" for spec in specs) or "none"

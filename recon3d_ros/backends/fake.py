@@ -1,0 +1,77 @@
+"""A backend without a network: the whole path runs, fast and deterministic, where there is no model file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.backends.base import TensorSpec, check_feed, expected_inputs, expected_outputs
+from recon3d_ros.manifest import Manifest
+
+# Weight of each channel of each image in the brightness; no two are equal, so that images or colours which
+# change places change the answer.
+_WEIGHTS = ((0.5, 0.3, 0.2), (0.15, 0.1, 0.05))
+_METRES_OF_UNIT = {"m": 1.0, "cm": 0.01}
+
+
+class FakeBackend:
+    """Answers a plane that depends on the size and the mean colours of its inputs, and on nothing else.
+
+    Let b be the sum over images and channels of a weight times the mean of the channel, over every fourth
+    row and column, with image values in [0, 1] (the normalisation undone) and channels in the order of the
+    tensor, and let y in (0, 1) run down the rows. Every row is constant. A stereo model answers the
+    disparity (0.02 + 0.08 y) (0.5 + b) * width, nearer further down; a metric model the depth
+    (5 - 4 y) (0.5 + b) metres; a relative one the inverse of that.
+
+    Args:
+        manifest: Any model; its contracts are obeyed, its file is not needed.
+        threads: Has no effect.
+    """
+
+    name = "fake"
+
+    def __init__(self, manifest: Manifest, threads: int = 0) -> None:
+        self.inputs: tuple[TensorSpec, ...] = expected_inputs(manifest)
+        self.outputs: tuple[TensorSpec, ...] = expected_outputs(manifest)
+        self._manifest = manifest
+
+    def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Answer for these inputs, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
+        check_feed(self.inputs, feed)
+        contract, output = self._manifest.input, self._manifest.output
+        tensors = [feed[name] for name in contract.names]
+        height, width = tensors[0].shape[2:] if contract.layout == "NCHW" else tensors[0].shape[1:3]
+        y = (np.arange(height, dtype=np.float32) + 0.5) / height
+        answer = self._rows(y, 0.5 + self._brightness(tensors), width) / output.scale
+        plane = np.repeat(answer.astype(output.dtype)[:, None], width, axis=1)
+        shape = {"HW": (height, width), "NHW": (1, height, width), "NCHW": (1, 1, height, width)}
+        confidence = np.ones_like(plane)
+        planes = {output.name: plane} | ({output.confidence: confidence} if output.confidence else {})
+        return {
+            name: p.reshape(shape.get(output.layout, (1, height, width, 1))) for name, p in planes.items()
+        }
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _rows(self, y: NDArray[np.float32], factor: float, width: int) -> NDArray[np.float32]:
+        unit = self._manifest.output.unit
+        if unit == "px":
+            return (0.02 + 0.08 * y) * factor * width
+        depth_m = (5.0 - 4.0 * y) * factor
+        return depth_m / _METRES_OF_UNIT[unit] if unit in _METRES_OF_UNIT else 1.0 / depth_m
+
+    def _brightness(self, tensors: list[NDArray[Any]]) -> float:
+        contract = self._manifest.input
+        if contract.layout == "NCHW":
+            means = [tensor[0, :, ::4, ::4].mean(axis=(1, 2), dtype=np.float64) for tensor in tensors]
+        else:
+            means = [tensor[0, ::4, ::4].mean(axis=(0, 1), dtype=np.float64) for tensor in tensors]
+        mean, std = np.array(contract.mean), np.array(contract.std)
+        channels = np.concatenate(means)
+        images = (channels.reshape(-1, contract.channels) * std + mean) / contract.scale / 255.0
+        weights = np.array(_WEIGHTS)[: len(images), : contract.channels]
+        return float((weights * images).sum())

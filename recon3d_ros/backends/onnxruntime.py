@@ -1,0 +1,92 @@
+"""ONNX Runtime on the CPU. The only importer of onnxruntime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed
+from recon3d_ros.errors import ArtifactError, BackendError
+from recon3d_ros.lazy import require
+from recon3d_ros.manifest import Manifest
+
+_LOG_ERRORS_ONLY = 3
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+
+
+class OnnxRuntimeBackend:
+    """Executes the fp32 artifact of a model.
+
+    Args:
+        manifest: Says which file, and what its tensors must be.
+        threads: CPU threads inside one inference, 0 for all cores this process may use.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        ArtifactError: there is no such file, or it is not a model that ONNX Runtime can load.
+        ContractError: the file does not keep what the manifest promises.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, manifest: Manifest, threads: int = 0) -> None:
+        vendor = require("onnxruntime", extra="cpu")
+        path = manifest.file_path(manifest.artifact().file)
+        try:
+            self._session = vendor.InferenceSession(
+                str(path), _session_options(vendor, threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as exc:  # the vendor's exceptions have no common base
+            raise ArtifactError(f"ONNX Runtime cannot load {path}: {_one_line(exc)}") from exc
+        self._model_name = manifest.name
+        self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_inputs()))
+        self.outputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_outputs()))
+        check_contract(manifest, self.inputs, self.outputs)
+        wanted = (manifest.output.name, manifest.output.confidence)
+        self._output_names = [name for name in wanted if name]
+
+    def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
+        if self._session is None:
+            raise BackendError(f"model {self._model_name} is closed, open it again")
+        check_feed(self.inputs, feed)
+        try:
+            answers = self._session.run(self._output_names, dict(feed))
+        except Exception as exc:
+            raise BackendError(f"ONNX Runtime failed on {self._model_name}: {_one_line(exc)}") from exc
+        return dict(zip(self._output_names, answers, strict=True))
+
+    def close(self) -> None:
+        """Release the model and its threads."""
+        self._session = None
+
+
+def _session_options(vendor: Any, threads: int) -> Any:
+    options = vendor.SessionOptions()
+    # Given explicitly: left to itself the runtime counts, and pins its threads to, cores that a container
+    # or taskset may not grant.
+    options.intra_op_num_threads = threads or _usable_cores()
+    options.inter_op_num_threads = 1
+    options.execution_mode = vendor.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _LOG_ERRORS_ONLY
+    # Threads that wait for work must sleep: between two frames the robot has other things to compute.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _usable_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _spec(node: Any) -> TensorSpec:
+    element = node.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(side if isinstance(side, int) else None for side in node.shape)
+    return TensorSpec(node.name, _NUMPY_NAMES.get(element, element), shape)
+
+
+def _one_line(exc: Exception) -> str:
+    return " ".join(str(exc).split())
