@@ -72,8 +72,11 @@ def _methods(args: argparse.Namespace) -> list[str]:
 
 def _set_names(data: str) -> list[str]:
     from recon3d_ros.datasets import GROUPS
+    from recon3d_ros.errors import ConfigError
 
     names = [name for name in data.split(",") if name]
+    if not names:
+        raise ConfigError(f"expected data sets after --data, got {data!r}: name a data set")
     return list(dict.fromkeys(member for name in names for member in GROUPS.get(name, (name,))))
 
 

@@ -88,7 +88,8 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             verbs.add_parser(name, help=verb.summary)
             continue
         module = importlib.import_module(verb.module)
-        verb_parser = verbs.add_parser(name, help=verb.summary, description=module.HELP)
+        # No abbreviations: the day --models-dir gets a neighbour, somebody's --mod would change its meaning.
+        verb_parser = verbs.add_parser(name, help=verb.summary, description=module.HELP, allow_abbrev=False)
         module.add_arguments(verb_parser)
         verb_parser.set_defaults(main=module.main)
     return parser

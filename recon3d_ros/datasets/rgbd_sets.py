@@ -10,6 +10,7 @@ import numpy as np
 
 from recon3d_ros.datasets import index
 from recon3d_ros.datasets.lazy_sequence import LazySequence
+from recon3d_ros.errors import DataError
 from recon3d_ros.files import read_image
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample
 
@@ -83,7 +84,11 @@ def _read(root: Path, entry: Mapping[str, Any], i: int, depth_of: Any) -> Sample
         fy=index.value(entry, "fy"),
     )
     camera.check_image(image)
-    camera.check_image(depth)
+    if depth.shape != image.shape[:2]:
+        raise DataError(
+            f"expected depth of the image's size {image.shape[:2]}, got {depth.shape} for frame {i} of "
+            f"{entry.get('id')}: restore the file"
+        )
     if border := entry.get("crop_px"):
         x, y = border["left"], border["top"]
         width = camera.width - x - border["right"]

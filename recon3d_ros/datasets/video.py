@@ -29,13 +29,14 @@ class VideoImages:
     """
 
     def __init__(self, source: Path | str | int) -> None:
-        self.live = str(source).isdecimal() and not Path(str(source)).is_file()
         self._source = str(source)
-        if not self.live and not Path(source).is_file():
+        is_file = Path(self._source).is_file()
+        self.live = self._source.isdecimal() and not is_file
+        if not self.live and not is_file:
             raise DataError(
                 f"expected a video file or a webcam index, found no file {source}: check the path"
             )
-        self._capture: Any = _open(int(source) if self.live else str(source))
+        self._capture: Any = _open(int(self._source) if self.live else self._source)
         self.size_wh = (
             int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
             int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),

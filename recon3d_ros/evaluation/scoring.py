@@ -99,10 +99,11 @@ def evaluate(
 def score(depth_map: DepthMap, sample: Sample, is_stereo: bool) -> dict[str, float]:
     """The metrics of `recon3d_ros.metrics` that the sample's truth and the estimate allow.
 
-    Against disparity: `bad_px_1` ... `epe_px`, `pixels`. Against metric depth within DEPTH_RANGE_M: `abs_rel`,
-    `rmse_m`, `delta_1`, `depth_pixels`, and for one camera the first three with the suffix `_scaled`, after
-    the estimate was multiplied by median(truth) / median(estimate) (Zhou et al. 2017). Always `coverage`: the
-    answered fraction of the pixels with true disparity, else of those with true depth, else of all.
+    Against disparity: `bad_px_1` ... `epe_px`, `pixels`. Against metric depth within DEPTH_RANGE_M:
+    `abs_rel`, `rmse_m`, `delta_1`, `depth_pixels`, and for one camera the first three with the suffix
+    `_scaled`, after the estimate was multiplied by median(truth) / median(estimate) (Zhou et al. 2017).
+    Always `coverage`: the answered fraction of the pixels with true disparity, else of those with true
+    depth, else of all.
     """
     metrics = {"coverage": float(np.mean(depth_map.valid))}
     if sample.depth is not None:

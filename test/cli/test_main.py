@@ -70,7 +70,9 @@ def test_interrupt_gives_130_without_a_traceback(verb, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("words", [[], ["no_such_verb"], ["probe", "--number", "many"]])
+@pytest.mark.parametrize(
+    "words", [[], ["no_such_verb"], ["probe", "--number", "many"], ["probe", "--num", "3"]]
+)
 def test_wrong_words_exit_with_2(verb, capsys, words):
     with pytest.raises(SystemExit) as exit_info:
         cli.main(words)

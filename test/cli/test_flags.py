@@ -1,0 +1,52 @@
+"""Flags made from configuration classes."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.errors import ConfigError
+
+
+def _parser(config, **kwargs):
+    parser = argparse.ArgumentParser()
+    add_options(parser, config, **kwargs)
+    return parser
+
+
+@pytest.mark.parametrize("config", [ModelConfig, PipelineConfig, NodeConfig])
+def test_without_words_the_config_is_the_default(config):
+    assert read_options(_parser(config).parse_args([]), config) == config()
+
+
+@pytest.mark.parametrize("config", [ModelConfig, PipelineConfig, NodeConfig])
+def test_every_option_has_its_flag_and_text(config):
+    text = " ".join(_parser(config).format_help().split())
+    for spec in options(config):
+        assert f"--{spec.name.replace('_', '-')}" in text
+        assert spec.description.split(",")[0].split()[0] in text
+
+
+def test_words_become_values_of_the_right_type():
+    args = _parser(PipelineConfig).parse_args(["--max-depth-m", "7", "--border-px", "3"])
+    config = read_options(args, PipelineConfig)
+    assert (config.max_depth_m, config.border_px) == (7.0, 3) and isinstance(config.max_depth_m, float)
+    args = _parser(NodeConfig).parse_args(["--rectify"])
+    assert read_options(args, NodeConfig).rectify is True
+
+
+def test_a_skipped_option_is_set_by_the_verb():
+    parser = _parser(ModelConfig, skip=("model",))
+    assert "model" not in vars(parser.parse_args([]))
+    assert read_options(parser.parse_args([]), ModelConfig, model="mine").model == "mine"
+
+
+def test_limits_are_those_of_the_config(capsys):
+    args = _parser(PipelineConfig).parse_args(["--min-depth-m", "30"])
+    with pytest.raises(ConfigError):
+        read_options(args, PipelineConfig)
+    with pytest.raises(SystemExit):
+        _parser(NodeConfig).parse_args(["--mode", "tricorder"])

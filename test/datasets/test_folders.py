@@ -1,0 +1,117 @@
+"""Folders of somebody's own images."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from recon3d_ros.datasets import folder_frames, folder_images, open_dataset
+from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
+from recon3d_ros.geometry import PinholeCamera, Rectifier, StereoRig
+
+WIDTH, HEIGHT = 31, 18
+RAW_CAMERA = PinholeCamera(
+    WIDTH,
+    HEIGHT,
+    np.array([[30.0, 0, 15], [0, 30.0, 9], [0, 0, 1]]),
+    np.array([-0.3, 0.1, 0.0, 0.0, 0.0]),
+    "plumb_bob",
+)
+
+
+def _write(path, grey_or_bgr):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.broadcast_to(
+        np.uint8(grey_or_bgr), (HEIGHT, WIDTH, 3) if np.ndim(grey_or_bgr) else (HEIGHT, WIDTH)
+    )
+    assert cv2.imwrite(str(path), image)
+
+
+def test_images_come_in_natural_order_with_stamps_by_rate(tmp_path):
+    for number in (10, 9, 100):
+        _write(tmp_path / f"frame{number}.png", number)
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    images = folder_images(tmp_path, rate_hz=4.0)
+    assert [raw.left[0, 0] for raw in images] == [9, 10, 100]
+    assert [raw.stamp_ns for raw in images] == [0, 250_000_000, 500_000_000]
+    assert images[0].right is None and images[0].left.shape == (HEIGHT, WIDTH)
+
+
+def test_names_of_nanoseconds_are_the_stamps(tmp_path):
+    for stamp in (1403715273262142976, 1403715273312143104):
+        _write(tmp_path / f"{stamp}.png", 5)
+    assert [raw.stamp_ns for raw in folder_images(tmp_path)] == [1403715273262142976, 1403715273312143104]
+
+
+def test_a_pair_is_joined_by_name_whatever_the_suffix(tmp_path):
+    _write(tmp_path / "left/a.png", (0, 0, 200))  # red, as OpenCV writes BGR
+    _write(tmp_path / "right/a.bmp", (200, 0, 0))
+    (raw,) = folder_images(tmp_path)
+    assert raw.left[0, 0].tolist() == [200, 0, 0]
+    assert raw.right[0, 0].tolist() == [0, 0, 200]
+
+
+def test_an_image_without_partner_is_named(tmp_path):
+    for path in ("left/a.png", "left/b.png", "right/a.png"):
+        _write(tmp_path / path, 1)
+    with pytest.raises(DataError, match="first b"):
+        folder_images(tmp_path)
+
+
+def test_the_camera_is_read_from_the_folder(tmp_path):
+    _write(tmp_path / "0.png", 77)
+    camera = PinholeCamera.simple(WIDTH, HEIGHT, 40.0, cx=14.0)
+    (tmp_path / "camera.yaml").write_text(yaml.safe_dump(camera.to_dict()), encoding="utf-8")
+    (frame,) = folder_frames(tmp_path)
+    assert (frame.camera.fx, frame.camera.cx, frame.name) == (40.0, 14.0, "0")
+    (sample,) = open_dataset(tmp_path)
+    assert sample.depth is None and sample.name == "0"
+    np.testing.assert_array_equal(sample.frame.image, frame.image)
+
+
+def test_raw_images_are_rectified(tmp_path):
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 255, (5, 8), np.uint8), (WIDTH, HEIGHT))
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    (frame,) = folder_frames(tmp_path, RAW_CAMERA)
+    assert frame.camera.rectified
+    np.testing.assert_array_equal(frame.image, Rectifier(RAW_CAMERA).rectify(image))
+    assert not np.array_equal(frame.image, image)
+
+
+def test_pairs_need_a_rig_and_single_images_one_camera(tmp_path):
+    rig = StereoRig.simple(WIDTH, HEIGHT, 30.0, 0.1)
+    _write(tmp_path / "pair/left/a.png", 1)
+    _write(tmp_path / "pair/right/a.png", 2)
+    _write(tmp_path / "single/a.png", 3)
+    (frame,) = folder_frames(tmp_path / "pair", rig)
+    assert frame.is_stereo and frame.right[0, 0] == 2 and frame.rig.baseline_m == pytest.approx(0.1)
+    with pytest.raises(DataError, match="matching camera"):
+        folder_frames(tmp_path / "pair", rig.left)
+    with pytest.raises(DataError, match="matching camera"):
+        folder_frames(tmp_path / "single", rig)
+
+
+def test_what_is_missing_is_one_sentence(tmp_path):
+    with pytest.raises(DataError, match="found none"):
+        folder_images(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="expected images"):
+        folder_images(tmp_path)
+    _write(tmp_path / "a.png", 1)
+    with pytest.raises(DataError, match=r"camera\.yaml"):
+        folder_frames(tmp_path)
+    with pytest.raises(DataError, match="rate above 0"):
+        folder_images(tmp_path, rate_hz=0.0)
+
+
+def test_bad_images_raise_when_they_are_read(tmp_path):
+    _write(tmp_path / "a.png", 1)
+    (tmp_path / "b.png").write_bytes(b"no png")
+    frames = folder_frames(tmp_path, PinholeCamera.simple(WIDTH, HEIGHT, 40.0))
+    assert frames[0].name == "a"
+    with pytest.raises(Recon3dError):
+        frames[1]
+    with pytest.raises((CalibrationError, ImageError)):
+        folder_frames(tmp_path, PinholeCamera.simple(WIDTH, HEIGHT + 1, 40.0))[0]

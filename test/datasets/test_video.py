@@ -1,0 +1,87 @@
+"""Video files and webcams."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+
+from recon3d_ros.datasets import VideoImages, video, video_frames
+from recon3d_ros.errors import CalibrationError, DataError, ImageError
+from recon3d_ros.geometry import PinholeCamera
+
+WIDTH, HEIGHT = 64, 48
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Five frames that grow redder, at 20 Hz."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (WIDTH, HEIGHT))
+    assert writer.isOpened()
+    for i in range(5):
+        writer.write(np.full((HEIGHT, WIDTH, 3), (0, 0, 40 + 40 * i), np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_file_gives_its_frames_in_rgb_with_stamps_of_its_rate(clip):
+    images = VideoImages(clip)
+    assert (images.size_wh, images.rate_hz, images.live) == ((WIDTH, HEIGHT), 20.0, False)
+    frames = list(images)
+    images.close()
+    assert [raw.stamp_ns for raw in frames] == [0, 50_000_000, 100_000_000, 150_000_000, 200_000_000]
+    for i, raw in enumerate(frames):
+        red, _, blue = raw.left[5, 5].astype(int)
+        assert abs(red - (40 + 40 * i)) < 12 and blue < 20
+
+
+def test_frames_carry_the_camera(clip):
+    frames = list(video_frames(clip, PinholeCamera.simple(WIDTH, HEIGHT, 70.0)))
+    assert len(frames) == 5
+    assert frames[4].camera.fx == 70.0 and frames[4].name == "000004"
+    with pytest.raises((CalibrationError, ImageError)):
+        next(video_frames(clip, PinholeCamera.simple(WIDTH + 2, HEIGHT, 70.0)))
+
+
+def test_no_file_no_video_no_webcam_are_one_error_each(tmp_path):
+    with pytest.raises(DataError, match="found no file"):
+        VideoImages(tmp_path / "none.mp4")
+    (tmp_path / "text.mp4").write_text("no video", encoding="utf-8")
+    with pytest.raises(DataError, match="could not open"):
+        list(VideoImages(tmp_path / "text.mp4"))
+    with pytest.raises(DataError, match="webcam"):
+        list(VideoImages(987))
+
+
+class _DyingCamera:
+    """Stands in for a webcam that is unplugged after two images."""
+
+    def __init__(self, source):
+        self.left = 2
+
+    def isOpened(self):
+        return True
+
+    def get(self, key):
+        return {cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT}.get(key, 0.0)
+
+    def read(self):
+        self.left -= 1
+        return (True, np.zeros((HEIGHT, WIDTH, 3), np.uint8)) if self.left >= 0 else (False, None)
+
+    def release(self):
+        pass
+
+
+def test_a_webcam_that_dies_is_an_error_and_not_an_end(monkeypatch):
+    monkeypatch.setattr(video.cv2, "VideoCapture", _DyingCamera)
+    images = VideoImages("0")
+    assert images.live and images.rate_hz == video.DEFAULT_RATE_HZ
+    seen = []
+    with pytest.raises(DataError, match="got none after 2"):
+        seen.extend(raw.stamp_ns for raw in images)
+    stamps = [raw.stamp_ns for raw in islice(VideoImages("0"), 2)]
+    assert stamps[0] > 1_600_000_000_000_000_000 and stamps[1] >= stamps[0]
