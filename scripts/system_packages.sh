@@ -55,9 +55,8 @@ else
     root=(none)
 fi
 if [ "${root[0]:-}" = none ] || ! command -v apt-get >/dev/null; then
-    say "these system packages are missing and cannot be installed from here:"
-    say "    $missing"
-    say "install them (Debian, Ubuntu: sudo apt-get install $missing) and run make again"
+    say "system packages are missing and cannot be installed from here; install them, then run make again:"
+    say "    sudo apt-get install $missing"
     exit 1
 fi
 

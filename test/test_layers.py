@@ -18,8 +18,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "recon3d_ros"
 
 # A module imports rooms of a LOWER rank, or its own room. `__main__` only forwards to the command line.
-# A decimal orders rooms that share a row of the plan: readers of data sets use the file formats, and offer the
-# procedural world as one more data set; the manifest is made of contracts.
+# A decimal orders rooms that share a row of the plan: readers of data sets use the file formats and offer the
+# procedural world as one more data set; a manifest is made of contracts.
 RANKS = {
     "__main__": 11,
     "cli": 10,
