@@ -1,4 +1,4 @@
-"""The texture bank: every pattern baked once per process into a mip pyramid, sampled by NumPy or torch alike."""
+"""The texture bank: every pattern baked once per process into mip levels, sampled by NumPy or torch alike."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ class Bank:
 
     Attributes:
         texels: (textures * stride, 4) uint8 RGBA, all mip levels of a texture one after the other.
+        grey: (textures * stride,) uint8, the green channel alone: gathers four times fewer bytes.
         names: Group -> indices of the textures in it.
         size: Edge of level 0 in texels; levels: number of levels; stride: texels per texture.
     """
 
     texels: Any
+    grey: Any
     names: dict[str, tuple[int, ...]]
     size: int
     levels: int
@@ -70,30 +72,67 @@ def texture_bank() -> Bank:
         names[group] = tuple(range(len(chains), len(chains) + len(images)))
         chains += [mip_chain(image) for image in images]
     levels = SIZE.bit_length()
-    return Bank(np.concatenate(chains), names, SIZE, levels, len(chains[0]))
+    texels = np.concatenate(chains)
+    return Bank(texels, np.ascontiguousarray(texels[:, 1]), names, SIZE, levels, len(chains[0]))
 
 
-def sample(xp: Any, bank: Bank, texture: Any, u: Any, v: Any, lod: Any) -> Any:
-    """Return (N, 4) float32 RGBA in [0, 255] at (u, v) tiles: bilinear, mip level nearest to `lod`.
+def sample(
+    xp: Any, bank: Bank, place: tuple[Any, Any, Any], lod: Any, smooth: bool, grey: bool = False
+) -> Any:
+    """Return float32 texture values in [0, 255], bilinear in the mip level nearest to `lod`.
 
     Args:
         xp: numpy or torch.
-        texture: (N,) integer index. u, v: (N,) float32, any value, tiles repeat. lod: (N,) float32.
+        bank: Its arrays are of `xp`.
+        place: (N,) integer texture and (N,) float32 u and v in tiles; tiles repeat.
+        lod: (N,) float32, log2 of the texels that a sample covers.
+        smooth: Blend the two nearest levels (trilinear).
+        grey: Return the green channel alone.
+
+    Returns:
+        (N, 4) RGBA, or (N,) when `grey`.
     """
-    level = as_int(xp, xp.clip(xp.floor(lod + 0.5), 0, bank.levels - 1))
+    lod = xp.clip(lod, 0, bank.levels - 1.001)
+    if not smooth:
+        return _bilinear(xp, bank, place, as_int(xp, lod + 0.5), grey)
+    level = as_int(xp, lod)
+    part = lod - as_float(xp, level)
+    part = part if grey else part[:, None]
+    fine, coarse = (_bilinear(xp, bank, place, level + k, grey) for k in (0, 1))
+    return fine + (coarse - fine) * part
+
+
+def _bilinear(xp: Any, bank: Bank, place: tuple[Any, Any, Any], level: Any, grey: bool) -> Any:
+    texture, u, v = place
     edge = bank.size >> level
     scale = as_float(xp, edge)
     start = texture * bank.stride + (4 * bank.size * bank.size - 4 * edge * edge) // 3
     column, row = (u - xp.floor(u)) * scale - 0.5, (v - xp.floor(v)) * scale - 0.5
     left, top = xp.floor(column), xp.floor(row)
-    fu, fv = (column - left)[:, None], (row - top)[:, None]
+    fu, fv = column - left, row - top
     i0, j0 = as_int(xp, left) & (edge - 1), as_int(xp, top) & (edge - 1)
     i1, j1 = (i0 + 1) & (edge - 1), (j0 + 1) & (edge - 1)
     row0, row1 = start + j0 * edge, start + j1 * edge
-    take = bank.texels
-    upper = as_float(xp, take[row0 + i0]) * (1 - fu) + as_float(xp, take[row0 + i1]) * fu
-    lower = as_float(xp, take[row1 + i0]) * (1 - fu) + as_float(xp, take[row1 + i1]) * fu
+    if not grey:
+        fu, fv = fu[:, None], fv[:, None]
+
+    def texel(at: Any) -> Any:
+        return as_float(xp, _gather(xp, bank.grey if grey else bank.texels, at))
+
+    upper = texel(row0 + i0)
+    upper = upper + (texel(row0 + i1) - upper) * fu
+    lower = texel(row1 + i0)
+    lower = lower + (texel(row1 + i1) - lower) * fu
     return upper + (lower - upper) * fv
+
+
+def _gather(xp: Any, array: Any, at: Any) -> Any:
+    """Return array[at]; NumPy moves the four bytes of a texel as one word, three times faster than rows."""
+    if xp is not np:
+        return array[at]
+    if array.ndim == 1:
+        return array.take(at, mode="clip")
+    return array.view(np.uint32)[:, 0].take(at, mode="clip").view(np.uint8).reshape(-1, 4)
 
 
 def as_int(xp: Any, array: Any) -> Any:

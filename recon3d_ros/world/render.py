@@ -1,8 +1,8 @@
 """Render a scene into a rectified stereo pair with the exact depth of its left view.
 
-Rays are cast on a grid of half pixels whose odd rows and columns are the pixel centres, so depth is exact at pixel
-centres. A pixel whose nine rays meet one primitive is shaded once; at outlines all nine are shaded and averaged with
-a tent (1 2 1), which is centred on the pixel, so both views blend their edges alike.
+Rays are cast on a grid of half pixels whose odd rows and columns are the pixel centres, so depth is exact
+there. A pixel whose nine rays meet one primitive is shaded once; at outlines all nine are shaded and averaged
+with a tent (1 2 1), which is centred on the pixel, so both views blend their edges alike.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from recon3d_ros.geometry import Frame, Sample, StereoRig
 from recon3d_ros.world.bank import texture_bank
 from recon3d_ros.world.scene import Scene, rotation_between
-from recon3d_ros.world.shading import ShadowMap, shade, shading_table, sky
+from recon3d_ros.world.shading import Lighting, ShadowMap, shade, shading_table, sky
 from recon3d_ros.world.visibility import View, cast
 
 SHADOW_EDGE = 512
@@ -43,20 +43,42 @@ def stereo_views(rig: StereoRig, T_world_camera: np.ndarray) -> tuple[View, View
     return views[0], views[1]
 
 
-def shadow_map(scene: Scene, edge: int = SHADOW_EDGE) -> ShadowMap:
-    """Return the scene as its key light sees it."""
-    position = np.asarray(scene.light.key_position, float)
-    rotation = rotation_between(np.asarray(scene.light.key_target) - position)
-    reach = float(np.tan(scene.light.key_half_angle))
-    grid = np.linspace(-reach, reach, edge, dtype=np.float32)
-    inverse_depth, _, _ = cast(scene, View(rotation, position, grid, grid, 2 * reach / edge), texture_bank())
-    return ShadowMap(inverse_depth, rotation, position, reach)
+def light_up(scene: Scene, smooth: bool = False) -> Lighting:
+    """Cast the shadow maps of a scene's light; reuse the result for every view of the scene.
+
+    Args:
+        scene: The scene.
+        smooth: Blend between mip levels of textures when shading with this light.
+    """
+    light = scene.light
+    key = _shadow_map(scene, np.asarray(light.key_position), light.key_half_angle)
+    points = []
+    for k in range(light.fill_points):  # a spiral fills a horizontal disc evenly
+        radius, angle = light.fill_radius_m * np.sqrt((k + 0.5) / light.fill_points), 2.39996 * k
+        offset = radius * np.array([np.cos(angle), np.sin(angle), 0.0])
+        points.append(np.asarray(light.fill_position) + offset)
+    fill = tuple(_shadow_map(scene, point, light.fill_half_angle) for point in points)
+    return Lighting(light, key, fill, smooth)
 
 
-def render_view(scene: Scene, view: View, shadow: ShadowMap | None, full: bool = False) -> Image:
+def _shadow_map(scene: Scene, position: np.ndarray, half_angle: float) -> ShadowMap:
+    """Return the scene as a light at `position` sees it that looks at the key light's target."""
+    toward = np.asarray(scene.light.key_target) - position
+    rotation, distance = rotation_between(toward), float(np.linalg.norm(toward))
+    reach = float(np.tan(half_angle))
+    grid = np.linspace(-reach, reach, SHADOW_EDGE, dtype=np.float32)
+    view = View(rotation, position, grid, grid, 2 * reach / SHADOW_EDGE)
+    inverse_depth, _, _ = cast(scene, view, texture_bank())
+    return ShadowMap(inverse_depth, rotation, position, reach, min(0.012, 0.15 / distance))
+
+
+def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False) -> Image:
     """Render one view on its grid of half pixels.
 
     Args:
+        scene: The scene.
+        view: From `stereo_views`.
+        lighting: From `light_up`.
         full: Shade every ray, not only those at outlines; finer, about three times slower.
     """
     bank = texture_bank()
@@ -68,8 +90,8 @@ def render_view(scene: Scene, view: View, shadow: ShadowMap | None, full: bool =
     colours = np.empty((len(need), 3), np.float32)
     hit = seen >= 0
     footprint = view.pixel * (0.6 if full else 1.0)
-    arguments = (seen[hit].astype(np.int64), w.ravel()[need][hit], x[hit], y[hit], footprint)
-    colours[hit] = shade(np, shading_table(scene, placed), bank, view, scene.light, shadow, arguments)
+    arguments = (seen[hit].astype(np.intp), w.ravel()[need][hit], x[hit], y[hit], footprint)
+    colours[hit] = shade(np, shading_table(scene, placed), bank, view, lighting, arguments)
     if not hit.all():
         colours[~hit] = sky(np, bank, view, scene.light, x[~hit], y[~hit])
     colours = np.minimum(colours, 1.6)
@@ -127,24 +149,28 @@ def render_stereo(
     T_world_camera: np.ndarray,
     full: bool = False,
     gain: float | None = None,
-    shadow: ShadowMap | None = None,
+    lighting: Lighting | None = None,
     stamp_ns: int = 0,
     name: str = "",
 ) -> Sample:
     """Render a rectified pair with its exact depth.
 
     Args:
+        scene: The scene.
         rig: A rectified rig (unequal principal points allowed).
         T_world_camera: (4, 4) pose of the left optical frame (x right, y down, z forward) in the world, m.
         full: Shade every ray of the half-pixel grid (for pictures that people look at).
         gain: Exposure; None exposes for this pair, a fixed one keeps a film steady.
-        shadow: From `shadow_map`, when several pairs of one scene are rendered.
+        lighting: From `light_up`, when several pairs of one scene are rendered.
+        stamp_ns: Of the frame, ns.
+        name: Of frame and sample.
 
     Returns:
-        RGB left and right; depth in m with +Inf for the sky; disparity in px, 0 (doffs of the rig) for the sky.
+        RGB left and right; depth in m with +Inf for the sky; disparity in px, 0
+        (doffs of the rig) for the sky.
     """
-    shadow = shadow or shadow_map(scene)
-    left, right = (render_view(scene, view, shadow, full) for view in stereo_views(rig, T_world_camera))
+    lighting = lighting or light_up(scene)
+    left, right = (render_view(scene, view, lighting, full) for view in stereo_views(rig, T_world_camera))
     gain = auto_gain(left.light, scene.light.exposure) if gain is None else gain
     with np.errstate(divide="ignore"):
         depth = np.float32(1.0) / left.inverse_depth

@@ -75,6 +75,8 @@ class Light:
         key_target: (3,) m, the centre of the shadow map.
         key_half_angle: Half the opening of the shadow map, rad.
         key_reach_m: Distance at which the key light has lost half its power; inf for the sun.
+        fill_points: Points that cast the shadows of the fill light, spread over a horizontal disc of
+            `fill_radius_m`: soft shadows; 0 for a fill light without.
         sky_low: sRGB at the horizon; sky_high: overhead. Only seen outdoors.
         room: (2, 3) lowest and highest corner of the room for corner darkening, or None.
     """
@@ -88,6 +90,9 @@ class Light:
     fill_position: tuple[float, float, float] = (0.0, 0.0, 2.0)
     fill_reach_m: float = 3.0
     fill_colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    fill_points: int = 0
+    fill_radius_m: float = 0.0
+    fill_half_angle: float = 1.2
     sky_low: tuple[float, float, float] = (0.8, 0.85, 0.9)
     sky_high: tuple[float, float, float] = (0.35, 0.5, 0.8)
     sky_texture: int = 0

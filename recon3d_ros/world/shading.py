@@ -1,8 +1,8 @@
 """Deferred shading: colour of flat lists of visible samples, by NumPy or torch alike.
 
-Texture values are sRGB-like; they are squared into linear light here and the renderer takes the root at the end
-(gamma 2, close to sRGB). Light: hemisphere ambient, one key light with a shadow map and Blinn-Phong gloss, one fill
-light, corner darkening in rooms, haze outdoors.
+Texture values are sRGB-like; they are squared into linear light here and the renderer takes the root at
+the end (gamma 2, close to sRGB). Light: hemisphere ambient, one key light with a shadow map and Blinn-Phong
+gloss, one fill light (a point, or an area of several shadowed points), darker corners in rooms, haze.
 """
 
 from __future__ import annotations
@@ -24,12 +24,29 @@ _TEXTURE, _UV, _LOW, _HIGH, _DETAIL, _LOOK = (MATERIAL + k for k in (0, 1, 7, 10
 
 @dataclass(frozen=True)
 class ShadowMap:
-    """Inverse depth (S, S) seen from the key light and the pose of its view."""
+    """Inverse depth (S, S) seen from a light and the pose of its view; `bias` is relative, against acne."""
 
     inverse_depth: Any
     rotation: np.ndarray
     position: np.ndarray
     reach: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """A scene's light with its shadow maps, and whether textures blend between mip levels.
+
+    Attributes:
+        key: Shadow map of the key light.
+        fill: Shadow maps of the points of the fill light; empty when it casts no shadows.
+        smooth: Trilinear textures: no seams between mip levels, for pictures that people look at.
+    """
+
+    light: Light
+    key: ShadowMap
+    fill: tuple[ShadowMap, ...] = ()
+    smooth: bool = False
 
 
 def shading_table(scene: Scene, placed: Placed) -> np.ndarray:
@@ -47,13 +64,15 @@ def shading_table(scene: Scene, placed: Placed) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(parts, axis=1).T, dtype=np.float32)
 
 
-def shade(
-    xp: Any, table: Any, bank: Bank, view: View, light: Light, shadow: ShadowMap | None, hit: Any
-) -> Any:
+def shade(xp: Any, table: Any, bank: Bank, view: View, lighting: Lighting, hit: tuple) -> Any:
     """Return (N, 3) float32 linear light of samples that hit a primitive.
 
     Args:
-        table: From `shading_table`, as an array of `xp`.
+        xp: numpy or torch; table and the arrays of bank, lighting and hit are of that kind.
+        table: From `shading_table`.
+        bank: The textures.
+        view: Where the samples are seen from.
+        lighting: The light.
         hit: (index, w, x, y, footprint): (N,) primitive, inverse depth, ray coordinates; angle of a sample.
     """
     index, w, x, y, footprint = hit
@@ -61,7 +80,7 @@ def shade(
     p = (x * z, y * z, z)
 
     def column(k: int) -> Any:
-        return table[k][index]
+        return table[k].take(index, mode="clip") if xp is np else table[k][index]
 
     origin = [p[i] - column(ORIGIN + i) for i in range(3)]
     axes = [[column(AXES + 3 * r + i) for i in range(3)] for r in range(3)]
@@ -77,26 +96,27 @@ def shade(
     u = xp.where(around > 0, xp.arctan2(q[1], q[0]) * around, q[0])
     v = xp.where(around > 0, q[2], q[1])
     tilt = xp.clip(abs(facing), 0.02, 1)
-    albedo = _albedo(xp, column, bank, u, v, z * footprint / xp.sqrt(tilt))
+    albedo = _albedo(xp, column, bank, (u, v, z * footprint / xp.sqrt(tilt)), lighting.smooth)
     toward = [-c / distance for c in p]
-    return _light(xp, column, view, light, shadow, p, normal, toward, albedo)
+    return _light(xp, column, view, lighting, (p, normal, toward), albedo)
 
 
 def _dot(a: Any, b: Any) -> Any:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _albedo(xp: Any, column: Any, bank: Bank, u: Any, v: Any, footprint_m: Any) -> list[Any]:
-    """Return the three linear albedo channels; `footprint_m` is the edge of a pixel on the surface."""
+def _albedo(xp: Any, column: Any, bank: Bank, surface: tuple[Any, Any, Any], smooth: bool) -> list[Any]:
+    """Return three linear albedo channels at (u, v, edge of a pixel on the surface), all in m."""
+    u, v, footprint_m = surface
     m = [column(_UV + k) for k in range(4)]
     tile_u, tile_v = m[0] * u + m[1] * v + column(_UV + 4), m[2] * u + m[3] * v + column(_UV + 5)
     per_m = xp.sqrt(abs(m[0] * m[3] - m[1] * m[2]))
     lod = xp.log2(footprint_m * per_m * float(bank.size))
-    rgba = sample(xp, bank, as_int(xp, column(_TEXTURE)), tile_u, tile_v, lod)
+    rgba = sample(xp, bank, (as_int(xp, column(_TEXTURE)), tile_u, tile_v), lod, smooth)
     per_m, strength = column(_DETAIL + 1), column(_DETAIL + 2)
     lod = xp.log2(footprint_m * per_m * float(bank.size))
-    detail = sample(xp, bank, as_int(xp, column(_DETAIL)), u * per_m + 0.37, v * per_m + 0.11, lod)
-    shade = 1.0 + strength * (detail[:, 1] * (2.0 / 255.0) - 1.0)
+    place = (as_int(xp, column(_DETAIL)), u * per_m + 0.37, v * per_m + 0.11)
+    shade = 1.0 + strength * (sample(xp, bank, place, lod, smooth, grey=True) * (2.0 / 255.0) - 1.0)
     channels = []
     for k in range(3):
         low = column(_LOW + k)
@@ -106,17 +126,18 @@ def _albedo(xp: Any, column: Any, bank: Bank, u: Any, v: Any, footprint_m: Any) 
     return channels
 
 
-def _light(xp, column, view, light, shadow, p, normal, toward, albedo) -> Any:
-    """Return (N, 3) reflected light."""
-    up = view.rotation[2].tolist()
-    rotation, position = view.rotation, view.position
-    key, key_direction = _lamp(xp, light.key_position, light.key_reach_m, rotation, position, p, normal)
-    fill, _ = _lamp(xp, light.fill_position, light.fill_reach_m, rotation, position, p, normal)
-    if shadow is not None:
-        key = key * lit(xp, shadow, view, p)
+def _light(xp: Any, column: Any, view: View, lighting: Lighting, geometry: tuple, albedo: list[Any]) -> Any:
+    """Return (N, 3) reflected light; geometry is (point, normal, unit direction to the eye)."""
+    p, normal, toward = geometry
+    light, up = lighting.light, view.rotation[2].tolist()
+    key, key_direction = _lamp(xp, light.key_position, light.key_reach_m, view, p, normal)
+    key = key * lit(xp, lighting.key, view, p)
+    fill, _ = _lamp(xp, light.fill_position, light.fill_reach_m, view, p, normal)
+    if lighting.fill:
+        fill = fill * (sum(lit(xp, part, view, p) for part in lighting.fill) * (1.0 / len(lighting.fill)))
     sky = 0.7 + 0.3 * (normal[0] * up[0] + normal[1] * up[1] + normal[2] * up[2])
     if light.room is not None:
-        sky = sky * _corners(xp, light.room, rotation, position, p)
+        sky = sky * _corners(xp, light.room, view, p)
     half = [a + b for a, b in zip(key_direction, toward)]
     cosine = xp.clip(_dot(half, normal) / (xp.sqrt(_dot(half, half)) + 1e-6), 0, 1)
     gloss = column(_LOOK) * xp.exp((cosine - 1.0) * column(_LOOK + 1) * 2.0) * key
@@ -131,9 +152,9 @@ def _light(xp, column, view, light, shadow, p, normal, toward, albedo) -> Any:
     return xp.stack(channels, 1)
 
 
-def _lamp(xp, place, reach_m, rotation, position, p, normal) -> tuple[Any, list[Any]]:
+def _lamp(xp: Any, place: tuple, reach_m: float, view: View, p: tuple, normal: list) -> tuple[Any, list[Any]]:
     """Return cosine times falloff (1 at no distance, 1/2 at `reach_m`) and the unit direction to the lamp."""
-    lamp = ((np.asarray(place) - position) @ rotation).tolist()
+    lamp = ((np.asarray(place) - view.position) @ view.rotation).tolist()
     ray = [lamp[i] - p[i] for i in range(3)]
     squared = _dot(ray, ray)
     inverse = 1.0 / xp.sqrt(squared)
@@ -144,12 +165,12 @@ def _lamp(xp, place, reach_m, rotation, position, p, normal) -> tuple[Any, list[
     return cosine / (1.0 + squared * (1.0 / reach_m**2)), ray
 
 
-def _corners(xp, room, rotation, position, p) -> Any:
+def _corners(xp: Any, room: np.ndarray, view: View, p: tuple) -> Any:
     """Darken ambient light near the walls of a room, as ambient occlusion does."""
     dark: Any = 1.0
     for axis in range(3):
-        row = rotation[axis].tolist()
-        world = row[0] * p[0] + row[1] * p[1] + row[2] * p[2] + float(position[axis])
+        row = view.rotation[axis].tolist()
+        world = row[0] * p[0] + row[1] * p[1] + row[2] * p[2] + float(view.position[axis])
         for bound in room[:, axis].tolist():
             dark = dark * (1.0 - 0.38 * xp.exp(abs(world - bound) * -3.5))
     return dark * 1.45
@@ -171,7 +192,7 @@ def lit(xp: Any, shadow: ShadowMap, view: View, p: Any) -> Any:
     fu, fv = column - left, row - top
     flat = shadow.inverse_depth.reshape(-1)
     start = as_int(xp, top) * edge + as_int(xp, left)
-    limit = w * 1.012 + 0.0006
+    limit = w * (1.0 + shadow.bias)
 
     def free(k: int) -> Any:
         return xp.where(flat[start + k] <= limit, 1.0, 0.0)
@@ -190,7 +211,8 @@ def sky(xp: Any, bank: Bank, view: View, light: Light, x: Any, y: Any) -> Any:
     texture = as_int(xp, x * 0) + int(light.sky_texture)
     flat = 1.0 / xp.sqrt(d[0] * d[0] + d[1] * d[1] + 1e-6)
     lod = x * 0 + float(np.log2(view.pixel * 0.35 * bank.size))
-    cloud = sample(xp, bank, texture, d[0] * flat * height * 0.35, d[1] * flat * height * 0.35, lod)[:, 0]
+    place = (texture, d[0] * flat * height * 0.35, d[1] * flat * height * 0.35)
+    cloud = sample(xp, bank, place, lod, smooth=False, grey=True)
     cloud = xp.clip((cloud * (1.0 / 255.0) - 0.45) * 3.0, 0, 1) * light.cloudiness
     rise = xp.sqrt(up)
     channels = []
