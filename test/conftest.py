@@ -47,25 +47,33 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 def missing_library(path: Path) -> str | None:
-    """Name the library that the test module at `path` needs and this Python lacks, None when it can run."""
-    source = path.read_text(encoding="utf-8")
-    needs = {library for library, pattern in NEEDS.items() if pattern.search(source)}
-    needs |= {FOLDERS[part] for part in path.parent.parts[-1:] if part in FOLDERS}
+    """Name the library that a test module or folder needs and this Python lacks; None when it can run."""
+    needs = {FOLDERS.get(path.name if path.is_dir() else path.parent.name)} - {None}
+    if path.is_file():
+        source = path.read_text(encoding="utf-8")
+        needs |= {library for library, pattern in NEEDS.items() if pattern.search(source)}
     return next((library for library in sorted(needs) if importlib.util.find_spec(library) is None), None)
 
 
-class _SkippedModule(pytest.Module):
-    """Stands in for a test module whose library is missing: counted as skipped, never imported."""
+class _Skipped(pytest.Collector):
+    """Stands in for a module or folder whose library is missing: counted as skipped, never imported."""
 
     def collect(self):  # type: ignore[no-untyped-def]
         pytest.skip(f"{missing_library(self.path)} is not installed", allow_module_level=True)
 
 
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+def _skipped(path: Path, parent: pytest.Collector) -> pytest.Collector:
+    return _Skipped.from_parent(parent, name=path.name, path=path)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Skip a module as a whole before its imports can fail."""
-    if missing_library(module_path) is None:
-        return None
-    return _SkippedModule.from_parent(parent, path=module_path)
+    return _skipped(module_path, parent) if missing_library(module_path) else None
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Skip a folder as a whole before its conftest.py is imported."""
+    return _skipped(path, parent) if missing_library(path) else None
 
 
 @pytest.fixture(scope="session")
