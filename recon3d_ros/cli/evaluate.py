@@ -84,28 +84,30 @@ def _scores(method: str, args: argparse.Namespace) -> Iterator[SetScore]:
     from recon3d_ros.datasets import open_dataset
     from recon3d_ros.evaluation import evaluate
 
-    with _opened(method, args) as estimator:
+    with _opened(method, args) as (estimator, title):
         for name in _set_names(args.data):
             samples = open_dataset(name, args.root)[: args.limit]
             if estimator.is_stereo and not samples[0].frame.is_stereo:
-                print(f"recon3d: {method} needs pairs and {name} has none: left out", file=sys.stderr)
+                print(f"recon3d: {title} needs pairs and {name} has none: left out", file=sys.stderr)
                 continue
-            with _progress(f"{name} {method}", len(samples)) as progress:
-                yield evaluate(estimator, samples, data=name, method=method, progress=progress)
+            with _progress(f"{name} {title}", len(samples)) as progress:
+                yield evaluate(estimator, samples, data=name, method=title, progress=progress)
 
 
 @contextmanager
-def _opened(method: str, args: argparse.Namespace) -> Iterator[Any]:
+def _opened(method: str, args: argparse.Namespace) -> Iterator[tuple[Any, str]]:
+    """The estimator of a method and the name that its rows carry."""
     if method == "sgbm":
         from recon3d_ros.evaluation import SgbmEstimator
 
-        yield SgbmEstimator()
+        yield SgbmEstimator(), SgbmEstimator.name
         return
     from recon3d_ros.estimator import Estimator
 
     estimator = Estimator.open(read_options(args, ModelConfig, model=method))
     try:
-        yield estimator
+        estimator.require_metric()
+        yield estimator, estimator.manifest.name
     finally:
         estimator.close()
 
