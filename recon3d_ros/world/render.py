@@ -18,6 +18,7 @@ from recon3d_ros.world.shading import Lighting, ShadowMap, shade, shading_table,
 from recon3d_ros.world.visibility import View, cast
 
 SHADOW_EDGE = 512
+BLOCK = 16384  # samples shaded at a time: their arrays stay in the processor's cache
 _TENT = np.array([1, 2, 1, 2, 4, 2, 1, 2, 1], np.float32) / 16
 
 
@@ -84,16 +85,20 @@ def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False
     bank = texture_bank()
     w, index, placed = cast(scene, view, bank)
     need, outline = _needed(index, full)
-    rows, columns = np.divmod(need, index.shape[1])
-    x, y = view.xs[columns], view.ys[rows]
-    seen = index.ravel()[need]
     colours = np.empty((len(need), 3), np.float32)
-    hit = seen >= 0
+    table = shading_table(scene, placed)
     footprint = view.pixel * (0.6 if full else 1.0)
-    arguments = (seen[hit].astype(np.intp), w.ravel()[need][hit], x[hit], y[hit], footprint)
-    colours[hit] = shade(np, shading_table(scene, placed), bank, view, lighting, arguments)
-    if not hit.all():
-        colours[~hit] = sky(np, bank, view, scene.light, x[~hit], y[~hit])
+    for start in range(0, len(need), BLOCK):
+        part = need[start : start + BLOCK]
+        rows, columns = np.divmod(part, index.shape[1])
+        x, y, seen, w_part = view.xs[columns], view.ys[rows], index.ravel()[part], w.ravel()[part]
+        hit = seen >= 0
+        block = colours[start : start + BLOCK]
+        if hit.any():
+            samples = (seen[hit].astype(np.intp), w_part[hit], x[hit], y[hit], footprint)
+            block[hit] = shade(np, table, bank, view, lighting, samples)
+        if not hit.all():
+            block[~hit] = sky(np, bank, view, scene.light, x[~hit], y[~hit])
     colours = np.minimum(colours, 1.6)
     return Image(_resolve(colours, need, outline, index.shape), np.ascontiguousarray(w[1::2, 1::2]))
 
