@@ -1,0 +1,38 @@
+"""`recon3d play`: the node `image_source` without ros2cli."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.config import options
+from recon3d_ros.ros.source_config import SourceConfig
+
+HELP = (
+    "Publish a folder, a video, a webcam or the procedural world as a camera driver would: Image (raw or "
+    "compressed) and CameraInfo, left and right with equal stamps for a pair. What comes after --ros-args "
+    "goes to ROS, for example -r __ns:=/front."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    source = next(spec for spec in options(SourceConfig) if spec.name == "source")
+    parser.add_argument("source", nargs="?", default=source.default, help=source.description)
+    add_options(parser, SourceConfig, skip=("source",))
+    parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS, last")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the node until its source ends or somebody stops it."""
+    from rclpy.parameter import Parameter
+
+    from recon3d_ros.ros import image_source
+    from recon3d_ros.ros.dds import profile_environment
+
+    os.environ.update(profile_environment())
+    config = read_options(args, SourceConfig)
+    overrides = [Parameter(spec.name, value=getattr(config, spec.name)) for spec in options(SourceConfig)]
+    ros_args = ["--ros-args", *args.ros_args] if args.ros_args else []
+    return image_source.main(ros_args, parameter_overrides=overrides)
