@@ -1,0 +1,127 @@
+"""What the recorder leaves behind: report.json, report.md, the cloud and the pictures. Needs no ROS."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon3d_ros.errors import MissingDependencyError, OutputError
+from recon3d_ros.files import colour_depth, write_atomically, write_image, write_ply
+from recon3d_ros.geometry import OrganizedCloud
+from recon3d_ros.view import render_cloud
+
+# Key of report.json -> (its line in the table, format).
+ROWS = {
+    "frames_in": ("frames in", "d"),
+    "clouds_out": ("clouds out", "d"),
+    "dropped": ("dropped", "d"),
+    "latency_ms_p50": ("latency p50, camera to cloud received [ms]", ".0f"),
+    "latency_ms_p95": ("latency p95 [ms]", ".0f"),
+    "rate_hz": ("rate [Hz]", ".2f"),
+    "abs_rel": ("abs_rel against exact depth", ".4f"),
+    "rmse_m": ("rmse [m]", ".3f"),
+    "delta_1": ("delta_1 (within a factor of 1.25)", ".4f"),
+    "coverage": ("coverage (answered pixels)", ".4f"),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame to look at: each (H, W, ...) as on its topic, None where nothing came."""
+
+    image: np.ndarray | None
+    depth: np.ndarray | None
+    cloud: OrganizedCloud | None
+
+
+def write_report(
+    folder: Path, values: Mapping[str, Any], shown: Shown, limits_m: tuple[float, float]
+) -> None:
+    """Write all files; a cloud that cannot be drawn is said in the report.
+
+    Args:
+        folder: is made where it is missing.
+        values: those of `ROWS`, NaN where not measured, and whatever else belongs into the JSON.
+        shown: the frame of the pictures.
+        limits_m: nearest and farthest depth, the ends of the colours.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    make_folder(folder)
+    pictures = _write_frame(folder, shown, limits_m)
+    document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
+    write_atomically(folder / "report.json", (json.dumps(finite(document), indent=1) + "\n").encode())
+    write_atomically(folder / "report.md", to_markdown(document).encode())
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder for results.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
+
+
+def to_markdown(values: Mapping[str, Any]) -> str:
+    """The report as a page: the table, what was played by what, the pictures, the notes."""
+    labels = [f"- {key}: {value}" for key, value in values.get("labels", {}).items()]
+    pictures = [f"![{name}]({name})" for name in values.get("files", []) if name.endswith(".png")]
+    notes = [f"- {note}" for note in values.get("notes", [])]
+    blocks = ["# Demo", to_table(values), "\n".join(labels), *pictures, "\n".join(notes)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def to_table(values: Mapping[str, Any]) -> str:
+    """The rows of `ROWS` as a Markdown table that also reads well on a terminal."""
+    cells = [(label, _cell(values.get(key), form)) for key, (label, form) in ROWS.items()]
+    wide, narrow = (max(map(len, column)) for column in zip(*cells))
+    lines = [f"| {label:<{wide}} | {value:>{narrow}} |" for label, value in cells]
+    head = f"| {'measured':<{wide}} | {'value':>{narrow}} |"
+    return "\n".join([head, f"|{'-' * (wide + 2)}|{'-' * (narrow + 1)}:|", *lines])
+
+
+def finite(value: Any) -> Any:
+    """Replace what JSON does not know: NaN and infinities become None."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _cell(value: Any, form: str) -> str:
+    return "-" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def _write_frame(folder: Path, shown: Shown, limits_m: tuple[float, float]) -> dict[str, list[str]]:
+    files, notes = [], []
+    for stale in ("input.png", "depth.png", "cloud.ply", "cloud.png"):
+        (folder / stale).unlink(missing_ok=True)  # of an earlier run: must not be taken for this one's
+    if shown.image is not None:
+        write_image(folder / "input.png", shown.image)
+        files.append("input.png")
+    if shown.depth is not None:
+        write_image(folder / "depth.png", colour_depth(shown.depth, *limits_m))
+        files.append("depth.png")
+    if shown.cloud is not None and shown.cloud.valid.any():
+        write_ply(folder / "cloud.ply", shown.cloud)
+        files.append("cloud.ply")
+        try:
+            render_cloud(shown.cloud, folder / "cloud.png")
+            files.append("cloud.png")
+        except MissingDependencyError as exc:
+            notes.append(f"no cloud.png: {exc}")
+    else:
+        notes.append("no cloud had a valid point, so there is no cloud.ply and no cloud.png")
+    return {"files": files, "notes": notes}
