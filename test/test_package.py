@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +14,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import yaml
 
 import recon3d_ros
+from recon3d_ros.cli.main import VERBS
+from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.manifest import manifest_from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTABLES = {"recon3d", "depth_node", "image_source"}
@@ -150,6 +156,47 @@ def test_package_xml_names_what_the_node_imports():
         "cv_bridge",
     ):
         assert (f"{package}" not in text) or package in declared, f"package.xml lacks {package}"
+
+
+def parameter_table(*configs: type[Config]) -> str:
+    """The table of README.md, as the configuration classes declare it."""
+    lines = ["| Parameter | Default | | Meaning |", "|---|---|---|---|"]
+    for spec in (spec for config in configs for spec in options(config)):
+        default = (
+            "`''`"
+            if spec.default == ""
+            else f"`{str(spec.default).lower() if spec.type is bool else spec.default}`"
+        )
+        unit = f" {spec.unit}" if spec.unit else ""
+        choices = f"; one of {', '.join(spec.choices)}" if spec.choices else ""
+        live = "" if spec.read_only else "live"
+        lines.append(f"| `{spec.name}` | {default}{unit} | {live} | {spec.description}{choices} |")
+    return "\n".join(lines)
+
+
+def test_readme_lists_the_parameters_of_the_nodes():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    # by name: this import must not make the whole file need ROS
+    source_config = importlib.import_module("recon3d_ros.ros.source_config").SourceConfig
+    for table in (parameter_table(NodeConfig, PipelineConfig, ModelConfig), parameter_table(source_config)):
+        assert table in readme, f"the table in README.md should read\n{table}"
+
+
+def test_readme_manifest_example_is_a_manifest(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"```yaml\n(name: .*?)```", readme, re.DOTALL)
+    assert example is not None
+    manifest = manifest_from_dict(yaml.safe_load(example[1]))
+    assert manifest.is_stereo
+
+
+def test_readme_speaks_of_verbs_and_files_that_exist():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    typed = set(re.findall(r"^\s*(?:\S*/)?recon3d ([a-z]+)", readme, re.MULTILINE))
+    assert typed
+    assert typed <= set(VERBS)
+    for link in re.findall(r"\]\(((?!https?://|#)[^)]+)\)", readme):
+        assert (ROOT / link).exists(), f"README.md links {link}, which is not there"
 
 
 def test_the_ci_runs_what_a_person_runs():
