@@ -18,6 +18,8 @@ comma := ,
 RUN_EXTRAS := cpu,view$(if $(ROS_DISTRO),,$(comma)ros)
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check
 
+FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train)
+
 .PHONY: demo test lint types test-numpy1 test-all clean system
 .DELETE_ON_ERROR:
 
@@ -35,14 +37,14 @@ lint: $(VENV)/.test
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 
-types: $(VENV)/.test
+types: $(FULL)
 	$(VENV)/bin/mypy
 
 # NumPy 1.26 and the oldest libraries we support, without ROS and torch: their tests are skipped here.
 test-numpy1: $(OLD_VENV)/.test
 	$(OLD_VENV)/bin/python -m pytest -q -r fE
 
-test-all: $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train)
+test-all: $(FULL)
 	$(VENV)/bin/python -m pytest
 
 clean:
