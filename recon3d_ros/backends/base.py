@@ -85,12 +85,6 @@ def check_contract(
     Raises:
         ContractError: names, dtypes or shapes differ; one sentence naming expected and got.
     """
-    missing = [f"{s.name!r}" for s in inputs if s.name not in manifest.input.names]
-    if missing:
-        raise ContractError(
-            f"model {manifest.name}: the file wants the input {', '.join(missing)}, "
-            f"which input.names of the manifest lacks, it has {_names(expected_inputs(manifest))}"
-        )
     for kind, wanted, offered in (
         ("input", expected_inputs(manifest), inputs),
         ("output", expected_outputs(manifest), outputs),
@@ -109,6 +103,12 @@ def check_contract(
                     f"model {manifest.name}: the {kind} {spec.name!r} is {spec} by the manifest, "
                     f"but {file_spec} in the file: correct the manifest"
                 )
+    missing = [f"{s.name!r}" for s in inputs if s.name not in manifest.input.names]
+    if missing:
+        raise ContractError(
+            f"model {manifest.name}: the file wants the input {', '.join(missing)}, "
+            f"which input.names of the manifest lacks, it has {_names(expected_inputs(manifest))}"
+        )
 
 
 def check_feed(specs: tuple[TensorSpec, ...], feed: Mapping[str, NDArray[Any]]) -> None:
