@@ -1,0 +1,86 @@
+"""`recon3d models`: what models there are, and whether their files are the right ones."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from recon3d_ros.config import ModelConfig
+from recon3d_ros.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from recon3d_ros.manifest import Manifest
+
+HELP = "List the models that can be named with --model: what they answer, their size, licence and accuracy."
+
+_HEADER = ("name", "task", "precision", "size", "licence of the weights", "accuracy")
+_HEADLINES = ("bad_px_3", "epe_px", "abs_rel", "delta_1", "coverage")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    parser.add_argument(
+        "--models-dir",
+        default=ModelConfig().models_dir,
+        metavar="DIR",
+        help="folder of manifests (default: those of the installation)",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="check every file against the sha256 in its manifest"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the table, or the verdict on every model."""
+    from recon3d_ros.zoo import list_models
+
+    manifests = list_models(args.models_dir)
+    if args.verify:
+        return _verify(manifests)
+    lines = [_HEADER, *(_row(manifest) for manifest in manifests)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+    return 0
+
+
+def _verify(manifests: Sequence[Manifest]) -> int:
+    from recon3d_ros.zoo import verify
+
+    code = 0
+    for manifest in manifests:
+        try:
+            verify(manifest)
+        except ArtifactError as exc:
+            code = exc.exit_code
+            print(f"{manifest.name}: {exc}")
+        else:
+            print(f"{manifest.name}: {'ok' if manifest.artifacts else 'built in, no files'}")
+    return code
+
+
+def _row(manifest: Manifest) -> tuple[str, ...]:
+    precisions = ", ".join(artifact.precision for artifact in manifest.artifacts)
+    return (
+        manifest.name,
+        manifest.task,
+        precisions or "-",
+        _size(manifest),
+        manifest.licence.weights,
+        "; ".join(_accuracy(scores.data, scores.metrics) for scores in manifest.accuracy) or "not measured",
+    )
+
+
+def _size(manifest: Manifest) -> str:
+    paths = [manifest.file_path(artifact.file) for artifact in manifest.artifacts]
+    if not paths:
+        return "-"
+    if not all(path.is_file() for path in paths):
+        return "missing"
+    return f"{sum(path.stat().st_size for path in paths) / 1e6:.1f} MB"
+
+
+def _accuracy(data: str, metrics: Mapping[str, float]) -> str:
+    shown = [f"{name}={metrics[name]:.3g}" for name in _HEADLINES if name in metrics]
+    return " ".join([data, *shown])

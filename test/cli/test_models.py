@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import yaml
+
+from recon3d_ros.cli.main import main
+from recon3d_ros.zoo import BUILT_IN, list_models
+
+
+@pytest.fixture
+def models_dir(tmp_path):
+    """One stereo model, whose file need not be a network to be listed and verified."""
+    content = b"weights" * 300_000
+    (tmp_path / "mine.onnx").write_bytes(content)
+    manifest = {
+        "name": "mine",
+        "task": "stereo_disparity",
+        "artifacts": [
+            {"file": "mine.onnx", "precision": "fp32", "sha256": hashlib.sha256(content).hexdigest()}
+        ],
+        "input": {"names": ["left", "right"], "multiple_of": 32},
+        "output": {"name": "disparity", "unit": "px"},
+        "licence": {"weights": "Apache-2.0"},
+        "accuracy": [{"data": "kitti2012", "metrics": {"bad_px_3": 0.1234, "epe_px": 1.5, "pixels": 9}}],
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(manifest))
+    return tmp_path
+
+
+def test_the_table_says_what_the_manifest_says(models_dir, capsys):
+    assert main(["models", "--models-dir", str(models_dir)]) == 0
+    header, mine, *others = capsys.readouterr().out.splitlines()
+    assert header.startswith("name")
+    for cell in (
+        "mine",
+        "stereo_disparity",
+        "fp32",
+        "2.1 MB",
+        "Apache-2.0",
+        "kitti2012 bad_px_3=0.123 epe_px=1.5",
+    ):
+        assert cell in mine
+    assert [line.split()[0] for line in others] == list(BUILT_IN)
+    # columns stand below their headers
+    assert mine.index("Apache") == header.index("licence")
+
+
+def test_a_missing_file_shows_in_the_table(models_dir, capsys):
+    (models_dir / "mine.onnx").unlink()
+    assert main(["models", "--models-dir", str(models_dir)]) == 0
+    assert "missing" in capsys.readouterr().out
+
+
+def test_verify_names_the_wrong_file_and_goes_on(models_dir, capsys):
+    assert main(["models", "--verify", "--models-dir", str(models_dir)]) == 0
+    assert "mine: ok" in capsys.readouterr().out
+    (models_dir / "mine.onnx").write_bytes(b"other")
+    assert main(["models", "--verify", "--models-dir", str(models_dir)]) == 5
+    mine, *others = capsys.readouterr().out.splitlines()
+    assert mine.startswith("mine: ") and "sha256" in mine
+    assert len(others) == len(BUILT_IN)
+
+
+def test_the_models_of_the_repository_are_whole(capsys):
+    assert main(["models", "--verify"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(list_models())
+
+
+def test_a_wrong_folder_is_one_sentence(tmp_path, capsys):
+    assert main(["models", "--models-dir", str(tmp_path / "absent")]) == 7
+    assert "absent" in capsys.readouterr().err

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from recon3d_ros.cli.main import main
+from recon3d_ros.errors import MissingDependencyError
+from recon3d_ros.files import read_image, read_pfm, read_ply_points, write_image
+from recon3d_ros.geometry import Rectifier, StereoRig, stereo_rectified_pair
+
+WIDTH, HEIGHT = 97, 61
+RIG = StereoRig.simple(WIDTH, HEIGHT, 80.0, 0.1, doffs_px=1.0)
+STEREO_FILES = ["cloud.ply", "depth.pfm", "depth.png", "depth_colour.png", "disparity.pfm"]
+MONO_FILES = [name for name in STEREO_FILES if name != "disparity.pfm"]
+
+
+def picture(seed):
+    noise = np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 2)
+
+
+def stereo_yaml(path, rig):
+    path.write_text(yaml.safe_dump({"left": rig.left.to_dict(), "right": rig.right.to_dict()}))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """left/ and right/ with two frames, l.png and r.png, and camera files."""
+    for seed, side in enumerate(("left", "right")):
+        (tmp_path / side).mkdir()
+        for name in ("a", "b"):
+            write_image(tmp_path / side / f"{name}.png", picture(seed))
+        write_image(tmp_path / f"{side[0]}.png", picture(seed))
+        (tmp_path / f"{side}.yaml").write_text(yaml.safe_dump((RIG.left, RIG.right)[seed].to_dict()))
+    stereo_yaml(tmp_path / "stereo.yaml", RIG)
+    return tmp_path
+
+
+def run(folder, *words, model="fake_stereo", view=False):
+    words = [str(folder / word[1:]) if word.startswith("@") else word for word in words]
+    flags = ["--out", str(folder / "out"), "--model", model, *([] if view else ["--no-view"])]
+    return main(["run", *words, *flags])
+
+
+def written(folder):
+    return sorted(path.name for path in (folder / "out").iterdir())
+
+
+PAIR = ("--left", "@l.png", "--right", "@r.png")
+
+
+def test_a_pair_gives_every_file_and_they_agree(folder, capsys):
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", "--max-depth-m", "3.5") == 0
+    assert written(folder) == [f"l_{name}" for name in STEREO_FILES]
+    out = folder / "out"
+    depth, disparity = read_pfm(out / "l_depth.pfm"), read_pfm(out / "l_disparity.pfm")
+    assert depth.shape == (HEIGHT, WIDTH)
+    valid = np.isfinite(depth)
+    assert 0 < valid.sum() and np.nanmax(depth[valid]) <= 3.5
+    assert np.allclose(RIG.depth_from_disparity(disparity)[valid], depth[valid])
+    depth_mm = cv2.imread(str(out / "l_depth.png"), cv2.IMREAD_UNCHANGED)
+    assert depth_mm.dtype == np.uint16
+    assert np.abs(depth_mm[valid] / 1000 - depth[valid]).max() <= 0.0005 + 1e-6
+    xyz, colours = read_ply_points(out / "l_cloud.ply")
+    assert np.array_equal(xyz[:, 2], depth[valid])
+    assert np.array_equal(colours, picture(0)[valid]), "colours are those of the left image, RGB"
+    assert read_image(out / "l_depth_colour.png").shape == (HEIGHT, WIDTH, 3)
+    said = capsys.readouterr().out
+    assert "l 97x61" in said and "1 frame of fake_stereo" in said
+
+
+def test_two_camera_files_and_flags_are_the_same_camera(folder):
+    depths = []
+    for camera in (
+        ("--camera", "@stereo.yaml"),
+        ("--camera", "@left.yaml", "@right.yaml"),
+        ("--fx", "80", "--baseline-m", "0.1", "--doffs-px", "1"),
+    ):
+        assert run(folder, *PAIR, *camera) == 0
+        depths.append(read_pfm(folder / "out" / "l_depth.pfm"))
+    assert np.array_equal(depths[0], depths[1], equal_nan=True)
+    assert np.array_equal(depths[0], depths[2], equal_nan=True)
+
+
+@pytest.mark.parametrize("camera", [("--camera", "@stereo.yaml"), ("--fx", "80", "--baseline-m", "0.1"), ()])
+def test_a_folder_of_pairs(folder, camera):
+    if not camera:
+        stereo_yaml(folder / "camera.yaml", RIG)
+    assert run(folder, "--input", str(folder), *camera) == 0
+    assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in STEREO_FILES]
+
+
+def test_a_folder_of_single_images_with_a_mono_model(folder):
+    assert run(folder, "--input", "@left", "--camera", "@left.yaml", model="fake_mono") == 0
+    assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in MONO_FILES]
+
+
+def test_one_image_and_fx(folder):
+    assert run(folder, "--image", "@l.png", "--fx", "80", model="fake_mono") == 0
+    assert written(folder) == [f"l_{name}" for name in MONO_FILES]
+
+
+def test_raw_images_are_rectified(folder):
+    k = RIG.left.k
+    T = np.eye(4)
+    T[0, 3] = -0.1
+    rig = stereo_rectified_pair(k, [-0.2, 0.05, 0, 0], k, [-0.15, 0.03, 0, 0], T, (WIDTH, HEIGHT))
+    stereo_yaml(folder / "raw.yaml", rig)
+    assert run(folder, *PAIR, "--camera", "@raw.yaml", "--min-depth-m", "0", "--max-depth-m", "1e6") == 0
+    _, colours = read_ply_points(folder / "out" / "l_cloud.ply")
+    expected = Rectifier(rig.left).rectify(picture(0))
+    valid = np.isfinite(read_pfm(folder / "out" / "l_depth.pfm"))
+    assert valid.any() and np.array_equal(colours, expected[valid])
+    assert not np.array_equal(expected, picture(0))
+
+
+def test_the_view_is_drawn(folder):
+    pytest.importorskip("open3d")
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", view=True) == 0
+    if "l_view.png" not in written(folder):
+        pytest.skip("no graphics driver here")
+    assert len(np.unique(read_image(folder / "out" / "l_view.png").reshape(-1, 3), axis=0)) > 100
+
+
+def test_without_open3d_the_rest_is_written_and_it_says_so_once(folder, monkeypatch, capsys):
+    from recon3d_ros import view
+
+    def missing(*_):
+        raise MissingDependencyError("no open3d here")
+
+    monkeypatch.setattr(view, "render_cloud", missing)
+    assert run(folder, "--input", str(folder), "--camera", "@stereo.yaml", view=True) == 0
+    assert len(written(folder)) == 2 * len(STEREO_FILES)
+    assert capsys.readouterr().err.count("no open3d here") == 1
+
+
+def test_nothing_within_the_limits_is_said_and_written(folder, capsys):
+    assert (
+        run(folder, *PAIR, "--camera", "@stereo.yaml", "--max-depth-m", "0.011", "--min-depth-m", "0.01") == 0
+    )
+    assert "no valid depth" in capsys.readouterr().out
+    assert len(read_ply_points(folder / "out" / "l_cloud.ply")[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ((), 2, "--image"),
+        (("--left", "@l.png"), 2, "--right"),
+        ((*PAIR, "--image", "@l.png", "--fx", "80"), 2, "give one"),
+        (PAIR, 2, "--camera"),
+        ((*PAIR, "--fx", "80"), 2, "--baseline-m"),
+        ((*PAIR, "--baseline-m", "0.1"), 2, "--fx"),
+        ((*PAIR, "--fx", "80", "--camera", "@stereo.yaml"), 2, "both"),
+        ((*PAIR, "--camera", "@stereo.yaml", "@left.yaml"), 2, "two of single cameras"),
+        (("--input", "@absent", "--fx", "80"), 2, "folder"),
+        (("--image", "@l.png", "--camera", "@left.yaml"), 2, "pair"),  # a stereo model and one image
+        ((*PAIR, "--camera", "@stereo.yaml", "--min-depth-m", "30"), 2, "min_depth_m"),
+        ((*PAIR, "--camera", "@right.yaml", "@left.yaml"), 3, "swapped"),
+        ((*PAIR, "--camera", "@small.yaml"), 3, "97x61"),
+        ((*PAIR, "--fx", "-80", "--baseline-m", "0.1"), 3, "focal"),
+        (("--left", "@l.png", "--right", "@stereo.yaml", "--camera", "@stereo.yaml"), 4, "stereo.yaml"),
+        (("--left", "@l.png", "--right", "@absent.png", "--camera", "@stereo.yaml"), 7, "absent.png"),
+        ((*PAIR, "--camera", "@absent.yaml"), 7, "absent.yaml"),
+        (("--input", "@absent"), 7, "absent"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_an_exit_code(folder, words, code, says, capsys):
+    stereo_yaml(folder / "small.yaml", RIG.scaled((48, 30)))
+    assert run(folder, *words) == code
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and says in said[0]
+
+
+def test_unknown_model_and_bad_target(folder, capsys):
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", model="nonsense") == 5
+    (folder / "out2").touch()
+    assert (
+        main(
+            [
+                "run",
+                *(str(folder / w[1:]) if w[0] == "@" else w for w in PAIR),
+                "--fx",
+                "80",
+                "--baseline-m",
+                "0.1",
+                "--model",
+                "fake_stereo",
+                "--out",
+                str(folder / "out2" / "x"),
+            ]
+        )
+        == 8
+    )
+    assert "out2" in capsys.readouterr().err
+
+
+def test_binned_camera_files_work(folder):
+    """A camera file of the full sensor with binning describes the half-size images."""
+    full = RIG.scaled((2 * WIDTH, 2 * HEIGHT))
+    stereo_yaml(
+        folder / "binned.yaml",
+        StereoRig(*(replace(camera, binning_x=2, binning_y=2) for camera in (full.left, full.right))),
+    )
+    assert run(folder, *PAIR, "--camera", "@binned.yaml") == 0
+    assert read_pfm(folder / "out" / "l_depth.pfm").shape == (HEIGHT, WIDTH)
