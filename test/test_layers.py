@@ -267,10 +267,10 @@ def test_the_reader_of_imports_sees_every_kind(tmp_path, monkeypatch):
     }
 
 
-@pytest.mark.parametrize("path", sources(), ids=dotted)
+@pytest.mark.parametrize(
+    "path", [p for p in sources() if room(dotted(p)) not in ("cli", "__main__")], ids=dotted
+)
 def test_nothing_below_the_command_line_prints_or_exits(path):
-    if room(dotted(path)) in ("cli", "__main__"):
-        pytest.skip("the command line prints")
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
