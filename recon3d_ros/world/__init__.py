@@ -1,7 +1,8 @@
-"""Procedural scenes rendered to rectified stereo with exact depth: the demo's camera and the training data."""
+"""Procedural scenes as rectified stereo with exact depth: the demo's camera and the training data."""
 
+from recon3d_ros.world.camera import WorldCamera
 from recon3d_ros.world.render import render_stereo
 from recon3d_ros.world.sampling import random_scene, training_sample
 from recon3d_ros.world.scene import Scene
 
-__all__ = ["Scene", "random_scene", "render_stereo", "training_sample"]
+__all__ = ["Scene", "WorldCamera", "random_scene", "render_stereo", "training_sample"]

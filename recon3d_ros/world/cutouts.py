@@ -29,6 +29,21 @@ def strokes(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.repeat(np.clip(image, 0, 1)[:, :, None], 3, 2)
 
 
+def leaf_carpet(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return (size, size, 3) float of overlapping leaves, tileable; the last and brightest lie on top."""
+    image = np.full((size, size), 0.05, np.float32)
+    length, count = float(rng.uniform(5, 12)), 1400
+    for k in range(count):
+        x, y = rng.integers(0, size, 2)
+        axes = (int(length * rng.uniform(0.7, 1.2)), max(1, int(length * rng.uniform(0.3, 0.5))))
+        turn, tone = float(rng.uniform(0, 360)), float((0.15 + 0.7 * k / count) * rng.uniform(0.6, 1.2))
+        for sx in (-size, 0, size):
+            for sy in (-size, 0, size):
+                if -20 < x + sx < size + 20 and -20 < y + sy < size + 20:
+                    cv2.ellipse(image, (int(x + sx), int(y + sy)), axes, turn, 0, 360, tone, -1, cv2.LINE_AA)
+    return np.repeat(np.clip(image, 0, 1)[:, :, None], 3, 2)
+
+
 def _finish(tone: np.ndarray, alpha: np.ndarray, size: int) -> np.ndarray:
     """Shrink to (size, size, 4) uint8; the colour bleeds outwards so that mip levels have no dark rims."""
     tone = np.where(alpha > 0, tone, float(tone[alpha > 0].mean()) if (alpha > 0).any() else 0.5)

@@ -52,9 +52,9 @@ def chair(b: SceneBuilder, rng: Rng) -> None:
         b.box((-e, 0, (seat + back) / 2 + 0.06), (0.03, 2 * e, (back - seat) * 0.7), cloth)
 
 
-def sofa(b: SceneBuilder, rng: Rng) -> None:
+def sofa(b: SceneBuilder, rng: Rng, cloth: Material | None = None) -> None:
     """Add a sofa that faces x, 0.9 m deep."""
-    length, cloth = rng.uniform(1.3, 2.2), looks.fabric(rng)
+    length, cloth = rng.uniform(1.3, 2.2), cloth or looks.fabric(rng)
     b.box((0, 0, 0.22), (0.85, length, 0.36), cloth)
     b.box((-0.36, 0, 0.55), (0.2, length, 0.5), cloth)
     for side in (-1, 1):

@@ -9,8 +9,11 @@ import numpy as np
 
 from recon3d_ros.world.bank import texture_bank
 from recon3d_ros.world.scene import Material
+from recon3d_ros.world.textures import PATTERNS
 
 Colour = tuple[float, float, float]
+#: Every group of textures without an outline.
+ANY = tuple(PATTERNS)
 
 
 def hsv(h: float, s: float, v: float) -> Colour:
@@ -129,7 +132,7 @@ def metal(rng: np.random.Generator) -> Material:
 
 def paper(rng: np.random.Generator, *groups: str) -> Material:
     """A poster, page, label or row of books, stretched over its patch."""
-    texture = texture_bank().pick(rng, *(groups or ("picture", "text", "books")))
+    texture = texture_bank().pick(rng, *(groups or ("picture", "landscape", "text", "books")))
     dim = float(rng.uniform(0.7, 1.0))
     return Material(
         texture=texture, tile_m=None, high=(dim, dim, dim), gloss=float(rng.choice([0.0, 0.1])), shininess=60
@@ -148,20 +151,7 @@ def carton(rng: np.random.Generator) -> Material:
 
 def wild(rng: np.random.Generator) -> Material:
     """Any texture in any colours: nothing real, but it keeps a matcher from learning what things look like."""
-    groups = (
-        "noise",
-        "blotches",
-        "colour",
-        "wood",
-        "bricks",
-        "tiles",
-        "stripes",
-        "stones",
-        "asphalt",
-        "grass",
-    )
-    groups += ("marble", "text", "picture", "books", "facade", "plain")
-    look = surface(rng, groups, colour(rng, (0, 1.0), (0.3, 1.0)), 0.5, (0.15, 3.0), (0, 0.6))
+    look = surface(rng, ANY, colour(rng, (0, 1.0), (0.3, 1.0)), 0.5, (0.15, 3.0), (0, 0.6))
     look = replace(look, low=colour(rng, (0, 1), (0, 0.6)), angle=float(rng.uniform(0, 2 * np.pi)))
     stretch = float(np.exp(rng.normal(0, 0.3)))
     look = replace(look, tile_m=(look.tile_m[0] * stretch, look.tile_m[1] / stretch))  # type: ignore[index]

@@ -39,36 +39,41 @@ def tree(b: SceneBuilder, rng: Rng, tall: float) -> None:
             spot = b.at((0, 0, tall * 0.5), k * np.pi / 3)
             spot.patch((0, 0, 0), furniture.UPRIGHT, (tall * 0.5, tall * 0.5), leaf, CUTOUT)
         return
-    leaf, crown = looks.leaves(rng), tall * rng.uniform(0.18, 0.3)
-    core = looks.surface(rng, ("grass", "noise", "blotches"), looks.darker(leaf.high, 0.75), 0.75, (0.6, 1.5))
-    for _ in range(int(rng.integers(2, 4))):
-        spot = rng.normal(0, 0.35, 3) * crown + [0, 0, tall * 0.7]
-        b.ellipsoid(spot, crown * rng.uniform(0.55, 0.85, 3), core)
-    for _ in range(int(rng.integers(8, 18))):
-        way = rng.normal(size=3)
-        spot = way / np.linalg.norm(way) * crown * rng.uniform(0.5, 1.1) + [0, 0, tall * 0.7]
-        b.patch(spot, random_rotation(rng), np.full(2, crown * rng.uniform(0.45, 0.8)), leaf, CUTOUT)
+    crown_of_leaves(b.at((0, 0, tall * 0.68)), rng, tall * rng.uniform(0.2, 0.3))
+
+
+def crown_of_leaves(b: SceneBuilder, rng: Rng, size: float) -> None:
+    """Add lumps of leaves with cards of single leaves standing out of them, within `size` of the origin."""
+    leaf = looks.leaves(rng)
+    core = looks.surface(rng, ("leafage",), looks.darker(leaf.high, 0.95), 0.85, (0.7, 1.4), (0.0, 0.2))
+    for _ in range(int(rng.integers(4, 8))):
+        spot = _on_sphere(rng) * size * rng.uniform(0.2, 0.55)
+        radius = size * rng.uniform(0.35, 0.6)
+        b.ellipsoid(spot, radius * rng.uniform(0.8, 1.1, 3), core)
+        for _ in range(int(rng.integers(2, 6))):
+            place = spot + _on_sphere(rng) * radius * rng.uniform(0.8, 1.1)
+            b.patch(place, random_rotation(rng), np.full(2, size * rng.uniform(0.25, 0.42)), leaf, CUTOUT)
+
+
+def _on_sphere(rng: Rng) -> np.ndarray:
+    way = rng.normal(size=3)
+    return way / np.linalg.norm(way)
 
 
 def bush(b: SceneBuilder, rng: Rng, size: float) -> None:
     """Add a bush `size` metres high."""
-    leaf = looks.leaves(rng)
-    core = looks.surface(rng, ("grass", "noise"), looks.darker(leaf.high, 0.8), 0.8, (0.4, 1.0))
-    b.ellipsoid((0, 0, 0.4 * size), np.array([0.5, 0.5, 0.45]) * size, core)
-    for _ in range(int(rng.integers(3, 8))):
-        spot = rng.normal(0, 0.25, 3) * size + [0, 0, 0.55 * size]
-        b.patch(spot, random_rotation(rng), np.full(2, size * rng.uniform(0.25, 0.45)), leaf, CUTOUT)
+    crown_of_leaves(b.at((0, 0, 0.45 * size)), rng, 0.55 * size)
 
 
-def car(b: SceneBuilder, rng: Rng) -> None:
-    """Add a car, van or truck along x."""
+def car(b: SceneBuilder, rng: Rng, vans: float = 0.2) -> None:
+    """Add a car along x, or with probability `vans` a van or truck."""
     paint = looks.surface(
         rng, ("plain",), looks.colour(rng, (0, 0.8), (0.1, 0.95)), 0.2, (1, 3), (0, 0.05), 0.5, 60
     )
-    glass = looks.surface(rng, ("plain", "noise"), (0.25, 0.3, 0.35), 0.7, (1, 3), (0, 0.2), 0.6, 80)
+    glass = looks.surface(rng, ("plain",), (0.22, 0.26, 0.3), 0.8, (1, 3), (0, 0.1), 0.6, 80)
     tyre, rim = looks.surface(rng, ("asphalt",), (0.12, 0.12, 0.12), 0.5), looks.metal(rng)
     long, wide = rng.uniform(3.8, 4.8), rng.uniform(1.65, 1.9)
-    if rng.random() < 0.2:
+    if rng.random() < vans:
         long, tall = rng.uniform(4.8, 8.0), rng.uniform(2.0, 3.2)
         b.box(
             (-0.2, 0, 0.35 + tall / 2),
@@ -91,6 +96,10 @@ def car(b: SceneBuilder, rng: Rng) -> None:
         lamp = Material(texture=0, low=(0.8, 0.2, 0.2), high=(1.0, 0.5, 0.5), gloss=0.4, emission=0.4)
         for side in (-1, 1):
             b.box((-long / 2, side * (wide / 2 - 0.2), low - 0.2), (0.03, 0.3, 0.15), lamp)
+            b.box((long / 2, side * (wide / 2 - 0.22), low - 0.18), (0.03, 0.34, 0.14), rim)
+        for end in (-1, 1):
+            b.box((end * long / 2, 0, 0.36), (0.12, wide - 0.06, 0.16), tyre)
+        b.box((long / 2, 0, low - 0.19), (0.02, 0.6, 0.1), tyre)
         b.patch(
             (-long / 2 - 0.01, 0, 0.5),
             furniture.UPRIGHT @ np.diag([-1.0, 1.0, -1.0]),
@@ -109,10 +118,11 @@ def car(b: SceneBuilder, rng: Rng) -> None:
 def house(b: SceneBuilder, rng: Rng, size) -> None:
     """Add a building of full size (x, y, z) with its middle at the origin on the ground."""
     storey = rng.uniform(6.0, 14.0)
+    plaster = looks.hsv(rng.uniform(-0.02, 0.15), rng.uniform(0, 0.35), rng.uniform(0.6, 1))
     wall = looks.surface(
         rng,
         ("facade",) if rng.random() < 0.75 else ("bricks", "plain", "stones"),
-        looks.colour(rng, (0, 0.35), (0.6, 1)),
+        plaster if rng.random() < 0.8 else looks.colour(rng, (0, 0.35), (0.6, 1)),
         0.95,
         (storey, storey * 1.1),
     )

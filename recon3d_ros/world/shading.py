@@ -135,7 +135,8 @@ def _light(xp: Any, column: Any, view: View, lighting: Lighting, geometry: tuple
     fill, _ = _lamp(xp, light.fill_position, light.fill_reach_m, view, p, normal)
     if lighting.fill:
         fill = fill * (sum(lit(xp, part, view, p) for part in lighting.fill) * (1.0 / len(lighting.fill)))
-    sky = 0.7 + 0.3 * (normal[0] * up[0] + normal[1] * up[1] + normal[2] * up[2])
+    bias = 0.3 if light.room is None else 0.12  # walls and floor give ambient light to ceilings
+    sky = (1 - bias) + bias * (normal[0] * up[0] + normal[1] * up[1] + normal[2] * up[2])
     if light.room is not None:
         sky = sky * _corners(xp, light.room, view, p)
     half = [a + b for a, b in zip(key_direction, toward)]

@@ -9,7 +9,7 @@ import numpy as np
 from recon3d_ros.world import furniture, looks, outdoor
 from recon3d_ros.world.bank import texture_bank
 from recon3d_ros.world.furniture import UPRIGHT
-from recon3d_ros.world.scene import CUTOUT, Light, Material, Scene, SceneBuilder, rotation_z
+from recon3d_ros.world.scene import Light, Material, Scene, SceneBuilder, rotation_z
 
 Rng = np.random.Generator
 _QUARTERS = (0.0, np.pi / 2, np.pi, -np.pi / 2)  # walls at -x, -y, +x, +y seen from inside
@@ -63,16 +63,16 @@ def living_room(seed: int) -> Place:
     _seats(b, rng)
     _middle(b, rng)
     _garden(b, rng)
-    sun = np.array([0.35, 1.0, 0.62])
+    sun = np.array([0.25, 1.0, 0.75])
     light = Light(
         key_position=tuple(np.array([0.5, 0, 1.0]) + 120 * sun / np.linalg.norm(sun)),
         key_target=(0.5, 0.0, 1.0),
         key_half_angle=float(np.arctan(4.6 / 120)),
-        key_colour=(1.9, 1.7, 1.4),
-        ambient=(0.2, 0.21, 0.23),
+        key_colour=(3.6, 3.2, 2.6),
+        ambient=(0.34, 0.35, 0.37),
         fill_position=(0.3, 0.4, 2.55),
         fill_reach_m=2.6,
-        fill_colour=(1.1, 1.03, 0.95),
+        fill_colour=(1.0, 0.95, 0.87),
         fill_points=6,
         fill_radius_m=0.7,
         fill_half_angle=1.25,
@@ -96,7 +96,7 @@ def _walls(b: SceneBuilder, rng: Rng, size: np.ndarray, white: Material) -> None
         if k != 3:
             side.patch((0, 0, size[2] / 2), UPRIGHT, (width / 2, size[2] / 2), look)
             continue
-        left, right, low, high = -2.0, 0.6, 0.8, 2.3
+        left, right, low, high = -0.5, 2.3, 0.75, 2.3
         side.patch(
             (0, (left - width / 2) / 2, size[2] / 2), UPRIGHT, ((left + width / 2) / 2, size[2] / 2), look
         )
@@ -117,15 +117,18 @@ def _walls(b: SceneBuilder, rng: Rng, size: np.ndarray, white: Material) -> None
                 side.cylinder(fold, (fold[0], fold[1], 2.45), 0.05, curtain, caps=False)
         side.cylinder((0.1, left - 0.6, 2.46), (0.1, right + 0.6, 2.46), 0.015, looks.metal(rng))
     far = b.at((0, 0, 0), np.pi).at((-size[0] / 2, 0, 0))
-    furniture.frame(far.at((0, -1.0, 1.75)), rng, 0.42, 0.3, looks.paper(rng, "picture"))
-    furniture.frame(far.at((0, 0.1, 1.8)), rng, 0.3, 0.4, looks.paper(rng, "picture"))
+    furniture.frame(far.at((0, -1.0, 1.75)), rng, 0.42, 0.3, looks.paper(rng, "landscape"))
+    furniture.frame(far.at((0, 0.1, 1.8)), rng, 0.3, 0.4, looks.paper(rng, "landscape"))
     near = b.at((0, 0, 0), np.pi / 2).at((-size[1] / 2, 0, 0))
     furniture.frame(near.at((0, 0.6, 1.6)), rng, 0.5, 0.35, looks.paper(rng, "picture"))
 
 
 def _seats(b: SceneBuilder, rng: Rng) -> None:
     """Add what stands along the walls: sofa, shelf, cabinet, lamp, plants."""
-    furniture.sofa(b.at((2.55, 0.25, 0), np.pi), rng)
+    cloth = _tone(
+        "plain", 4, looks.hsv(rng.random(), 0.3, 0.75), 0.7, 0.6, detail_m=0.15, detail_strength=0.2
+    )
+    furniture.sofa(b.at((2.55, 0.25, 0), np.pi), rng, cloth)
     furniture.shelf(b.at((1.9, -2.38, 0), np.pi / 2), rng)
     side = b.at((0.2, -2.32, 0), np.pi / 2)
     tall = furniture.cabinet(side, rng)
@@ -138,7 +141,8 @@ def _seats(b: SceneBuilder, rng: Rng) -> None:
 
 def _middle(b: SceneBuilder, rng: Rng) -> None:
     """Add a rug, a laid coffee table, chairs and some toys."""
-    rug = replace(looks.fabric(rng), tile_m=(0.8, 0.8))
+    hue = rng.random()
+    rug = _tone("stripes", 6, looks.hsv(hue, 0.3, 0.85), 0.45, 0.9, detail_m=0.1, detail_strength=0.25)
     b.box((1.2, 0.2, 0.006), (2.2, 2.6, 0.012), rug)
     table = b.at((1.25, 0.25, 0.012), np.pi / 2)
     length, width, height = furniture.table(table, rng, (1.15, 0.6, 0.43))
@@ -159,7 +163,8 @@ def _garden(b: SceneBuilder, rng: Rng) -> None:
     b.patch((0, 203, -0.3), np.eye(3), (200, 200), lawn)
     for x in np.arange(-2, 12, 1.9):
         outdoor.bush(b.at((x, 9.5 + rng.uniform(-0.5, 0.5), -0.3)), rng, rng.uniform(1.2, 1.9))
-    b.patch((6, 11, 1), rotation_z(-np.pi / 2) @ UPRIGHT, (9, 0.8), looks.cut(rng, "fence"), CUTOUT)
+    for x, y in ((3.0, 14.0), (8.0, 16.0), (14.0, 15.0)):
+        outdoor.tree(b.at((x, y, -0.3)), rng, rng.uniform(5, 7))
 
 
 def street(seed: int) -> Place:
@@ -186,7 +191,7 @@ def street(seed: int) -> Place:
             outdoor.tree(b.at((x + 3.5, side * (half + 1.3), 0.1)), rng, rng.uniform(3.5, 5))
             outdoor.pole(b.at((x, side * (half + 0.4), 0.1), turn), rng)
     for x, y in ((7.5, -2.3), (14.0, -2.3), (27.0, -2.3), (11.0, 2.3), (22.0, 2.3), (34.0, 2.3)):
-        outdoor.car(b.at((x, y, 0), 0.0 if y < 0 else np.pi), rng)
+        outdoor.car(b.at((x, y, 0), 0.0 if y < 0 else np.pi), rng, vans=0.0 if x < 20 else 0.3)
     for x, y in ((6.5, 4.6), (12.5, -4.4), (18.0, 4.3)):
         outdoor.person(b.at((x, y, 0.11), rng.uniform(0, 6.28)), rng)
     sun = np.array([-0.55, 0.45, 0.75])
@@ -194,8 +199,8 @@ def street(seed: int) -> Place:
         key_position=tuple(np.array([12.0, 0, 0]) + 200 * sun / np.linalg.norm(sun)),
         key_target=(12.0, 0.0, 0.0),
         key_half_angle=float(np.arctan(17 / 200)),
-        key_colour=(1.3, 1.2, 1.0),
-        ambient=(0.22, 0.24, 0.28),
+        key_colour=(1.5, 1.4, 1.2),
+        ambient=(0.26, 0.28, 0.32),
         fill_position=(12.0, 0.0, 150.0),
         fill_reach_m=np.inf,
         fill_colour=(0.4, 0.43, 0.5),

@@ -221,6 +221,32 @@ def picture(rng: np.random.Generator) -> np.ndarray:
     return np.clip(image + 0.05 * (spectral_noise(rng, 0.5)[:, :, None] - 0.5), 0, 1)
 
 
+def landscape(rng: np.random.Generator) -> np.ndarray:
+    """A painting: sky, sun, ridges one before the other."""
+    sky = np.linspace(0, 1, SIZE)[:, None, None] ** 0.7
+    image = rng.uniform(0.3, 0.9, 3) * (1 - sky) + rng.uniform(0.75, 1.0, 3) * sky
+    image = np.ascontiguousarray(np.broadcast_to(image, (SIZE, SIZE, 3)), np.float32)
+    disc = (int(rng.integers(30, 226)), int(rng.integers(30, 110)))
+    cv2.circle(
+        image, disc, int(rng.integers(10, 28)), (1.0, 0.93, float(rng.uniform(0.5, 0.9))), -1, cv2.LINE_AA
+    )
+    ridges, tone = int(rng.integers(3, 6)), rng.uniform(0.35, 0.75, 3)
+    for k in range(ridges):
+        walk = np.cumsum(rng.normal(0, 1, SIZE))
+        walk = cv2.blur((walk - np.linspace(walk[0], walk[-1], SIZE)).reshape(1, -1), (2 * k + 9, 1)).ravel()
+        top = SIZE * (0.4 + 0.5 * k / ridges) - (2.2 - 0.25 * k) * walk
+        below = np.arange(SIZE)[:, None] >= top[None]
+        grain = 1 + 0.25 * (spectral_noise(rng, 0.8, low=4) - 0.5)
+        colour = tone * (1 - 0.75 * k / ridges) * rng.uniform(0.85, 1.15, 3)
+        image = np.where(below[:, :, None], colour * grain[:, :, None], image)
+    return np.clip(image + 0.08 * (spectral_noise(rng, 0.3, low=10)[:, :, None] - 0.5), 0, 1)
+
+
+def leafage(rng: np.random.Generator) -> np.ndarray:
+    """Dense leaves, the bright ones on top."""
+    return cutouts.leaf_carpet(rng, SIZE)
+
+
 def books(rng: np.random.Generator) -> np.ndarray:
     """A row of book spines."""
     image = np.zeros((SIZE, SIZE, 3), np.float32)
@@ -245,7 +271,8 @@ def facade(rng: np.random.Generator) -> np.ndarray:
     wall = 0.65 + 0.3 * (spectral_noise(rng, 1.0) - 0.5) + 0.12 * (spectral_noise(rng, 0.1, low=25) - 0.5)
     image = wall[:, :, None] * rng.uniform(0.75, 1.0, 3).astype(np.float32)
     wide, tall = SIZE / columns, SIZE / rows
-    frame, sill = rng.uniform(0.1, 1, 3), rng.uniform(0.3, 0.95)
+    frame = rng.uniform(0.2, 0.95) * rng.uniform(0.8, 1.0, 3)
+    sill = rng.uniform(0.3, 0.95)
     part_w, part_h = rng.uniform(0.35, 0.6), rng.uniform(0.4, 0.65)
     for r in range(rows):
         for c in range(columns):
@@ -276,6 +303,8 @@ PATTERNS: dict[str, tuple[Callable[[np.random.Generator], np.ndarray], int]] = {
     "marble": (marble, 3),
     "text": (text, 5),
     "picture": (picture, 16),
+    "landscape": (landscape, 6),
+    "leafage": (leafage, 4),
     "books": (books, 5),
     "facade": (facade, 8),
 }
