@@ -45,8 +45,11 @@ class InputContract:
         check_choice(self, "color", tuple(CHANNELS_OF_COLOR))
         check_choice(self, "fit", FITS)
         names = as_tuple(self.names)
-        if not 1 <= len(names) <= 2 or not all(isinstance(name, str) and name for name in names):
-            raise ManifestError(f"input.names must be one or two tensor names, got {self.names!r}")
+        texts = all(isinstance(name, str) and name for name in names)
+        if len(names) not in (1, 2) or not texts or len(set(names)) != len(names):
+            raise ManifestError(
+                f"input.names must be one tensor name or two different ones, got {self.names!r}"
+            )
         object.__setattr__(self, "names", names)
         set_number(self, "scale")
         for field in ("mean", "std"):

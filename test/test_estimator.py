@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from recon3d_ros.backends import open_backend
+from recon3d_ros.config import ModelConfig
+from recon3d_ros.contract import InputContract, OutputContract
+from recon3d_ros.errors import ConfigError, ManifestError
+from recon3d_ros.estimator import Estimator
+from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
+from recon3d_ros.manifest import Manifest
+from recon3d_ros.preprocess import Preprocessor, plan_fit
+from recon3d_ros.zoo import BUILT_IN, list_models
+
+
+def stereo_frame(width: int, height: int, seed: int = 0) -> Frame:
+    rng = np.random.default_rng(seed)
+    left, right = rng.integers(0, 255, (2, height, width, 3), np.uint8)
+    rig = StereoRig.simple(width, height, fx=0.8 * width, baseline_m=0.12, doffs_px=-2.0)
+    return Frame(7, left, rig.left, right, rig)
+
+
+def test_stereo() -> None:
+    estimator = Estimator.open(ModelConfig(model="fake_stereo"))
+    assert estimator.backend_name == "fake" and estimator.is_stereo and estimator.is_metric
+    frame = stereo_frame(61, 47)
+    depth_map = estimator.estimate(frame)
+    assert depth_map.camera is frame.camera
+    assert depth_map.depth.shape == (47, 61)
+    np.testing.assert_array_equal(depth_map.disparity, estimator.estimate_raw(frame))
+    np.testing.assert_allclose(depth_map.depth, 0.8 * 61 * 0.12 / (depth_map.disparity + 2.0), rtol=1e-5)
+    swapped = dataclasses.replace(frame, image=frame.right, right=frame.image)
+    assert np.abs(estimator.estimate(swapped).disparity - depth_map.disparity).max() > 1e-4
+    estimator.close()
+
+
+def test_mono() -> None:
+    estimator = Estimator.open(ModelConfig(model="fake_mono"))
+    assert not estimator.is_stereo
+    camera = PinholeCamera.simple(61, 47, 50.0)
+    red, blue = np.zeros((2, 47, 61, 3), np.uint8)
+    red[..., 0] = blue[..., 2] = 255
+    depth_map = estimator.estimate(Frame(0, red, camera))
+    assert depth_map.depth.shape == (47, 61) and depth_map.disparity is None
+    assert depth_map.depth[0, 0] > depth_map.depth[-1, 0] > 0
+    # the fake weighs red by 0.5 and blue by 0.2, beside a constant of 0.5
+    np.testing.assert_allclose(
+        estimator.estimate(Frame(0, blue, camera)).depth, depth_map.depth * 0.7 / 1.0, rtol=1e-5
+    )
+
+
+def test_mono_model_takes_the_left_of_a_pair() -> None:
+    estimator = Estimator.open(ModelConfig(model="fake_mono"))
+    frame = stereo_frame(61, 47)
+    alone = Frame(0, frame.image, frame.camera)
+    np.testing.assert_array_equal(estimator.estimate(frame).depth, estimator.estimate(alone).depth)
+
+
+def test_image_size_may_change_between_frames() -> None:
+    estimator = Estimator.open(ModelConfig(model="fake_stereo"))
+    first = estimator.estimate(stereo_frame(61, 47)).depth
+    assert estimator.estimate(stereo_frame(47, 61)).depth.shape == (61, 47)
+    np.testing.assert_array_equal(estimator.estimate(stereo_frame(61, 47)).depth, first)
+
+
+def test_answers_are_not_overwritten_by_the_next_frame() -> None:
+    estimator = Estimator.open(ModelConfig(model="fake_stereo"))
+    first = estimator.estimate(stereo_frame(61, 47))
+    before = first.depth.copy(), first.disparity.copy()
+    estimator.estimate(stereo_frame(61, 47, seed=1))
+    np.testing.assert_array_equal(first.depth, before[0])
+    np.testing.assert_array_equal(first.disparity, before[1])
+
+
+def test_stereo_model_and_a_single_image() -> None:
+    estimator = Estimator.open(ModelConfig(model="fake_stereo"))
+    frame = Frame(0, np.zeros((47, 61), np.uint8), PinholeCamera.simple(61, 47, 50.0))
+    for answer in (estimator.estimate, estimator.estimate_raw):
+        with pytest.raises(ConfigError, match="fake_stereo needs a stereo pair, the frame has one image"):
+            answer(frame)
+
+
+def test_confidence_reaches_the_depth_map() -> None:
+    output = OutputContract("disparity", "px", confidence="sure")
+    manifest = dataclasses.replace(BUILT_IN["fake_stereo"], output=output)
+    depth_map = Estimator(manifest, open_backend("fake", manifest)).estimate(stereo_frame(61, 47))
+    np.testing.assert_array_equal(depth_map.confidence, np.ones((47, 61), np.float32))
+
+
+def test_relative_model_has_no_metres_but_an_answer() -> None:
+    manifest = dataclasses.replace(
+        BUILT_IN["fake_mono"],
+        name="relative",
+        task="mono_relative_inverse_depth",
+        input=InputContract(("image",), multiple_of=14),
+        output=OutputContract("relative", "relative_inverse_depth"),
+    )
+    estimator = Estimator(manifest, open_backend("fake", manifest))
+    assert not estimator.is_metric
+    frame = Frame(0, np.full((47, 61, 3), 100, np.uint8), PinholeCamera.simple(61, 47, 50.0))
+    with pytest.raises(ConfigError, match="relative knows depth only up to scale and shift"):
+        estimator.estimate(frame)
+    relative = estimator.estimate_raw(frame)
+    assert relative.shape == (47, 61) and relative[-1, 0] > relative[0, 0] > 0
+
+
+def test_unknown_model() -> None:
+    with pytest.raises(ManifestError, match=r"no model 'fake_stereos'.*nearest name is fake_stereo"):
+        Estimator.open(ModelConfig(model="fake_stereos"))
+
+
+@pytest.mark.parametrize("manifest", [m for m in list_models() if m.golden], ids=lambda m: m.name)
+def test_shipped_models_give_their_golden_answer(manifest: Manifest) -> None:
+    pytest.importorskip("onnxruntime")
+    golden = np.load(manifest.file_path(manifest.golden.file))
+    images = [golden[name] for name in manifest.input.names]
+    fit = plan_fit(manifest.input, images[0].shape[1::-1])
+    backend = open_backend("auto", manifest)
+    answer = backend.infer(Preprocessor(manifest.input, fit, len(images)).tensors(images))
+    got, expected = answer[manifest.output.name], golden["expected"]
+    assert got.shape == expected.shape and expected.std() > 0
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
