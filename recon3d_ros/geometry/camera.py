@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -190,7 +191,7 @@ class PinholeCamera:
         width, height = self.image_size_wh
         return height, width
 
-    @property
+    @cached_property
     def rectified(self) -> bool:
         """Whether images need no rectification and the matrices no folding: D = 0, R = I, K = P[:, :3]."""
         plain = self.binning_x == self.binning_y == 1 and self.roi is None
