@@ -52,7 +52,7 @@ def _new_message(shape_hw: tuple[int, int]) -> tuple[PointCloud2, np.ndarray]:
         PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)
         for name, offset in OrganizedCloud.FIELDS
     ]
-    # An array('B') given to the property is kept, not copied (bytes would be checked one by one); NumPy writes
-    # through the same memory.
+    # An array('B') given to the property is kept, not copied (bytes would be checked one by one); NumPy
+    # writes through the same memory.
     msg.data = array("B", bytes(height * width * step))
     return msg, np.frombuffer(msg.data, np.float32).reshape(height, width, step // 4)

@@ -1,7 +1,7 @@
 """Pixels of image messages to the package's images (RGB or mono, uint8) and back.
 
 The named encodings are converted here from a view of the message with OpenCV alone. cv_bridge, imported in
-this module only, answers for all others (yuv422 and the like): its wheel on PyPI ignores `step`, lacks
+this module only, answers for all others (rgb16, nv21 and the like): its wheel on PyPI ignores `step`, lacks
 mono16, 16-bit Bayer and bayer_grbg8, and byte-swaps with a call NumPy 2 removed; its apt build does not load
 under NumPy 2 (ros-perception/vision_opencv#535).
 """
@@ -27,6 +27,10 @@ _TO_RGB: dict[str, tuple[str, int, int | None]] = {
     "mono8": ("u1", 1, None),
     "8UC1": ("u1", 1, None),
     "mono16": ("u2", 1, None),
+    "yuv422": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": ("u1", 2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": ("u1", 2, cv2.COLOR_YUV2RGB_YUY2),
     "bayer_rggb8": ("u1", 1, cv2.COLOR_BayerBG2RGB),
     "bayer_bggr8": ("u1", 1, cv2.COLOR_BayerRG2RGB),
     "bayer_gbrg8": ("u1", 1, cv2.COLOR_BayerGR2RGB),
@@ -102,7 +106,13 @@ def decode_image(msg: Image) -> np.ndarray:
         native = np.ascontiguousarray(pixels, dtype=np.uint16)  # also swaps bytes where needed
         pixels = cv2.convertScaleAbs(native, alpha=255.0 / 65535.0)
     if code is not None:
-        return cv2.cvtColor(np.ascontiguousarray(pixels), code)
+        try:
+            return cv2.cvtColor(np.ascontiguousarray(pixels), code)
+        except cv2.error as exc:  # such as an odd width in yuv422
+            raise ImageError(
+                f"expected a size that is possible in {msg.encoding}, got {msg.width}x{msg.height}, which "
+                f"OpenCV refuses ({exc.err}); change size or encoding in the camera driver."
+            ) from exc
     pixels = np.ascontiguousarray(pixels)
     pixels.flags.writeable = False
     return pixels

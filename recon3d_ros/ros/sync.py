@@ -26,16 +26,19 @@ class StereoSync:
 
     Attributes:
         unmatched: items given up so far, both sides together.
-        last_gap_ns: smallest stamp difference an item pushed out had to the other side's; None where the
-            other side had nothing waiting.
     """
 
     def __init__(self, tolerance_ns: int = 0, capacity: int = 5) -> None:
         self.tolerance_ns = tolerance_ns
         self.unmatched = 0
-        self.last_gap_ns: int | None = None
+        self._gaps_ns: deque[int] = deque(maxlen=2)
         self._capacity = capacity
         self._waiting: tuple[deque[_Waiting], deque[_Waiting]] = (deque(), deque())
+
+    @property
+    def last_gap_ns(self) -> int | None:
+        """Smallest stamp difference two recent items without a partner had, None if a side has nothing."""
+        return min(self._gaps_ns, default=None)
 
     def add(self, side: int, stamp_ns: int, item: Any) -> tuple[Any, Any] | None:
         """Add an item of one side (LEFT or RIGHT).
@@ -45,7 +48,13 @@ class StereoSync:
         """
         others = self._waiting[1 - side]
         best = min(range(len(others)), key=lambda i: abs(others[i].stamp_ns - stamp_ns), default=None)
-        if best is None or abs(others[best].stamp_ns - stamp_ns) > self.tolerance_ns:
+        if best is None:
+            self._gaps_ns.clear()
+            self._wait(side, _Waiting(stamp_ns, item))
+            return None
+        gap_ns = abs(others[best].stamp_ns - stamp_ns)
+        if gap_ns > self.tolerance_ns:
+            self._gaps_ns.append(gap_ns)
             self._wait(side, _Waiting(stamp_ns, item))
             return None
         match = others[best]
@@ -57,9 +66,8 @@ class StereoSync:
         return (item, match.item) if side == LEFT else (match.item, item)
 
     def _wait(self, side: int, waiting: _Waiting) -> None:
-        own, others = self._waiting[side], self._waiting[1 - side]
+        own = self._waiting[side]
         own.append(waiting)
         if len(own) > self._capacity:
-            oldest = own.popleft()
+            own.popleft()
             self.unmatched += 1
-            self.last_gap_ns = min((abs(o.stamp_ns - oldest.stamp_ns) for o in others), default=None)

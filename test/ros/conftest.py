@@ -1,0 +1,191 @@
+"""A running depth node beside a probe that plays camera and consumer, over real DDS."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+_PROFILES = Path(__file__).resolve().parents[2] / "config" / "fastdds.xml"
+if _PROFILES.is_file():  # before rclpy is imported; children inherit it
+    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(_PROFILES))
+
+import rclpy  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rcl_interfaces.msg import Log  # noqa: E402
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
+from stereo_msgs.msg import DisparityImage  # noqa: E402
+
+from recon3d_ros.geometry import PinholeCamera, StereoRig  # noqa: E402
+from recon3d_ros.ros import depth_node  # noqa: E402
+from recon3d_ros.ros.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns  # noqa: E402
+
+OUTPUTS = {
+    "points": PointCloud2,
+    "depth/image": Image,
+    "depth/camera_info": CameraInfo,
+    "disparity": DisparityImage,
+}
+DEADLINE_S = 10.0
+
+
+class Bench:
+    """One depth node and one probe in a context and thread of their own.
+
+    Args:
+        parameters: of the node.
+        namespace: of both; keeps nodes of one test process apart.
+        outputs: topics that the probe subscribes to.
+    """
+
+    def __init__(self, parameters: dict[str, Any], namespace: str, outputs: tuple[str, ...] = tuple(OUTPUTS)):
+        self.context = rclpy.Context()
+        rclpy.init(args=[], context=self.context)
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        try:
+            self.node = depth_node.DepthNode(
+                context=self.context, namespace=namespace, parameter_overrides=overrides
+            )
+        except BaseException:
+            rclpy.shutdown(context=self.context)
+            raise
+        self.probe = Node("probe", context=self.context, namespace=namespace)
+        self.received: dict[str, list[Any]] = defaultdict(list)
+        self._publishers: dict[str, Any] = {}
+        self._listen("/diagnostics", DiagnosticArray)
+        self._listen("/rosout", Log)
+        for topic in outputs:
+            self._listen(topic, OUTPUTS[topic])
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._executor.add_node(self.probe)
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+        self._stamp_ns = time.time_ns()
+
+    def _listen(self, topic: str, msg_type: type) -> None:
+        received = self.received[topic]
+        self.probe.create_subscription(msg_type, topic, received.append, 10)
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def close(self) -> None:
+        rclpy.shutdown(context=self.context)
+        self._thread.join()
+        self.node.destroy_node()
+        self.probe.destroy_node()
+
+    def publish(self, topic: str, msg: Any) -> None:
+        """Publish at once; the publisher is made and matched at its first use."""
+        if topic not in self._publishers:
+            self._publishers[topic] = self.probe.create_publisher(type(msg), topic, 10)
+            self.wait(lambda: self._publishers[topic].get_subscription_count() > 0, what=f"no one hears {topic}")
+        self._publishers[topic].publish(msg)
+
+    def new_stamp_ns(self) -> int:
+        """Return a stamp that no frame had."""
+        self._stamp_ns = max(self._stamp_ns + 1, time.time_ns())
+        return self._stamp_ns
+
+    def wait(self, condition: Callable[[], Any], send: Callable[[], Any] = lambda: None, what: str = "") -> Any:
+        """Wait for a condition, sending every 0.1 s; return its value."""
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            send()
+            pause = time.monotonic() + 0.1
+            while time.monotonic() < pause:
+                if value := condition():
+                    return value
+                time.sleep(0.005)
+        raise AssertionError(f"{what or 'nothing'} within {DEADLINE_S} s; state: {self.status()}")
+
+    def received_at(self, topic: str, stamps_ns: set[int]) -> Any:
+        """Return the last message of a topic with one of these stamps."""
+        return next((m for m in reversed(self.received[topic]) if stamp_to_ns(m.header.stamp) in stamps_ns), None)
+
+    def status(self) -> dict[str, str]:
+        """Return the newest diagnostic values of this node, with `level` and `message`."""
+        name = f"{self.node.get_fully_qualified_name()}: depth"
+        for array in reversed(self.received["/diagnostics"]):
+            for status in array.status:
+                if status.name == name:
+                    values = {pair.key: pair.value for pair in status.values}
+                    return {"level": str(status.level[0]), "message": status.message, **values}
+        return {}
+
+    def warnings(self) -> list[str]:
+        """Return what the node warned of so far."""
+        name = self.node.get_logger().name
+        return [log.msg for log in self.received["/rosout"] if log.name == name and log.level == Log.WARN[0]]
+
+    def send(self, images: dict[str, Any], infos: dict[str, CameraInfo]) -> int:
+        """Publish camera_info and images under one new stamp; return the stamp."""
+        stamp_ns = self.new_stamp_ns()
+        for topic, msg in (infos | images).items():
+            msg.header.stamp = ns_to_stamp(stamp_ns)
+            self.publish(topic, msg)
+        return stamp_ns
+
+    def expect(self, output: str, images: dict[str, Any], infos: dict[str, CameraInfo]) -> Any:
+        """Send frames until one comes out at `output`; return that message."""
+        stamps: set[int] = set()
+        return self.wait(
+            lambda: self.received_at(output, stamps),
+            lambda: stamps.add(self.send(images, infos)),
+            f"no message on {output}",
+        )
+
+
+WIDTH, HEIGHT = 64, 48
+RIG = StereoRig.simple(WIDTH, HEIGHT, fx=50.0, baseline_m=0.1, cx=30.0, cy=25.0, doffs_px=0.5)
+CAMERA = PinholeCamera.simple(WIDTH, HEIGHT, fx=50.0, cx=30.0, cy=25.0)
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """Return smooth colours, (HEIGHT, WIDTH, 3) uint8 RGB, that differ between channels."""
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([u * 3 + seed, v * 4, 200 - u - v], axis=-1).astype(np.uint8)
+
+
+def stereo_infos() -> dict[str, CameraInfo]:
+    return {
+        f"{side}/camera_info": camera_to_info(camera, 0, f"{side}_optical")
+        for side, camera in (("left", RIG.left), ("right", RIG.right))
+    }
+
+
+def stereo_images(encoding: str = "rgb8", name: str = "image_rect") -> dict[str, Image]:
+    return {
+        f"{side}/{name}": image_to_msg(picture(seed), 0, f"{side}_optical", encoding)
+        for side, seed in (("left", 0), ("right", 7))
+    }
+
+
+@pytest.fixture(scope="module")
+def make_bench() -> Iterator[Callable[..., Bench]]:
+    """Make benches that live as long as the module; diagnostics come ten times a second."""
+    benches: list[Bench] = []
+    period_s, depth_node.DIAGNOSTICS_PERIOD_S = depth_node.DIAGNOSTICS_PERIOD_S, 0.1
+
+    def make(parameters: dict[str, Any], namespace: str, **kwargs: Any) -> Bench:
+        benches.append(Bench(parameters, namespace, **kwargs))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.close()
+    depth_node.DIAGNOSTICS_PERIOD_S = period_s

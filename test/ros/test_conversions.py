@@ -1,0 +1,176 @@
+"""Messages to the package's types and back."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sensor_msgs.msg import Image, PointCloud2, PointField
+
+from recon3d_ros.errors import CalibrationError, DataError, ImageError
+from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.ros import conversions
+from recon3d_ros.ros.cloud_message import CloudMessages
+
+H, W = 5, 9
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (H, W, 3), dtype=np.uint8)
+
+
+@given(st.integers(0, 2**31 * 10**9 - 1))
+def test_stamps_are_exact(stamp_ns):
+    assert conversions.stamp_to_ns(conversions.ns_to_stamp(stamp_ns)) == stamp_ns
+
+
+@pytest.mark.parametrize("encoding", ["", "rgb8", "bgr8", "rgba8", "bgra8"])
+def test_image_round_trip(encoding):
+    msg = conversions.image_to_msg(RGB, 5_000_000_007, "cam", encoding)
+    assert (msg.header.stamp.sec, msg.header.stamp.nanosec, msg.header.frame_id) == (5, 7, "cam")
+    assert (msg.height, msg.width, msg.encoding) == (H, W, encoding or "rgb8")
+    np.testing.assert_array_equal(conversions.msg_to_image(msg), RGB)
+
+
+@pytest.mark.parametrize("encoding", ["", "mono8", "mono16"])
+def test_mono_round_trip(encoding):
+    msg = conversions.image_to_msg(RGB[..., 0], 0, "cam", encoding)
+    np.testing.assert_array_equal(conversions.msg_to_image(msg), RGB[..., 0])
+
+
+@pytest.mark.parametrize("image", [RGB, RGB[..., 0]])
+def test_compressed_round_trip(image):
+    msg = conversions.compressed_to_msg(image, 7, "cam", "png")
+    assert "png" in msg.format and msg.header.frame_id == "cam"
+    np.testing.assert_array_equal(conversions.msg_to_image(msg), image)
+
+
+def test_unknown_codec():
+    with pytest.raises(ImageError, match="'webp'"):
+        conversions.compressed_to_msg(RGB, 0, "", "webp")
+
+
+def full_camera() -> PinholeCamera:
+    k = np.array([[500.0, 0, 320], [0, 510, 240], [0, 0, 1]])
+    p = np.array([[480.0, 0, 310, -48], [0, 480, 235, 0], [0, 0, 1, 0]])
+    angle = np.deg2rad(3)
+    r = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    d = np.array([0.1, -0.2, 1e-3, 2e-3, 0.05])
+    return PinholeCamera(640, 480, k, d, "plumb_bob", r, p, 2, 2, (10, 20, 600, 400))
+
+
+def test_camera_info_round_trip_is_exact():
+    info = conversions.camera_to_info(full_camera(), 9, "cam")
+    assert (info.header.stamp.nanosec, info.header.frame_id) == (9, "cam")
+    assert conversions.info_to_camera(info) == full_camera()
+
+
+def test_rectified_camera_comes_from_p_alone():
+    info = conversions.camera_to_info(full_camera(), 0, "cam")
+    info.distortion_model, info.d = "a_model_of_the_future", [1.0]
+    camera = conversions.info_to_camera(info, rectified=True)
+    assert camera == replace(
+        full_camera(), k=full_camera().p[:, :3], d=np.empty(0), distortion_model="plumb_bob", r=np.eye(3)
+    )
+    with pytest.raises(CalibrationError, match="a_model_of_the_future"):
+        conversions.info_to_camera(info)
+
+
+@pytest.mark.parametrize("name", ["k", "p"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_uncalibrated(name, value):
+    info = conversions.camera_to_info(full_camera(), 0, "front")
+    getattr(info, name)[0] = value
+    with pytest.raises(CalibrationError, match=rf"{name.upper()}\[0\].*'front'.*calibrate"):
+        conversions.info_to_camera(info, rectified=name == "p")
+
+
+@pytest.mark.parametrize("name", ["k", "p", "d", "r"])
+def test_nan_anywhere(name):
+    info = conversions.camera_to_info(full_camera(), 0, "front")
+    getattr(info, name)[2] = float("nan")
+    with pytest.raises(CalibrationError):
+        conversions.info_to_camera(info)
+
+
+def test_depth_round_trip_keeps_nan_and_inf():
+    depth = np.array([[1.5, np.nan, np.inf], [0.25, 3, 4]], np.float32)
+    msg = conversions.depth_to_msg(depth, 1, "cam")
+    assert (msg.encoding, msg.step, msg.height, msg.width) == ("32FC1", 12, 2, 3)
+    np.testing.assert_array_equal(conversions.depth_from_msg(msg), depth)
+
+
+def test_depth_in_millimetres_has_zero_for_invalid():
+    msg = Image(height=1, width=3, encoding="16UC1", step=6, is_bigendian=1)
+    msg.data = array("B", np.array([0, 1500, 65535], ">u2").tobytes())
+    np.testing.assert_allclose(conversions.depth_from_msg(msg), [[np.nan, 1.5, 65.535]], rtol=1e-6)
+
+
+def test_depth_of_another_encoding():
+    with pytest.raises(ImageError, match="rgb8"):
+        conversions.depth_from_msg(conversions.image_to_msg(RGB, 0, ""))
+
+
+def test_disparity_message():
+    rig = StereoRig.simple(W, H, fx=100.0, baseline_m=0.2, doffs_px=1.5)
+    disparity = np.full((H, W), 4.0, np.float32)
+    disparity[1, 2] = np.nan
+    msg = conversions.disparity_to_msg(disparity, rig, (5.0, 20.0), 2, 3, "left")
+    assert (msg.f, msg.t) == (100.0, pytest.approx(0.2))
+    assert (msg.min_disparity, msg.max_disparity) == (pytest.approx(2.5), pytest.approx(5.5))
+    window = msg.valid_window
+    assert (window.x_offset, window.y_offset, window.width, window.height) == (2, 2, W - 4, H - 4)
+    assert (msg.image.encoding, msg.header.frame_id, msg.image.header.frame_id) == ("32FC1", "left", "left")
+    values = conversions.depth_from_msg(msg.image)  # same pixel layout
+    assert values[1, 2] == pytest.approx(1.5)
+    assert np.sum(values == 4.0) == H * W - 1
+
+
+def test_disparity_limits_without_nearest_depth():
+    rig = StereoRig.simple(W, H, fx=100.0, baseline_m=0.2)
+    msg = conversions.disparity_to_msg(np.ones((H, W), np.float32), rig, (0.0, 20.0), 0, 0, "left")
+    assert msg.max_disparity == W
+
+
+def test_cloud_messages_are_read_without_a_copy():
+    msg, points = CloudMessages().take((H, W), 4, "cam")
+    points[:] = RNG.random((H, W, 4), np.float32)
+    cloud = conversions.cloud_from_msg(msg)
+    assert cloud.shape_hw == (H, W)
+    np.testing.assert_array_equal(cloud.data, points)
+    assert np.shares_memory(cloud.data, points)
+
+
+def foreign_cloud(big_endian: bool) -> tuple[PointCloud2, np.ndarray]:
+    """A cloud laid out unlike ours: other order, an intensity, 20-byte points, padded rows."""
+    order = ">f4" if big_endian else "<f4"
+    names = ["z", "intensity", "y", "x", "rgb"]
+    values = RNG.random((2, 3, 5)).astype(np.float32)
+    rows = np.zeros((2, 3 * 20 + 4), np.uint8)
+    rows[:, :60] = values.astype(order).reshape(2, -1).view(np.uint8)
+    msg = PointCloud2(height=2, width=3, point_step=20, row_step=64, is_bigendian=big_endian)
+    msg.fields = [PointField(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate(names)]
+    msg.data = array("B", rows.tobytes())
+    return msg, values[..., [3, 2, 0, 4]]
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_clouds_of_others(big_endian):
+    msg, expected = foreign_cloud(big_endian)
+    np.testing.assert_array_equal(conversions.cloud_from_msg(msg).data, expected)
+
+
+def test_truncated_cloud():
+    msg, _ = foreign_cloud(False)
+    msg.data = msg.data[:-8]
+    with pytest.raises(DataError, match="truncated"):
+        conversions.cloud_from_msg(msg)
+
+
+def test_cloud_without_coordinates():
+    msg, _ = foreign_cloud(False)
+    msg.fields = msg.fields[:2]
+    with pytest.raises(DataError, match="x, y, z"):
+        conversions.cloud_from_msg(msg)
