@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from recon3d_ros.datasets.stereo_sets import stereo_set
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 
-# Scenes for scoring: seeds far from the small ones that training and the demo start from.
+# Scenes for scoring: seeds far from the small ones of training and demo, each seen from another pose.
 WORLD_SCORE_SEEDS = range(7_000_000, 7_000_020)
 
 # One name for several sets; scored as a whole, their means would hide which is which.
@@ -72,6 +73,11 @@ def _without_truth(frames: Sequence[Frame]) -> LazySequence[Sample]:
 
 
 def _world_samples(kind: str) -> LazySequence[Sample]:
-    from recon3d_ros.world import WorldCamera  # here, as rendering's tables are not needed to read files
+    from recon3d_ros.world import WorldCamera  # here, as reading files needs none of rendering's tables
 
-    return LazySequence(WORLD_SCORE_SEEDS, lambda seed: WorldCamera(seed=seed, kind=kind).sample(0))
+    def load(seed: int) -> Sample:
+        # Every seed has its own textures and things, every frame number its own view of the place.
+        sample = WorldCamera(seed=seed, kind=kind).sample(2 * (seed - WORLD_SCORE_SEEDS.start))
+        return replace(sample, name=f"world_{kind}_{seed}")
+
+    return LazySequence(WORLD_SCORE_SEEDS, load)
