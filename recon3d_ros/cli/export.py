@@ -1,0 +1,45 @@
+"""`recon3d export`: a checkpoint as an ONNX model with manifest and golden answer."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recon3d_ros import lazy
+
+HELP = (
+    "Write a checkpoint of 'recon3d train' as an ONNX model with its manifest, after comparing it with torch."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of a training run")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("models"),
+        metavar="DIR",
+        help="folder of models (default %(default)s)",
+    )
+    parser.add_argument(
+        "--name", default="recon3d_stereo", help="of the model and its files (default %(default)s)"
+    )
+    parser.add_argument(
+        "--accuracy",
+        type=Path,
+        metavar="FILE",
+        help="JSON of 'recon3d evaluate' for this model, for the manifest",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Export, and say how far ONNX Runtime and torch are apart."""
+    lazy.require("torch", extra="train")
+    export = lazy.load("recon3d_ros.training.export:export")
+    done = export(args.checkpoint, args.out, name=args.name, accuracy_file=args.accuracy)
+    print(
+        f"{done.manifest.path}: ONNX Runtime and torch differ by at most {done.largest_px:.2g} px, "
+        f"by more than 0.01 px on {100 * done.share_apart:.3g} % of the pixels"
+    )
+    return 0

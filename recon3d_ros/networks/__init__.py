@@ -1,0 +1,51 @@
+"""Networks of our own: a `torch.nn.Module` with its config dataclass beside it, by name.
+
+The table holds import strings, so listing the networks does not load torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from recon3d_ros import lazy
+from recon3d_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recon3d_ros.networks.stereo import StereoNetwork
+
+# name -> (module, config dataclass beside it); the checkpoint carries name and config.
+NETWORKS: dict[str, tuple[str, str]] = {
+    "stereo": ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.stereo:StereoConfig"),
+}
+
+
+def build_network(name: str, config: dict[str, Any] | None = None) -> StereoNetwork:
+    """A freshly initialised network.
+
+    Args:
+        name: A key of `NETWORKS`.
+        config: Fields of the network's config dataclass; None means its defaults.
+
+    Raises:
+        ConfigError: The name or a field is unknown, or a value is out of range.
+        MissingDependencyError: torch is not installed.
+    """
+    if name not in NETWORKS:
+        raise ConfigError(f"expected a network out of {sorted(NETWORKS)}, got '{name}': choose one of them")
+    lazy.require("torch", extra="train")
+    module, config_class = (lazy.load(target) for target in NETWORKS[name])
+    try:
+        settings = config_class(**(config or {}))
+    except TypeError as exc:
+        raise ConfigError(
+            f"expected the fields of {config_class.__name__}, got {sorted(config or {})}: "
+            "the checkpoint was made by another version of this network, train it again"
+        ) from exc
+    network: StereoNetwork = module(settings)
+    return network
+
+
+def network_config(network: StereoNetwork) -> dict[str, Any]:
+    """The config of a network as a plain dict that `build_network` takes back."""
+    return asdict(network.config)

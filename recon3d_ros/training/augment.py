@@ -1,0 +1,126 @@
+"""Crop and augment a pair so that the network meets what real cameras do, with the disparity kept right.
+
+Left and right differ as two real cameras do: exposure, colour, noise, blur, a row offset, dirt on one lens.
+Half of the pairs are grey, as many robots' cameras are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from recon3d_ros.training.store import unpack_pair
+
+Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def training_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Pair:
+    """A random, augmented crop.
+
+    Args:
+        packed: (H, W, 8) uint8 of `store.pack_pair`, at least as large as the crop.
+        size_wh: Size of the crop.
+        rng: Where all chance comes from.
+
+    Returns:
+        Left and right (3, h, w) float32 in [0, 1]; disparity (h, w) float32 px, NaN = unknown.
+    """
+    left, right, disparity = scaled_crop(packed, size_wh, rng)
+    if rng.random() < 0.15:
+        left, right, disparity = left[::-1], right[::-1], disparity[::-1]
+    left, right = change_photometry(left, right, rng)
+    right = misalign(right, rng)
+    if rng.random() < 0.4:
+        right = occlude(right, rng)
+    return _planes(left), _planes(right), np.ascontiguousarray(disparity)
+
+
+def scaled_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Pair:
+    """Cut a random window and resize it to the crop: disparity scales with the width."""
+    width, height = size_wh
+    full_h, full_w = packed.shape[:2]
+    scale = 2.0 ** rng.uniform(-0.6, 0.4)
+    stretch = 2.0 ** rng.uniform(-0.2, 0.2)
+    cut_w = int(np.clip(round(width / (scale * stretch)), 32, full_w))
+    cut_h = int(np.clip(round(height / scale * stretch), 32, full_h))
+    x, y = rng.integers(0, full_w - cut_w + 1), rng.integers(0, full_h - cut_h + 1)
+    left, right, disparity = unpack_pair(packed[y : y + cut_h, x : x + cut_w])
+    if (cut_w, cut_h) == (width, height):
+        return left, right, disparity
+    how = cv2.INTER_AREA if cut_w > width else cv2.INTER_LINEAR
+    left, right = (cv2.resize(image, size_wh, interpolation=how) for image in (left, right))
+    # Nearest: a mean over an edge would be a surface that is not there.
+    disparity = cv2.resize(disparity, size_wh, interpolation=cv2.INTER_NEAREST_EXACT) * (width / cut_w)
+    return left, right, disparity.astype(np.float32)
+
+
+def change_photometry(
+    left: np.ndarray, right: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grey or colour, then exposure, gamma, tint, blur and noise: shared, and a little on each side."""
+    images: list[Any] = [image.astype(np.float32) / 255.0 for image in (left, right)]
+    if rng.random() < 0.5:
+        weights = rng.dirichlet((3.0, 6.0, 2.0)).astype(np.float32)
+        images = [np.repeat((image @ weights)[..., None], 3, axis=2) for image in images]
+        tint = 0.0
+    else:
+        tint = 0.15
+    shared = _draw_tone(rng, strength=1.0, tint=tint)
+    sigma = rng.choice([0.0, 0.0, rng.uniform(0.3, 1.2)])
+    noise = rng.choice([0.0, rng.uniform(0.0, 0.03)])
+    apart = rng.uniform(0.0, 0.5)
+    result = []
+    for image in images:
+        image = _apply_tone(_apply_tone(image, shared), _draw_tone(rng, strength=apart, tint=tint))
+        own_sigma = sigma + (rng.uniform(0.0, 0.8) if rng.random() < 0.15 else 0.0)
+        if own_sigma > 0.2:
+            image = cv2.GaussianBlur(image, (0, 0), own_sigma)
+        if noise > 0.0:
+            image += np.float32(noise) * rng.standard_normal((*image.shape[:2], 1), np.float32)
+        result.append(np.clip(image, 0.0, 1.0))
+    return result[0], result[1]
+
+
+def _draw_tone(rng: np.random.Generator, strength: float, tint: float) -> tuple[float, float, np.ndarray]:
+    gamma = 2.0 ** (strength * rng.uniform(-0.7, 0.7))
+    offset = strength * rng.uniform(-0.1, 0.1)
+    gain = 2.0 ** (strength * (rng.uniform(-0.6, 0.6) + tint * rng.uniform(-1, 1, 3)))
+    return gamma, offset, gain.astype(np.float32)
+
+
+def _apply_tone(image: np.ndarray, tone: tuple[float, float, np.ndarray]) -> np.ndarray:
+    gamma, offset, gain = tone
+    return np.clip(cv2.pow(np.clip(image, 0.0, 1.0), gamma) * gain + np.float32(offset), 0.0, 1.0)
+
+
+def misalign(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shift rows by up to a pixel, differently across the width, as an imperfect calibration does.
+
+    Half of the time; columns stay where they are, so the disparity stays right.
+    """
+    if rng.random() < 0.5:
+        return image
+    height, width = image.shape[:2]
+    slope = rng.uniform(-0.5, 0.5) / width
+    matrix = np.array([[1.0, 0.0, 0.0], [slope, 1.0, rng.uniform(-0.8, 0.8) - slope * width / 2]])
+    return cv2.warpAffine(
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def occlude(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cover one or two places with another part of the image: what only one camera sees."""
+    image = image.copy()
+    height, width = image.shape[:2]
+    for _ in range(rng.integers(1, 3)):
+        w = int(rng.integers(min(16, width - 1), max(width // 4, 18)))
+        h = int(rng.integers(min(16, height - 1), max(height // 3, 18)))
+        x, y, u, v = (int(rng.integers(0, n)) for n in (width - w, height - h, width - w, height - h))
+        image[y : y + h, x : x + w] = image[v : v + h, u : u + w].copy()
+    return image
+
+
+def _planes(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)

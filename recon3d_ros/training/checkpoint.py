@@ -1,0 +1,90 @@
+"""Checkpoints: config, weights, optimiser and progress in one file, written atomically."""
+
+from __future__ import annotations
+
+import pickle
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recon3d_ros.errors import ArtifactError
+from recon3d_ros.files import write_atomically
+from recon3d_ros.networks import build_network
+from recon3d_ros.networks.stereo import StereoNetwork
+from recon3d_ros.training.store import make_folder
+
+REQUIRED = (
+    "network",
+    "config",
+    "state",
+    "average",
+    "optimizer",
+    "step",
+    "samples",
+    "seconds",
+    "history",
+    "run",
+)
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint; a crash meanwhile leaves the former one.
+
+    Raises:
+        OutputError: The disk is full or the folder not writable.
+    """
+    buffer = BytesIO()
+    torch.save(content, buffer)
+    make_folder(path.parent)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint; tensors and plain values only, so a foreign file cannot run code.
+
+    Raises:
+        ArtifactError: The file is missing, corrupt, or not a checkpoint of this package.
+    """
+    if not path.is_file():
+        raise ArtifactError(
+            f"expected a checkpoint at {path}, got nothing there: make one with 'recon3d train'"
+        )
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as exc:
+        raise ArtifactError(
+            f"expected a checkpoint in {path}, got a file torch cannot read: train again"
+        ) from exc
+    missing = [key for key in REQUIRED if key not in content] if isinstance(content, dict) else list(REQUIRED)
+    if missing:
+        raise ArtifactError(
+            f"expected a checkpoint of 'recon3d train' in {path}, got one without {missing}: train again"
+        )
+    return content
+
+
+def load_network(path: Path) -> tuple[StereoNetwork, dict[str, Any]]:
+    """A network with its averaged weights, for inference on the CPU, and the checkpoint it came from.
+
+    Raises:
+        ArtifactError: The file is no checkpoint, or its weights do not fit its config.
+        ConfigError: The network is unknown here.
+    """
+    content = load_checkpoint(path)
+    network = build_network(content["network"], content["config"])
+    load_weights(network, content["average"], path)
+    return network.eval(), content
+
+
+def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Put the weights of the checkpoint at `path` into a network.
+
+    Raises:
+        ArtifactError: They belong to another network.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as exc:
+        raise ArtifactError(f"expected weights for the config in {path}, got others: train again") from exc

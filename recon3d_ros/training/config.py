@@ -1,0 +1,54 @@
+"""Options of a training run; no torch here, so that `recon3d train --help` works without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recon3d_ros.config import Config, option
+from recon3d_ros.errors import ConfigError
+
+# Scenes of the world below this seed validate, those from it on train: never the same scene for both.
+FIRST_TRAINING_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """One training run. Time counts over all resumed parts of it."""
+
+    out: str = option("out/train", "folder of checkpoints, log and rendered pairs")
+    network: str = option("stereo", "which network to train")
+    minutes: float = option(60.0, "training time; the learning rate falls to nothing at its end", minimum=0.0)
+    max_steps: int = option(0, "stop after so many steps, 0 = when the time is over", minimum=0)
+    device: str = option("auto", "cpu, cuda, or auto = cuda where there is one")
+    precision: str = option(
+        "auto",
+        "arithmetic of the convolutions; auto = bf16 where the processor has it",
+        choices=("auto", "fp32", "bf16"),
+    )
+    width: int = option(352, "width of the crops, a multiple of 32", unit="px", minimum=32)
+    height: int = option(224, "height of the crops, a multiple of 32", unit="px", minimum=32)
+    batch: int = option(4, "pairs per step", minimum=1)
+    learning_rate: float = option(1e-3, "peak of the one-cycle schedule", minimum=0.0)
+    weight_decay: float = option(1e-4, "of AdamW", minimum=0.0)
+    workers: int = option(1, "processes that render pairs of the world", minimum=1, maximum=1024)
+    loaders: int = option(1, "processes that crop and augment; 0 = in the training process", minimum=0)
+    threads: int = option(0, "threads of the training process, 0 = all cores", minimum=0)
+    render_width: int = option(640, "width of the rendered pairs", unit="px", minimum=32)
+    render_height: int = option(384, "height of the rendered pairs", unit="px", minimum=32)
+    max_pairs: int = option(20000, "rendered pairs to keep", minimum=1)
+    validation_pairs: int = option(16, "held-out pairs", minimum=1, maximum=FIRST_TRAINING_SEED)
+    validate_minutes: float = option(3.0, "time between validations", minimum=0.0)
+    seed: int = option(0, "of initial weights, crops, and which scenes are rendered", minimum=0)
+
+    def validate(self) -> None:
+        """Check sizes against each other."""
+        for name in ("width", "height"):
+            crop, render = getattr(self, name), getattr(self, f"render_{name}")
+            if crop % 32 or render % 32:
+                raise ConfigError(
+                    f"expected {name} and render_{name} to be multiples of 32, got {crop} and {render}"
+                )
+            if crop > render:
+                raise ConfigError(
+                    f"expected {name} <= render_{name}, got {crop} > {render}: render larger pairs"
+                )

@@ -1,0 +1,193 @@
+"""Write a checkpoint as an ONNX model with its manifest and golden answer, after comparing it with torch."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recon3d_ros import world
+from recon3d_ros.backends import open_backend
+from recon3d_ros.contract import InputContract, OutputContract
+from recon3d_ros.errors import BackendError, OutputError
+from recon3d_ros.manifest import Artifact, Golden, Licence, Manifest, Source, dump_manifest
+from recon3d_ros.networks.stereo import StereoNetwork
+from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
+from recon3d_ros.training.checkpoint import load_network
+from recon3d_ros.training.validation import as_tensor
+
+OPSET = 17
+INPUTS, OUTPUT = ("left", "right"), "disparity"
+# Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more.
+LARGEST_DIFFERENCE_PX = 1e-2
+LARGEST_SHARE = 1e-3
+# World scenes that neither train nor validate; the sizes differ because H and W must be free in the graph.
+GOLDEN_SEED, GOLDEN_SIZE_WH = 900_000, (320, 192)
+PARITY_SEED, PARITY_SIZE_WH = 900_001, (416, 256)
+
+Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how far ONNX Runtime and torch are apart on the pairs they were compared on.
+
+    `largest_px` is the largest difference of any pixel, `share_apart` the share of pixels (0 to 1) that
+    differ by more than `LARGEST_DIFFERENCE_PX`.
+    """
+
+    manifest: Manifest
+    largest_px: float
+    share_apart: float
+
+
+def export(
+    checkpoint: Path, out_dir: Path, *, name: str = "recon3d_stereo", accuracy_file: Path | None = None
+) -> Exported:
+    """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
+
+    All is written and compared in a draft folder; `out_dir` gets the files only if they agree with torch.
+
+    Args:
+        checkpoint: Written by `train`.
+        out_dir: Receives the files.
+        name: Of the model.
+        accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be told in the manifest.
+
+    Raises:
+        ArtifactError: The checkpoint is missing or corrupt.
+        DataError: The accuracy file is none of `recon3d evaluate`, or says nothing about this model.
+        BackendError: The exported graph answers differently from torch.
+        OutputError: A file cannot be written.
+    """
+    network, content = load_network(checkpoint)
+    accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
+    golden = world_pair(GOLDEN_SEED, GOLDEN_SIZE_WH)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
+            draft = replace(
+                describe(network, content, name), accuracy=accuracy, path=Path(folder) / f"{name}.yaml"
+            )
+            draft = write_onnx(network, draft, golden)
+            answers, largest, apart = compare(
+                network, draft, [golden, world_pair(PARITY_SEED, PARITY_SIZE_WH)]
+            )
+            draft = write_golden(draft, golden, answers[0])
+            # The manifest last: it names the sums of the others.
+            files = [f"{name}.onnx", f"{name}.golden.npz", f"{name}.yaml"]
+            dump_manifest(draft, Path(folder) / files[-1])
+            for file in files:
+                (Path(folder) / file).replace(out_dir / file)
+    except OSError as exc:
+        raise OutputError(
+            f"cannot write the model to {out_dir} ({exc}): free the disk or choose another place"
+        ) from exc
+    return Exported(replace(draft, path=out_dir / files[-1]), largest, apart)
+
+
+def describe(network: StereoNetwork, content: dict[str, Any], name: str) -> Manifest:
+    """The manifest of a network without its files: contracts, licence, origin."""
+    parameters = sum(p.numel() for p in network.parameters())
+    return Manifest(
+        name=name,
+        task="stereo_disparity",
+        description=f"stereo network of 2-D convolutions, {parameters / 1e6:.2f} M parameters",
+        input=InputContract(INPUTS, scale=1.0 / 255.0, multiple_of=network.MULTIPLE_OF),
+        output=OutputContract(OUTPUT, "px", max_disparity_px=4.0 * network.config.bins),
+        licence=Licence("Apache-2.0", (Source("procedural world of recon3d_ros", "Apache-2.0"),)),
+        origin=_origin(content),
+    )
+
+
+def _origin(content: dict[str, Any]) -> str:
+    run = content["run"]
+    return (
+        f"recon3d train --network {content['network']}: {content['step']} steps of {run['batch']} crops of "
+        f"{run['width']}x{run['height']} px, {content['seconds'] / 60:.0f} minutes on {run['device']}, "
+        f"seed {run['seed']}"
+    )
+
+
+def write_onnx(network: StereoNetwork, manifest: Manifest, example: Images) -> Manifest:
+    """Write the graph beside the manifest, with free H and W; returns the manifest with the artifact."""
+    path = manifest.file_path(f"{manifest.name}.onnx")
+    axes = {2: "height", 3: "width"}
+    with warnings.catch_warnings():
+        # The tracing exporter is deprecated, but needs no further package and keeps the graph plain.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            _tensors(example),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(INPUTS),
+            output_names=[OUTPUT],
+            dynamic_axes={key: axes for key in (*INPUTS, OUTPUT)},
+        )
+    return replace(manifest, artifacts=(Artifact(path.name, _sha256(path)),))
+
+
+def compare(
+    network: StereoNetwork, manifest: Manifest, pairs: Sequence[Images]
+) -> tuple[list[NDArray[np.float32]], float, float]:
+    """Answer pairs with ONNX Runtime and with torch.
+
+    Returns:
+        The answers of ONNX Runtime, (1, 1, H, W) px each; the largest difference of any pixel in px; the
+        share of pixels that differ by more than `LARGEST_DIFFERENCE_PX`.
+
+    Raises:
+        BackendError: More than `LARGEST_SHARE` of them do.
+    """
+    backend = open_backend("onnxruntime", manifest)
+    try:
+        feeds = [dict(zip(INPUTS, (tensor.numpy() for tensor in _tensors(pair)))) for pair in pairs]
+        answers = [backend.infer(feed)[OUTPUT] for feed in feeds]
+    finally:
+        backend.close()
+    with torch.no_grad():
+        truths = [network(*_tensors(pair)).numpy() for pair in pairs]
+    apart = np.concatenate([np.abs(a - t).ravel() for a, t in zip(answers, truths)])
+    share = float((~(apart <= LARGEST_DIFFERENCE_PX)).mean())  # NaN is apart, too
+    if share > LARGEST_SHARE:
+        raise BackendError(
+            f"expected ONNX Runtime to answer as torch does, got {100 * share:.1f} % of the pixels apart by "
+            f"more than {LARGEST_DIFFERENCE_PX} px (largest {apart.max():.3f} px): find the operator"
+        )
+    return answers, float(apart.max()), share
+
+
+def write_golden(manifest: Manifest, pair: Images, expected: NDArray[np.float32]) -> Manifest:
+    """Write the golden answer beside the manifest; returns the manifest that names it."""
+    path = manifest.file_path(f"{manifest.name}.golden.npz")
+    buffer = BytesIO()
+    np.savez_compressed(buffer, left=pair[0], right=pair[1], expected=expected)
+    path.write_bytes(buffer.getvalue())
+    return replace(manifest, golden=Golden(path.name, _sha256(path)))
+
+
+def world_pair(seed: int, size_wh: tuple[int, int]) -> Images:
+    """Left and right (H, W, 3) uint8 RGB of a scene of the world."""
+    frame = world.training_sample(seed, size_wh, 96.0).frame
+    assert frame.right is not None
+    return frame.image, frame.right
+
+
+def _tensors(pair: Images) -> tuple[torch.Tensor, torch.Tensor]:
+    left, right = (as_tensor(image, torch.device("cpu")).contiguous() for image in pair)
+    return left, right
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,143 @@
+"""Rendered pairs on disk: the world is rendered once, in the background, and cropped many times.
+
+A pair is one `.npy` of (H, W, 8) uint8: left RGB, right RGB, and the disparity as little-endian uint16 in
+1/256 px with 65535 for unknown. Files are mapped, so a crop reads only its own rows.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from recon3d_ros.errors import DataError, OutputError
+from recon3d_ros.files import write_atomically
+from recon3d_ros.geometry import Sample
+from recon3d_ros.training.allocator import keep_memory
+
+UNKNOWN = 65535
+STEPS_PER_PX = 256.0
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
+
+
+def pack_pair(sample: Sample) -> np.ndarray:
+    """A sample as (H, W, 8) uint8; a disparity that is not finite or beyond 255.9 px becomes unknown."""
+    if sample.frame.right is None or sample.disparity is None:
+        raise DataError(
+            f"expected a stereo pair with disparity, got '{sample.name}' without: render it as a pair"
+        )
+    disparity = np.asarray(sample.disparity, np.float32)
+    known = np.isfinite(disparity) & (disparity >= 0.0) & (disparity * STEPS_PER_PX < UNKNOWN - 0.5)
+    fixed = np.full(disparity.shape, UNKNOWN, "<u2")
+    fixed[known] = np.round(disparity[known] * STEPS_PER_PX).astype("<u2")
+    return np.concatenate([sample.frame.image, sample.frame.right, fixed[..., None].view(np.uint8)], axis=2)
+
+
+def unpack_pair(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The inverse: left and right (H, W, 3) uint8 RGB, disparity (H, W) float32 px with NaN for unknown."""
+    packed = np.ascontiguousarray(packed)
+    fixed = np.ascontiguousarray(packed[..., 6:]).view("<u2")[..., 0]
+    disparity = np.where(fixed == UNKNOWN, np.float32(np.nan), fixed / np.float32(STEPS_PER_PX))
+    return packed[..., :3], packed[..., 3:6], disparity.astype(np.float32)
+
+
+class PairStore:
+    """The pairs in one folder, which may grow while it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._names: list[str] = []
+        self._seen_ns = 0
+
+    def write(self, seed: int, sample: Sample) -> None:
+        """Store a pair under its seed; a reader never sees half of it.
+
+        Raises:
+            DataError: The sample is no pair.
+            OutputError: The disk is full or the folder not writable.
+        """
+        buffer = BytesIO()
+        np.save(buffer, pack_pair(sample))
+        make_folder(self.folder)
+        write_atomically(self.path(seed), buffer.getvalue())
+
+    def path(self, seed: int) -> Path:
+        """Where the pair of this seed lies, or would."""
+        return self.folder / f"{seed:09d}.npy"
+
+    def refresh(self) -> int:
+        """Look for new pairs; returns how many there are."""
+        # Listing thousands of names costs more than a crop: only when the folder has changed.
+        changed_ns = self.folder.stat().st_mtime_ns if self.folder.is_dir() else 0
+        if changed_ns != self._seen_ns:
+            self._names = sorted(entry.name for entry in self.folder.glob("[0-9]*.npy"))
+            self._seen_ns = changed_ns
+        return len(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def open(self, index: int) -> np.ndarray:
+        """Pair `index` in the order of seeds, mapped, (H, W, 8) uint8.
+
+        Raises:
+            DataError: The file is not a pair.
+        """
+        path = self.folder / self._names[index]
+        try:
+            packed = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as exc:
+            raise DataError(f"expected a rendered pair in {path}, got {exc}: delete the file") from exc
+        if packed.ndim != 3 or packed.shape[2] != 8 or packed.dtype != np.uint8:
+            raise DataError(
+                f"expected (H, W, 8) uint8 in {path}, got {packed.shape} {packed.dtype}: delete the file"
+            )
+        return packed
+
+
+def render_seeds(folder: Path, seeds: range, size_wh: tuple[int, int], max_disparity_px: float) -> None:
+    """Render the seeds that the folder does not have yet."""
+    from recon3d_ros import world
+
+    store = PairStore(folder)
+    for seed in seeds:
+        if not store.path(seed).exists():
+            store.write(seed, world.training_sample(seed, size_wh, max_disparity_px))
+
+
+def _render_jobs(jobs: list[tuple[Path, range]], size_wh: tuple[int, int], max_disparity_px: float) -> None:
+    os.nice(5)  # training goes first
+    keep_memory()
+    for folder, seeds in jobs:
+        render_seeds(folder, seeds, size_wh, max_disparity_px)
+
+
+def start_renderers(
+    jobs: list[tuple[Path, range]], workers: int, size_wh: tuple[int, int], max_disparity_px: float
+) -> list[multiprocessing.process.BaseProcess]:
+    """Start `workers` processes that share the seeds of `jobs`, in order; they end when all is rendered."""
+    # spawn: a forked copy of a process that runs threads of torch can stand still.
+    context = multiprocessing.get_context("spawn")
+    processes: list[multiprocessing.process.BaseProcess] = []
+    for worker in range(workers):
+        share = [(folder, seeds[worker::workers]) for folder, seeds in jobs]
+        process = context.Process(
+            target=_render_jobs, args=(share, size_wh, max_disparity_px), daemon=True, name=f"render-{worker}"
+        )
+        process.start()
+        processes.append(process)
+    return processes

@@ -1,0 +1,37 @@
+"""Score a network on the held-out pairs of the world."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from recon3d_ros.metrics import disparity_metrics
+from recon3d_ros.training.store import PairStore, unpack_pair
+
+
+@torch.no_grad()
+def validate(network: torch.nn.Module, store: PairStore, device: torch.device) -> dict[str, float]:
+    """Means over the pairs of `bad_px_1`, `bad_px_2`, `bad_px_3` (fractions) and `epe_px`.
+
+    Args:
+        network: A stereo network, (1, 3, H, W) twice in, (1, 1, H, W) px out.
+        store: Held-out pairs.
+        device: Where the network lives.
+    """
+    was_training = network.training
+    network.eval()
+    rows = []
+    for index in range(len(store)):
+        left, right, truth = unpack_pair(store.open(index))
+        estimate = network(as_tensor(left, device), as_tensor(right, device))[0, 0].float().cpu().numpy()
+        metrics = disparity_metrics(estimate, truth)
+        rows.append([metrics[key] for key in ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px")])
+    network.train(was_training)
+    means = np.mean(rows, axis=0)
+    return dict(zip(("bad_px_1", "bad_px_2", "bad_px_3", "epe_px"), map(float, means)))
+
+
+def as_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32 in [0, 1]."""
+    planes = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+    return planes.float().div(255.0).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from recon3d_ros import zoo
+from recon3d_ros.backends import open_backend
+from recon3d_ros.errors import BackendError, DataError, OutputError
+from recon3d_ros.manifest import load_manifest
+from recon3d_ros.training import export as exporting
+from recon3d_ros.training.checkpoint import load_checkpoint, load_network
+from recon3d_ros.training.export import export
+from recon3d_ros.training.run import start_run
+
+
+@pytest.fixture
+def checkpoint(make_config, tiny_network):
+    """Weights that differ from their averages, and statistics that are not those of the start."""
+    run = start_run(make_config(minutes=1000.0), tiny_network)
+    for _ in range(3):
+        run.advance(iter([[torch.rand(2, 3, 64, 96), torch.rand(2, 3, 64, 96), 40 * torch.rand(2, 64, 96)]]))
+    run.history = [{"step": 3, "bad_px_1": 0.5, "bad_px_3": 0.25, "epe_px": 3.0}]
+    run.save()
+    return run.path
+
+
+def test_model_is_complete_and_answers_as_torch(checkpoint, tmp_path):
+    done = export(checkpoint, tmp_path / "models", name="mine")
+    assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
+        "mine.golden.npz",
+        "mine.onnx",
+        "mine.yaml",
+    ]
+    assert done.largest_px < 1e-2 and done.share_apart == 0.0
+    manifest = load_manifest(tmp_path / "models" / "mine.yaml")
+    zoo.verify(manifest)
+    assert manifest.licence.weights == "Apache-2.0" and manifest.licence.sources
+    assert manifest.accuracy[0].data == "world" and manifest.accuracy[0].metrics["bad_px_3"] == 0.25
+    network, _ = load_network(checkpoint)
+    backend = open_backend("onnxruntime", manifest)
+    for shape_hw in ((64, 96), (32, 192), (160, 128)):
+        feed = {
+            name: np.random.default_rng(1).random((1, 3, *shape_hw), np.float32) for name in ("left", "right")
+        }
+        feed["right"] = np.roll(feed["right"], -8, axis=3)
+        with torch.no_grad():
+            expected = network(*(torch.from_numpy(feed[name]) for name in ("left", "right"))).numpy()
+        answer = backend.infer(feed)["disparity"]
+        assert answer.shape == (1, 1, *shape_hw)
+        assert (np.abs(answer - expected) > 1e-2).mean() < 1e-3
+
+
+def test_golden_answer_is_what_the_model_says(checkpoint, tmp_path):
+    manifest = export(checkpoint, tmp_path / "models").manifest
+    with np.load(manifest.file_path(manifest.golden.file)) as golden:
+        feed = {
+            name: golden[name].astype(np.float32).transpose(2, 0, 1)[None] * np.float32(manifest.input.scale)
+            for name in ("left", "right")
+        }
+        assert golden["left"].dtype == np.uint8 and golden["left"].std() > 5.0
+        answer = open_backend("onnxruntime", manifest).infer(feed)["disparity"]
+        np.testing.assert_allclose(answer, golden["expected"], atol=1e-2)
+
+
+def test_graph_needs_no_operator_that_tensorrt_handles_badly(checkpoint, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="reads the graph")
+    done = export(checkpoint, tmp_path / "models")
+    graph = onnx.load(str(done.manifest.file_path("recon3d_stereo.onnx"))).graph
+    operators = {node.op_type for node in graph.node}
+    assert "Conv" in operators and "BatchNormalization" not in operators
+    assert not operators & {
+        "GridSample",
+        "TopK",
+        "GatherElements",
+        "GatherND",
+        "ScatterND",
+        "NonZero",
+        "Loop",
+        "If",
+    }
+    assert all(len(w.dims) <= 4 for w in graph.initializer), "3-D convolution"
+
+
+def test_graph_that_answers_otherwise_is_not_written(checkpoint, tmp_path, monkeypatch):
+    real = exporting.write_onnx
+
+    def other_network(network, manifest, example):
+        from recon3d_ros.networks import build_network, network_config
+
+        torch.manual_seed(1)
+        return real(build_network("stereo", network_config(network)).eval(), manifest, example)
+
+    monkeypatch.setattr(exporting, "write_onnx", other_network)
+    with pytest.raises(BackendError, match="apart"):
+        export(checkpoint, tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_accuracy_of_an_evaluation_is_told(checkpoint, tmp_path):
+    row = {"data": "kitti2012", "method": "recon3d_stereo", "frames": 25}
+    row["metrics"] = {"bad_px_3": 0.17123456, "epe_px": 2.0, "coverage": 1.0, "abs_rel": None}
+    other = {**row, "method": "sgbm", "metrics": {"bad_px_3": 0.9}}
+    (tmp_path / "eval.json").write_text(json.dumps({"sets": [other, row]}))
+    done = export(checkpoint, tmp_path / "models", accuracy_file=tmp_path / "eval.json")
+    told = load_manifest(done.manifest.path).accuracy
+    assert [entry.data for entry in told] == ["world", "kitti2012"]
+    assert told[1].metrics == {"bad_px_3": 0.1712, "epe_px": 2.0, "coverage": 1.0}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"rows": []}', '{"sets": [{"method": 3}]}', '{"sets": []}'])
+def test_accuracy_file_that_tells_nothing(checkpoint, tmp_path, text):
+    (tmp_path / "eval.json").write_text(text)
+    with pytest.raises(DataError, match=r"recon3d evaluate|evaluate it") as caught:
+        export(checkpoint, tmp_path / "models", accuracy_file=tmp_path / "eval.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_that_cannot_be_made(checkpoint, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="models"):
+        export(checkpoint, tmp_path / "file" / "models")
+
+
+def test_run_without_validation_has_no_accuracy(checkpoint, tmp_path):
+    content = load_checkpoint(checkpoint)
+    content["history"] = []
+    torch.save(content, checkpoint)
+    assert export(checkpoint, tmp_path / "models").manifest.accuracy == ()

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recon3d_ros.errors import DataError, OutputError
+from recon3d_ros.training.store import PairStore, pack_pair, render_seeds, unpack_pair
+
+
+def test_pair_survives_packing(make_sample):
+    sample = make_sample(3)
+    sample.disparity[5, 60:64] = (0.0, 0.503, 190.25, 300.0)
+    left, right, disparity = unpack_pair(pack_pair(sample))
+    np.testing.assert_array_equal(left, sample.frame.image)
+    np.testing.assert_array_equal(right, sample.frame.right)
+    assert np.isnan(disparity[5, 63]), "beyond what 16 bits hold"
+    expected = np.where(sample.disparity > 255.9, np.nan, sample.disparity)
+    np.testing.assert_allclose(disparity, expected, atol=1 / 512)
+
+
+def test_mono_sample_is_refused(mono_sample):
+    with pytest.raises(DataError, match="pair"):
+        pack_pair(mono_sample)
+
+
+def test_store_grows_while_it_is_read(tmp_path, make_sample):
+    reader, writer = PairStore(tmp_path / "pairs"), PairStore(tmp_path / "pairs")
+    assert reader.refresh() == 0
+    for count in (1, 2, 3):
+        writer.write(10 + count, make_sample(count))
+        assert reader.refresh() == count
+    assert unpack_pair(reader.open(1))[2][0, 100] == make_sample(2).disparity[0, 100]
+
+
+def test_draft_of_a_killed_renderer_is_no_pair(tmp_path, make_sample):
+    store = PairStore(tmp_path)
+    store.write(1, make_sample(1))
+    (tmp_path / ".000000002.77").write_bytes(b"half a pair")
+    assert store.refresh() == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no numpy file", np.zeros(3).tobytes()])
+def test_corrupt_pair_is_one_sentence(tmp_path, content):
+    (tmp_path / "000000001.npy").write_bytes(content)
+    store = PairStore(tmp_path)
+    store.refresh()
+    with pytest.raises(DataError, match=r"000000001\.npy"):
+        store.open(0)
+
+
+def test_array_of_another_shape_is_one_sentence(tmp_path):
+    np.save(tmp_path / "000000001.npy", np.zeros((4, 5, 3), np.uint8))
+    store = PairStore(tmp_path)
+    store.refresh()
+    with pytest.raises(DataError, match=r"\(4, 5, 3\)"):
+        store.open(0)
+
+
+def test_folder_that_cannot_be_written(tmp_path, make_sample):
+    (tmp_path / "pairs").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="pairs"):
+        PairStore(tmp_path / "pairs").write(1, make_sample(1))
+
+
+def test_rendering_again_keeps_what_is_there(tmp_path):
+    render_seeds(tmp_path, range(5, 7), (96, 64), 44.0)
+    stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+    store = PairStore(tmp_path)
+    assert store.refresh() == 2
+    left, right, disparity = unpack_pair(store.open(0))
+    assert left.shape == right.shape == (64, 96, 3)
+    assert np.isfinite(disparity).mean() > 0.5 and left.std() > 5.0
+    render_seeds(tmp_path, range(5, 7), (96, 64), 44.0)
+    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())] == stamps
