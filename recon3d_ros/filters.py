@@ -16,15 +16,15 @@ def limit_depth(depth: NDArray[np.float32], min_m: float, max_m: float) -> NDArr
         min_m: Smallest depth kept.
         max_m: Largest depth kept.
     """
-    limited = np.where(depth > max_m, np.float32(np.inf), depth)
-    np.copyto(limited, np.nan, where=limited < min_m)
+    limited = depth.copy()
+    np.copyto(limited, np.nan, where=depth < min_m)
+    np.copyto(limited, np.inf, where=depth > max_m)
     return limited
 
 
 def invalidate_border(depth: NDArray[np.float32], border_px: int) -> NDArray[np.float32]:
     """Set the outermost ``border_px`` rows and columns of an (H, W) array to NaN."""
-    inner = np.full_like(depth, np.nan)
-    keep = (slice(border_px, max(border_px, side - border_px)) for side in depth.shape)
-    rows, columns = keep
-    inner[rows, columns] = depth[rows, columns]
-    return inner
+    result = np.full_like(depth, np.nan)
+    rows, columns = (slice(border_px, max(border_px, side - border_px)) for side in depth.shape)
+    result[rows, columns] = depth[rows, columns]
+    return result

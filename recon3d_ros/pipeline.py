@@ -80,7 +80,8 @@ class Pipeline:
             depth = invalidate_border(depth, self.config.border_px)
         disparity = estimate.disparity
         if disparity is not None:  # what is invalid as depth must not come back as disparity
-            disparity = np.where(np.isnan(depth), np.float32(np.nan), disparity)
+            disparity = disparity.copy()
+            np.copyto(disparity, np.nan, where=np.isnan(depth))
         return replace(estimate, depth=depth, disparity=disparity)
 
     def _packer_of(self, camera: PinholeCamera) -> PointPacker:
