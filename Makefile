@@ -30,7 +30,9 @@ demo: $(VENV)/.run
 test:
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
-	@$(MAKE) --no-print-directory test-numpy1
+	@if "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+		$(MAKE) --no-print-directory test-numpy1; \
+	else echo "no NumPy 1.26 for $$("$(PYTHON)" -V): its half of the tests is left out"; fi
 	@$(MAKE) --no-print-directory test-all
 
 lint: $(VENV)/.test
