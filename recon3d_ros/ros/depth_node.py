@@ -175,8 +175,8 @@ class DepthNode(Node):
             self._health.count_dropped(Cause.TOO_OLD, message)
             return
         calibration = self._calibrations.current()
-        decoded = [None if msg is None else msg_to_image(msg) for msg in (image, right)]
-        capture = Capture(stamp_ns, image.header.frame_id, decoded[0], decoded[1], calibration)
+        right_pixels = None if right is None else msg_to_image(right)
+        capture = Capture(stamp_ns, image.header.frame_id, msg_to_image(image), right_pixels, calibration)
         if self._mailbox.put(capture):
             self._health.count_dropped(Cause.BUSY)
 

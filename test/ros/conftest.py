@@ -37,6 +37,7 @@ OUTPUTS = {
     "disparity": DisparityImage,
 }
 DEADLINE_S = 10.0
+WARN = int.from_bytes(Log.WARN, "little") if isinstance(Log.WARN, bytes) else Log.WARN
 
 
 class Bench:
@@ -130,7 +131,7 @@ class Bench:
     def warnings(self) -> list[str]:
         """Return what the node warned of so far."""
         name = self.node.get_logger().name
-        return [log.msg for log in self.received["/rosout"] if log.name == name and log.level == Log.WARN[0]]
+        return [log.msg for log in self.received["/rosout"] if log.name == name and log.level == WARN]
 
     def send(self, images: dict[str, Any], infos: dict[str, CameraInfo]) -> int:
         """Publish camera_info and images under one new stamp; return the stamp."""
