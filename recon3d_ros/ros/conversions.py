@@ -128,6 +128,11 @@ def info_to_camera(msg: CameraInfo, *, rectified: bool = False) -> PinholeCamera
                 f"expected a calibrated camera, got camera_info with {name}[0] = {value[0, 0]:g} in frame "
                 f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
             )
+        if not np.isfinite(value).all() and (name == "P" or not rectified):
+            raise CalibrationError(
+                f"expected finite numbers in {name}, got {value.ravel().tolist()} in frame "
+                f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
+            )
     roi = (msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height)
     undistorted = {"k": p[:, :3].copy(), "d": np.empty(0), "distortion_model": "plumb_bob", "r": np.eye(3)}
     raw = {

@@ -94,7 +94,9 @@ class Bench:
         """Publish at once; the publisher is made and matched at its first use."""
         if topic not in self._publishers:
             self._publishers[topic] = self.probe.create_publisher(type(msg), topic, 10)
-            self.wait(lambda: self._publishers[topic].get_subscription_count() > 0, what=f"no one hears {topic}")
+            self.wait(
+                lambda: self._publishers[topic].get_subscription_count() > 0, what=f"no one hears {topic}"
+            )
         self._publishers[topic].publish(msg)
 
     def new_stamp_ns(self) -> int:
@@ -102,7 +104,9 @@ class Bench:
         self._stamp_ns = max(self._stamp_ns + 1, time.time_ns())
         return self._stamp_ns
 
-    def wait(self, condition: Callable[[], Any], send: Callable[[], Any] = lambda: None, what: str = "") -> Any:
+    def wait(
+        self, condition: Callable[[], Any], send: Callable[[], Any] = lambda: None, what: str = ""
+    ) -> Any:
         """Wait for a condition, sending every 0.1 s; return its value."""
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:
@@ -116,7 +120,9 @@ class Bench:
 
     def received_at(self, topic: str, stamps_ns: set[int]) -> Any:
         """Return the last message of a topic with one of these stamps."""
-        return next((m for m in reversed(self.received[topic]) if stamp_to_ns(m.header.stamp) in stamps_ns), None)
+        return next(
+            (m for m in reversed(self.received[topic]) if stamp_to_ns(m.header.stamp) in stamps_ns), None
+        )
 
     def status(self) -> dict[str, str]:
         """Return the newest diagnostic values of this node, with `level` and `message`."""
@@ -151,29 +157,37 @@ class Bench:
         )
 
 
-WIDTH, HEIGHT = 64, 48
-RIG = StereoRig.simple(WIDTH, HEIGHT, fx=50.0, baseline_m=0.1, cx=30.0, cy=25.0, doffs_px=0.5)
-CAMERA = PinholeCamera.simple(WIDTH, HEIGHT, fx=50.0, cx=30.0, cy=25.0)
+class Scene:
+    """A small stereo camera and what it sees; H != W, unequal principal points."""
+
+    width, height = 64, 48
+    rig = StereoRig.simple(64, 48, fx=50.0, baseline_m=0.1, cx=30.0, cy=25.0, doffs_px=0.5)
+    camera = PinholeCamera.simple(64, 48, fx=50.0, cx=30.0, cy=25.0)
+
+    def picture(self, seed: int) -> np.ndarray:
+        """Return smooth colours, (H, W, 3) uint8 RGB, that differ between channels and seeds."""
+        v, u = np.mgrid[: self.height, : self.width]
+        return np.stack([u * 3 + seed, v * 4, 200 - u - v], axis=-1).astype(np.uint8)
+
+    def infos(self) -> dict[str, CameraInfo]:
+        sides = (("left", self.rig.left), ("right", self.rig.right))
+        return {f"{side}/camera_info": camera_to_info(cam, 0, f"{side}_optical") for side, cam in sides}
+
+    def images(self, encoding: str = "rgb8", name: str = "image_rect") -> dict[str, Image]:
+        return {
+            f"{side}/{name}": self._image(self.picture(seed), f"{side}_optical", encoding)
+            for side, seed in (("left", 0), ("right", 7))
+        }
+
+    def _image(self, pixels: np.ndarray, frame_id: str, encoding: str) -> Image:
+        if encoding.startswith("mono"):
+            pixels = pixels[..., 0]
+        return image_to_msg(pixels, 0, frame_id, encoding)
 
 
-def picture(seed: int = 0) -> np.ndarray:
-    """Return smooth colours, (HEIGHT, WIDTH, 3) uint8 RGB, that differ between channels."""
-    v, u = np.mgrid[:HEIGHT, :WIDTH]
-    return np.stack([u * 3 + seed, v * 4, 200 - u - v], axis=-1).astype(np.uint8)
-
-
-def stereo_infos() -> dict[str, CameraInfo]:
-    return {
-        f"{side}/camera_info": camera_to_info(camera, 0, f"{side}_optical")
-        for side, camera in (("left", RIG.left), ("right", RIG.right))
-    }
-
-
-def stereo_images(encoding: str = "rgb8", name: str = "image_rect") -> dict[str, Image]:
-    return {
-        f"{side}/{name}": image_to_msg(picture(seed), 0, f"{side}_optical", encoding)
-        for side, seed in (("left", 0), ("right", 7))
-    }
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    return Scene()
 
 
 @pytest.fixture(scope="module")
