@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 HELP = (
     "Score models and OpenCV's SGBM on data sets. A missing answer counts as bad in bad_px; epe_px, abs_rel, "
-    "rmse_m and delta_1 are of the answered pixels, so read them beside the coverage. SGBM's answers of exactly "
-    "0 px count as missing: that is unfair to it on world_outdoor, whose sky has true disparity 0."
+    "rmse_m and delta_1 are of the answered pixels, so read them beside the coverage. SGBM's answers of "
+    "exactly 0 px count as missing: that is unfair to it on world_outdoor, whose sky has true disparity 0."
 )
 
 
