@@ -35,7 +35,7 @@ class TrainConfig(Config):
     threads: int = option(0, "threads of the training process, 0 = all cores", minimum=0)
     render_width: int = option(640, "width of the rendered pairs", unit="px", minimum=32)
     render_height: int = option(384, "height of the rendered pairs", unit="px", minimum=32)
-    max_pairs: int = option(20000, "rendered pairs to keep", minimum=1)
+    max_pairs: int = option(5000, "rendered pairs to keep, 2 MB each at the usual size", minimum=1)
     validation_pairs: int = option(16, "held-out pairs", minimum=1, maximum=FIRST_TRAINING_SEED)
     validate_minutes: float = option(3.0, "time between validations", minimum=0.0)
     seed: int = option(0, "of initial weights, crops, and which scenes are rendered", minimum=0)

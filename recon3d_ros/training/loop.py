@@ -58,8 +58,8 @@ def train(
     largest_px = 4.0 * (run.network.config.bins - 1)
     renderers = start_renderers(jobs, config.workers, (config.render_width, config.render_height), largest_px)
     try:
-        wait_for_pairs(held_out, config.validation_pairs)
-        wait_for_pairs(pairs, 1)
+        for store, count in ((held_out, config.validation_pairs), (pairs, 1)):
+            wait_for_pairs(store, count, alive=lambda: any(process.is_alive() for process in renderers))
         fit(run, pairs, held_out, report)
     finally:
         for process in renderers:

@@ -130,7 +130,7 @@ def start_renderers(
     jobs: list[tuple[Path, range]], workers: int, size_wh: tuple[int, int], max_disparity_px: float
 ) -> list[multiprocessing.process.BaseProcess]:
     """Start `workers` processes that share the seeds of `jobs`, in order; they end when all is rendered."""
-    # spawn: a forked copy of a process that runs threads of torch can stand still.
+    # spawn, as for the loaders: see batches.
     context = multiprocessing.get_context("spawn")
     processes: list[multiprocessing.process.BaseProcess] = []
     for worker in range(workers):
