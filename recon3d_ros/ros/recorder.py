@@ -47,6 +47,7 @@ class RecorderConfig(Config):
     image_transport: str = option(
         "raw", "transport of that image", choices=("raw", "compressed"), read_only=True
     )
+    node: str = option("depth_node", "name of the node whose /diagnostics are kept", read_only=True)
     notes: str = option("", "lines for the report, such as what was assumed", read_only=True)
 
 
@@ -76,7 +77,7 @@ class Recorder(Node):
         make_folder(Path(config.out))  # now, not after the work
         self._ledger = Ledger(config.seconds)
         self._images, self._depths, self._truths, self._clouds = _Recent(), _Recent(), _Recent(), _Recent()
-        self._labels: dict[str, str] = {}
+        self._health: dict[str, str] = {}
         # Scoring is not to delay the stamps of what arrives: it has a thread.
         self._scorer = ThreadPoolExecutor(1, "scorer")
         self._scores: list[Future[dict[str, float]]] = []
@@ -129,9 +130,9 @@ class Recorder(Node):
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
-            if status.name.endswith(": depth"):
-                self._labels = {pair.key: pair.value for pair in status.values}
-                self._labels["state"] = status.message
+            if status.name == f"{self.resolve_topic_name(self._config.node)}: depth":
+                self._health = {pair.key: pair.value for pair in status.values}
+                self._health["state"] = status.message
 
     def _look(self) -> None:
         """Twice a second: say how it goes, and end when the window is over."""
@@ -142,7 +143,7 @@ class Recorder(Node):
                 raise DataError(
                     f"expected a cloud on {self.resolve_topic_name('points')} within {waited_s:.0f} s, got "
                     f"{len(self._images)} images and no cloud (the depth node says: "
-                    f"{self._labels.get('state', 'nothing')}); look at its log"
+                    f"{self._health.get('state', 'nothing')}); look at its log"
                 )
             return
         self.get_logger().info(f"recorded {self._ledger.clouds} clouds")
@@ -153,7 +154,7 @@ class Recorder(Node):
     def _write(self) -> None:
         scores = mean_scores([future.result() for future in self._scores], SCORES)
         values: dict[str, Any] = {**self._ledger.summary(), **scores, "frames_scored": len(self._scores)}
-        values["labels"] = dict(self._labels)
+        values["node"] = dict(self._health)
         values["notes"] = [line for line in self._config.notes.splitlines() if line]
         limits_m = (max(self._limits.min_depth_m, 0.1), self._limits.max_depth_m)
         self.get_logger().info("drawing the cloud")

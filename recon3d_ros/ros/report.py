@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def make_folder(folder: Path) -> None:
 
 def to_markdown(values: Mapping[str, Any]) -> str:
     """The report as a page: the table, what was played by what, the pictures, the notes."""
-    labels = [f"- {key}: {value}" for key, value in values.get("labels", {}).items()]
+    labels = [f"- {key}: {value}" for key, value in _of_interest(values.get("node", {}))]
     pictures = [f"![{name}]({name})" for name in values.get("files", []) if name.endswith(".png")]
     notes = [f"- {note}" for note in values.get("notes", [])]
     blocks = ["# Demo", to_table(values), "\n".join(labels), *pictures, "\n".join(notes)]
@@ -98,6 +98,13 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _of_interest(node: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Of the node's diagnostics what the table has not: who answered, and why frames were dropped."""
+    for key, value in node.items():
+        if key in ("model", "backend", "mode") or (key.startswith("dropped_") and value != "0"):
+            yield key, value
 
 
 def _cell(value: Any, form: str) -> str:

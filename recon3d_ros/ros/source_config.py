@@ -57,7 +57,7 @@ class SourceConfig(Config):
     )  # fmt: skip
     world_seed: int = option(0, "which world", minimum=0, read_only=True)
     world_frames: int = option(
-        24, "frames of the world rendered at the start and played to and fro", minimum=1, read_only=True
+        40, "frames of the world's closed path, rendered at the start", minimum=1, read_only=True
     )
     width: int = option(
         640, "width of the world's images", unit="px", minimum=16, maximum=8192, read_only=True

@@ -140,6 +140,7 @@ def _world(config: SourceConfig, report: Callable[[str], None]) -> Source:
         kind=WORLD_KINDS[config.source],
         size_wh=(config.width, config.height),
         rate_hz=config.rate_hz or WORLD_RATE_HZ,
+        loop_frames=config.world_frames,
     )
 
     def render(i: int) -> Shot:
@@ -155,9 +156,8 @@ def _world(config: SourceConfig, report: Callable[[str], None]) -> Source:
                 report(f"rendering the world: {first} of {config.world_frames} frames")
                 frames += pool.map(render, range(first, min(first + workers, config.world_frames)))
         report(f"rendered the world: {len(frames)} frames")
-        there_and_back = [*frames, *frames[-2:0:-1]]
-        while True:
-            yield from there_and_back
+        while True:  # the camera's path is closed
+            yield from frames
 
     return Source(camera.rig, WORLD_RATE_HZ, False, shots)
 

@@ -1,0 +1,278 @@
+"""`recon3d demo`: camera, depth node and recorder as three processes over real DDS, and what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recon3d_ros.cli.children import Child
+from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.errors import CalibrationError, ConfigError
+
+HELP = (
+    "Play the procedural world (or your own images) into the depth node over ROS 2, record ten seconds of "
+    "what comes out, and write a report with pictures. Needs nothing that runs already."
+)
+# Of a camera without calibration: common for webcams and phones, and said in the report.
+ASSUMED_FOV_DEG = 60.0
+PATIENCE_S = 300.0
+POLL_S = 0.2
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is played, and how it is to be taken in."""
+
+    source: str
+    stereo: bool
+    rectify: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def image_topic(self) -> str:
+        """The image the clouds belong to."""
+        if self.stereo:
+            return "left/image_raw" if self.rectify else "left/image_rect"
+        return "image_raw" if self.rectify else "image"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    parser.add_argument(
+        "--input",
+        default="world",
+        help="folder of images, of left/ and right/ or of EuRoC's cam0/ and cam1/, video file, index of a "
+        "webcam, world_indoor or world_outdoor (default %(default)s = world_indoor)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="(default %(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, metavar="S", help="after the first cloud (default %(default)s)"
+    )
+    parser.add_argument(
+        "--rate-hz",
+        type=float,
+        default=5.0,
+        metavar="HZ",
+        help="of the camera; what the node cannot follow is dropped and counted (default %(default)s)",
+    )
+    parser.add_argument("--camera", default="", metavar="YAML", help="camera_info of the images")
+    add_options(parser, ModelConfig)
+    add_options(parser, PipelineConfig)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the demo; 0 when clouds came and the report is written."""
+    from recon3d_ros.ros.report import make_folder
+
+    signal.signal(signal.SIGTERM, _end_in_order)
+    limits = read_options(args, PipelineConfig)
+    model = read_options(args, ModelConfig)
+    make_folder(args.out)
+    plan = make_plan(args.input, args.camera)
+    model_name = choose_model(model, plan.stereo)
+    with _children(args, plan, model_name, limits) as children:
+        code = watch(*children)
+    if code == 0:
+        print_report(args.out)
+    return code
+
+
+def make_plan(source: str, camera: str) -> Plan:
+    """Look at the input here, where an error is one sentence, before any process starts.
+
+    Raises:
+        DataError: there is no such input.
+        CalibrationError: a pair without calibration.
+    """
+    from recon3d_ros.geometry import StereoRig
+    from recon3d_ros.ros.source_config import SourceConfig
+    from recon3d_ros.ros.sources import WORLD_KINDS, open_source
+
+    if source in WORLD_KINDS:
+        return Plan(source, stereo=True, rectify=False)
+    notes: tuple[str, ...] = ()
+    try:
+        seen = open_source(SourceConfig(source=source, camera=camera)).camera
+    except CalibrationError:
+        seen = open_source(SourceConfig(source=source, camera=camera, fov_deg=ASSUMED_FOV_DEG)).camera
+        notes = (
+            f"no calibration was given: a horizontal field of view of {ASSUMED_FOV_DEG:g} degrees is "
+            "assumed, so shapes and sizes are only roughly right (--camera names a camera_info YAML)",
+        )
+    left = seen.left if isinstance(seen, StereoRig) else seen
+    return Plan(source, isinstance(seen, StereoRig), not left.rectified, notes)
+
+
+def choose_model(config: ModelConfig, stereo: bool) -> str:
+    """The model for pairs or single images: the asked one; for single images else the first metric one.
+
+    Raises:
+        ConfigError: it is of the other kind, or none was named and there is none.
+        ModelError: no such model.
+    """
+    from recon3d_ros.zoo import find_model, list_models
+
+    if not stereo and config.model == ModelConfig().model:
+        models = [m for m in list_models(config.models_dir) if m.task == "mono_metric_depth" and m.artifacts]
+        if not models:
+            raise ConfigError(
+                "expected a model for images of one camera, and none is installed: name the manifest of a "
+                "mono model with metric depth by --model (fake_mono needs no weights and shows the way only)"
+            )
+        return models[0].name
+    manifest = find_model(config.model, config.models_dir)
+    if manifest.is_stereo != stereo:
+        kinds = ("a stereo", "a mono") if stereo else ("a mono", "a stereo")
+        raise ConfigError(
+            f"expected {kinds[0]} model for this input, got {kinds[1]} model, {manifest.name}: name another "
+            "by --model"
+        )
+    return config.model
+
+
+@contextmanager
+def _children(
+    args: argparse.Namespace, plan: Plan, model: str, limits: PipelineConfig
+) -> Iterator[Sequence[Child]]:
+    """Start source, node and recorder on a domain of their own; end them whatever happens."""
+    from recon3d_ros.ros.dds import claim_domain, fit_profile, profile_environment
+
+    domain, claim = claim_domain()
+    environment = profile_environment()
+    note = fit_profile(environment, 3, args.out)
+    environment |= {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    notes = [*plan.notes, *([note] if note else [])]
+    children: list[Child] = []
+    try:
+        for name, words in _commands(args, plan, model, limits, notes).items():
+            children.append(Child(name, words, environment, args.out))
+        yield children
+    finally:
+        for child in children:
+            child.stop()
+        claim.close()
+
+
+def _commands(
+    args: argparse.Namespace, plan: Plan, model: str, limits: PipelineConfig, notes: Sequence[str]
+) -> dict[str, list[str]]:
+    depths = {"min_depth_m": limits.min_depth_m, "max_depth_m": limits.max_depth_m}
+    node = {
+        **depths,
+        "border_px": limits.border_px,
+        "mode": "stereo" if plan.stereo else "mono",
+        "rectify": plan.rectify,
+        "model": model,
+        "backend": args.backend,
+        "threads": args.threads,
+        "models_dir": args.models_dir,
+    }
+    source = {
+        "source": plan.source,
+        "rate_hz": args.rate_hz,
+        "loop": True,
+        "camera": args.camera,
+        "fov_deg": ASSUMED_FOV_DEG,
+    }
+    recorder = {
+        **depths,
+        "out": str(args.out),
+        "seconds": args.seconds,
+        "patience_s": PATIENCE_S,
+        "image_topic": plan.image_topic,
+        "notes": "\n".join(notes),
+    }
+    modules = {"source": "image_source", "node": "depth_node", "recorder": "recorder"}
+    parameters = {"source": source, "node": node, "recorder": recorder}
+    start = "from recon3d_ros.ros.{} import main; raise SystemExit(main())"
+    return {
+        name: ["-c", start.format(modules[name]), "--ros-args", *_as_words(values)]
+        for name, values in parameters.items()
+    }
+
+
+def _as_words(parameters: dict[str, Any]) -> Iterator[str]:
+    for name, value in parameters.items():
+        yield "-p"
+        yield f"{name}:={json.dumps(value)}"  # JSON is YAML: "0" stays a string, true a bool
+
+
+def watch(source: Child, node: Child, recorder: Child) -> int:
+    """Show life until the recorder is done.
+
+    Returns:
+        0, or the exit code of the process that failed, whose last lines are printed.
+    """
+    began_s = time.monotonic()
+    progress = _Progress()
+    while recorder.exit_code is None:
+        for child in (source, node):
+            if child.exit_code is not None:
+                progress.clear()
+                return _failed(child)
+        speaker = recorder if recorder.last_said() else source
+        if node.last_said() == "":
+            speaker = node
+        said = speaker.last_said() or "starting"
+        progress.show(f"[{time.monotonic() - began_s:3.0f} s] {speaker.name}: {said}")
+        time.sleep(POLL_S)
+    progress.clear()
+    return _failed(recorder) if recorder.exit_code else 0
+
+
+def _failed(child: Child) -> int:
+    code = child.exit_code or 0
+    print(f"recon3d: {child.name} ended with {code}; the end of {child.log}:", file=sys.stderr)
+    print("\n".join(f"  {line}" for line in child.last_lines(LOG_LINES)), file=sys.stderr)
+    return code if code > 0 else 1  # also when it ended too early without an error
+
+
+def print_report(folder: Path) -> None:
+    """Print the table, the notes and the paths."""
+    from recon3d_ros.ros.report import to_table
+
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    print(to_table(report))
+    for note in report["notes"]:
+        print(f"note: {note}")
+    for name in ("report.md", "report.json", *report["files"]):
+        print(folder / name)
+
+
+class _Progress:
+    """One line that is overwritten on a terminal; elsewhere a line now and then."""
+
+    PERIOD_S = 5.0
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._shown_s = 0.0
+
+    def show(self, line: str) -> None:
+        if self._terminal:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            print(f"\r\033[K{line[: width - 1]}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._shown_s > self.PERIOD_S:
+            self._shown_s = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self._terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _end_in_order(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt  # unwinds through the children's end, as Ctrl-C does

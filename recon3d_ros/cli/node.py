@@ -1,0 +1,59 @@
+"""`recon3d node`: the depth node without ros2cli or a launch file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from recon3d_ros.config import ModelConfig, NodeConfig
+from recon3d_ros.errors import DataError
+
+HELP = (
+    "Start the depth node: stereo pairs or single images in, PointCloud2, depth and disparity out. Every "
+    "parameter can be set by -p or by a parameter file; what comes after --ros-args goes to ROS as it is."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb; a flag that is not given leaves the parameter to files and defaults."""
+    parser.add_argument("--mode", choices=("stereo", "mono"), help=f"default {NodeConfig().mode}")
+    parser.add_argument("--model", help=f"name, or path of a manifest (default {ModelConfig().model})")
+    parser.add_argument(
+        "-p", "--param", action="append", default=[], metavar="NAME:=VALUE", help="a parameter; repeatable"
+    )
+    parser.add_argument("--params-file", action="append", default=[], metavar="FILE", help="YAML; repeatable")
+    parser.add_argument(
+        "-r", "--remap", action="append", default=[], metavar="FROM:=TO", help="of a topic, __ns or __node"
+    )
+    parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS, last")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the node until somebody stops it."""
+    from recon3d_ros.ros import depth_node
+    from recon3d_ros.ros.dds import profile_environment
+
+    words = ros_words(args)
+    os.environ.update(profile_environment())
+    return depth_node.main(words)
+
+
+def ros_words(args: argparse.Namespace) -> list[str]:
+    """The command line for ROS. Later words win, so files come first and flags last.
+
+    Raises:
+        DataError: a parameter file is not there (rcl's own message would show its source line).
+    """
+    words = ["--ros-args"]
+    for file in args.params_file:
+        if not Path(file).is_file():
+            raise DataError(f"expected a parameter file at {file}, found none: check the path")
+        words += ["--params-file", file]
+    params = [*args.param]
+    params += [f"mode:={args.mode}"] if args.mode else []
+    params += [f"model:={args.model}"] if args.model else []
+    for flag, values in (("-p", params), ("-r", args.remap)):
+        for value in values:
+            words += [flag, value]
+    return words + args.ros_args
