@@ -1,0 +1,88 @@
+"""The depth node, and rviz if wanted; stereo.launch.py and mono.launch.py are this with a mode.
+
+An argument that is not given leaves its parameter to params_file, and to the node's default.
+"""
+
+import yaml
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+from recon3d_ros.ros.dds import profile_environment
+from recon3d_ros.share import share_path
+
+# Arguments that are parameters of the node.
+PARAMETERS = {
+    "mode": "stereo or mono",
+    "model": "name of a model, or path of its manifest (.yaml)",
+    "rectify": "true: subscribe to image_raw and rectify by camera_info",
+    "image_transport": "raw or compressed",
+    "use_sim_time": "true: time from /clock, for bags and simulators",
+}
+# Arguments that are topics: what they replace, each relative to the namespace.
+TOPICS = {
+    "left_image": ("left/image_rect", "left/image_raw"),
+    "left_info": ("left/camera_info",),
+    "right_image": ("right/image_rect", "right/image_raw"),
+    "right_info": ("right/camera_info",),
+    "image": ("image", "image_raw"),
+    "camera_info": ("camera_info",),
+    "points": ("points",),
+}
+SHOWN = ("/points", "/depth/image", "/left/image_rect", "/image")
+
+
+def generate_launch_description():
+    profile = [SetEnvironmentVariable(name, value) for name, value in profile_environment().items()]
+    parameters = [
+        DeclareLaunchArgument(name, default_value="", description=text) for name, text in PARAMETERS.items()
+    ]
+    topics = [
+        DeclareLaunchArgument(
+            name, default_value="", description=f"topic in place of {' or '.join(replaced)}"
+        )
+        for name, replaced in TOPICS.items()
+    ]
+    others = [
+        DeclareLaunchArgument(
+            "namespace", default_value="", description="namespace of the node and its topics"
+        ),
+        DeclareLaunchArgument("params_file", default_value="", description="YAML of parameters, see config/"),
+        DeclareLaunchArgument("rviz", default_value="false", description="start rviz"),
+        DeclareLaunchArgument("fixed_frame", default_value="camera_link", description="of rviz"),
+    ]
+    return LaunchDescription([*profile, *parameters, *topics, *others, OpaqueFunction(function=make_nodes)])
+
+
+def make_nodes(context):
+    """The nodes, now that the values of the arguments are known."""
+
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    # "true" becomes a bool, as it would in a params file; none of these is a number.
+    given = {name: yaml.safe_load(value(name)) for name in PARAMETERS if value(name)}
+    parameters = [value("params_file")] if value("params_file") else []
+    remappings = [(old, value(name)) for name, replaced in TOPICS.items() for old in replaced if value(name)]
+    depth_node = Node(
+        package="recon3d_ros",
+        executable="depth_node",
+        name="depth_node",
+        namespace=value("namespace"),
+        parameters=[*parameters, given] if given else parameters,
+        remappings=remappings,
+        output="screen",
+        emulate_tty=True,
+    )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=value("namespace"),
+        arguments=["-d", str(share_path("config", "recon3d.rviz")), "-f", value("fixed_frame")],
+        # The file names absolute topics; here they follow the namespace.
+        remappings=[(topic, topic.removeprefix("/")) for topic in SHOWN],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return [depth_node, rviz]
