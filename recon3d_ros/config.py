@@ -158,6 +158,11 @@ class NodeConfig(Config):
     sync_tolerance_ms: float = option(
         0.0, "largest stamp difference of a stereo pair, 0 = stamps must be equal", unit="ms", minimum=0.0
     )
+    # Off by default: a bag played without use_sim_time, or a camera computer whose clock differs, would
+    # otherwise lose every frame; the one-slot mailbox bounds the node's own delay anyway.
     max_age_ms: float = option(
-        1000.0, "older frames are dropped on arrival, 0 = never", unit="ms", minimum=0.0
+        0.0,
+        "frames older by the node's clock are dropped on arrival, 0 = never (bags: set use_sim_time)",
+        unit="ms",
+        minimum=0.0,
     )
