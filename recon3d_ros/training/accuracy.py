@@ -15,7 +15,9 @@ def held_out_accuracy(checkpoint: dict[str, Any]) -> tuple[Accuracy, ...]:
     if not checkpoint["history"]:
         return ()
     last = checkpoint["history"][-1]
-    metrics = {key: value for key, value in last.items() if key.startswith("bad_px") or key == "epe_px"}
+    metrics = {
+        key: round(value, 4) for key, value in last.items() if key.startswith("bad_px") or key == "epe_px"
+    }
     return (
         Accuracy("world", metrics, f"{checkpoint['run']['validation_pairs']} held-out scenes, clean images"),
     )

@@ -103,10 +103,15 @@ def describe(network: StereoNetwork, content: dict[str, Any], name: str) -> Mani
         task="stereo_disparity",
         description=f"stereo network of 2-D convolutions, {parameters / 1e6:.2f} M parameters",
         input=InputContract(INPUTS, scale=1.0 / 255.0, multiple_of=network.MULTIPLE_OF),
-        output=OutputContract(OUTPUT, "px", max_disparity_px=4.0 * network.config.bins),
+        output=OutputContract(OUTPUT, "px", max_disparity_px=_largest_px(network)),
         licence=Licence("Apache-2.0", (Source("procedural world of recon3d_ros", "Apache-2.0"),)),
         origin=_origin(content),
     )
+
+
+def _largest_px(network: StereoNetwork) -> float:
+    # All that is nearer gathers in the last bin, so an answer within half a bin of it may be anything nearer.
+    return 4.0 * (network.config.bins - 1.5)
 
 
 def _origin(content: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Run:
     """Network, its running average, optimiser and progress."""
 
     def __init__(self, config: TrainConfig, network: StereoNetwork, device: torch.device) -> None:
-        self.config = config
+        self.config = replace(config, device=str(device))  # no longer "auto": the checkpoint tells
         self.device = device
         network.to(device).train()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
