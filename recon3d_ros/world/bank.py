@@ -34,23 +34,22 @@ class Bank:
         choices = [i for group in groups for i in self.names[group]]
         return int(choices[rng.integers(len(choices))])
 
-    def outline(
-        self, texture: float, level: int, half: list[float], w: Any, a: Any, b: Any, where: Any
-    ) -> np.ndarray:
-        """Return, for the pixels `where` of a cut-out patch, whether its outline covers them (NumPy)."""
-        w = w[where]
-        edge = self.size >> level
-        column = ((a[where] / w) * (0.5 / half[0]) + 0.5) * edge
-        row = (0.5 - (b[where] / w) * (0.5 / half[1])) * edge
-        column = np.clip(column.astype(np.int32), 0, edge - 1)
-        row = np.clip(row.astype(np.int32), 0, edge - 1)
-        start = int(texture) * self.stride + level_start(self.size, level)
-        return self.texels[start + row * edge + column, 3] > 127
+
+def outline(xp: Any, bank: Bank, at: tuple[Any, Any], half: Any, hit: tuple[Any, Any, Any]) -> Any:
+    """Return whether the outline of a cut-out covers rays; at: texture and mip level, hit: u w, v w and w."""
+    a, b, w = hit
+    texture, level = at
+    edge = bank.size >> level
+    z = 1.0 / xp.where(w > 1e-9, w, 1.0)
+    column = xp.clip(a * z * (0.5 / half[0]) + 0.5, 0, 0.9999) * edge
+    row = xp.clip(0.5 - b * z * (0.5 / half[1]), 0, 0.9999) * edge
+    start = texture * bank.stride + level_start(bank, edge)
+    return bank.texels[start + as_int(xp, row) * edge + as_int(xp, column), 3] > 127
 
 
-def level_start(size: int, level: int) -> int:
-    """Return the texels of one texture that lie before mip `level`: sum of 4**-k size**2."""
-    return (4 * size * size - 4 * (size >> level) ** 2) // 3
+def level_start(bank: Bank, edge: Any) -> Any:
+    """Return the texels of one texture that lie before the mip level of that edge, a geometric sum."""
+    return (4 * bank.size * bank.size - 4 * edge * edge) // 3
 
 
 def mip_chain(image: np.ndarray) -> np.ndarray:
@@ -106,7 +105,7 @@ def _bilinear(xp: Any, bank: Bank, place: tuple[Any, Any, Any], level: Any, grey
     texture, u, v = place
     edge = bank.size >> level
     scale = as_float(xp, edge)
-    start = texture * bank.stride + (4 * bank.size * bank.size - 4 * edge * edge) // 3
+    start = texture * bank.stride + level_start(bank, edge)
     column, row = (u - xp.floor(u)) * scale - 0.5, (v - xp.floor(v)) * scale - 0.5
     left, top = xp.floor(column), xp.floor(row)
     fu, fv = column - left, row - top

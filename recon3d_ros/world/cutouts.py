@@ -36,7 +36,7 @@ def leaf_carpet(rng: np.random.Generator, size: int) -> np.ndarray:
     for k in range(count):
         x, y = rng.integers(0, size, 2)
         axes = (int(length * rng.uniform(0.7, 1.2)), max(1, int(length * rng.uniform(0.3, 0.5))))
-        turn, tone = float(rng.uniform(0, 360)), float((0.15 + 0.7 * k / count) * rng.uniform(0.6, 1.2))
+        turn, tone = (float(rng.uniform(0, 360)), float((0.15 + 0.7 * k / count) * rng.uniform(0.6, 1.2)))
         for sx in (-size, 0, size):
             for sy in (-size, 0, size):
                 if -20 < x + sx < size + 20 and -20 < y + sy < size + 20:

@@ -38,7 +38,7 @@ def table(b: SceneBuilder, rng: Rng, size=None) -> tuple[float, float, float]:
 
 def chair(b: SceneBuilder, rng: Rng) -> None:
     """Add a chair with its back at -x."""
-    seat, wide, back = rng.uniform(0.4, 0.5), rng.uniform(0.38, 0.5), rng.uniform(0.75, 1.1)
+    seat, wide, back = (rng.uniform(0.4, 0.5), rng.uniform(0.38, 0.5), rng.uniform(0.75, 1.1))
     frame = looks.wood(rng) if rng.random() < 0.6 else looks.metal(rng)
     cloth = looks.fabric(rng) if rng.random() < 0.5 else frame
     b.box((0, 0, seat), (wide, wide, 0.045), cloth)
@@ -70,7 +70,7 @@ def sofa(b: SceneBuilder, rng: Rng, cloth: Material | None = None) -> None:
 
 def shelf(b: SceneBuilder, rng: Rng) -> None:
     """Add a shelf that faces x with books and things in it."""
-    wide, tall, deep = rng.uniform(0.6, 1.4), rng.uniform(0.9, 2.1), rng.uniform(0.25, 0.4)
+    wide, tall, deep = (rng.uniform(0.6, 1.4), rng.uniform(0.9, 2.1), rng.uniform(0.25, 0.4))
     wood = looks.wood(rng)
     for side in (-1, 1):
         b.box((0, side * wide / 2, tall / 2), (deep, 0.03, tall), wood)
@@ -94,7 +94,7 @@ def shelf(b: SceneBuilder, rng: Rng) -> None:
 
 def cabinet(b: SceneBuilder, rng: Rng) -> float:
     """Add a chest of drawers that faces x; return its height (m)."""
-    wide, tall, deep = rng.uniform(0.5, 1.4), rng.uniform(0.5, 1.2), rng.uniform(0.35, 0.5)
+    wide, tall, deep = (rng.uniform(0.5, 1.4), rng.uniform(0.5, 1.2), rng.uniform(0.35, 0.5))
     wood, knob = looks.wood(rng), looks.metal(rng)
     b.box((0, 0, tall / 2 + 0.05), (deep, wide, tall - 0.1), wood)
     rows = int(rng.integers(2, 5))
@@ -161,8 +161,8 @@ def thing(b: SceneBuilder, rng: Rng, size: float) -> None:
         z = 0.0
         for _ in range(int(rng.integers(2, 6))):
             thick = s * rng.uniform(0.15, 0.4)
-            extent = (2 * s * rng.uniform(0.6, 1), 1.4 * s * rng.uniform(0.6, 1), thick)
-            b.box((0, 0, z + thick / 2), extent, looks.carton(rng), rotation_z(rng.normal(0, 0.3)))
+            slab = (2 * s * rng.uniform(0.6, 1), 1.4 * s * rng.uniform(0.6, 1), thick)
+            b.box((0, 0, z + thick / 2), slab, looks.carton(rng), rotation_z(rng.normal(0, 0.3)))
             z += thick
     elif kind == 7:
         b.ellipsoid((0, 0, 0.55 * s), (s, s, 0.55 * s), look)
@@ -190,7 +190,7 @@ def window(b: SceneBuilder, rng: Rng, half_w: float, half_h: float) -> None:
 
 def junk(b: SceneBuilder, rng: Rng, size: float) -> None:
     """Add one object of any kind and orientation, about `size` metres: the stuff of training scenes."""
-    kind, look = int(rng.integers(8)), looks.wild(rng) if rng.random() < 0.7 else looks.carton(rng)
+    kind, look = (int(rng.integers(8)), looks.wild(rng) if rng.random() < 0.7 else looks.carton(rng))
     turn, s = random_rotation(rng), size / 2
     if kind <= 1:
         b.box((0, 0, 0), s * rng.uniform(0.3, 2.2, 3), look, turn)

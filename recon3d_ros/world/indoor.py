@@ -11,7 +11,7 @@ Rng = np.random.Generator
 
 
 def look_at(position: np.ndarray, target: np.ndarray, roll: float = 0.0) -> np.ndarray:
-    """Return the (4, 4) world pose of an optical frame (x right, y down, z forward) that looks at `target`."""
+    """Return the (4, 4) world pose of an optical frame (x right, y down, z forward) looking at `target`."""
     forward = np.asarray(target, float) - position
     forward = forward / np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
@@ -99,7 +99,7 @@ def room_light(rng: Rng, low: np.ndarray, high: np.ndarray) -> Light:
 def room(rng: Rng) -> tuple[Scene, np.ndarray]:
     """Return a furnished room and the pose (4, 4) of a camera in it."""
     size = np.array([rng.uniform(3, 10), rng.uniform(3, 8), rng.uniform(2.3, 4.0)])
-    low, high = np.array([-size[0] / 2, -size[1] / 2, 0]), np.array([size[0] / 2, size[1] / 2, size[2]])
+    low, high = (np.array([-size[0] / 2, -size[1] / 2, 0]), np.array([size[0] / 2, size[1] / 2, size[2]]))
     b = SceneBuilder()
     shell(b, rng, low, high)
     for k, yaw in enumerate((0.0, np.pi / 2, np.pi, -np.pi / 2)):
@@ -152,7 +152,7 @@ def card(b: SceneBuilder, rng: Rng, size: float) -> None:
 
 
 def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
-    """Return a dense heap of things before a near background, the kind of scene stereo benchmarks photograph."""
+    """Return a dense heap of things before a near background, as stereo benchmarks photograph."""
     b = SceneBuilder()
     depth = rng.uniform(1.5, 5.0)
     floor_z, wide = -rng.uniform(0.3, 1.5), depth * 1.6
@@ -178,6 +178,6 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
             furniture.thing(b.at((x, y, max(floor_z, -0.35 * x)), rng.uniform(0, 6.28)), rng, size)
     if rng.random() < 0.3:
         furniture.chair(b.at((depth * 0.6, rng.normal(0, 0.5), floor_z), rng.uniform(0, 6.28)), rng)
-    low, high = np.array([-depth, -wide, floor_z]), np.array([depth, wide, max(floor_z + 2.8, 1.5)])
+    low, high = (np.array([-depth, -wide, floor_z]), np.array([depth, wide, max(floor_z + 2.8, 1.5)]))
     light = room_light(rng, low, high)
     return b.build(light), look_at(np.zeros(3), np.array([depth, 0, rng.normal(0, 0.1)]), rng.normal(0, 0.03))

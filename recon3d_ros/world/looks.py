@@ -150,7 +150,7 @@ def carton(rng: np.random.Generator) -> Material:
 
 
 def wild(rng: np.random.Generator) -> Material:
-    """Any texture in any colours: nothing real, but it keeps a matcher from learning what things look like."""
+    """Any texture in any colours: not real, but it keeps a matcher from learning what things look like."""
     look = surface(rng, ANY, colour(rng, (0, 1.0), (0.3, 1.0)), 0.5, (0.15, 3.0), (0, 0.6))
     look = replace(look, low=colour(rng, (0, 1), (0, 0.6)), angle=float(rng.uniform(0, 2 * np.pi)))
     stretch = float(np.exp(rng.normal(0, 0.3)))

@@ -8,18 +8,20 @@ with a tent (1 2 1), which is centred on the pixel, so both views blend their ed
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from recon3d_ros.geometry import Frame, Sample, StereoRig
 from recon3d_ros.world.bank import texture_bank
-from recon3d_ros.world.scene import Scene, rotation_between
+from recon3d_ros.world.scene import Light, Scene, rotation_between
 from recon3d_ros.world.shading import Lighting, ShadowMap, shade, shading_table, sky
 from recon3d_ros.world.visibility import View, cast
 
 SHADOW_EDGE = 512
+MAX_LIGHT = 1.6  # brighter samples are cut before rays are blended, as a sensor saturates
 BLOCK = 16384  # samples shaded at a time: their arrays stay in the processor's cache
-_TENT = np.array([1, 2, 1, 2, 4, 2, 1, 2, 1], np.float32) / 16
+TENT = np.array([1, 2, 1, 2, 4, 2, 1, 2, 1], np.float32) / 16
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,26 @@ def light_up(scene: Scene, smooth: bool = False) -> Lighting:
         scene: The scene.
         smooth: Blend between mip levels of textures when shading with this light.
     """
-    light = scene.light
-    key = _shadow_map(scene, np.asarray(light.key_position), light.key_half_angle)
-    points = []
+    bank = texture_bank()
+    maps = [ShadowMap(cast(scene, view, bank)[0], view, bias) for view, bias in light_views(scene.light)]
+    return Lighting(scene.light, maps[0], tuple(maps[1:]), smooth)
+
+
+def light_views(light: Light) -> list[tuple[View, float]]:
+    """Return what the key light, then each point of the fill light sees, and the bias of its shadow map."""
+    places = [(np.asarray(light.key_position, float), light.key_half_angle)]
     for k in range(light.fill_points):  # a spiral fills a horizontal disc evenly
         radius, angle = light.fill_radius_m * np.sqrt((k + 0.5) / light.fill_points), 2.39996 * k
         offset = radius * np.array([np.cos(angle), np.sin(angle), 0.0])
-        points.append(np.asarray(light.fill_position) + offset)
-    fill = tuple(_shadow_map(scene, point, light.fill_half_angle) for point in points)
-    return Lighting(light, key, fill, smooth)
-
-
-def _shadow_map(scene: Scene, position: np.ndarray, half_angle: float) -> ShadowMap:
-    """Return the scene as a light at `position` sees it that looks at the key light's target."""
-    toward = np.asarray(scene.light.key_target) - position
-    rotation, distance = rotation_between(toward), float(np.linalg.norm(toward))
-    reach = float(np.tan(half_angle))
-    grid = np.linspace(-reach, reach, SHADOW_EDGE, dtype=np.float32)
-    view = View(rotation, position, grid, grid, 2 * reach / SHADOW_EDGE)
-    inverse_depth, _, _ = cast(scene, view, texture_bank())
-    return ShadowMap(inverse_depth, rotation, position, reach, min(0.012, 0.15 / distance))
+        places.append((np.asarray(light.fill_position) + offset, light.fill_half_angle))
+    views = []
+    for position, half_angle in places:
+        toward = np.asarray(light.key_target) - position
+        reach = float(np.tan(half_angle))
+        grid = np.linspace(-reach, reach, SHADOW_EDGE, dtype=np.float32)
+        view = View(rotation_between(toward), position, grid, grid, 2 * reach / SHADOW_EDGE)
+        views.append((view, min(0.012, 0.15 / float(np.linalg.norm(toward)))))
+    return views
 
 
 def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False) -> Image:
@@ -91,7 +93,7 @@ def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False
     for start in range(0, len(need), BLOCK):
         part = need[start : start + BLOCK]
         rows, columns = np.divmod(part, index.shape[1])
-        x, y, seen, w_part = view.xs[columns], view.ys[rows], index.ravel()[part], w.ravel()[part]
+        x, y, seen, w_part = (view.xs[columns], view.ys[rows], index.ravel()[part], w.ravel()[part])
         hit = seen >= 0
         block = colours[start : start + BLOCK]
         if hit.any():
@@ -99,7 +101,7 @@ def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False
             block[hit] = shade(np, table, bank, view, lighting, samples)
         if not hit.all():
             block[~hit] = sky(np, bank, view, scene.light, x[~hit], y[~hit])
-    colours = np.minimum(colours, 1.6)
+    colours = np.minimum(colours, MAX_LIGHT)
     return Image(_resolve(colours, need, outline, index.shape), np.ascontiguousarray(w[1::2, 1::2]))
 
 
@@ -129,22 +131,26 @@ def _resolve(
     image = colours[where[1::2, 1::2]]
     rows, columns = np.nonzero(outline)
     total = np.zeros((len(rows), 3), np.float32)
-    for k, weight in enumerate(_TENT):
+    for k, weight in enumerate(TENT):
         total += weight * colours[where[2 * rows + k // 3, 2 * columns + k % 3]]
     image[rows, columns] = total
     return image
 
 
-def develop(light: np.ndarray, gain: float) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB: exposure, a soft shoulder above 80 % and gamma 2."""
-    value = light * np.float32(gain)
-    value = np.where(value > 0.8, 1.0 - 0.2 * np.exp((0.8 - value) * 5.0), value)
-    return np.sqrt(value * 65025.0 + 0.25).astype(np.uint8)
+def develop(xp: Any, light: Any, gain: float) -> Any:
+    """Return float RGB in [0, 255] of linear light: exposure, a soft shoulder above 80 % and gamma 2."""
+    value = light * gain
+    value = xp.where(value > 0.8, 1.0 - 0.2 * xp.exp(xp.clip(0.8 - value, None, 0) * 5.0), value)
+    return xp.sqrt(value * 65025.0 + 0.25)
 
 
 def auto_gain(light: np.ndarray, target: float) -> float:
     """Return the gain that brings the mean of the developed image near `target` (0..1)."""
-    mean = float(np.sqrt(np.minimum(light[::4, ::4], 1.0)).mean())
+    return gain_for(float(np.sqrt(np.minimum(light[::4, ::4], 1.0)).mean()), target)
+
+
+def gain_for(mean: float, target: float) -> float:
+    """Return the gain for an image whose mean root of light (clipped at 1) is `mean`."""
     return float(np.clip((target / max(mean, 1e-3)) ** 2, 0.2, 30.0))
 
 
@@ -178,7 +184,7 @@ def render_stereo(
     left, right = (render_view(scene, view, lighting, full) for view in stereo_views(rig, T_world_camera))
     gain = auto_gain(left.light, scene.light.exposure) if gain is None else gain
     with np.errstate(divide="ignore"):
-        depth = np.float32(1.0) / left.inverse_depth
-    images = develop(left.light, gain), develop(right.light, gain)
+        depth = np.divide(1.0, left.inverse_depth, dtype=np.float32)
+    images = [develop(np, image.light, gain).astype(np.uint8) for image in (left, right)]
     frame = Frame(stamp_ns, images[0], rig.left, images[1], rig, name)
     return Sample(frame, rig.disparity_from_depth(depth), depth, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from recon3d_ros.geometry import Sample, StereoRig
@@ -12,15 +14,19 @@ from recon3d_ros.world.render import render_stereo
 from recon3d_ros.world.scene import Scene
 from recon3d_ros.world.visibility import View, cast
 
+Maker = Callable[[np.random.Generator], tuple[Scene, np.ndarray]]
 #: kind -> makers of (scene, camera pose) and how often each is drawn.
-KINDS = {"indoor": ((room, 0.45), (clutter, 0.55)), "outdoor": ((street, 0.6), (yard, 0.4))}
+KINDS: dict[str, tuple[tuple[Maker, float], ...]] = {
+    "indoor": ((room, 0.45), (clutter, 0.55)),
+    "outdoor": ((street, 0.6), (yard, 0.4)),
+}
 OUTDOOR_SHARE = 0.45
 
 
 def random_stage(rng: np.random.Generator, kind: str) -> tuple[Scene, np.ndarray]:
     """Return a random scene of `kind` (a key of KINDS) and the (4, 4) world pose of a camera that sees it."""
-    makers, weights = zip(*KINDS[kind])
-    return makers[rng.choice(len(makers), p=weights)](rng)
+    makers = KINDS[kind]
+    return makers[rng.choice(len(makers), p=[weight for _, weight in makers])][0](rng)
 
 
 def random_scene(rng: np.random.Generator, kind: str) -> Scene:
@@ -29,7 +35,7 @@ def random_scene(rng: np.random.Generator, kind: str) -> Scene:
 
 
 def probe(scene: Scene, rig: StereoRig, pose: np.ndarray, columns: int = 64) -> tuple[np.ndarray, int]:
-    """Return a coarse inverse depth image (1/m) of the left camera, (rows, columns), and how many primitives it shows."""
+    """Return a coarse inverse depth image (1/m) of the left camera and how many primitives it shows."""
     width, height = rig.left.image_size_wh
     rows = max(2, round(columns * height / width))
     xs = ((np.linspace(0, width - 1, columns) - rig.left.cx) / rig.left.fx).astype(np.float32)
@@ -39,33 +45,43 @@ def probe(scene: Scene, rig: StereoRig, pose: np.ndarray, columns: int = 64) -> 
     return inverse_depth, len(np.unique(index))
 
 
-def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float = 192.0) -> Sample:
-    """Render one random rectified pair, the same for the same arguments.
-
-    The baseline is solved from the disparity wanted for the near end of the scene (98 % of pixels lie
-    behind it), drawn between 8 % and 85 % of `max_disparity_px`, and limited so that the nearest surface of a coarse
-    probe stays below `max_disparity_px`; single thin objects may still lie above.
-
-    Args:
-        size_wh: Width and height, px.
-
-    Returns:
-        Clean RGB images (colour jitter and noise are left to augmentation), exact depth and disparity of the left.
-    """
+def training_stage(
+    seed: int, size_wh: tuple[int, int], max_disparity_px: float
+) -> tuple[Scene, StereoRig, np.ndarray]:
+    """Return the scene, the rig and the (4, 4) pose that `training_sample` renders."""
     rng = np.random.default_rng([seed, 7])
     width, height = size_wh
     for _ in range(8):
         scene, pose = random_stage(rng, "outdoor" if rng.random() < OUTDOOR_SHARE else "indoor")
         focal = float(width * np.exp(rng.uniform(np.log(0.6), np.log(1.9))))
-        centre = (
+        cx, cy = (
             width / 2 - 0.5 + rng.normal(0, 0.04) * width,
             height / 2 - 0.5 + rng.normal(0, 0.06) * height,
         )
-        inverse, shown = probe(scene, StereoRig.simple(width, height, focal, 1.0, *centre), pose)
+        inverse, shown = probe(scene, StereoRig.simple(width, height, focal, 1.0, cx, cy), pose)
         near, nearest = float(np.quantile(inverse, 0.98)), float(inverse.max())
         if 1 / 40 < near and nearest < 4.0 and shown >= rng.integers(6, 20):
             break
     wanted = max_disparity_px * (0.08 + 0.77 * rng.random() ** 1.1)
     baseline = min(wanted / near, 0.97 * max_disparity_px / nearest) / focal
-    rig = StereoRig.simple(width, height, focal, baseline, *centre)
+    return scene, StereoRig.simple(width, height, focal, baseline, cx, cy), pose
+
+
+def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float = 192.0) -> Sample:
+    """Render one random rectified pair, the same for the same arguments.
+
+    The baseline is solved from the disparity wanted for the near end of the scene (98 % of pixels lie
+    behind it), drawn between 8 % and 85 % of `max_disparity_px`, and limited so that the nearest surface
+    of a coarse probe stays below `max_disparity_px`; single thin objects may still lie above.
+
+    Args:
+        seed: Any integer >= 0.
+        size_wh: Width and height, px.
+        max_disparity_px: What the network that learns from it can answer.
+
+    Returns:
+        Clean RGB images (colour jitter and noise are left to augmentation), exact depth and disparity of
+        the left.
+    """
+    scene, rig, pose = training_stage(seed, size_wh, max_disparity_px)
     return render_stereo(scene, rig, pose, name=f"world_{seed}")

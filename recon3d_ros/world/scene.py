@@ -27,7 +27,7 @@ MATERIAL_COLUMNS = (
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks. Colours are sRGB in [0, 1]; the texture's value t becomes ``low + (high - low) t``.
+    """How a surface looks. Colours are sRGB in [0, 1]; a texture value t becomes ``low + (high - low) t``.
 
     Attributes:
         texture: Index into the texture bank.
@@ -155,7 +155,7 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
     return q if np.linalg.det(q) > 0 else -q
 
 
-#: Outward normal and the two in-plane axes of the six faces of a box (rows u, v, n; v points up on the sides).
+#: Outward normal and the two in-plane axes of a box's six faces (rows u, v, n; v is up on the sides).
 _FACES = np.array(
     [
         [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
@@ -241,6 +241,19 @@ class SceneBuilder:
     def build(self, light: Light) -> Scene:
         """Return the finished scene."""
         shape, origin, axes, half, middle, diag, const, one_sided, materials = zip(*self._rows)
-        single = [np.asarray(part, np.float32) for part in (origin, axes, half, middle, diag, const)]
-        rows = np.asarray(materials, np.float32)
-        return Scene(np.asarray(shape, np.int64), *single, np.asarray(one_sided, bool), rows, light)
+
+        def single(part: object) -> np.ndarray:
+            return np.asarray(part, np.float32)
+
+        return Scene(
+            shape=np.asarray(shape, np.int64),
+            origin=single(origin),
+            axes=single(axes),
+            half=single(half),
+            middle=single(middle),
+            diag=single(diag),
+            const=single(const),
+            one_sided=np.asarray(one_sided, bool),
+            materials=single(materials),
+            light=light,
+        )

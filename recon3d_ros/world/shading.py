@@ -24,12 +24,10 @@ _TEXTURE, _UV, _LOW, _HIGH, _DETAIL, _LOOK = (MATERIAL + k for k in (0, 1, 7, 10
 
 @dataclass(frozen=True)
 class ShadowMap:
-    """Inverse depth (S, S) seen from a light and the pose of its view; `bias` is relative, against acne."""
+    """Inverse depth (S, S) seen from a light and the view of it; `bias` is relative, against acne."""
 
     inverse_depth: Any
-    rotation: np.ndarray
-    position: np.ndarray
-    reach: float
+    view: View
     bias: float
 
 
@@ -109,7 +107,7 @@ def _albedo(xp: Any, column: Any, bank: Bank, surface: tuple[Any, Any, Any], smo
     """Return three linear albedo channels at (u, v, edge of a pixel on the surface), all in m."""
     u, v, footprint_m = surface
     m = [column(_UV + k) for k in range(4)]
-    tile_u, tile_v = m[0] * u + m[1] * v + column(_UV + 4), m[2] * u + m[3] * v + column(_UV + 5)
+    tile_u, tile_v = (m[0] * u + m[1] * v + column(_UV + 4), m[2] * u + m[3] * v + column(_UV + 5))
     per_m = xp.sqrt(abs(m[0] * m[3] - m[1] * m[2]))
     lod = xp.log2(footprint_m * per_m * float(bank.size))
     rgba = sample(xp, bank, (as_int(xp, column(_TEXTURE)), tile_u, tile_v), lod, smooth)
@@ -179,17 +177,18 @@ def _corners(xp: Any, room: np.ndarray, view: View, p: tuple) -> Any:
 
 def lit(xp: Any, shadow: ShadowMap, view: View, p: Any) -> Any:
     """Return the share of key light that reaches camera-frame points: a 2x2 filtered shadow map."""
-    turn = shadow.rotation.T @ view.rotation
-    shift = shadow.rotation.T @ (view.position - shadow.position)
+    seen_by, reach = shadow.view, float(shadow.view.xs[-1])
+    turn = seen_by.rotation.T @ view.rotation
+    shift = seen_by.rotation.T @ (view.position - seen_by.position)
     turn_rows, offset = turn.tolist(), shift.tolist()
     x, y, z = (r[0] * p[0] + r[1] * p[1] + r[2] * p[2] + o for r, o in zip(turn_rows, offset))
-    inside = (z > 0.01) & (abs(x) < z * (0.99 * shadow.reach)) & (abs(y) < z * (0.99 * shadow.reach))
+    inside = (z > 0.01) & (abs(x) < z * (0.99 * reach)) & (abs(y) < z * (0.99 * reach))
     w = 1.0 / xp.where(inside, z, 1.0)
     edge = shadow.inverse_depth.shape[0]
-    gain = (edge - 1) / (2.0 * shadow.reach)
-    column = xp.where(inside, (x * w + shadow.reach) * gain, 0.0)
-    row = xp.where(inside, (y * w + shadow.reach) * gain, 0.0)
-    left, top = xp.clip(xp.floor(column), 0, edge - 2), xp.clip(xp.floor(row), 0, edge - 2)
+    gain = (edge - 1) / (2.0 * reach)
+    column = xp.where(inside, (x * w + reach) * gain, 0.0)
+    row = xp.where(inside, (y * w + reach) * gain, 0.0)
+    left, top = (xp.clip(xp.floor(column), 0, edge - 2), xp.clip(xp.floor(row), 0, edge - 2))
     fu, fv = column - left, row - top
     flat = shadow.inverse_depth.reshape(-1)
     start = as_int(xp, top) * edge + as_int(xp, left)

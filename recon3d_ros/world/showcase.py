@@ -1,4 +1,4 @@
-"""The two places of the demo's camera: a sunny living room and a street, furnished by hand, coloured by seed."""
+"""Two places for the demo's camera: a sunny living room and a street, laid out by hand, coloured by seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recon3d_ros.world import furniture, looks, outdoor
+from recon3d_ros.world import furniture, looks, outdoor, streetware
 from recon3d_ros.world.bank import texture_bank
 from recon3d_ros.world.furniture import UPRIGHT
 from recon3d_ros.world.scene import Light, Material, Scene, SceneBuilder, rotation_z
@@ -162,9 +162,9 @@ def _garden(b: SceneBuilder, rng: Rng) -> None:
     lawn = _tone("grass", 0, (0.45, 0.62, 0.3), 0.4, 1.5)
     b.patch((0, 203, -0.3), np.eye(3), (200, 200), lawn)
     for x in np.arange(-2, 12, 1.9):
-        outdoor.bush(b.at((x, 9.5 + rng.uniform(-0.5, 0.5), -0.3)), rng, rng.uniform(1.2, 1.9))
+        streetware.bush(b.at((x, 9.5 + rng.uniform(-0.5, 0.5), -0.3)), rng, rng.uniform(1.2, 1.9))
     for x, y in ((3.0, 14.0), (8.0, 16.0), (14.0, 15.0)):
-        outdoor.tree(b.at((x, y, -0.3)), rng, rng.uniform(5, 7))
+        streetware.tree(b.at((x, y, -0.3)), rng, rng.uniform(5, 7))
 
 
 def street(seed: int) -> Place:
@@ -180,20 +180,20 @@ def street(seed: int) -> Place:
             long = rng.uniform(7, 12)
             spot = b.at((x + long / 2, side * (edge + 0.3), 0))
             if rng.random() < 0.65:
-                outdoor.house(spot.at((0, side * 4.5, 0)), rng, (long, 8.0, rng.uniform(5, 10)))
+                streetware.house(spot.at((0, side * 4.5, 0)), rng, (long, 8.0, rng.uniform(5, 10)))
             else:
-                outdoor.tree(spot.at((0, side * 2.5, 0)), rng, rng.uniform(5, 8))
+                streetware.tree(spot.at((0, side * 2.5, 0)), rng, rng.uniform(5, 8))
                 for dx in (-0.3, 0.3):
-                    outdoor.bush(spot.at((dx * long, side * 0.6, 0)), rng, rng.uniform(0.9, 1.5))
+                    streetware.bush(spot.at((dx * long, side * 0.6, 0)), rng, rng.uniform(0.9, 1.5))
             x += long + rng.uniform(0.3, 2.0)
         for x in np.arange(6.5, 60, 12.0):
             turn = -side * np.pi / 2
-            outdoor.tree(b.at((x + 3.5, side * (half + 1.3), 0.1)), rng, rng.uniform(3.5, 5))
-            outdoor.pole(b.at((x, side * (half + 0.4), 0.1), turn), rng)
+            streetware.tree(b.at((x + 3.5, side * (half + 1.3), 0.1)), rng, rng.uniform(3.5, 5))
+            streetware.pole(b.at((x, side * (half + 0.4), 0.1), turn), rng)
     for x, y in ((7.5, -2.3), (14.0, -2.3), (27.0, -2.3), (11.0, 2.3), (22.0, 2.3), (34.0, 2.3)):
-        outdoor.car(b.at((x, y, 0), 0.0 if y < 0 else np.pi), rng, vans=0.0 if x < 20 else 0.3)
+        streetware.car(b.at((x, y, 0), 0.0 if y < 0 else np.pi), rng, vans=0.0 if x < 20 else 0.3)
     for x, y in ((6.5, 4.6), (12.5, -4.4), (18.0, 4.3)):
-        outdoor.person(b.at((x, y, 0.11), rng.uniform(0, 6.28)), rng)
+        streetware.person(b.at((x, y, 0.11), rng.uniform(0, 6.28)), rng)
     sun = np.array([-0.55, 0.45, 0.75])
     light = Light(
         key_position=tuple(np.array([12.0, 0, 0]) + 200 * sun / np.linalg.norm(sun)),

@@ -1,9 +1,10 @@
 """Which primitive is seen along each ray, and how far: ray casting in inverse depth.
 
-Rays are ``(x, y, 1)`` in the camera frame, so the ray parameter is the depth Z itself. With ``w = 1 / Z`` a plane is
-affine in (x, y) and so are its in-plane coordinates times w: a patch costs three affine forms and four comparisons
-per pixel, no division. A quadric is a quadratic in w. Each function below takes Python floats with pixel arrays
-(NumPy, one primitive inside its screen box) or (B, 1, 1) arrays with (B, H, W) arrays (torch, a slot of a batch).
+Rays are ``(x, y, 1)`` in the camera frame, so the ray parameter is the depth Z itself. With ``w = 1 / Z`` a
+plane is affine in (x, y) and so are its in-plane coordinates times w: a patch costs three affine forms and a
+few comparisons per pixel, no division. A quadric is a quadratic in w. The hit functions take Python floats
+with pixel arrays (NumPy, one primitive inside its screen box) or (B, 1, 1) coefficients with (B, H, W) pixels
+(torch, one primitive of every scene of a batch).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from recon3d_ros.world.bank import Bank
+from recon3d_ros.world.bank import Bank, outline
 from recon3d_ros.world.scene import CUTOUT, ELLIPSE, QUADRIC, Scene
 
 NEAR_M = 0.02
@@ -46,10 +47,12 @@ class Placed:
     """A scene's primitives as seen from a view (float64).
 
     Attributes:
-        origin: (N, 3) in the camera frame, m. axes: (N, 3, 3), rows are the primitive's axes in the camera frame.
-        planar: (N, 9) coefficients (x, y, 1) of w, u w and v w of patches.
-        cone: (N, 11): coefficients of C0 (xx, xy, yy, x, y, 1) and of C1 (x, y, 1), C2, 0 of quadrics.
-        axial: (N, 3) coefficients of the ray along axis 2 and beta: (N,) the origin along it.
+        origin: (N, 3) in the camera frame, m.
+        axes: (N, 3, 3), rows are the primitive's axes in the camera frame.
+        planar: (N, 9), coefficients of (x, y, 1) of w, u w and v w of patches.
+        quadric: (N, 10), of quadrics: coefficients of C0 (xx, xy, yy, x, y, 1), of C1 (x, y, 1), and C2 in
+            C2 w^2 - 2 C1 w + C0 = 0.
+        axial: (N, 4), coefficients of (x, y, 1) and of w of the coordinate along axis 2, times w.
         level: (N,) mip level of a cut-out's outline.
         seen: (N,) bool.
         box: (N, 4) int, columns x0:x1 and rows y0:y1 of the ray grid.
@@ -98,7 +101,7 @@ def place(scene: Scene, view: View, bank: Bank) -> Placed:
 
 
 def _screen_boxes(scene: Scene, view: View, origin: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Return (N, 4) int boxes that contain every primitive's image; empty where nothing lies before the camera."""
+    """Return (N, 4) int boxes around every primitive's image; empty where nothing lies before the camera."""
     local = _CORNERS[None] * scene.half[:, None, :].astype(np.float64)
     local[:, :, 2] += scene.middle[:, None]
     corners = origin[:, None, :] + local @ axes
@@ -124,26 +127,18 @@ def affine(c: Any, x: Any, y: Any) -> Any:
     return c[0] * x + (c[1] * y + c[2])
 
 
-def patch_hit(c: Any, half: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
-    """Return (w, inside_u, inside_v, (a, b)) of a plane; a = u w and b = v w in its own axes."""
+def patch_hit(shape: int, c: Any, half: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
+    """Return (w, inside, u w, v w) of a patch; a cut-out's outline is still to be looked up."""
     w = affine(c[0:3], x, y)
     a, b = affine(c[3:6], x, y), affine(c[6:9], x, y)
-    return w, half[0] * w, half[1] * w, (a, b)
-
-
-def rect_inside(w_u: Any, w_v: Any, a: Any, b: Any) -> Any:
-    """Return where the ray meets the rectangle."""
-    return (abs(a) <= w_u) & (abs(b) <= w_v)
-
-
-def ellipse_inside(xp: Any, half: Any, w: Any, a: Any, b: Any) -> Any:
-    """Return where the ray meets the ellipse."""
-    a, b = a * (1.0 / half[0]), b * (1.0 / half[1])
-    return (w > 0) & (a * a + b * b <= w * w)
+    if shape != ELLIPSE:
+        return w, (abs(a) <= half[0] * w) & (abs(b) <= half[1] * w), a, b
+    s, t = a * (1.0 / half[0]), b * (1.0 / half[1])
+    return w, s * s + t * t <= w * w, a, b
 
 
 def quadric_hit(xp: Any, c: Any, axial: Any, half: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    """Return (w, inside) of a quadric seen from outside: the nearer root, kept within its extent along axis 2."""
+    """Return (w, inside) of a quadric seen from outside: the nearer root, within its extent along axis 2."""
     c0 = (c[0] * x + (c[1] * y + c[3])) * x + ((c[2] * y + c[4]) * y + c[5])
     c1 = affine(c[6:9], x, y)
     disc = c1 * c1 - c[9] * c0
@@ -158,7 +153,8 @@ def cast(
     """Cast one ray per grid point with NumPy.
 
     Returns:
-        w: (H, W) float32 inverse depth, 1/m, 0 where nothing is hit; index: (H, W) int16 of the primitive, -1 there.
+        (H, W) float32 inverse depth, 1/m, 0 where nothing is hit; (H, W) int16 index of the primitive, -1
+        there; the placed primitives.
     """
     placed = placed or place(scene, view, bank)
     depth_w = np.zeros((len(view.ys), len(view.xs)), np.float32)
@@ -169,19 +165,15 @@ def cast(
     for i, (x0, x1, y0, y1), half in zip(order.tolist(), boxes, halves):
         x, y = view.xs[x0:x1], view.ys[y0:y1, None]
         near = depth_w[y0:y1, x0:x1]
-        if scene.shape[i] == QUADRIC:
+        shape = int(scene.shape[i])
+        if shape == QUADRIC:
             w, inside = quadric_hit(np, placed.quadric[i].tolist(), placed.axial[i].tolist(), half, x, y)
-            inside &= w > near
         else:
-            w, w_u, w_v, (a, b) = patch_hit(placed.planar[i].tolist(), half, x, y)
-            if scene.shape[i] == ELLIPSE:
-                inside = ellipse_inside(np, half, w, a, b)
-            else:
-                inside = rect_inside(w_u, w_v, a, b)
-            inside &= w > near
-            if scene.shape[i] == CUTOUT:
-                keep = bank.outline(scene.materials[i, 0], int(placed.level[i]), half, w, a, b, inside)
-                inside[inside] = keep
+            w, inside, a, b = patch_hit(shape, placed.planar[i].tolist(), half, x, y)
+        inside &= w > near
+        if shape == CUTOUT:
+            at = (scene.materials[i, 0].astype(np.int32), placed.level[i])
+            inside[inside] = outline(np, bank, at, half, (a[inside], b[inside], w[inside]))
         np.copyto(near, w, where=inside)
         np.copyto(index[y0:y1, x0:x1], np.int16(i), where=inside)
     return depth_w, index, placed
