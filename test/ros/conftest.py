@@ -63,10 +63,10 @@ class Bench:
         self.probe = Node("probe", context=self.context, namespace=namespace)
         self.received: dict[str, list[Any]] = defaultdict(list)
         self._publishers: dict[str, Any] = {}
-        self._listen("/diagnostics", DiagnosticArray)
-        self._listen("/rosout", Log)
+        self.listen("/diagnostics", DiagnosticArray)
+        self.listen("/rosout", Log)
         for topic in outputs:
-            self._listen(topic, OUTPUTS[topic])
+            self.listen(topic)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._executor.add_node(self.probe)
@@ -74,9 +74,10 @@ class Bench:
         self._thread.start()
         self._stamp_ns = time.time_ns()
 
-    def _listen(self, topic: str, msg_type: type) -> None:
+    def listen(self, topic: str, msg_type: type | None = None) -> None:
+        """Collect the messages of a topic in `received`."""
         received = self.received[topic]
-        self.probe.create_subscription(msg_type, topic, received.append, 10)
+        self.probe.create_subscription(msg_type or OUTPUTS[topic], topic, received.append, 10)
 
     def _spin(self) -> None:
         try:
@@ -116,7 +117,7 @@ class Bench:
                 if value := condition():
                     return value
                 time.sleep(0.005)
-        raise AssertionError(f"{what or 'nothing'} within {DEADLINE_S} s; state: {self.status()}")
+        raise AssertionError(f"{what or 'nothing'} within {DEADLINE_S} s; state: {self._newest_status()}")
 
     def received_at(self, topic: str, stamps_ns: set[int]) -> Any:
         """Return the last message of a topic with one of these stamps."""
@@ -125,7 +126,10 @@ class Bench:
         )
 
     def status(self) -> dict[str, str]:
-        """Return the newest diagnostic values of this node, with `level` and `message`."""
+        """Wait for diagnostics; return the newest values of this node, with `level` and `message`."""
+        return self.wait(self._newest_status, what="no diagnostics")
+
+    def _newest_status(self) -> dict[str, str]:
         name = f"{self.node.get_fully_qualified_name()}: depth"
         for array in reversed(self.received["/diagnostics"]):
             for status in array.status:

@@ -1,0 +1,113 @@
+"""The depth node as a process of its own: clouds between processes, signals, exit codes, lean imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2
+
+from recon3d_ros.geometry import StereoRig
+from recon3d_ros.ros.conversions import camera_to_info, cloud_from_msg, image_to_msg, stamp_to_ns
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = [
+    sys.executable,
+    "-c",
+    "import sys; from recon3d_ros.ros.depth_node import main; sys.exit(main(sys.argv))",
+]
+
+
+def start(*parameters: str) -> subprocess.Popen:
+    flags = [flag for parameter in parameters for flag in ("-p", parameter)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.Popen(
+        [*RUN, "--ros-args", *flags],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+@pytest.fixture
+def probe():
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    node = Node("probe", context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    node.spin_for = lambda seconds: executor.spin_once(timeout_sec=seconds)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_vga_cloud_between_processes_and_a_clean_end(probe, stop):
+    rig = StereoRig.simple(640, 480, fx=400.0, baseline_m=0.1)
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    clouds = []
+    probe.create_subscription(PointCloud2, "points", clouds.append, 2)
+    publishers = {}
+    for side, camera in (("left", rig.left), ("right", rig.right)):
+        for topic, msg in (
+            (f"{side}/camera_info", camera_to_info(camera, 0, side)),
+            (f"{side}/image_rect", image_to_msg(image, 0, side, "bgr8")),
+        ):
+            publishers[topic] = (probe.create_publisher(type(msg), topic, 2), msg)
+    process = start("model:=fake_stereo")
+    try:
+        deadline = time.monotonic() + 20
+        while not clouds and time.monotonic() < deadline and process.poll() is None:
+            stamp = probe.get_clock().now().to_msg()
+            for publisher, msg in publishers.values():
+                msg.header.stamp = stamp
+                publisher.publish(msg)
+            pause = time.monotonic() + 0.2
+            while not clouds and time.monotonic() < pause:
+                probe.spin_for(0.05)
+        process.send_signal(stop)
+        out, err = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert clouds, err
+    assert process.returncode == 0, err
+    assert "Traceback" not in err and out == ""
+    cloud = cloud_from_msg(clouds[0])
+    assert cloud.shape_hw == (480, 640) and cloud.valid.all()
+    np.testing.assert_array_equal(cloud.rgb, image)
+    assert stamp_to_ns(clouds[0].header.stamp) > 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "words"),
+    [
+        (["model:=no_such_model"], 5, "no_such_model"),
+        (["mode:=mono", "model:=fake_stereo"], 2, "set parameter mode to stereo"),
+        (["model"], 2, "--ros-args"),
+    ],
+)
+def test_a_failed_start_is_one_sentence_and_an_exit_code(parameters, code, words):
+    process = start(*parameters)
+    _, err = process.communicate(timeout=30)
+    fatal = [line for line in err.splitlines() if "[FATAL]" in line]
+    assert process.returncode == code, err
+    assert len(fatal) == 1 and words in fatal[0]
+    assert "Traceback" not in err
+
+
+def test_the_node_runs_without_tf2_message_filters_and_sensor_msgs_py():
+    heavy = ("tf2_ros", "message_filters", "sensor_msgs_py", "cv_bridge", "torch")
+    code = f"import sys, recon3d_ros.ros.depth_node; print([m for m in {heavy} if m in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert result.stdout.strip() == "[]", result.stderr

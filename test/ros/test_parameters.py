@@ -1,0 +1,92 @@
+"""Configuration dataclasses as ROS parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import rclpy
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from recon3d_ros.config import Config, option
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.ros.parameters import declare, follow
+
+
+@dataclass(frozen=True)
+class Limits(Config):
+    low_m: float = option(1.0, "lower limit", unit="m", minimum=0.0)
+    high_m: float = option(9.0, "upper limit", unit="m", minimum=0.0, maximum=100.0)
+    count: int = option(3, "how many", minimum=1)
+    kind: str = option("a", "which", choices=("a", "b"), read_only=True)
+    on: bool = option(True, "whether")
+
+    def validate(self):
+        if self.low_m >= self.high_m:
+            raise ConfigError("low_m must be less than high_m")
+
+
+@pytest.fixture(scope="module")
+def context():
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    yield context
+    rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def make_node(context):
+    nodes = []
+
+    def make(**values):
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        nodes.append(Node("parameters", context=context, parameter_overrides=overrides))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+
+
+def test_defaults_and_overrides(make_node):
+    assert declare(make_node(), Limits) == Limits()
+    given = {"low_m": 2, "high_m": 7.5, "count": 4, "kind": "b", "on": False}
+    config = declare(make_node(**given), Limits)
+    assert config == Limits(**given) and isinstance(config.low_m, float)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"high_m": 101.0}, "correct parameter high_m: upper limit"),
+        ({"high_m": 101}, "high_m must be at least 0 and at most 100 m"),
+        ({"low_m": -1.0}, "correct parameter low_m"),
+        ({"low_m": "far"}, "low_m must be .*float"),
+        ({"count": 0}, "correct parameter count"),
+        ({"count": 1.5}, "correct parameter count"),
+        ({"kind": "c"}, "kind must be one of a, b"),
+        ({"on": 1}, "correct parameter on"),
+        ({"low_m": 9.0}, "low_m must be less than high_m"),
+    ],
+)
+def test_wrong_values_at_start(make_node, values, words):
+    with pytest.raises(ConfigError, match=words):
+        declare(make_node(**values), Limits)
+
+
+def test_changes_are_checked_together_and_applied_once(make_node):
+    node, applied = make_node(), []
+    follow(node, (declare(node, Limits),), applied.append)
+
+    def change(**values):
+        return node.set_parameters_atomically([Parameter(n, value=v) for n, v in values.items()])
+
+    assert not change(low_m=20.0).successful
+    assert applied == []
+    assert change(low_m=20.0, high_m=30.0).successful
+    assert change(on=True).successful  # as it was
+    assert applied == [Limits(low_m=20.0, high_m=30.0)]
+    assert not change(kind="b").successful
+    assert not change(count=0).successful
+    assert node.get_parameter("count").value == 3
