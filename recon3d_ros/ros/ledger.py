@@ -14,7 +14,7 @@ class Ledger:
     """Counts over a window of stamps that the first cloud opens.
 
     A frame belongs to the window by its stamp, whenever it or its cloud arrives, so frames_in is always
-    clouds_out + dropped. A frame whose image was lost on its way here still counts by its cloud.
+    clouds_out + dropped. A frame of which only the cloud was heard of counts as well.
 
     Args:
         seconds: length of the window.
@@ -22,7 +22,7 @@ class Ledger:
 
     def __init__(self, seconds: float) -> None:
         self._length_ns = round(seconds * NS_PER_S)
-        self._images: set[int] = set()
+        self._frames: set[int] = set()
         self._clouds: dict[int, int] = {}
         self._begin_ns: int | None = None
 
@@ -40,10 +40,10 @@ class Ledger:
         """Whether a stamp lies within the window."""
         return self._begin_ns is not None and self._begin_ns <= stamp_ns < self._begin_ns + self._length_ns
 
-    def add_image(self, stamp_ns: int) -> None:
-        """Note an image; those before the first cloud, for which the model was not ready, do not count."""
+    def add_frame(self, stamp_ns: int) -> None:
+        """Note a frame that the camera published; those before the first cloud, for which the model was not ready, do not count."""
         if self.holds(stamp_ns):
-            self._images.add(stamp_ns)
+            self._frames.add(stamp_ns)
 
     def add_cloud(self, stamp_ns: int, received_ns: int) -> None:
         """Note a cloud, acquired at `stamp_ns` and received at `received_ns` of the same clock."""
@@ -56,7 +56,7 @@ class Ledger:
         """The counts, latency percentiles (ms) and rate (Hz, by arrival); NaN where nothing was measured."""
         latencies_ms = [(received - stamp) / 1e6 for stamp, received in self._clouds.items()]
         p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
-        frames = self._images | self._clouds.keys()
+        frames = self._frames | self._clouds.keys()
         return {
             "frames_in": len(frames),
             "clouds_out": len(self._clouds),

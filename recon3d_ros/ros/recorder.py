@@ -13,7 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from recon3d_ros.config import Config, PipelineConfig, option
 from recon3d_ros.errors import DataError
@@ -22,7 +22,7 @@ from recon3d_ros.ros import parameters
 from recon3d_ros.ros.conversions import cloud_from_msg, depth_from_msg, msg_to_image, stamp_to_ns
 from recon3d_ros.ros.ledger import Ledger, mean_scores
 from recon3d_ros.ros.report import Shown, make_folder, write_report
-from recon3d_ros.ros.runtime import run_node, sensor_qos, subscribe
+from recon3d_ros.ros.runtime import reliable_qos, run_node, sensor_qos, subscribe
 
 SCORES = ("abs_rel", "rmse_m", "delta_1", "coverage")
 # Frames of one kind that wait for the others of their stamp; a cloud may come a second after its image.
@@ -88,6 +88,10 @@ class Recorder(Node):
     def _subscribe(self) -> None:
         qos = sensor_qos(depth=5)
         image, kind = self.resolve_topic_name(self._config.image_topic), Image
+        # Frames are counted by camera_info, which is small: on a busy machine this process loses images that
+        # the node got.
+        info = f"{image.rpartition('/')[0]}/camera_info"
+        subscribe(self, CameraInfo, info, self._on_info, qos=reliable_qos(depth=100))
         if self._config.image_transport == "compressed":
             image, kind = f"{image}/compressed", CompressedImage
         subscribe(self, kind, image, self._on_image, qos=qos)
@@ -96,10 +100,11 @@ class Recorder(Node):
         subscribe(self, Image, "truth/depth", self._on_truth, qos=qos)
         subscribe(self, DiagnosticArray, "/diagnostics", self._on_diagnostics, qos=qos)
 
+    def _on_info(self, msg: CameraInfo) -> None:
+        self._ledger.add_frame(stamp_to_ns(msg.header.stamp))
+
     def _on_image(self, msg: Image | CompressedImage) -> None:
-        stamp_ns = stamp_to_ns(msg.header.stamp)
-        self._images.put(stamp_ns, msg)
-        self._ledger.add_image(stamp_ns)
+        self._images.put(stamp_to_ns(msg.header.stamp), msg)
 
     def _on_cloud(self, msg: PointCloud2) -> None:
         received_ns = self.get_clock().now().nanoseconds
@@ -156,9 +161,8 @@ class Recorder(Node):
         values: dict[str, Any] = {**self._ledger.summary(), **scores, "frames_scored": len(self._scores)}
         values["node"] = dict(self._health)
         values["notes"] = [line for line in self._config.notes.splitlines() if line]
-        limits_m = (max(self._limits.min_depth_m, 0.1), self._limits.max_depth_m)
         self.get_logger().info("drawing the cloud")
-        write_report(Path(self._config.out), values, self._shown(), limits_m)
+        write_report(Path(self._config.out), values, self._shown())
 
     def _shown(self) -> Shown:
         """The newest moment of which image, depth and cloud are all there; else the newest of each."""

@@ -31,6 +31,9 @@ ROWS = {
 }
 
 
+_SHOWN_PERCENTILES = (2, 98)
+
+
 @dataclass(frozen=True)
 class Shown:
     """One frame to look at: each (H, W, ...) as on its topic, None where nothing came."""
@@ -40,22 +43,19 @@ class Shown:
     cloud: OrganizedCloud | None
 
 
-def write_report(
-    folder: Path, values: Mapping[str, Any], shown: Shown, limits_m: tuple[float, float]
-) -> None:
+def write_report(folder: Path, values: Mapping[str, Any], shown: Shown) -> None:
     """Write all files; a cloud that cannot be drawn is said in the report.
 
     Args:
         folder: is made where it is missing.
         values: those of `ROWS`, NaN where not measured, and whatever else belongs into the JSON.
         shown: the frame of the pictures.
-        limits_m: nearest and farthest depth, the ends of the colours.
 
     Raises:
         OutputError: a file cannot be written.
     """
     make_folder(folder)
-    pictures = _write_frame(folder, shown, limits_m)
+    pictures = _write_frame(folder, shown)
     document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
     write_atomically(folder / "report.json", (json.dumps(finite(document), indent=1) + "\n").encode())
     write_atomically(folder / "report.md", to_markdown(document).encode())
@@ -111,16 +111,20 @@ def _cell(value: Any, form: str) -> str:
     return "-" if value is None or not math.isfinite(value) else format(value, form)
 
 
-def _write_frame(folder: Path, shown: Shown, limits_m: tuple[float, float]) -> dict[str, list[str]]:
+def _write_frame(folder: Path, shown: Shown) -> dict[str, list[str]]:
     files, notes = [], []
     for stale in ("input.png", "depth.png", "cloud.ply", "cloud.png"):
         (folder / stale).unlink(missing_ok=True)  # of an earlier run: must not be taken for this one's
     if shown.image is not None:
         write_image(folder / "input.png", shown.image)
         files.append("input.png")
-    if shown.depth is not None:
-        write_image(folder / "depth.png", colour_depth(shown.depth, *limits_m))
+    if shown.depth is not None and (known := shown.depth[np.isfinite(shown.depth)]).size:
+        # The limits of the node are far apart; the colours are for what is in this picture.
+        near_m, far_m = np.percentile(known, _SHOWN_PERCENTILES)
+        far_m = max(far_m, near_m * 1.01)
+        write_image(folder / "depth.png", colour_depth(shown.depth, float(near_m), float(far_m)))
         files.append("depth.png")
+        notes.append(f"depth.png: red {near_m:.2f} m, dark blue {far_m:.2f} m and farther, black unknown")
     if shown.cloud is not None and shown.cloud.valid.any():
         write_ply(folder / "cloud.ply", shown.cloud)
         files.append("cloud.ply")
