@@ -115,15 +115,21 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     """
     tune_allocator()
     node: Node | None = None
+    initialised = False
     try:
         _init(args)
+        initialised = True
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except Recon3dError as exc:
+    except Exception as exc:
+        if initialised and not rclpy.ok():
+            return 0  # a signal took the context away in the middle of a start or a callback
+        if not isinstance(exc, Recon3dError):
+            raise
         get_logger(node.get_name() if node else "recon3d").fatal(str(exc))
         return exc.exit_code
     finally:

@@ -88,6 +88,14 @@ def test_an_interrupt_while_starting_is_a_clean_end():
     assert run_node(make_node, args=[]) == 0
 
 
+def test_a_shutdown_in_the_middle_of_a_start_is_a_clean_end():
+    def make_node():
+        rclpy.shutdown()
+        return Node("late")  # fails: there is no context any more
+
+    assert run_node(make_node, args=[]) == 0
+
+
 def test_a_bug_is_not_hidden():
     def make_node():
         raise ZeroDivisionError
