@@ -41,9 +41,8 @@ class Ledger:
         return self._begin_ns is not None and self._begin_ns <= stamp_ns < self._begin_ns + self._length_ns
 
     def add_frame(self, stamp_ns: int) -> None:
-        """Note a frame that the camera published; those before the first cloud, for which the model was not ready, do not count."""
-        if self.holds(stamp_ns):
-            self._frames.add(stamp_ns)
+        """Note a frame that the camera published. Whether it counts shows later: the first cloud is late."""
+        self._frames.add(stamp_ns)
 
     def add_cloud(self, stamp_ns: int, received_ns: int) -> None:
         """Note a cloud, acquired at `stamp_ns` and received at `received_ns` of the same clock."""
@@ -56,7 +55,7 @@ class Ledger:
         """The counts, latency percentiles (ms) and rate (Hz, by arrival); NaN where nothing was measured."""
         latencies_ms = [(received - stamp) / 1e6 for stamp, received in self._clouds.items()]
         p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
-        frames = self._frames | self._clouds.keys()
+        frames = {stamp for stamp in self._frames if self.holds(stamp)} | self._clouds.keys()
         return {
             "frames_in": len(frames),
             "clouds_out": len(self._clouds),
