@@ -145,52 +145,43 @@ def frontage(b: SceneBuilder, rng: Rng, side: int, edge: float) -> None:
 def yard(rng: Rng) -> tuple[Scene, np.ndarray]:
     """Return an open place crowded with trees, poles, bushes, cars, walls and things, and a camera pose."""
     b = SceneBuilder()
-    ground = looks.surface(
-        rng,
-        ("grass", "asphalt", "stones", "tiles", "noise"),
-        looks.colour(rng, (0, 0.5), (0.4, 0.9)),
-        0.6,
-        (0.6, 3),
-        (0.1, 0.5),
-    )
+    tint = looks.colour(rng, (0, 0.5), (0.4, 0.9))
+    groups = ("grass", "asphalt", "stones", "tiles", "noise")
+    ground = looks.surface(rng, groups, tint, 0.6, (0.6, 3), (0.1, 0.5))
     b.patch((0, 0, 0), np.eye(3), (FAR_M, FAR_M), ground)
     for _ in range(int(rng.integers(0, 5))):
         x, radius = rng.uniform(6, 70), rng.uniform(2, 14)
-        b.ellipsoid(
-            (x, rng.uniform(-1, 1) * x, 0),
-            (radius, radius * rng.uniform(0.4, 2), radius * rng.uniform(0.08, 0.35)),
-            ground,
-        )
+        place = (x, rng.uniform(-1, 1) * x, 0)
+        b.ellipsoid(place, (radius, radius * rng.uniform(0.4, 2), radius * rng.uniform(0.08, 0.35)), ground)
     for _ in range(int(rng.integers(12, 40))):
         x = np.exp(rng.uniform(np.log(2.0), np.log(50)))
-        spot = b.at((x, rng.uniform(-0.8, 0.8) * x, 0), rng.uniform(0, 6.28))
-        kind = int(rng.integers(9))
-        makers = (pole, person, car)
-        if kind < 3:
-            makers[kind](spot, rng)
-        elif kind == 3:
-            tree(spot, rng, rng.uniform(2, 10))
-        elif kind == 4:
-            bush(spot, rng, rng.uniform(0.5, 2))
-        elif kind == 5:
-            spot.box(
-                (0, 0, 1), (rng.uniform(1, 8), rng.uniform(0.2, 3), rng.uniform(0.6, 5)), looks.wall(rng)
-            )
-        elif kind == 6:
-            furniture.junk(spot.at((0, 0, rng.uniform(0, 2))), rng, rng.uniform(0.5, 3))
-        elif kind == 7:
-            spot.patch(
-                (0, 0, 0.6), furniture.UPRIGHT, (rng.uniform(0.8, 2), 0.6), looks.cut(rng, "fence"), CUTOUT
-            )
-        else:
-            furniture.thing(spot, rng, rng.uniform(0.4, 1.5))
+        anything(b.at((x, rng.uniform(-0.8, 0.8) * x, 0), rng.uniform(0, 6.28)), rng)
     for _ in range(int(rng.integers(0, 4))):
         x = rng.uniform(25, 90)
-        house(
-            b.at((x, rng.uniform(-1, 1) * x, 0), rng.uniform(0, 1.5)),
-            rng,
-            (*rng.uniform(6, 25, 2), rng.uniform(4, 16)),
-        )
+        spot = b.at((x, rng.uniform(-1, 1) * x, 0), rng.uniform(0, 1.5))
+        house(spot, rng, (*rng.uniform(6, 25, 2), rng.uniform(4, 16)))
     position = np.array([0.0, 0.0, rng.uniform(0.6, 2.2)])
     target = np.array([10.0, rng.normal(0, 1), position[2] + rng.normal(-0.6, 0.8)])
     return b.build(daylight(rng, np.array([8.0, 0, 0]))), look_at(position, target, rng.normal(0, 0.03))
+
+
+def anything(b: SceneBuilder, rng: Rng) -> None:
+    """Add one thing of any kind that may stand outdoors."""
+    kind = int(rng.integers(9))
+    makers = (pole, person, car)
+    if kind < 3:
+        makers[kind](b, rng)
+    elif kind == 3:
+        tree(b, rng, rng.uniform(2, 10))
+    elif kind == 4:
+        bush(b, rng, rng.uniform(0.5, 2))
+    elif kind == 5:
+        size = (rng.uniform(1, 8), rng.uniform(0.2, 3), rng.uniform(0.6, 5))
+        b.box((0, 0, 1), size, looks.wall(rng))
+    elif kind == 6:
+        furniture.junk(b.at((0, 0, rng.uniform(0, 2))), rng, rng.uniform(0.5, 3))
+    elif kind == 7:
+        half = (rng.uniform(0.8, 2), 0.6)
+        b.patch((0, 0, 0.6), furniture.UPRIGHT, half, looks.cut(rng, "fence"), CUTOUT)
+    else:
+        furniture.thing(b, rng, rng.uniform(0.4, 1.5))

@@ -173,29 +173,39 @@ def street(seed: int) -> Place:
     b = SceneBuilder()
     half, pavement = 3.4, 2.0
     outdoor.road(b, rng, half, pavement)
-    edge = half + pavement
     for side in (-1, 1):
-        x = -4.0
-        while x < 75:
-            long = rng.uniform(7, 12)
-            spot = b.at((x + long / 2, side * (edge + 0.3), 0))
-            if rng.random() < 0.65:
-                streetware.house(spot.at((0, side * 4.5, 0)), rng, (long, 8.0, rng.uniform(5, 10)))
-            else:
-                streetware.tree(spot.at((0, side * 2.5, 0)), rng, rng.uniform(5, 8))
-                for dx in (-0.3, 0.3):
-                    streetware.bush(spot.at((dx * long, side * 0.6, 0)), rng, rng.uniform(0.9, 1.5))
-            x += long + rng.uniform(0.3, 2.0)
+        _houses(b, rng, side, half + pavement)
         for x in np.arange(6.5, 60, 12.0):
-            turn = -side * np.pi / 2
             streetware.tree(b.at((x + 3.5, side * (half + 1.3), 0.1)), rng, rng.uniform(3.5, 5))
-            streetware.pole(b.at((x, side * (half + 0.4), 0.1), turn), rng)
+            streetware.pole(b.at((x, side * (half + 0.4), 0.1), -side * np.pi / 2), rng)
     for x, y in ((7.5, -2.3), (14.0, -2.3), (27.0, -2.3), (11.0, 2.3), (22.0, 2.3), (34.0, 2.3)):
         streetware.car(b.at((x, y, 0), 0.0 if y < 0 else np.pi), rng, vans=0.0 if x < 20 else 0.3)
     for x, y in ((6.5, 4.6), (12.5, -4.4), (18.0, 4.3)):
         streetware.person(b.at((x, y, 0.11), rng.uniform(0, 6.28)), rng)
+    place = (np.array([0.5, -0.2, 1.5]), np.array([1.6, 0.9, 0.15]))
+    target = (np.array([14.0, 0.4, 1.2]), np.array([0.0, 1.0, 0.2]))
+    return Place(b.build(_afternoon()), *place, *target, gain=1.0, baseline_m=0.4)
+
+
+def _houses(b: SceneBuilder, rng: Rng, side: int, edge: float) -> None:
+    """Line one side of the street with houses and gardens."""
+    x = -4.0
+    while x < 75:
+        long = rng.uniform(7, 12)
+        spot = b.at((x + long / 2, side * (edge + 0.3), 0))
+        if rng.random() < 0.65:
+            streetware.house(spot.at((0, side * 4.5, 0)), rng, (long, 8.0, rng.uniform(5, 10)))
+        else:
+            streetware.tree(spot.at((0, side * 2.5, 0)), rng, rng.uniform(5, 8))
+            for dx in (-0.3, 0.3):
+                streetware.bush(spot.at((dx * long, side * 0.6, 0)), rng, rng.uniform(0.9, 1.5))
+        x += long + rng.uniform(0.3, 2.0)
+
+
+def _afternoon() -> Light:
+    """Return a low sun, and the sky as a wide lamp that leaves soft shadows under cars."""
     sun = np.array([-0.55, 0.45, 0.75])
-    light = Light(
+    return Light(
         key_position=tuple(np.array([12.0, 0, 0]) + 200 * sun / np.linalg.norm(sun)),
         key_target=(12.0, 0.0, 0.0),
         key_half_angle=float(np.arctan(17 / 200)),
@@ -213,6 +223,3 @@ def street(seed: int) -> Place:
         cloudiness=0.9,
         haze_per_m=0.0015,
     )
-    place = (np.array([0.5, -0.2, 1.5]), np.array([1.6, 0.9, 0.15]))
-    target = (np.array([14.0, 0.4, 1.2]), np.array([0.0, 1.0, 0.2]))
-    return Place(b.build(light), *place, *target, gain=1.0, baseline_m=0.4)

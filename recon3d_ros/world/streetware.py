@@ -59,48 +59,52 @@ def car(b: SceneBuilder, rng: Rng, vans: float = 0.2) -> None:
         rng, ("plain",), looks.colour(rng, (0, 0.8), (0.1, 0.95)), 0.2, (1, 3), (0, 0.05), 0.5, 60
     )
     glass = looks.surface(rng, ("plain",), (0.22, 0.26, 0.3), 0.8, (1, 3), (0, 0.1), 0.6, 80)
-    tyre, rim = (looks.surface(rng, ("asphalt",), (0.12, 0.12, 0.12), 0.5), looks.metal(rng))
+    tyre, rim = looks.surface(rng, ("asphalt",), (0.12, 0.12, 0.12), 0.5), looks.metal(rng)
     long, wide = rng.uniform(3.8, 4.8), rng.uniform(1.65, 1.9)
     if rng.random() < vans:
         long, tall = rng.uniform(4.8, 8.0), rng.uniform(2.0, 3.2)
-        b.box(
-            (-0.2, 0, 0.35 + tall / 2),
-            (long - 0.4, wide, tall - 0.35),
-            looks.carton(rng) if rng.random() < 0.3 else paint,
-        )
+        side = looks.carton(rng) if rng.random() < 0.3 else paint
+        b.box((-0.2, 0, 0.35 + tall / 2), (long - 0.4, wide, tall - 0.35), side)
         b.box((long / 2 - 0.3, 0, 0.75), (0.7, wide, 0.9), paint)
     else:
         low, tall = rng.uniform(0.75, 0.95), rng.uniform(1.4, 1.7)
         b.box((0, 0, (0.25 + low) / 2), (long, wide, low - 0.25), paint)
-        cabin = long * rng.uniform(0.45, 0.6)
-        shift = -long * rng.uniform(0.03, 0.12)
-        b.box((shift, 0, (low + tall) / 2), (cabin, wide - 0.14, tall - low), glass, top=paint)
-        for x in (-0.5, -0.02, 0.5):
-            b.box((shift + x * cabin, 0, (low + tall) / 2), (0.1, wide - 0.12, tall - low + 0.02), paint)
-        for slope in (-1, 1):
-            spot = (shift + slope * (cabin / 2 + 0.22), 0, low + 0.2)
-            tilt = np.array([[0, slope * -0.75, slope * 0.66], [slope * 1.0, 0, 0], [0, 0.66, 0.75]])
-            b.patch(spot, tilt, (wide / 2 - 0.1, 0.38), glass)
-        lamp = Material(texture=0, low=(0.8, 0.2, 0.2), high=(1.0, 0.5, 0.5), gloss=0.4, emission=0.4)
-        for side in (-1, 1):
-            b.box((-long / 2, side * (wide / 2 - 0.2), low - 0.2), (0.03, 0.3, 0.15), lamp)
-            b.box((long / 2, side * (wide / 2 - 0.22), low - 0.18), (0.03, 0.34, 0.14), rim)
-        for end in (-1, 1):
-            b.box((end * long / 2, 0, 0.36), (0.12, wide - 0.06, 0.16), tyre)
-        b.box((long / 2, 0, low - 0.19), (0.02, 0.6, 0.1), tyre)
-        b.patch(
-            (-long / 2 - 0.01, 0, 0.5),
-            furniture.UPRIGHT @ np.diag([-1.0, 1.0, -1.0]),
-            (0.26, 0.06),
-            looks.paper(rng, "text"),
-        )
+        _cabin(b, rng, (long, wide, tall, low), paint, glass)
+        _bumpers(b, rng, (long, wide, low), tyre, rim)
     for x in (-long * 0.3, long * 0.32):
-        for side in (-1, 1):
-            y = side * (wide / 2 - 0.09)
+        for end in (-1, 1):
+            y = end * (wide / 2 - 0.09)
             b.cylinder((x, y - 0.1, 0.32), (x, y + 0.1, 0.32), 0.32, tyre)
-            turn = furniture.UPRIGHT @ np.eye(3)
-            turn = rotation_z(side * np.pi / 2) @ turn
-            b.patch((x, y + side * 0.103, 0.32), turn, (0.19, 0.19), rim, ELLIPSE)
+            turn = rotation_z(end * np.pi / 2) @ furniture.UPRIGHT
+            b.patch((x, y + end * 0.103, 0.32), turn, (0.19, 0.19), rim, ELLIPSE)
+
+
+def _cabin(b: SceneBuilder, rng: Rng, size: tuple[float, ...], paint: Material, glass: Material) -> None:
+    """Add windows, pillars and the two slanted screens of a car; size: length, width, roof, belt line."""
+    long, wide, tall, low = size
+    cabin = long * rng.uniform(0.45, 0.6)
+    shift = -long * rng.uniform(0.03, 0.12)
+    b.box((shift, 0, (low + tall) / 2), (cabin, wide - 0.14, tall - low), glass, top=paint)
+    for x in (-0.5, -0.02, 0.5):
+        b.box((shift + x * cabin, 0, (low + tall) / 2), (0.1, wide - 0.12, tall - low + 0.02), paint)
+    for slope in (-1, 1):
+        spot = (shift + slope * (cabin / 2 + 0.22), 0, low + 0.2)
+        tilt = np.array([[0, slope * -0.75, slope * 0.66], [slope * 1.0, 0, 0], [0, 0.66, 0.75]])
+        b.patch(spot, tilt, (wide / 2 - 0.1, 0.38), glass)
+
+
+def _bumpers(b: SceneBuilder, rng: Rng, size: tuple[float, ...], dark: Material, bright: Material) -> None:
+    """Add lights, bumpers, grille and number plate of a car; size: length, width, belt line."""
+    long, wide, low = size
+    lamp = Material(texture=0, low=(0.8, 0.2, 0.2), high=(1.0, 0.5, 0.5), gloss=0.4, emission=0.4)
+    for side in (-1, 1):
+        b.box((-long / 2, side * (wide / 2 - 0.2), low - 0.2), (0.03, 0.3, 0.15), lamp)
+        b.box((long / 2, side * (wide / 2 - 0.22), low - 0.18), (0.03, 0.34, 0.14), bright)
+    for end in (-1, 1):
+        b.box((end * long / 2, 0, 0.36), (0.12, wide - 0.06, 0.16), dark)
+    b.box((long / 2, 0, low - 0.19), (0.02, 0.6, 0.1), dark)
+    back = furniture.UPRIGHT @ np.diag([-1.0, 1.0, -1.0])
+    b.patch((-long / 2 - 0.01, 0, 0.5), back, (0.26, 0.06), looks.paper(rng, "text"))
 
 
 def house(b: SceneBuilder, rng: Rng, size) -> None:
