@@ -19,7 +19,7 @@ def small_shadow_maps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_torch_batches_equal_numpy_samples(small_shadow_maps: None) -> None:
     pytest.importorskip("torch")
-    from recon3d_ros.world.batch import training_batch
+    from recon3d_ros.world import training_batch
 
     seeds = [0, 1, 4]  # indoor and outdoor, of different numbers of primitives
     batch = training_batch(seeds, SIZE_WH, 32.0, device="cpu")
