@@ -2,6 +2,7 @@
 
 import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -37,7 +38,7 @@ def generate_launch_description():
 
 
 def make_source(context):
-    """The source, and the transform from camera_link (x forward) to its optical frames."""
+    """The source, and for rviz the transform from camera_link (x forward) to its optical frames."""
 
     def value(name):
         return LaunchConfiguration(name).perform(context)
@@ -60,6 +61,7 @@ def make_source(context):
             package="tf2_ros",
             executable="static_transform_publisher",
             arguments=[*rotation, "--frame-id", "camera_link", "--child-frame-id", frame],
+            condition=IfCondition(LaunchConfiguration("rviz")),
         )
         for frame in ("camera_left_optical_frame", "camera_optical_frame")
     ]

@@ -24,7 +24,7 @@ from recon3d_ros.ros.sources import Shot, open_source, repeated
 SETTLE_S = 0.5
 # After the last frame, time for it to leave: best-effort subscribers acknowledge nothing to wait for.
 LINGER_S = 1.0
-REPORT_PERIOD_S = 2.0
+REPORT_PERIOD_S = 10.0
 # A live camera has its own beat: looking this much more often than it delivers keeps the delay small.
 LIVE_POLLS = 4
 

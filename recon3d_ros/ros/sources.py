@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ WORLD_KINDS = {"world": "indoor", "world_indoor": "indoor", "world_outdoor": "ou
 WORLD_RATE_HZ = 10.0
 FOLDER_RATE_HZ = 10.0
 CAMERA_FILE = "camera.yaml"
+REPORT_PERIOD_S = 1.0
 
 
 class Shot(NamedTuple):
@@ -149,11 +151,14 @@ def _world(config: SourceConfig, report: Callable[[str], None]) -> Source:
 
     def shots() -> Iterator[Shot | Recon3dError]:
         frames: list[Shot] = []
+        said_s = -math.inf
         workers = max(1, min(4, os.cpu_count() or 1))
         with ThreadPoolExecutor(workers) as pool:
             # Few at a time: at exit Python waits for what the pool has begun.
             for first in range(0, config.world_frames, workers):
-                report(f"rendering the world: {first} of {config.world_frames} frames")
+                if time.monotonic() - said_s > REPORT_PERIOD_S:
+                    said_s = time.monotonic()
+                    report(f"rendering the world: {first} of {config.world_frames} frames")
                 frames += pool.map(render, range(first, min(first + workers, config.world_frames)))
         report(f"rendered the world: {len(frames)} frames")
         while True:  # the camera's path is closed
