@@ -50,13 +50,19 @@ def _tone(group: str, k: int, high: looks.Colour, low: float, tile: float, **mor
     )
 
 
+def _painting(k: int) -> Material:
+    """Return landscape `k`, stretched over its frame."""
+    names = texture_bank().names["landscape"]
+    return Material(texture=names[k % len(names)], tile_m=None, gloss=0.1, shininess=60)
+
+
 def living_room(seed: int) -> Place:
     """Return a living room, 6.4 by 5.2 m, with the sun in its window."""
     rng = np.random.default_rng([seed, 11])
     b = SceneBuilder()
     size = np.array([6.4, 5.2, 2.7])
     oak = looks.hsv(rng.uniform(0.07, 0.09), 0.5, 0.8)
-    b.patch((0, 0, 0), rotation_z(np.pi / 2), size[[1, 0]] / 2, _tone("wood", 3, oak, 0.45, 1.6, gloss=0.05))
+    b.patch((0, 0, 0), rotation_z(np.pi / 2), size[[1, 0]] / 2, _tone("wood", 5, oak, 0.45, 1.6, gloss=0.05))
     white = _tone("plain", 1, (0.96, 0.95, 0.93), 0.85, 3.0)
     b.patch((0, 0, size[2]), np.diag([1.0, -1.0, -1.0]), size[:2] / 2, white)
     _walls(b, rng, size, white)
@@ -87,7 +93,7 @@ def living_room(seed: int) -> Place:
 def _walls(b: SceneBuilder, rng: Rng, size: np.ndarray, white: Material) -> None:
     """Add four walls, a window in the left one (+y), skirting boards, and what hangs there."""
     paint = _tone("plain", 0, looks.hsv(rng.random(), 0.16, 0.9), 0.8, 2.5)
-    accent = _tone("bricks", 1, looks.hsv(rng.uniform(0.02, 0.07), 0.45, 0.75), 0.35, 1.1)
+    accent = _tone("bricks", 4, looks.hsv(rng.uniform(0.02, 0.07), 0.45, 0.75), 0.35, 1.1)
     for k, yaw in enumerate(_QUARTERS):
         side = b.at((0, 0, 0), yaw).at((-size[k % 2] / 2, 0, 0))
         width = size[1 - k % 2]
@@ -110,15 +116,16 @@ def _walls(b: SceneBuilder, rng: Rng, size: np.ndarray, white: Material) -> None
             side.box((0, y, (low + high) / 2), (0.08, 0.06, high - low), white)
         for z in (low, high):
             side.box((0.03, middle, z), (0.16, right - left + 0.1, 0.06), white)
-        curtain = _tone("stripes", 1, looks.hsv(rng.random(), 0.3, 0.9), 0.75, 0.5)
+        curtain = _tone("stripes", 6, looks.hsv(rng.random(), 0.3, 0.9), 0.75, 0.5)
         for y in (left - 0.25, right + 0.25):
             for j in range(5):
                 fold = (0.09 + 0.02 * (j % 2), y + 0.09 * (j - 2), 0.1)
                 side.cylinder(fold, (fold[0], fold[1], 2.45), 0.05, curtain, caps=False)
         side.cylinder((0.1, left - 0.6, 2.46), (0.1, right + 0.6, 2.46), 0.015, looks.metal(rng))
     far = b.at((0, 0, 0), np.pi).at((-size[0] / 2, 0, 0))
-    furniture.frame(far.at((0, -1.0, 1.75)), rng, 0.42, 0.3, looks.paper(rng, "landscape"))
-    furniture.frame(far.at((0, 0.1, 1.8)), rng, 0.3, 0.4, looks.paper(rng, "landscape"))
+    first = int(rng.integers(6))
+    furniture.frame(far.at((0, -1.0, 1.75)), rng, 0.42, 0.3, _painting(first))
+    furniture.frame(far.at((0, 0.1, 1.8)), rng, 0.3, 0.4, _painting(first + 1))
     near = b.at((0, 0, 0), np.pi / 2).at((-size[1] / 2, 0, 0))
     furniture.frame(near.at((0, 0.6, 1.6)), rng, 0.5, 0.35, looks.paper(rng, "picture"))
 
@@ -142,7 +149,7 @@ def _seats(b: SceneBuilder, rng: Rng) -> None:
 def _middle(b: SceneBuilder, rng: Rng) -> None:
     """Add a rug, a laid coffee table, chairs and some toys."""
     hue = rng.random()
-    rug = _tone("stripes", 6, looks.hsv(hue, 0.3, 0.85), 0.45, 0.9, detail_m=0.1, detail_strength=0.25)
+    rug = _tone("stripes", 3, looks.hsv(hue, 0.3, 0.85), 0.45, 0.9, detail_m=0.1, detail_strength=0.25)
     b.box((1.2, 0.2, 0.006), (2.2, 2.6, 0.012), rug)
     table = b.at((1.25, 0.25, 0.012), np.pi / 2)
     length, width, height = furniture.table(table, rng, (1.15, 0.6, 0.43))

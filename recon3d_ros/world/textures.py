@@ -166,15 +166,21 @@ PATTERNS: dict[str, tuple[Callable[[np.random.Generator], np.ndarray], int]] = {
 
 
 def bake_all(seed: int = 20240) -> dict[str, list[np.ndarray]]:
-    """Return group -> list of (SIZE, SIZE, 4) uint8 textures, the same for the same seed."""
-    rng = np.random.default_rng(seed)
+    """Return group -> list of (SIZE, SIZE, 4) uint8 textures, the same for the same seed.
+
+    Every texture has random numbers of its own, so that a new or changed one leaves all others alone.
+    """
     groups: dict[str, list[np.ndarray]] = {}
     for group, (pattern, count) in PATTERNS.items():
         groups[group] = []
-        for _ in range(count):
+        for rng in _generators(seed, group, count):
             colour = np.clip(pattern(rng), 0, 1)
             rgba = np.concatenate([colour, np.ones((SIZE, SIZE, 1))], axis=2)
             groups[group].append(np.rint(rgba * 255).astype(np.uint8))
     for group, (cut, count) in cutouts.CUTOUTS.items():
-        groups[group] = [cut(rng, SIZE) for _ in range(count)]
+        groups[group] = [cut(rng, SIZE) for rng in _generators(seed, group, count)]
     return groups
+
+
+def _generators(seed: int, group: str, count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng([seed, *group.encode(), k]) for k in range(count)]
