@@ -17,9 +17,10 @@ from recon3d_ros.world.scene import (
 
 UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # columns: y, z, x: a patch facing x
 Rng = np.random.Generator
+Size = tuple[float, float, float]
 
 
-def table(b: SceneBuilder, rng: Rng, size=None) -> tuple[float, float, float]:
+def table(b: SceneBuilder, rng: Rng, size: Size | None = None) -> Size:
     """Add a table; return (length, width, height) of its top."""
     length, width, height = size or (rng.uniform(0.7, 1.8), rng.uniform(0.5, 0.9), rng.uniform(0.4, 0.8))
     wood, thick = looks.wood(rng), rng.uniform(0.02, 0.06)

@@ -12,6 +12,7 @@ from recon3d_ros.world.scene import Material
 from recon3d_ros.world.textures import PATTERNS
 
 Colour = tuple[float, float, float]
+Range = tuple[float, float]
 #: Every group of textures without an outline.
 ANY = tuple(PATTERNS)
 
@@ -21,7 +22,7 @@ def hsv(h: float, s: float, v: float) -> Colour:
     return colorsys.hsv_to_rgb(h % 1.0, min(max(s, 0), 1), min(max(v, 0), 1))
 
 
-def colour(rng: np.random.Generator, saturation=(0.0, 0.7), value=(0.2, 0.95)) -> Colour:
+def colour(rng: np.random.Generator, saturation: Range = (0.0, 0.7), value: Range = (0.2, 0.95)) -> Colour:
     """Return a random colour."""
     return hsv(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
 
@@ -36,8 +37,8 @@ def surface(
     groups: tuple[str, ...],
     high: Colour,
     contrast: float = 0.5,
-    tile=(0.6, 2.0),
-    detail: tuple[float, float] = (0.05, 0.25),
+    tile: Range = (0.6, 2.0),
+    detail: Range = (0.05, 0.25),
     gloss: float = 0.0,
     shininess: float = 20.0,
 ) -> Material:

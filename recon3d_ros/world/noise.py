@@ -9,8 +9,12 @@ GRID = np.arange(SIZE, dtype=np.float32) / SIZE
 
 
 def spectral_noise(
-    rng: np.random.Generator, power: float, low: float = 1.0, high: float = 128.0, squash=(1.0, 1.0)
-):
+    rng: np.random.Generator,
+    power: float,
+    low: float = 1.0,
+    high: float = 128.0,
+    squash: tuple[float, float] = (1.0, 1.0),
+) -> np.ndarray:
     """Return tileable noise in [0, 1], amplitude spectrum f**-power between two frequencies (1/tile)."""
     f = np.fft.fftfreq(SIZE) * SIZE
     radius = np.hypot(f[None, :] * squash[0], f[:, None] * squash[1])

@@ -125,9 +125,8 @@ def _resolve(
     colours: np.ndarray, need: np.ndarray, outline: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
     """Return (H, W, 3): the centre ray's colour, or the tent-weighted mean of nine at outlines."""
-    where = np.zeros(shape[0] * shape[1], np.int32)
-    where[need] = np.arange(len(need), dtype=np.int32)
-    where = where.reshape(shape)
+    where = np.zeros(shape, np.int32)
+    where.ravel()[need] = np.arange(len(need), dtype=np.int32)
     image = colours[where[1::2, 1::2]]
     rows, columns = np.nonzero(outline)
     total = np.zeros((len(rows), 3), np.float32)

@@ -11,11 +11,14 @@ Boxes, furniture, trees and cars are made of these by `SceneBuilder`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 RECT, ELLIPSE, CUTOUT, QUADRIC = 0, 1, 2, 3
+
+Vector = Sequence[float] | np.ndarray
 
 #: Columns of `Scene.materials`.
 MATERIAL_COLUMNS = (
@@ -183,27 +186,41 @@ class SceneBuilder:
         return replace(self, rotation=self.rotation @ rotation_z(yaw), position=place)
 
     def _add(
-        self, shape, centre, rotation, half, material, middle=0.0, diag=(0, 0, 0), const=0.0, one_sided=False
-    ):
+        self,
+        shape: int,
+        place: tuple[Vector, np.ndarray, Vector],
+        material: Material,
+        middle: float = 0.0,
+        quadric: tuple[Vector, float] = ((0, 0, 0), 0.0),
+        one_sided: bool = False,
+    ) -> None:
+        """Add a primitive; place: centre, (3, 3) rotation and half extents; quadric: diag and const."""
+        centre, rotation, extent = place
         origin = self.position + self.rotation @ np.asarray(centre, float)
         axes = (self.rotation @ rotation).T
-        half = np.asarray(half, float)
-        self._rows.append((shape, origin, axes, half, middle, diag, const, one_sided, material.row(half)))
+        half = np.asarray(extent, float)
+        self._rows.append((shape, origin, axes, half, middle, *quadric, one_sided, material.row(half)))
 
     def patch(
-        self, centre, rotation, half_uv, material: Material, shape: int = RECT, one_sided: bool = False
+        self,
+        centre: Vector,
+        rotation: np.ndarray,
+        half_uv: Vector,
+        material: Material,
+        shape: int = RECT,
+        one_sided: bool = False,
     ) -> None:
         """Add a flat patch; columns of `rotation` are its u axis, v axis (up in the texture) and normal."""
-        self._add(shape, centre, np.asarray(rotation, float), (*half_uv, 0.0), material, one_sided=one_sided)
+        self._add(shape, (centre, rotation, (*half_uv, 0.0)), material, one_sided=one_sided)
 
     def box(
         self,
-        centre,
-        size,
+        centre: Vector,
+        size: Vector,
         material: Material,
         rotation: np.ndarray | None = None,
         top: Material | None = None,
-    ):
+    ) -> None:
         """Add a closed box of full `size` (m) along the axes of `rotation`."""
         turn = np.eye(3) if rotation is None else rotation
         half = np.asarray(size, float) / 2
@@ -213,30 +230,33 @@ class SceneBuilder:
             look = top if top is not None and face[2, 2] > 0 else material
             self.patch(spot, turn @ face.T, extent[:2], look, one_sided=True)
 
-    def ellipsoid(self, centre, radii, material: Material, rotation: np.ndarray | None = None) -> None:
+    def ellipsoid(
+        self, centre: Vector, radii: Vector, material: Material, rotation: np.ndarray | None = None
+    ) -> None:
         """Add an ellipsoid with the three `radii` (m)."""
-        radii = np.asarray(radii, float)
+        diag = np.asarray(radii, float) ** -2.0
         turn = np.eye(3) if rotation is None else rotation
-        self._add(QUADRIC, centre, turn, radii, material, diag=radii**-2.0, const=1.0)
+        self._add(QUADRIC, (centre, turn, radii), material, quadric=(diag, 1.0))
 
-    def cylinder(self, bottom, top, radius: float, material: Material, caps: bool = True) -> None:
+    def cylinder(
+        self, bottom: Vector, top: Vector, radius: float, material: Material, caps: bool = True
+    ) -> None:
         """Add a cylinder between two points (m)."""
-        bottom, top = np.asarray(bottom, float), np.asarray(top, float)
-        length = float(np.linalg.norm(top - bottom))
-        turn = rotation_between(top - bottom)
-        extent = (radius, radius, length / 2)
-        self._add(QUADRIC, (bottom + top) / 2, turn, extent, material, diag=(1, 1, 0), const=radius**2)
+        low, high = np.asarray(bottom, float), np.asarray(top, float)
+        turn = rotation_between(high - low)
+        extent = (radius, radius, float(np.linalg.norm(high - low)) / 2)
+        self._add(QUADRIC, ((low + high) / 2, turn, extent), material, quadric=((1, 1, 0), radius**2))
         if caps:
-            self.patch(top, turn, (radius, radius), material, ELLIPSE, one_sided=True)
+            self.patch(high, turn, (radius, radius), material, ELLIPSE, one_sided=True)
             under = turn * np.array([1.0, -1.0, -1.0])
-            self.patch(bottom, under, (radius, radius), material, ELLIPSE, one_sided=True)
+            self.patch(low, under, (radius, radius), material, ELLIPSE, one_sided=True)
 
-    def cone(self, apex, height: float, radius: float, material: Material, cut: float = 0.0) -> None:
+    def cone(self, apex: Vector, height: float, radius: float, material: Material, cut: float = 0.0) -> None:
         """Add an upright cone of `height` below `apex` (m); the upper part `cut` (fraction) is left out."""
         slope = radius / height
         extent = (radius, radius, height * (1 - cut) / 2)
         middle = -height * (1 + cut) / 2
-        self._add(QUADRIC, apex, np.eye(3), extent, material, middle=middle, diag=(1, 1, -(slope**2)))
+        self._add(QUADRIC, (apex, np.eye(3), extent), material, middle, quadric=((1, 1, -(slope**2)), 0.0))
 
     def build(self, light: Light) -> Scene:
         """Return the finished scene."""

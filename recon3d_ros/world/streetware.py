@@ -107,7 +107,7 @@ def _bumpers(b: SceneBuilder, rng: Rng, size: tuple[float, ...], dark: Material,
     b.patch((-long / 2 - 0.01, 0, 0.5), back, (0.26, 0.06), looks.paper(rng, "text"))
 
 
-def house(b: SceneBuilder, rng: Rng, size) -> None:
+def house(b: SceneBuilder, rng: Rng, size: tuple[float, ...]) -> None:
     """Add a building of full size (x, y, z) with its middle at the origin on the ground."""
     storey = rng.uniform(6.0, 14.0)
     plaster = looks.hsv(rng.uniform(-0.02, 0.15), rng.uniform(0, 0.35), rng.uniform(0.6, 1))
