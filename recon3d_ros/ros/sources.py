@@ -225,7 +225,8 @@ def _mono_camera(config: SourceConfig, size_wh: tuple[int, int], beside: Path | 
 
 def _rate_of(images: Sequence[RawImages]) -> float:
     """The rate by the stamps of the first two frames, which is the recording's where names are stamps."""
-    if len(images) < 2:
+    try:
+        gap_ns = images[1].stamp_ns - images[0].stamp_ns
+    except (IndexError, DataError, ImageError):  # a single image, or a bad one, reported when its turn comes
         return FOLDER_RATE_HZ
-    gap_ns = images[1].stamp_ns - images[0].stamp_ns
     return 1e9 / gap_ns if gap_ns > 0 else FOLDER_RATE_HZ
