@@ -1,6 +1,7 @@
 # `make demo` and `make test` create what they need. The first run downloads, the second starts at once.
 #
-#   make demo [INPUT=video|folder|webcam index]   cameras, node and recorder over ROS 2; see out/demo/report.md
+#   make demo [INPUT=video|folder|webcam index] [ARGS="--model mine.yaml"]
+#                                                 camera, node and recorder over ROS 2; see out/demo/report.md
 #   make test [TRAIN=0]                           lint, types, every test (TRAIN=0: without torch, a big download)
 #   make lint | types | clean
 #
@@ -10,6 +11,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TRAIN ?= 1
 INPUT ?=
+ARGS ?=
 
 # The rclpy of apt and the rclpy of pip must not meet in one process: each has its own environment.
 VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO))
@@ -24,7 +26,7 @@ FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train)
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
-	$(VENV)/bin/recon3d demo $(if $(INPUT),--input "$(INPUT)")
+	$(VENV)/bin/recon3d demo $(if $(INPUT),--input "$(INPUT)") $(ARGS)
 
 # One after the other, and pytest's count of all tests at the very end.
 test:
