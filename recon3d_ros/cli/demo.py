@@ -157,8 +157,9 @@ def _children(
     notes = [*plan.notes, *([note] if note else [])]
     children: list[Child] = []
     try:
-        for name, words in _commands(args, plan, model, limits, notes).items():
-            children.append(Child(name, words, environment, args.out))
+        with _held(signal.SIGINT, signal.SIGTERM):
+            for name, words in _commands(args, plan, model, limits, notes).items():
+                children.append(Child(name, words, environment, args.out))
         yield children
     finally:
         for child in children:
@@ -272,6 +273,22 @@ class _Progress:
     def clear(self) -> None:
         if self._terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _held(*numbers: signal.Signals) -> Iterator[None]:
+    """Act on signals afterwards only: a child that has started, but stands in no list yet, would be left."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda came_now, frame: came.append(came_now)) for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _end_in_order(signum: int, frame: object) -> None:

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from recon3d_ros.cli import node
+from recon3d_ros.errors import DataError
+from recon3d_ros.ros.runtime import tune_allocator  # noqa: F401  (this verb needs ROS)
+
+
+def words(*typed):
+    parser = argparse.ArgumentParser()
+    node.add_arguments(parser)
+    return node.ros_words(parser.parse_args(list(typed)))
+
+
+def test_later_words_win_so_files_come_first(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("")
+    typed = ["-p", "max_depth_m:=9.5", "--mode", "mono", "--params-file", str(path), "-r", "__ns:=/front"]
+    assert words(*typed, "--ros-args", "--log-level", "debug") == [
+        "--ros-args", "--params-file", str(path), "-p", "max_depth_m:=9.5", "-p", "mode:=mono",
+        "-r", "__ns:=/front", "--log-level", "debug",
+    ]  # fmt: skip
+
+
+def test_a_flag_that_is_not_given_leaves_the_parameter_alone():
+    assert words() == ["--ros-args"]
+
+
+def test_a_parameter_file_that_is_not_there():
+    with pytest.raises(DataError, match="check the path"):
+        words("--params-file", "/nowhere.yaml")
+
+
+def start(*typed):
+    return subprocess.Popen(
+        [sys.executable, "-m", "recon3d_ros", "node", *typed],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RCUTILS_COLORIZED_OUTPUT": "0"},
+    )
+
+
+def test_it_runs_until_it_is_stopped():
+    with start("--mode", "mono", "--model", "fake_mono", "-r", "__ns:=/front") as process:
+        assert process.stderr is not None
+        assert select.select([process.stderr], [], [], 60)[0]
+        line = process.stderr.readline()
+        assert "fake_mono" in line and "/front/image" in line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    "typed, code, sentence",
+    [
+        (["--model", "nonsense"], 5, "nearest name"),
+        (["--model", "fake_stereo", "-p", "max_depth_m:=much"], 2, "max_depth_m"),
+        (["--mode", "mono", "--model", "fake_stereo"], 2, "fake_stereo"),
+    ],
+)
+def test_it_fails_in_one_sentence(typed, code, sentence):
+    with start(*typed) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert sentence in stderr and "Traceback" not in stderr

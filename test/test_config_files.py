@@ -1,0 +1,78 @@
+"""What config/ says: keys that exist, values that differ from the defaults, topics that are ours."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.ros.source_config import SourceConfig
+
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+NODES = {"depth_node": (NodeConfig, PipelineConfig, ModelConfig), "image_source": (SourceConfig,)}
+OURS = {"/points", "/depth/image", "/left/image_rect", "/image"}
+SEGMENT = 128 << 20
+XML_NAMES = {"": "http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"}
+
+
+def parameter_files():
+    return sorted(CONFIG.glob("*.yaml"))
+
+
+def test_there_are_parameter_files():
+    assert {path.name for path in parameter_files()} >= {"mono.yaml", "demo.yaml"}
+
+
+@pytest.mark.parametrize("path", parameter_files(), ids=lambda path: path.name)
+def test_every_parameter_is_declared_and_differs_from_its_default(path):
+    document = yaml.safe_load(path.read_text())
+    assert document.keys() == {"/**"}  # whatever the namespace
+    for node, content in document["/**"].items():
+        assert content.keys() == {"ros__parameters"}
+        given = dict(content["ros__parameters"])
+        for config in NODES[node]:
+            known = {spec.name: spec for spec in options(config)}
+            values = {name: given.pop(name) for name in list(given) if name in known}
+            config(**values)  # in its limits, and no two contradict each other
+            for name, value in values.items():
+                spec = known[name]
+                assert type(value) is spec.type, f"{name} is a {spec.type.__name__}"  # rcl is strict
+                assert value != spec.default, f"{name} is the default already"
+        assert not given, f"no parameters of {node}: {', '.join(given)}"
+
+
+def test_the_profile_is_what_its_comment_says():
+    path = CONFIG / "fastdds.xml"
+    root = ET.parse(path).getroot()
+    transports = {
+        item.findtext("transport_id", namespaces=XML_NAMES): item.findtext("type", namespaces=XML_NAMES)
+        for item in root.iterfind("transport_descriptors/transport_descriptor", XML_NAMES)
+    }
+    assert sorted(transports.values()) == ["SHM", "UDPv4"]
+    sizes = [int(item.text) for item in root.iterfind(".//segment_size", XML_NAMES)]
+    assert sizes == [SEGMENT] and f"({SEGMENT} bytes)" in path.read_text()
+    (participant,) = root.iterfind("participant", XML_NAMES)
+    assert participant.get("is_default_profile") == "true"  # ROS asks for no profile by name
+    used = {item.text for item in participant.iterfind(".//userTransports/transport_id", XML_NAMES)}
+    assert used == set(transports)
+
+
+def test_rviz_shows_our_topics():
+    displays = yaml.safe_load((CONFIG / "recon3d.rviz").read_text())["Visualization Manager"]["Displays"]
+    shown = {item["Class"]: item for item in displays if "Topic" in item}
+    topics = {item["Topic"]["Value"] for item in displays if "Topic" in item}
+    assert topics == OURS
+    cloud = shown["rviz_default_plugins/PointCloud2"]
+    assert (cloud["Topic"]["Value"], cloud["Color Transformer"]) == ("/points", "RGB8")
+    # a subscriber that asks for reliable would not hear best-effort publishers
+    assert {item["Topic"]["Reliability Policy"] for item in shown.values()} == {"Best Effort"}
+
+
+def test_the_launch_file_remaps_what_rviz_shows():
+    text = (CONFIG.parent / "launch" / "depth.launch.py").read_text()
+    listed = re.search(r"^SHOWN = \((.*)\)$", text, re.MULTILINE)
+    assert set(re.findall(r'"([^"]+)"', listed[1])) == OURS

@@ -1,0 +1,102 @@
+"""The launch files: their arguments are parameters that exist, and `launch` can make something of them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.ros.source_config import SourceConfig
+
+LAUNCH = Path(__file__).resolve().parents[1] / "launch"
+FILES = sorted(LAUNCH.glob("*.launch.py"))
+PARAMETERS = {
+    ("depth.launch.py", "PARAMETERS"): (NodeConfig, PipelineConfig, ModelConfig),
+    ("demo.launch.py", "SOURCE"): (SourceConfig,),
+}
+
+
+def constant(file: str, name: str):
+    """The value of a constant of a launch file, which cannot be imported without launch."""
+    for node in ast.parse((LAUNCH / file).read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"no {name} in {file}")
+
+
+def test_the_launch_files_are_there():
+    names = {path.name for path in FILES}
+    assert names == {"depth.launch.py", "stereo.launch.py", "mono.launch.py", "demo.launch.py"}
+
+
+@pytest.mark.parametrize("file, name", PARAMETERS)
+def test_arguments_for_parameters_name_parameters(file, name):
+    declared = {spec.name for config in PARAMETERS[file, name] for spec in options(config)}
+    assert set(constant(file, name)) <= declared | {"use_sim_time"}
+
+
+def test_text_arguments_of_the_source_are_text():
+    texts = {spec.name for spec in options(SourceConfig) if spec.type is str}
+    assert set(constant("demo.launch.py", "TEXT")) == set(constant("demo.launch.py", "SOURCE")) & texts
+
+
+@pytest.fixture
+def launched():
+    """Make the launch description of a file and visit it without starting a process."""
+    pytest.importorskip("launch.actions", reason="launch is in no wheel; a ROS 2 workspace has it")
+    pytest.importorskip("launch_ros", reason="launch_ros is in no wheel; a ROS 2 workspace has it")
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch_ros.actions import Node
+
+    from launch import LaunchContext
+
+    def visit(path: Path, **arguments: str):
+        context = LaunchContext()
+        context.launch_configurations.update(arguments)
+        description = PythonLaunchDescriptionSource(str(path)).get_launch_description(context)
+        nodes, waiting = [], list(description.entities)
+        while waiting:
+            entity = waiting.pop(0)
+            if isinstance(entity, Node):
+                if entity.condition is None or entity.condition.evaluate(context):
+                    nodes.append(entity)
+                continue
+            waiting = [*(entity.visit(context) or ()), *waiting]
+        return nodes, context
+
+    return visit
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_argument_is_described(launched, path):
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchContext
+
+    description = PythonLaunchDescriptionSource(str(path)).get_launch_description(LaunchContext())
+    arguments = {argument.name: argument.description for argument in description.get_launch_arguments()}
+    assert {"model", "namespace", "params_file", "rectify", "image_transport", "rviz"} <= set(arguments)
+    assert all(arguments.values())
+
+
+@pytest.mark.parametrize(
+    "name, arguments, executables",
+    [
+        ("stereo", {}, ["depth_node"]),
+        ("mono", {"model": "fake_mono"}, ["depth_node"]),
+        ("stereo", {"rviz": "true"}, ["depth_node", "rviz2"]),
+        ("demo", {"rviz": "false"}, ["depth_node", "image_source"]),
+        ("demo", {}, ["depth_node", "rviz2", "image_source", *["static_transform_publisher"] * 2]),
+    ],
+)
+def test_the_nodes_of_a_launch(launched, name, arguments, executables):
+    nodes, context = launched(LAUNCH / f"{name}.launch.py", **arguments)
+    assert [node.node_executable for node in nodes] == executables
+    assert context.environment["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("fastdds.xml")
+
+
+def test_a_mono_launch_wants_a_model(launched):
+    with pytest.raises(RuntimeError, match="model"):
+        launched(LAUNCH / "mono.launch.py")
