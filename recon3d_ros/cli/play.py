@@ -26,13 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the node until its source ends or somebody stops it."""
-    from rclpy.parameter import Parameter
-
     from recon3d_ros.ros import image_source
     from recon3d_ros.ros.dds import profile_environment
 
     os.environ.update(profile_environment())
-    config = read_options(args, SourceConfig)
-    overrides = [Parameter(spec.name, value=getattr(config, spec.name)) for spec in options(SourceConfig)]
     ros_args = ["--ros-args", *args.ros_args] if args.ros_args else []
-    return image_source.main(ros_args, parameter_overrides=overrides)
+    return image_source.main(ros_args, read_options(args, SourceConfig))

@@ -8,9 +8,11 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from recon3d_ros.config import options
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros import parameters
@@ -80,14 +82,14 @@ class ImageSource(Node):
     """Publishes the shots of one source at a steady rate, and shuts down its context at the end.
 
     Args:
-        options: keyword arguments of `rclpy.node.Node`.
+        node_options: keyword arguments of `rclpy.node.Node`.
 
     Raises:
         Recon3dError: a parameter is wrong, or the source does not open; later, from a callback, when it dies.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("image_source", **options)
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("image_source", **node_options)
         self._config = config = parameters.declare(self, SourceConfig)
         source = open_source(config, self.get_logger().info)
         pair = isinstance(source.camera, StereoRig)
@@ -183,11 +185,13 @@ class ImageSource(Node):
         super().destroy_node()
 
 
-def main(args: Sequence[str] | None = None, **options: Any) -> int:
+def main(args: Sequence[str] | None = None, config: SourceConfig | None = None) -> int:
     """Run the node; the exit code is 0, or that of the error that ended it.
 
     Args:
         args: command line for rclpy, None = of the process.
-        options: keyword arguments of the node, such as parameter_overrides.
+        config: goes before parameters of the command line.
     """
-    return run_node(lambda: ImageSource(**options), args)
+    given = {} if config is None else {spec.name: getattr(config, spec.name) for spec in options(config)}
+    overrides = [Parameter(name, value=value) for name, value in given.items()]
+    return run_node(lambda: ImageSource(parameter_overrides=overrides), args)

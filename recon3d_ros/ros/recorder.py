@@ -187,6 +187,6 @@ def _scored(depth: Image, truth: Image, limits_m: tuple[float, float]) -> dict[s
     return depth_metrics(depth_from_msg(depth), depth_from_msg(truth), *limits_m)
 
 
-def main(args: Sequence[str] | None = None, **options: Any) -> int:
+def main(args: Sequence[str] | None = None) -> int:
     """Run the node; the exit code is 0, or that of the error that ended it."""
-    return run_node(lambda: Recorder(**options), args)
+    return run_node(Recorder, args)
