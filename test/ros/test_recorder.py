@@ -85,8 +85,9 @@ def record(camera_class=None, timeout_s=30.0, **parameters):
     def play():
         try:
             cameras.spin()
-        except ExternalShutdownException:
-            pass
+        except Exception:  # the end of the context may come in the middle of a publish
+            if other.ok():
+                raise
 
     if camera is not None:
         cameras.add_node(camera)
