@@ -137,7 +137,12 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 
 def is_number(value: Any) -> bool:
     """True for a finite int or float; YAML's true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        return False
 
 
 def check_text(owner: Any, *fields: str) -> None:

@@ -6,6 +6,7 @@ known one. What is read here is trusted afterwards: all checks happen at constru
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -156,7 +157,7 @@ def load_manifest(path: Path | str) -> Manifest:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
         raise ManifestError(f"cannot read the model manifest {path}: {exc}") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError) as exc:  # ValueError: a date such as 2020-99-99
         raise ManifestError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
     try:
         manifest = manifest_from_dict(data, path)
@@ -200,6 +201,8 @@ def dump_manifest(manifest: Manifest, path: Path | str) -> None:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as exc:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise OutputError(f"cannot write the model manifest {path}: {exc}") from exc
 
 

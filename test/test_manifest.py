@@ -84,6 +84,13 @@ def test_dump_into_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
         dump_manifest(manifest_from_dict(FULL), tmp_path / "missing" / "both.yaml")
 
 
+def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
+    (tmp_path / "both.yaml").mkdir()
+    with pytest.raises(OutputError, match="cannot write the model manifest"):
+        dump_manifest(manifest_from_dict(FULL), tmp_path / "both.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["both.yaml"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -110,6 +117,7 @@ def test_dump_into_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
         ("input.dtype", "uint8", "a uint8 input needs scale 1, mean 0 and std 1"),
         ("input.color", "yuv", "input.color must be one of rgb, bgr, mono"),
         ("input.scale", "1/255", "input.scale must be a finite number, got '1/255'"),
+        pytest.param("input.scale", 10**400, "input.scale must be a finite number, got 1000", id="huge"),
         ("input.mean", [1, 2], "input.mean must be one finite number, or one for each of the 3 channels"),
         ("input.std", [1, 0, 1], "input.std must not contain 0"),
         ("input.size_wh", [640, 480], "either size_wh: .W, H. .fixed. or multiple_of"),
@@ -157,7 +165,7 @@ def test_name_must_equal_the_file_name(tmp_path: Path) -> None:
         load_manifest(path)
 
 
-@pytest.mark.parametrize("content", ["a: [1", "just text", "", "\x00"])
+@pytest.mark.parametrize("content", ["a: [1", "just text", "", "\x00", "origin: 2020-99-99"])
 def test_not_a_manifest(tmp_path: Path, content: str) -> None:
     path = tmp_path / "both.yaml"
     path.write_text(content)

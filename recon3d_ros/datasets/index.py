@@ -46,7 +46,7 @@ def stereo_scenes(root: Path, set_name: str) -> list[Mapping[str, Any]]:
     Raises:
         DataError: when the index cannot be read or has no scene of that set.
     """
-    scenes = [scene for scene in _read(root).get("stereo_scenes", []) if scene.get("set") == set_name]
+    scenes = [scene for scene in _entries(root, "stereo_scenes") if scene.get("set") == set_name]
     if not scenes:
         raise DataError(
             f"expected scenes of the set {set_name} in {root / 'INDEX.json'}, found none: add them"
@@ -60,17 +60,22 @@ def sequence(root: Path, sequence_id: str) -> Mapping[str, Any]:
     Raises:
         DataError: when the index cannot be read or has no such entry.
     """
-    for entry in _read(root).get("sequences", []):
+    for entry in _entries(root, "sequences"):
         if entry.get("id") == sequence_id:
-            return dict(entry)
+            return entry
     raise DataError(f"expected the sequence {sequence_id} in {root / 'INDEX.json'}, found none: add it")
 
 
-def value(entry: Mapping[str, Any], key: str) -> Any:
-    """`entry[key]`, or a DataError that names the entry and the missing key."""
-    if key not in entry:
-        raise DataError(f"expected the key {key} in the INDEX.json entry {entry.get('id', '?')}: add it")
-    return entry[key]
+def value(entry: Mapping[str, Any], *keys: str) -> Any:
+    """`entry[key]`, with more keys what lies deeper; a DataError names the entry and the missing key."""
+    inner: Any = entry
+    for key in keys:
+        if not isinstance(inner, Mapping) or key not in inner:
+            raise DataError(
+                f"expected the key {'.'.join(keys)} in the INDEX.json entry {entry.get('id', '?')}: add it"
+            )
+        inner = inner[key]
+    return inner
 
 
 def read_truth(path: Path) -> np.ndarray:
@@ -90,12 +95,13 @@ def read_truth(path: Path) -> np.ndarray:
     return stored
 
 
-def _read(root: Path) -> dict[str, Any]:
+def _entries(root: Path, kind: str) -> list[Mapping[str, Any]]:
     path = root / "INDEX.json"
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         raise DataError(f"expected readable JSON in {path}, got: {exc}; restore the file") from exc
-    if not isinstance(index, dict):
-        raise DataError(f"expected a JSON object in {path}, got {type(index).__name__}; restore the file")
-    return index
+    entries = index.get(kind, []) if isinstance(index, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f"expected a JSON object with a list {kind} of objects in {path}; restore the file")
+    return entries

@@ -58,12 +58,11 @@ def nyuv2(root: Path, split: str) -> LazySequence[Sample]:
 
 def split_frames(entry: Mapping[str, Any], split: str) -> list[int]:
     """Frame numbers of the `train` or `test` split, as the index's `split` rule defines them."""
-    rule = index.value(entry, "split")
-    length, guard = rule["block_frames"], rule["guard_frames"]
+    length, guard = (index.value(entry, "split", key) for key in ("block_frames", "guard_frames"))
     count = index.value(entry, "n")
     test: set[int] = set()
     kept_away: set[int] = set()
-    for block in rule["test_blocks"]:
+    for block in index.value(entry, "split", "test_blocks"):
         first, end = block * length, (block + 1) * length
         test.update(range(first, end))
         kept_away.update(range(first - guard, end + guard))
@@ -89,10 +88,11 @@ def _read(root: Path, entry: Mapping[str, Any], i: int, depth_of: Any) -> Sample
             f"expected depth of the image's size {image.shape[:2]}, got {depth.shape} for frame {i} of "
             f"{entry.get('id')}: restore the file"
         )
-    if border := entry.get("crop_px"):
-        x, y = border["left"], border["top"]
-        width = camera.width - x - border["right"]
-        height = camera.height - y - border["bottom"]
+    if entry.get("crop_px"):
+        x, y, right, bottom = (
+            index.value(entry, "crop_px", side) for side in ("left", "top", "right", "bottom")
+        )
+        width, height = camera.width - x - right, camera.height - y - bottom
         camera = camera.cropped(x, y, width, height)
         inside = (slice(y, y + height), slice(x, x + width))
         image, depth = np.ascontiguousarray(image[inside]), np.ascontiguousarray(depth[inside])

@@ -116,7 +116,7 @@ class PinholeCamera:
                 roi=None if roi is None else tuple(int(v) for v in roi),  # type: ignore[arg-type]
                 **matrices,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
             raise CalibrationError(
                 f"expected a camera_info YAML with image_width, image_height, camera_matrix, "
                 f"distortion_coefficients, rectification_matrix and projection_matrix "

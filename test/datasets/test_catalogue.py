@@ -206,6 +206,16 @@ def test_broken_data_is_one_error_each(tmp_path):
     with pytest.raises(DataError, match="gt_to_px"):
         open_dataset("kitti2012", tmp_path)[0]
 
+    _write_index(tmp_path, [1])
+    with pytest.raises(DataError, match="list stereo_scenes of objects"):
+        open_dataset("kitti2012", tmp_path)
+
+
+@pytest.mark.parametrize("split", [{}, {"block_frames": 5}, [5]])
+def test_an_index_without_its_split_rule_names_the_key(split):
+    with pytest.raises(DataError, match=r"key split\.\w+ in the INDEX.json entry nyuv2"):
+        split_frames({"id": "nyuv2", "n": 25, "split": split}, "test")
+
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_worlds_need_no_data_folder_and_have_exact_truth(monkeypatch, name):
