@@ -13,6 +13,7 @@ from recon3d_ros.datasets.folders import RawImages, images_of, paired_files, rec
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import Frame, StereoRig, stereo_rectified_pair
+from recon3d_ros.geometry.checks import is_rotation
 
 DISTORTION_MODELS = {"radial-tangential": "plumb_bob", "radtan": "plumb_bob", "equidistant": "equidistant"}
 
@@ -82,12 +83,12 @@ def read_euroc_yaml(path: Path) -> EurocCamera:
         text = path.read_text(encoding="utf-8")
         # OpenCV's header "%YAML:1.0" is no directive PyYAML accepts
         content = yaml.safe_load("\n".join(line for line in text.splitlines() if not line.startswith("%")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+    except (OSError, ValueError, yaml.YAMLError) as exc:
         reason = " ".join(str(exc).split())
         raise DataError(f"expected a readable EuRoC camera YAML at {path}, got: {reason}; check it") from exc
     try:
         return _parse(content)
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
         raise DataError(
             f"expected intrinsics, distortion_model, distortion_coefficients, resolution and T_BS in {path}, "
             f"got a problem with {exc}: compare with a EuRoC sensor.yaml"
@@ -100,12 +101,15 @@ def _parse(content: Mapping[str, Any]) -> EurocCamera:
     model = str(content["distortion_model"])
     if model not in DISTORTION_MODELS:
         raise ValueError(f"distortion_model {model} (known: {', '.join(DISTORTION_MODELS)})")
+    T_body_sensor = np.array(content["T_BS"]["data"], dtype=np.float64).reshape(4, 4)
+    if not np.isfinite(T_body_sensor).all() or not is_rotation(T_body_sensor[:3, :3]):
+        raise ValueError("T_BS, which holds no rotation")
     return EurocCamera(
         k=np.array([[fu, 0.0, cu], [0.0, fv, cv], [0.0, 0.0, 1.0]]),
         d=np.array(content["distortion_coefficients"], dtype=np.float64),
         distortion_model=DISTORTION_MODELS[model],
         size_wh=(width, height),
-        T_body_sensor=np.array(content["T_BS"]["data"], dtype=np.float64).reshape(4, 4),
+        T_body_sensor=T_body_sensor,
         rate_hz=float(content.get("rate_hz", 20.0)),
     )
 

@@ -68,6 +68,11 @@ def checked_roi(
     return x, y, columns, rows
 
 
+def is_rotation(r: NDArray[np.float64]) -> bool:
+    """Whether the finite (3, 3) `r` is a rotation, up to the rounding of calibration files."""
+    return bool(np.allclose(r @ r.T, np.eye(3), atol=1e-2) and np.linalg.det(r) > 0)
+
+
 def checked_matrices(k: NDArray[np.float64], r: NDArray[np.float64], p: NDArray[np.float64]) -> None:
     """Refuse K and P without focal lengths, and an R that is no rotation."""
     for name, matrix in (("K", k), ("P", p)):
@@ -81,7 +86,7 @@ def checked_matrices(k: NDArray[np.float64], r: NDArray[np.float64], p: NDArray[
                 f"expected 0 0 1 in the last row of {name}, got {matrix[2, :3].tolist()}: "
                 "calibrate the camera"
             )
-    if not np.allclose(r @ r.T, np.eye(3), atol=1e-2) or np.linalg.det(r) < 0:
+    if not is_rotation(r):
         raise CalibrationError(
             f"expected a rotation in R, got {r.ravel().tolist()}: "
             "publish identity when nothing is to be rotated"

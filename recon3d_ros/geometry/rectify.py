@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry.camera import PinholeCamera
+from recon3d_ros.geometry.checks import is_rotation
 from recon3d_ros.geometry.rig import StereoRig
 
 
@@ -81,8 +82,10 @@ def stereo_rectified_pair(
         CalibrationError: The numbers do not describe a pair with the right camera to the right.
     """
     T = np.asarray(T_right_left, dtype=np.float64)
-    if T.shape != (4, 4) or not np.isfinite(T).all():
-        raise CalibrationError(f"expected a finite 4x4 T_right_left, got {T.tolist()}: calibrate the pair")
+    if T.shape != (4, 4) or not np.isfinite(T).all() or not is_rotation(T[:3, :3]):
+        raise CalibrationError(
+            f"expected a finite 4x4 T_right_left with a rotation in it, got {T.tolist()}: calibrate the pair"
+        )
     width, height = size_wh
     raw = [
         PinholeCamera(width, height, np.asarray(k), np.asarray(d), distortion_model)

@@ -133,8 +133,14 @@ class StereoRig:
 
 def _check_baseline(left: PinholeCamera, right: PinholeCamera) -> None:
     baseline_m = -right.p[0, 3] / right.fx
-    if baseline_m > 0:
+    offset_m = -left.p[0, 3] / left.fx
+    if baseline_m > 0 and abs(offset_m) <= _FOCAL_TOLERANCE * baseline_m:
         return
+    if baseline_m > 0:
+        raise CalibrationError(
+            f"expected 0 in P[0, 3] of the left camera, got {left.p[0, 3]:g} ({offset_m:g} m aside): "
+            "give P of the right camera relative to the left one"
+        )
     if baseline_m < 0 or left.p[0, 3] < 0:
         raise CalibrationError(
             f"expected a positive baseline, got {baseline_m:g} m from P of the right camera: "

@@ -149,6 +149,7 @@ def test_what_is_no_pair_is_refused():
         (above, "not calibrated"),
         (np.eye(4) * np.nan, "finite"),
         (np.eye(3), "4x4"),
+        (np.diag([2.0, 2.0, 2.0, 1.0]), "rotation"),
     ):
         with pytest.raises(CalibrationError, match=says):
             stereo_rectified_pair(k, [], k, [], T, (64, 48))

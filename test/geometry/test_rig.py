@@ -94,6 +94,7 @@ def test_what_is_no_rig_is_refused():
         ((left, with_p(right, 0, 0, 52.0)), "equal fx"),
         ((left, with_p(right, 1, 1, 52.0)), "equal fy"),
         ((left, with_p(right, 1, 2, 30.0)), "rows"),
+        ((with_p(left, 0, 3, -2.0), right), "left camera, got -2 .0.04 m aside"),
     ):
         with pytest.raises(CalibrationError, match=says) as caught:
             StereoRig(*pair)
