@@ -158,7 +158,7 @@ def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
     """
     try:
         document = yaml.safe_load(_read_bytes(path).decode())
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+    except (yaml.YAMLError, ValueError) as exc:  # ValueError: no UTF-8, or a date such as 2020-99-99
         raise DataError(
             f"expected a YAML file of a camera, {path} is none: {' '.join(str(exc).split())}"
         ) from exc
@@ -179,6 +179,8 @@ def write_atomically(path: Path, *chunks: bytes) -> None:
         OutputError: The folder is missing or read-only, the disk is full, ...
     """
     path = Path(path)
+    if not path.name:
+        raise OutputError(f"expected the name of a file to write, got {str(path)!r}: give one")
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(draft, "wb") as file:
@@ -195,9 +197,14 @@ def write_atomically(path: Path, *chunks: bytes) -> None:
 def _write_encoded(path: Path, image: NDArray[Any]) -> None:
     suffix = Path(path).suffix
     try:
-        _, encoded = cv2.imencode(suffix, image)
+        done, encoded = cv2.imencode(suffix, image)
     except cv2.error as exc:
         raise OutputError(f"expected a suffix such as .png or .jpg, got {path}: rename it") from exc
+    if not done:
+        raise OutputError(
+            f"expected an image that a {suffix} file can hold, got {image.shape} {image.dtype} for {path}: "
+            "choose .png"
+        )
     write_atomically(path, encoded.tobytes())
 
 

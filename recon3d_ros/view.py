@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros import lazy
-from recon3d_ros.errors import ImageError, MissingDependencyError
+from recon3d_ros.errors import ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import OrganizedCloud
 
@@ -57,17 +57,23 @@ def render_cloud(cloud: OrganizedCloud, path: Path, size_wh: tuple[int, int] = (
     Raises:
         ImageError: The cloud has no valid point.
         MissingDependencyError: Open3D, or the graphics driver it draws with, is not installed.
-        OutputError: The picture cannot be written.
+        OutputError: The picture, or what is handed to the drawing process, cannot be written.
     """
     if importlib.util.find_spec("open3d") is None:
         lazy.require("open3d", extra="view")
     view = viewpoint(cloud, size_wh)
-    with tempfile.TemporaryDirectory(prefix="recon3d-view-") as folder:
-        scene, picture = Path(folder, "scene.npz"), Path(folder, "picture.npy")
-        valid = cloud.valid
-        np.savez(scene, xyz=cloud.xyz[valid], rgb=cloud.rgb[valid], size_wh=size_wh, **vars(view))
-        _run_child([sys.executable, "-m", "recon3d_ros.view", str(scene), str(picture)], picture)
-        write_image(path, np.load(picture))
+    valid = cloud.valid
+    try:
+        with tempfile.TemporaryDirectory(prefix="recon3d-view-") as folder:
+            scene, picture = Path(folder, "scene.npz"), Path(folder, "picture.npy")
+            np.savez(scene, xyz=cloud.xyz[valid], rgb=cloud.rgb[valid], size_wh=size_wh, **vars(view))
+            _run_child([sys.executable, "-m", "recon3d_ros.view", str(scene), str(picture)], picture)
+            pixels = np.load(picture)
+    except (OSError, ValueError, EOFError) as exc:  # the last two: a picture that the child could not finish
+        raise OutputError(
+            f"cannot draw by way of a temporary folder ({exc}): free its disk, or set TMPDIR to another"
+        ) from exc
+    write_image(path, pixels)
 
 
 def viewpoint(cloud: OrganizedCloud, size_wh: tuple[int, int]) -> Viewpoint:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -154,6 +156,11 @@ projection_matrix:
     [
         ("a: [", DataError),
         ("\x00", DataError),
+        ("calibrated: 2020-99-99", DataError),
+        (
+            "camera_matrix: {data: [9, 0, 4, 0, 9, 4, 0, 0, 1]}\nimage_width: .inf\nimage_height: 4",
+            CalibrationError,
+        ),
         ("- 1", CalibrationError),
         ("image_width: 640", CalibrationError),
         ("camera_matrix: {data: [1, 2]}\nimage_width: 4\nimage_height: 4", CalibrationError),
@@ -194,3 +201,7 @@ def test_bad_targets_are_output_errors(tmp_path, rgb):
     for path in (tmp_path / "absent" / "a.png", tmp_path / "file" / "a.png", tmp_path / "a.nonsense"):
         with pytest.raises(OutputError):
             files.write_image(path, rgb)
+    with pytest.raises(OutputError, match=r"a \.jpg file can hold"):
+        files.write_image(tmp_path / "wide.jpg", np.zeros((1, 70_000), np.uint8))
+    with pytest.raises(OutputError, match="name of a file"):
+        files.write_atomically(Path(""), b"")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recon3d_ros import view
-from recon3d_ros.errors import ImageError, MissingDependencyError
+from recon3d_ros.errors import ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files import read_image
 from recon3d_ros.geometry import PinholeCamera, PointPacker
 
@@ -59,6 +59,20 @@ def test_without_open3d_it_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(view.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setitem(__import__("sys").modules, "open3d", None)
     with pytest.raises(MissingDependencyError, match=r"recon3d_ros\[view\]"):
+        view.render_cloud(wall(), tmp_path / "cloud.png")
+
+
+@needs_open3d
+def test_a_temporary_folder_that_cannot_be_used_is_an_output_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(view.tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(OutputError, match="temporary folder"):
+        view.render_cloud(wall(), tmp_path / "cloud.png")
+
+
+@needs_open3d
+def test_a_picture_that_was_not_finished_is_an_output_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(view, "_run_child", lambda command, picture: picture.write_bytes(b"\x93NUMPY"))
+    with pytest.raises(OutputError, match="temporary folder"):
         view.render_cloud(wall(), tmp_path / "cloud.png")
 
 
