@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -153,9 +154,19 @@ def paired_files(left_dir: Path, right_dir: Path) -> list[tuple[Path, Path | Non
 
 
 def _listed(folder: Path) -> list[Path]:
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    except OSError as exc:
+        raise DataError(f"cannot list {folder} ({exc.strerror}): check its permissions") from exc
     if not paths:
-        raise DataError(f"expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in {folder}, found none")
+        raise DataError(
+            f"expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in {folder}, found none: check the path"
+        )
+    # One name for two images would pair the wrong ones, and one's results would overwrite the other's.
+    if twice := [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]:
+        raise DataError(
+            f"expected one image of each name in {folder}, got several of {min(twice)}: remove or rename them"
+        )
     return sorted(paths, key=lambda path: _natural(path.name))
 
 

@@ -60,6 +60,17 @@ def test_an_image_without_partner_is_named(tmp_path):
         folder_images(tmp_path)
 
 
+def test_two_images_of_one_name_are_refused(tmp_path):
+    """Their results would overwrite each other, and a pair would be joined by chance."""
+    for path in ("a.png", "a.bmp", "left/b.png", "left/b.bmp", "right/b.png"):
+        _write(tmp_path / path, 1)
+    with pytest.raises(DataError, match="several of b"):
+        folder_images(tmp_path)
+    with pytest.raises(DataError, match="several of a"):
+        (tmp_path / "right").rename(tmp_path / "other")
+        folder_images(tmp_path)
+
+
 def test_the_camera_is_read_from_the_folder(tmp_path):
     _write(tmp_path / "0.png", 77)
     camera = PinholeCamera.simple(WIDTH, HEIGHT, 40.0, cx=14.0)
