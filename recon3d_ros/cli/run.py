@@ -127,7 +127,7 @@ def _frames(args: argparse.Namespace) -> Sequence[Frame]:
         DataError: They are not there.
         CalibrationError: The camera is no usable one.
     """
-    from recon3d_ros.datasets import open_dataset
+    from recon3d_ros.datasets import DATASETS, WORLDS, is_euroc, open_dataset
     from recon3d_ros.datasets.folders import image_files, images_of, rectified_frames
     from recon3d_ros.datasets.lazy_sequence import LazySequence
 
@@ -137,10 +137,14 @@ def _frames(args: argparse.Namespace) -> Sequence[Frame]:
     ):
         raise ConfigError("expected --left and --right, or --image, or --input, got another choice: give one")
     if args.input is not None:
-        is_folder = Path(args.input).is_dir()
-        if not is_folder and (args.camera is not None or args.fx is not None):
-            raise ConfigError(f"expected a folder with --camera or --fx, got {args.input}: check the path")
-        first = image_files(Path(args.input))[0] if args.fx is not None else (None, None)
+        folder = Path(args.input)
+        calibrated = args.input in {*DATASETS, *WORLDS} or is_euroc(folder)
+        if (args.camera is not None or args.fx is not None) and (calibrated or not folder.is_dir()):
+            raise ConfigError(
+                f"expected a folder of images with --camera or --fx, got {args.input}"
+                + (", which has its own camera: leave them out" if calibrated else ": check the path")
+            )
+        first = image_files(folder)[0] if args.fx is not None else (None, None)
         samples = open_dataset(args.input, camera=_camera(args, *first))
         return LazySequence(range(len(samples)), lambda i: samples[i].frame)
     files = (args.left, args.right) if pair else (args.image, None)
@@ -160,8 +164,10 @@ def _camera(
     from recon3d_ros.geometry import PinholeCamera, StereoRig
 
     if args.camera is not None:
-        if args.fx is not None:
-            raise ConfigError("expected --camera or --fx, got both: give one")
+        if (args.fx, args.baseline_m, args.cx, args.cy, args.doffs_px) != (None, None, None, None, 0.0):
+            raise ConfigError(
+                "expected --camera, or --fx and what belongs to it, got flags of both: give one kind"
+            )
         return _read_cameras(args.camera)
     if args.fx is None or first is None:
         if (args.fx, args.baseline_m, args.cx, args.cy) != (None,) * 4:

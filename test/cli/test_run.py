@@ -156,6 +156,11 @@ def test_nothing_within_the_limits_is_said_and_written(folder, capsys):
         ((*PAIR, "--fx", "80"), 2, "--baseline-m"),
         ((*PAIR, "--baseline-m", "0.1"), 2, "--fx"),
         ((*PAIR, "--fx", "80", "--camera", "@stereo.yaml"), 2, "both"),
+        ((*PAIR, "--baseline-m", "0.1", "--camera", "@stereo.yaml"), 2, "both"),
+        ((*PAIR, "--doffs-px", "1", "--camera", "@stereo.yaml"), 2, "both"),
+        (("--input", "@euroc", "--camera", "@stereo.yaml"), 2, "its own camera"),
+        (("--input", "@euroc", "--fx", "80"), 2, "its own camera"),
+        (("--input", "kitti2012", "--camera", "@stereo.yaml"), 2, "its own camera"),
         ((*PAIR, "--camera", "@stereo.yaml", "@left.yaml"), 2, "two of single cameras"),
         (("--input", "@absent", "--fx", "80"), 2, "folder"),
         (("--image", "@l.png", "--camera", "@left.yaml"), 2, "pair"),  # a stereo model and one image
@@ -171,6 +176,9 @@ def test_nothing_within_the_limits_is_said_and_written(folder, capsys):
 )
 def test_what_is_wrong_is_one_sentence_and_an_exit_code(folder, words, code, says, capsys):
     stereo_yaml(folder / "small.yaml", RIG.scaled((48, 30)))
+    for name in ("cam0", "cam1"):  # enough to be taken for a EuRoC recording
+        (folder / "euroc" / name).mkdir(parents=True)
+        (folder / "euroc" / f"{name}.yaml").touch()
     assert run(folder, *words) == code
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and says in said[0]
