@@ -36,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure, write the JSON, print the table."""
+    """Measure, print the table, write the JSON."""
     rows = lazy.load(BENCHMARKS[args.name].function)()
+    print(to_text(rows))
     if args.json is not None:
         from recon3d_ros.files import write_atomically
 
         write_atomically(args.json, (json.dumps({"rows": rows}, indent=1) + "\n").encode())
-    print(to_text(rows))
     return 0
 
 

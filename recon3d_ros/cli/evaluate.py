@@ -55,9 +55,9 @@ def main(args: argparse.Namespace) -> int:
     scores = [score for method in _methods(args) for score in _scores(method, args)]
     order = {name: i for i, name in enumerate(_set_names(args.data))}
     scores.sort(key=lambda score: order[score.data])
+    print(to_text(scores))  # first: the work of hours is not lost with a JSON that cannot be written
     if args.json is not None:
         _write_json(args.json, to_dict(scores))
-    print(to_text(scores))
     return 0
 
 
@@ -83,11 +83,14 @@ def _set_names(data: str) -> list[str]:
 
 def _scores(method: str, args: argparse.Namespace) -> Iterator[SetScore]:
     from recon3d_ros.datasets import open_dataset
+    from recon3d_ros.errors import DataError
     from recon3d_ros.evaluation import evaluate
 
     with _opened(method, args) as (estimator, title):
         for name in _set_names(args.data):
             samples = open_dataset(name, args.root)[: args.limit]
+            if not samples:
+                raise DataError(f"expected frames in {name}, got none: correct its entry in INDEX.json")
             if estimator.is_stereo and not samples[0].frame.is_stereo:
                 print(f"recon3d: {title} needs pairs and {name} has none: left out", file=sys.stderr)
                 continue
@@ -138,7 +141,6 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)

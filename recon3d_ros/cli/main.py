@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: what the verb returned, the code of a Recon3dError (see `recon3d_ros.errors`),
-        130 after Ctrl-C, 141 when the reader of our output went away.
+        1 when the operating system refuses a file, 130 after Ctrl-C, 141 when the reader of our output went
+        away.
 
     Raises:
         SystemExit: from argparse, with 0 after `--help` and 2 after arguments that do not parse.
@@ -67,6 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return BROKEN_PIPE
+    except OSError as exc:  # stdout on a full disk, a folder that may not be searched, a name too long
+        print(f"recon3d: error: {exc}: check the path, its permissions and the disk", file=sys.stderr)
+        _flush_or_silence_stdout()
+        return Recon3dError.exit_code
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -93,6 +98,14 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         module.add_arguments(verb_parser)
         verb_parser.set_defaults(main=module.main)
     return parser
+
+
+def _flush_or_silence_stdout() -> None:
+    """Say what was printed before an error, unless it is stdout that failed."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
 
 
 def _silence_stdout() -> None:

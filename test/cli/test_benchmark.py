@@ -53,6 +53,12 @@ def test_cloud_times_a_whole_message(monkeypatch):
     assert np.array_equal(cloud.rgb, image)
 
 
+def test_the_table_survives_a_json_that_cannot_be_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lazy, "load", lambda _: lambda: [{"median_ms": 1.25}])
+    assert main(["benchmark", "cloud", "--json", str(tmp_path / "nowhere" / "rows.json")]) == 8
+    assert "1.250" in capsys.readouterr().out
+
+
 def test_unknown_name_is_refused(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["benchmark", "nonsense"])

@@ -72,6 +72,28 @@ def test_one_camera_is_scored_in_metres_and_sgbm_is_left_out(root, capsys):
     assert "sgbm needs pairs and hololens has none" in err
 
 
+def test_the_table_survives_a_json_that_cannot_be_written(root, capsys):
+    words = ["evaluate", "--data", "kitti2012", "--root", str(root), "--model", "none"]
+    assert main([*words, "--json", str(root / "nowhere" / "scores.json")]) == 8
+    assert "kitti2012" in capsys.readouterr().out
+
+
+def test_a_set_without_frames_is_one_sentence(root, capsys):
+    index = json.loads((root / "INDEX.json").read_text())
+    index["sequences"][0]["n"] = 0
+    (root / "INDEX.json").write_text(json.dumps(index))
+    assert main(["evaluate", "--data", "hololens", "--root", str(root), "--model", "fake_mono"]) == 7
+    assert "expected frames in hololens, got none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5"])
+def test_the_limit_is_a_whole_number(limit, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--data", "kitti2012", "--limit", limit])
+    assert stopped.value.code == 2
+    assert f"expected a whole number of at least 1, got '{limit}'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,32 @@ def test_a_bug_is_not_dressed_up_as_an_error(verb):
     verb.action = crash
     with pytest.raises(ZeroDivisionError):
         cli.main(["probe"])
+
+
+def test_what_the_operating_system_refuses_is_one_sentence(verb, capsys):
+    def refused(args):
+        print("what was done so far")
+        open("x" * 300)
+
+    verb.action = refused
+    assert cli.main(["probe"]) == errors.Recon3dError.exit_code
+    out, err = capsys.readouterr()
+    assert out == "what was done so far\n"
+    assert err.startswith("recon3d: error: ") and "too long" in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "recon3d_ros", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert "No space left" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == errors.Recon3dError.exit_code
 
 
 def test_interrupt_gives_130_without_a_traceback(verb, capsys):
