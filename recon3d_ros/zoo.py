@@ -74,15 +74,6 @@ def find_model(name_or_path: Path | str, models_dir: Path | str = "") -> Manifes
     return load_manifest(path)
 
 
-def artifact_path(manifest: Manifest, precision: str = "fp32") -> Path:
-    """Return the path of one artifact.
-
-    Raises:
-        ArtifactError: the manifest lists none of this precision, or the file is missing.
-    """
-    return _existing(manifest, manifest.artifact(precision).file)
-
-
 def verify(manifest: Manifest) -> None:
     """Check that every file of the manifest exists and has the sha256 written there.
 

@@ -7,7 +7,7 @@ import pytest
 
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.manifest import Golden
-from recon3d_ros.zoo import artifact_path, find_model, list_models, verify
+from recon3d_ros.zoo import find_model, list_models, verify
 
 YAML = """
 name: {name}
@@ -36,7 +36,7 @@ def test_lists_the_folder_then_the_built_in(folder: Path) -> None:
 def test_found_by_name_and_by_path(folder: Path) -> None:
     by_name = find_model("beta", str(folder))
     assert by_name == find_model(folder / "beta.yaml")
-    assert artifact_path(by_name) == folder / "beta.onnx"
+    assert by_name.file_path(by_name.artifact().file) == folder / "beta.onnx"
     verify(by_name)
 
 
@@ -46,7 +46,7 @@ def test_built_in_models_need_no_file(tmp_path: Path, name: str, stereo: bool) -
     assert manifest.is_stereo is stereo
     verify(manifest)
     with pytest.raises(ArtifactError, match="its manifest lists none"):
-        artifact_path(manifest)
+        manifest.artifact()
 
 
 def test_unknown_name_gets_the_nearest(folder: Path) -> None:
@@ -72,11 +72,8 @@ def test_wrong_sha256_names_both(folder: Path) -> None:
 def test_missing_file(folder: Path) -> None:
     (folder / "alpha.onnx").unlink()
     manifest = find_model("alpha", folder)
-    for check in (verify, artifact_path):
-        with pytest.raises(
-            ArtifactError, match=r"model alpha needs the file .*alpha.onnx, which does not exist"
-        ):
-            check(manifest)
+    with pytest.raises(ArtifactError, match=r"model alpha needs the file .*alpha.onnx, which does not exist"):
+        verify(manifest)
 
 
 def test_golden_file_is_verified_too(folder: Path) -> None:

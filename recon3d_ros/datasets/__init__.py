@@ -6,7 +6,7 @@ from recon3d_ros.datasets.catalogue import DATASETS, GROUPS, WORLDS, open_datase
 from recon3d_ros.datasets.euroc import euroc_frames, euroc_raw, is_euroc
 from recon3d_ros.datasets.folders import RawImages, folder_frames, folder_images
 from recon3d_ros.datasets.index import data_root
-from recon3d_ros.datasets.video import VideoImages, video_frames
+from recon3d_ros.datasets.video import VideoImages
 
 __all__ = [
     "DATASETS",
@@ -21,5 +21,4 @@ __all__ = [
     "folder_images",
     "is_euroc",
     "open_dataset",
-    "video_frames",
 ]

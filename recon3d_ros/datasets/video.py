@@ -9,9 +9,8 @@ from typing import Any
 
 import cv2
 
-from recon3d_ros.datasets.folders import Framer, RawImages
+from recon3d_ros.datasets.folders import RawImages
 from recon3d_ros.errors import DataError
-from recon3d_ros.geometry import Frame, PinholeCamera
 
 DEFAULT_RATE_HZ = 30.0  # for files whose header states no rate
 
@@ -65,26 +64,6 @@ class VideoImages:
 
     def _describe(self) -> str:
         return f"webcam {self._source}" if self.live else f"video {self._source}"
-
-
-def video_frames(source: Path | str | int, camera: PinholeCamera) -> Iterator[Frame]:
-    """The images of a video or webcam as rectified frames, named by their number.
-
-    Args:
-        source: as for `VideoImages`.
-        camera: of the images, raw or rectified; its size must be theirs.
-
-    Raises:
-        DataError: as `VideoImages`.
-        CalibrationError, ImageError: when the camera's size is not that of the images.
-    """
-    video = VideoImages(source)
-    try:
-        framer = Framer(camera)
-        for number, raw in enumerate(video):
-            yield framer.frame(raw, f"{number:06d}")
-    finally:
-        video.close()
 
 
 def _open(source: str | int) -> Any:

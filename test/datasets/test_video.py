@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from recon3d_ros.datasets import VideoImages, video, video_frames
-from recon3d_ros.errors import CalibrationError, DataError, ImageError
-from recon3d_ros.geometry import PinholeCamera
+from recon3d_ros.datasets import VideoImages, video
+from recon3d_ros.errors import DataError
 
 WIDTH, HEIGHT = 64, 48
 
@@ -36,14 +35,6 @@ def test_a_file_gives_its_frames_in_rgb_with_stamps_of_its_rate(clip):
     for i, raw in enumerate(frames):
         red, _, blue = raw.left[5, 5].astype(int)
         assert abs(red - (40 + 40 * i)) < 12 and blue < 20
-
-
-def test_frames_carry_the_camera(clip):
-    frames = list(video_frames(clip, PinholeCamera.simple(WIDTH, HEIGHT, 70.0)))
-    assert len(frames) == 5
-    assert frames[4].camera.fx == 70.0 and frames[4].name == "000004"
-    with pytest.raises((CalibrationError, ImageError)):
-        next(video_frames(clip, PinholeCamera.simple(WIDTH + 2, HEIGHT, 70.0)))
 
 
 def test_no_file_no_video_no_webcam_are_one_error_each(tmp_path):
