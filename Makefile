@@ -44,7 +44,7 @@ lint: $(VENV)/.test
 types: $(FULL)
 	$(VENV)/bin/mypy
 
-# NumPy 1.26 and the oldest libraries we support, without ROS and torch: their tests are skipped here.
+# NumPy 1.26 and the oldest libraries that setup.py allows, without ROS and torch: their tests are skipped here.
 test-numpy1: $(OLD_VENV)/.test
 	$(OLD_VENV)/bin/python -m pytest -q -r fE
 
@@ -78,5 +78,6 @@ $(VENV)/.train: $(VENV)/.test
 
 $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
 	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"
-	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" "numpy==1.26.4" pytest pytest-timeout hypothesis onnx
+	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" numpy==1.26.4 opencv-python-headless==4.8.0.76 \
+		onnxruntime==1.18.1 pyyaml==6.0.1 tqdm==4.57.0 pytest pytest-timeout hypothesis onnx
 	@touch "$@"

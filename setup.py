@@ -15,7 +15,7 @@ OPEN3D_CPU = "platform_machine == 'x86_64' and sys_platform == 'linux'"
 OPEN3D_FULL = "platform_machine != 'x86_64' or sys_platform != 'linux'"
 
 EXTRAS = {
-    "cpu": ["onnxruntime>=1.17"],
+    "cpu": ["onnxruntime>=1.18"],
     "ros": [
         f"{wheel}; {ROS_WHEELS}"
         for wheel in (
@@ -71,7 +71,8 @@ setup(
     package_data={NAME: ["py.typed", "**/*.cu"]},
     data_files=share_files(),
     python_requires=">=3.10",
-    install_requires=["numpy>=1.26", "opencv-python-headless>=4.8,<5", "pyyaml>=6", "tqdm>=4.60"],
+    # the lower ends are tested: make test-numpy1
+    install_requires=["numpy>=1.26", "opencv-python-headless>=4.8,<5", "pyyaml>=6.0.1", "tqdm>=4.57"],
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
