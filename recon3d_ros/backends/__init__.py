@@ -18,7 +18,7 @@ BACKENDS = {
 def open_backend(name: str, manifest: Manifest, *, threads: int = 0) -> Backend:
     """Open a model in the runtime of this name; ``auto`` takes the best one that can.
 
-    ``threads`` is the number of CPU threads, 0 for all cores.
+    Of ``auto``, only the built-in models get the fake. ``threads`` is the number of CPU threads, 0 for all cores.
 
     Raises:
         ConfigError: no such backend.
@@ -27,7 +27,8 @@ def open_backend(name: str, manifest: Manifest, *, threads: int = 0) -> Backend:
         ContractError: the file does not keep what the manifest promises.
     """
     if name == "auto":
-        name = "onnxruntime" if manifest.artifacts else "fake"
+        # A manifest that forgot its file must not answer with made-up depth: only what is built in is faked.
+        name = "fake" if manifest.path is None and not manifest.artifacts else "onnxruntime"
     if name not in BACKENDS:
         raise ConfigError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
     backend: Backend = load(BACKENDS[name])(manifest, threads)

@@ -52,6 +52,8 @@ def _verify(manifests: Sequence[Manifest]) -> int:
     for manifest in manifests:
         try:
             verify(manifest)
+            if manifest.path is not None:
+                manifest.artifact()  # what the backend will open
         except ArtifactError as exc:
             code = exc.exit_code
             print(f"{manifest.name}: {exc}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,13 @@ def test_auto_takes_it_when_there_is_no_file() -> None:
     assert open_backend("auto", STEREO).name == "fake"
     with pytest.raises(ArtifactError, match="its manifest lists none"):
         open_backend("onnxruntime", STEREO)
+
+
+def test_a_manifest_that_forgot_its_file_is_not_faked_unasked(tmp_path: Path) -> None:
+    forgetful = dataclasses.replace(STEREO, path=tmp_path / "mine.yaml")
+    with pytest.raises(ArtifactError, match="its manifest lists none: add the file under artifacts"):
+        open_backend("auto", forgetful)
+    assert open_backend("fake", forgetful).name == "fake"
 
 
 def test_unknown_backend() -> None:

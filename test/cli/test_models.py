@@ -63,6 +63,14 @@ def test_verify_names_the_wrong_file_and_goes_on(models_dir, capsys):
     assert len(others) == len(BUILT_IN)
 
 
+def test_verify_finds_a_manifest_that_forgot_its_file(models_dir, capsys):
+    manifest = yaml.safe_load((models_dir / "mine.yaml").read_text())
+    del manifest["artifacts"]
+    (models_dir / "mine.yaml").write_text(yaml.safe_dump(manifest))
+    assert main(["models", "--verify", "--models-dir", str(models_dir)]) == 5
+    assert "mine: model mine has no fp32 artifact" in capsys.readouterr().out
+
+
 def test_the_models_of_the_repository_are_whole(capsys):
     assert main(["models", "--verify"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(list_models())
