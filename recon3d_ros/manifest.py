@@ -139,7 +139,10 @@ class Manifest:
             if artifact.precision == precision:
                 return artifact
         have = ", ".join(artifact.precision for artifact in self.artifacts) or "none"
-        raise ArtifactError(f"model {self.name} has no {precision} artifact, its manifest lists {have}")
+        raise ArtifactError(
+            f"model {self.name} has no {precision} artifact, its manifest lists {have}: "
+            "add the file under artifacts"
+        )
 
     def file_path(self, file: str) -> Path:
         """Return where a file named in the manifest lies: beside the YAML, unless its path is absolute."""
@@ -156,7 +159,7 @@ def load_manifest(path: Path | str) -> Manifest:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
-        raise ManifestError(f"cannot read the model manifest {path}: {exc}") from exc
+        raise ManifestError(f"cannot read the model manifest {path} ({exc}): check the path") from exc
     except (yaml.YAMLError, ValueError) as exc:  # ValueError: a date such as 2020-99-99
         raise ManifestError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
     try:
@@ -203,7 +206,9 @@ def dump_manifest(manifest: Manifest, path: Path | str) -> None:
     except OSError as exc:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise OutputError(f"cannot write the model manifest {path}: {exc}") from exc
+        raise OutputError(
+            f"cannot write the model manifest {path} ({exc}): free the disk or choose another place"
+        ) from exc
 
 
 def _build(cls: type[_T], data: Any, where: str) -> _T:

@@ -95,7 +95,9 @@ def verify(manifest: Manifest) -> None:
 def _existing(manifest: Manifest, file: str) -> Path:
     path = manifest.file_path(file)
     if not path.is_file():
-        raise ArtifactError(f"model {manifest.name} needs the file {path}, which does not exist")
+        raise ArtifactError(
+            f"model {manifest.name} needs the file {path}, which does not exist: copy it there"
+        )
     return path
 
 
@@ -106,12 +108,14 @@ def _sha256(path: Path) -> str:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
     except OSError as exc:
-        raise ArtifactError(f"cannot read {path}: {exc}") from exc
+        raise ArtifactError(
+            f"cannot read {path} ({exc.strerror}): check its permissions and the disk"
+        ) from exc
     return digest.hexdigest()
 
 
 def _folder(models_dir: Path | str) -> Path:
     folder = Path(models_dir) if str(models_dir) else share_path("models")
     if not folder.is_dir():
-        raise DataError(f"the folder of models {folder} does not exist")
+        raise DataError(f"the folder of models {folder} does not exist: check models_dir")
     return folder

@@ -107,7 +107,8 @@ def check_contract(
     if missing:
         raise ContractError(
             f"model {manifest.name}: the file wants the input {', '.join(missing)}, "
-            f"which input.names of the manifest lacks, it has {_names(expected_inputs(manifest))}"
+            f"which input.names of the manifest lacks, it has {_names(expected_inputs(manifest))}: "
+            "correct the manifest"
         )
 
 

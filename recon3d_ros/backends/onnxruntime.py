@@ -13,7 +13,7 @@ from recon3d_ros.errors import ArtifactError, BackendError
 from recon3d_ros.lazy import require
 from recon3d_ros.manifest import Manifest
 
-_LOG_ERRORS_ONLY = 3
+_LOG_FATAL_ONLY = 4  # errors come as exceptions too, once is enough
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
@@ -40,7 +40,9 @@ class OnnxRuntimeBackend:
                 str(path), _session_options(vendor, threads), providers=["CPUExecutionProvider"]
             )
         except Exception as exc:  # the vendor's exceptions have no common base
-            raise ArtifactError(f"ONNX Runtime cannot load {path}: {_one_line(exc)}") from exc
+            raise ArtifactError(
+                f"ONNX Runtime cannot load {path} ({_one_line(exc)}): export the model again"
+            ) from exc
         self._model_name = manifest.name
         self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_inputs()))
         self.outputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_outputs()))
@@ -56,7 +58,10 @@ class OnnxRuntimeBackend:
         try:
             answers = self._session.run(self._output_names, dict(feed))
         except Exception as exc:
-            raise BackendError(f"ONNX Runtime failed on {self._model_name}: {_one_line(exc)}") from exc
+            raise BackendError(
+                f"ONNX Runtime failed on {self._model_name} ({_one_line(exc)}): "
+                "check size_wh or multiple_of in its manifest, and the free memory"
+            ) from exc
         return dict(zip(self._output_names, answers, strict=True))
 
     def close(self) -> None:
@@ -71,7 +76,7 @@ def _session_options(vendor: Any, threads: int) -> Any:
     options.intra_op_num_threads = threads or _usable_cores()
     options.inter_op_num_threads = 1
     options.execution_mode = vendor.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = _LOG_ERRORS_ONLY
+    options.log_severity_level = _LOG_FATAL_ONLY
     # Threads that wait for work must sleep: between two frames the robot has other things to compute.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
