@@ -18,7 +18,7 @@ BACKENDS = {
 def open_backend(name: str, manifest: Manifest, *, threads: int = 0) -> Backend:
     """Open a model in the runtime of this name; ``auto`` takes the best one that can.
 
-    Of ``auto``, only the built-in models get the fake. ``threads`` is the number of CPU threads, 0 for all cores.
+    ``auto`` gives the fake to the built-in models alone. ``threads`` is the number of CPU threads, 0 for all.
 
     Raises:
         ConfigError: no such backend.
