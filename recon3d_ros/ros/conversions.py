@@ -190,11 +190,14 @@ def disparity_to_msg(
     stamp_ns: int,
     frame_id: str,
 ) -> DisparityImage:
-    """Make a disparity message as stereo_image_proc does: invalid pixels hold `min_disparity - 1`.
+    """Make a disparity message as stereo_image_proc does.
+
+    As DisparityImage.msg wants it, the offset of the principal points is taken out, so that Z = f T / d;
+    invalid pixels hold `min_disparity - 1`.
 
     Args:
-        disparity: (H, W) float32, pixels, NaN = invalid.
-        rig: the rectified pair; gives f, T and the disparities at the depth limits.
+        disparity: (H, W) float32, x_left - x_right in pixels, NaN = invalid.
+        rig: the rectified pair; gives f, T, the offset and the disparities at the depth limits.
         depth_limits_m: nearest and farthest depth; `max_disparity` and `min_disparity` belong to them.
         border_px: width of the border outside the valid window.
         stamp_ns: acquisition time in nanoseconds.
@@ -203,15 +206,16 @@ def disparity_to_msg(
     msg = DisparityImage(header=make_header(stamp_ns, frame_id), f=float(rig.fx), t=float(rig.baseline_m))
     near, far = depth_limits_m
     height, width = disparity.shape
-    at_near = rig.fx * rig.baseline_m / near + rig.doffs_px if near > 0 else float("inf")
+    at_near = rig.fx * rig.baseline_m / near if near > 0 else float("inf")
     msg.max_disparity = float(min(at_near, width))
-    msg.min_disparity = float(rig.fx * rig.baseline_m / far + rig.doffs_px)
+    msg.min_disparity = float(rig.fx * rig.baseline_m / far)
     msg.delta_d = 0.0  # continuous: a network does not quantise
     window = msg.valid_window
     window.x_offset = window.y_offset = border_px
     window.width, window.height = max(width - 2 * border_px, 0), max(height - 2 * border_px, 0)
-    filled = np.where(np.isfinite(disparity), disparity, np.float32(msg.min_disparity - 1.0))
-    msg.image = _pixels_to_msg(filled.astype(np.float32, copy=False), stamp_ns, frame_id, "32FC1")
+    adjusted = np.subtract(disparity, np.float32(rig.doffs_px), dtype=np.float32)
+    np.copyto(adjusted, np.float32(msg.min_disparity - 1.0), where=~np.isfinite(adjusted))
+    msg.image = _pixels_to_msg(adjusted, stamp_ns, frame_id, "32FC1")
     return msg
 
 

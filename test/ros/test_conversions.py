@@ -119,13 +119,15 @@ def test_disparity_message():
     disparity[1, 2] = np.nan
     msg = conversions.disparity_to_msg(disparity, rig, (5.0, 20.0), 2, 3, "left")
     assert (msg.f, msg.t) == (100.0, pytest.approx(0.2))
-    assert (msg.min_disparity, msg.max_disparity) == (pytest.approx(2.5), pytest.approx(5.5))
+    assert (msg.min_disparity, msg.max_disparity) == (pytest.approx(1.0), pytest.approx(4.0))
     window = msg.valid_window
     assert (window.x_offset, window.y_offset, window.width, window.height) == (2, 2, W - 4, H - 4)
     assert (msg.image.encoding, msg.header.frame_id, msg.image.header.frame_id) == ("32FC1", "left", "left")
     values = conversions.depth_from_msg(msg.image)  # same pixel layout
-    assert values[1, 2] == pytest.approx(1.5)
-    assert np.sum(values == 4.0) == H * W - 1
+    assert values[1, 2] == pytest.approx(0.0)
+    # DisparityImage.msg: d is without the offset of the principal points, and Z = f T / d.
+    assert np.sum(values == 2.5) == H * W - 1
+    assert msg.f * msg.t / 2.5 == pytest.approx(rig.depth_from_disparity(disparity)[0, 0])
 
 
 def test_disparity_limits_without_nearest_depth():

@@ -86,10 +86,10 @@ def test_depth_and_its_camera_info(bench, scene, expected):
 def test_disparity(bench, scene, expected):
     msg = bench.expect("disparity", scene.images(), scene.infos())
     assert (msg.f, msg.t) == (pytest.approx(scene.rig.fx), pytest.approx(scene.rig.baseline_m))
-    disparity = depth_from_msg(msg.image)
-    valid = np.isfinite(expected.depth_map.disparity)
-    np.testing.assert_array_equal(disparity[valid], expected.depth_map.disparity[valid])
-    assert np.all(disparity[~valid] < msg.min_disparity)
+    disparity, depth = depth_from_msg(msg.image), expected.depth_map.depth
+    valid = disparity >= msg.min_disparity
+    np.testing.assert_array_equal(valid, np.isfinite(depth))  # beyond the limits is invalid here
+    np.testing.assert_allclose(msg.f * msg.t / disparity[valid], depth[valid], rtol=1e-5)
 
 
 @pytest.mark.parametrize("encoding", ["bgr8", "rgba8", "bgra8"])
