@@ -20,7 +20,7 @@ from recon3d_ros.ros.health import Cause, Health, cause_of
 from recon3d_ros.ros.mailbox import Mailbox
 from recon3d_ros.ros.outputs import Outputs
 from recon3d_ros.ros.processing import NS_PER_MS, Capture, Processor
-from recon3d_ros.ros.runtime import advertise, run_node, subscribe
+from recon3d_ros.ros.runtime import advertise, run_node, subscribe, transported
 from recon3d_ros.ros.sync import LEFT, RIGHT, StereoSync
 from recon3d_ros.ros.worker import Worker
 
@@ -53,8 +53,10 @@ class DepthNode(Node):
         stereo = self._config.mode == "stereo"
         sides = ("left/", "right/") if stereo else ("",)
         name = "image_raw" if self._config.rectify else ("image_rect" if stereo else "image")
-        self._image_topics = [self._image_topic(side + name) for side in sides]
-        info_topics = [self.resolve_topic_name(f"{side}camera_info") for side in sides]
+        images = [transported(self, side + name, self._config.image_transport) for side in sides]
+        infos = [f"{side}camera_info" for side in sides]
+        self._image_topics = [self.resolve_topic_name(name) for name in images]
+        info_topics = [self.resolve_topic_name(name) for name in infos]
 
         self._health = Health(self.get_logger().warning, " and ".join(self._image_topics))
         self._outputs = Outputs(self, stereo)
@@ -62,7 +64,7 @@ class DepthNode(Node):
         self._sync = StereoSync(round(self._config.sync_tolerance_ms * NS_PER_MS))
         self._mailbox: Mailbox[Capture] = Mailbox()
         self._open_worker(model_config, pipeline_config, stereo)
-        self._subscribe(stereo, info_topics)
+        self._subscribe(stereo, images, infos)
         parameters.follow(self, (self._config, pipeline_config), self._reconfigure)
         self._diagnostics = advertise(self, DiagnosticArray, "/diagnostics")
         # A steady clock: diagnostics go on while simulated time stands still.
@@ -86,19 +88,14 @@ class DepthNode(Node):
         labels = self._processor.labels
         self.get_logger().info(f"{labels['model']} on {labels['backend']}, waiting for {self._image_topics}")
 
-    def _image_topic(self, base: str) -> str:
-        """Resolve a topic as image_transport does: remapping the base name moves the compressed one too."""
-        resolved = self.resolve_topic_name(base)
-        return f"{resolved}/compressed" if self._config.image_transport == "compressed" else resolved
-
-    def _subscribe(self, stereo: bool, info_topics: Sequence[str]) -> None:
+    def _subscribe(self, stereo: bool, images: Sequence[str], infos: Sequence[str]) -> None:
         msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
         # In this order: of what is ready at once the executor takes camera_info first.
-        for topic in info_topics:
-            subscribe(self, CameraInfo, topic, self._guarded(self._on_info(topic)))
-        for side, topic in enumerate(self._image_topics):
+        for name in infos:
+            subscribe(self, CameraInfo, name, self._guarded(self._on_info(self.resolve_topic_name(name))))
+        for side, name in enumerate(images):
             on_image = self._on_side(side) if stereo else self._on_image
-            subscribe(self, msg_type, topic, self._guarded(on_image))
+            subscribe(self, msg_type, name, self._guarded(on_image))
 
     def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """The seam of all callbacks: whatever a message makes them raise is counted and reported."""

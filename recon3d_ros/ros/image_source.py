@@ -18,7 +18,7 @@ from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros import parameters
 from recon3d_ros.ros.conversions import camera_to_info, compressed_to_msg, depth_to_msg, image_to_msg
 from recon3d_ros.ros.feeder import Feeder
-from recon3d_ros.ros.runtime import advertise, run_node
+from recon3d_ros.ros.runtime import advertise, run_node, transported
 from recon3d_ros.ros.source_config import SourceConfig
 from recon3d_ros.ros.sources import Shot, open_source, repeated
 
@@ -45,13 +45,8 @@ class CameraTopics:
         self._camera, self._config = camera, config
         self._frame_id = f"{config.frame_prefix}_{side.replace('/', '_')}optical_frame"
         name = "image_raw" if not camera.rectified else ("image_rect" if side else "image")
-        topic = node.resolve_topic_name(
-            side + name
-        )  # as in image_transport, remapping it moves both transports
-        if config.image_transport == "compressed":
-            self._image = advertise(node, CompressedImage, f"{topic}/compressed")
-        else:
-            self._image = advertise(node, Image, topic)
+        kind = CompressedImage if config.image_transport == "compressed" else Image
+        self._image = advertise(node, kind, transported(node, side + name, config.image_transport))
         self._info = advertise(node, CameraInfo, f"{side}camera_info")
 
     @property

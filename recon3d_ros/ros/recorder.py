@@ -13,7 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from recon3d_ros.config import Config, PipelineConfig, option
 from recon3d_ros.errors import DataError
@@ -44,9 +44,6 @@ class RecorderConfig(Config):
         120.0, "give up when no cloud has come after this time", unit="s", minimum=1.0, read_only=True
     )
     image_topic: str = option("left/image_rect", "the image the clouds belong to", read_only=True)
-    image_transport: str = option(
-        "raw", "transport of that image", choices=("raw", "compressed"), read_only=True
-    )
     node: str = option("depth_node", "name of the node whose /diagnostics are kept", read_only=True)
     notes: str = option("", "lines for the report, such as what was assumed", read_only=True)
 
@@ -87,14 +84,12 @@ class Recorder(Node):
 
     def _subscribe(self) -> None:
         qos = sensor_qos(depth=5)
-        image, kind = self.resolve_topic_name(self._config.image_topic), Image
+        image = self._config.image_topic
         # Frames are counted by camera_info, which is small: on a busy machine this process loses images that
         # the node got.
-        info = f"{image.rpartition('/')[0]}/camera_info"
+        info = "".join((*image.rpartition("/")[:2], "camera_info"))
         subscribe(self, CameraInfo, info, self._on_info, qos=reliable_qos(depth=100))
-        if self._config.image_transport == "compressed":
-            image, kind = f"{image}/compressed", CompressedImage
-        subscribe(self, kind, image, self._on_image, qos=qos)
+        subscribe(self, Image, image, self._on_image, qos=qos)
         subscribe(self, PointCloud2, "points", self._on_cloud, qos=qos)
         subscribe(self, Image, "depth/image", self._on_depth, qos=qos)
         subscribe(self, Image, "truth/depth", self._on_truth, qos=qos)
@@ -103,7 +98,7 @@ class Recorder(Node):
     def _on_info(self, msg: CameraInfo) -> None:
         self._ledger.add_frame(stamp_to_ns(msg.header.stamp))
 
-    def _on_image(self, msg: Image | CompressedImage) -> None:
+    def _on_image(self, msg: Image) -> None:
         self._images.put(stamp_to_ns(msg.header.stamp), msg)
 
     def _on_cloud(self, msg: PointCloud2) -> None:

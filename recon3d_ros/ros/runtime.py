@@ -96,6 +96,20 @@ def advertise(node: Node, msg_type: type, topic: str, *, qos: QoSProfile | None 
         raise _qos_error("publisher", topic, exc) from exc
 
 
+def transported(node: Node, base: str, transport: str) -> str:
+    """Return the name to subscribe to or advertise for an image topic.
+
+    As in image_transport, remapping the base name moves its compressed topic too. A raw topic keeps its name
+    as it is: the entity remaps it itself, and twice would undo a remapping that swaps two topics.
+
+    Args:
+        node: the node whose remappings hold.
+        base: name of the image topic.
+        transport: raw or compressed.
+    """
+    return base if transport == "raw" else f"{node.resolve_topic_name(base)}/{transport}"
+
+
 def _qos_error(entity: str, topic: str, exc: Exception) -> ConfigError:
     return ConfigError(
         f"expected valid QoS for the {entity} of {topic!r}, got: {exc}; correct the qos_overrides parameters "

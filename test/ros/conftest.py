@@ -47,15 +47,25 @@ class Bench:
         parameters: of the node.
         namespace: of both; keeps nodes of one test process apart.
         outputs: topics that the probe subscribes to.
+        remaps: of the node, as on the command line ("left/image_rect:=other").
     """
 
-    def __init__(self, parameters: dict[str, Any], namespace: str, outputs: tuple[str, ...] = tuple(OUTPUTS)):
+    def __init__(
+        self,
+        parameters: dict[str, Any],
+        namespace: str,
+        outputs: tuple[str, ...] = tuple(OUTPUTS),
+        remaps: tuple[str, ...] = (),
+    ):
         self.context = rclpy.Context()
         rclpy.init(args=[], context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         try:
             self.node = depth_node.DepthNode(
-                context=self.context, namespace=namespace, parameter_overrides=overrides
+                context=self.context,
+                namespace=namespace,
+                parameter_overrides=overrides,
+                cli_args=["--ros-args", *(word for remap in remaps for word in ("-r", remap))],
             )
         except BaseException:
             rclpy.shutdown(context=self.context)

@@ -183,6 +183,28 @@ def test_old_frames_are_dropped_and_the_clock_explained(make_bench, scene):
     bench.expect("points", scene.images(), scene.infos())
 
 
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_swapped_cameras_are_put_right_by_remapping(make_bench, scene, transport):
+    """The very advice for a negative baseline; a name that is remapped twice would be back where it was."""
+    sides = {"left": "right", "right": "left"}
+    remaps = [f"{a}/{name}:={b}/{name}" for name in ("image_rect", "camera_info") for a, b in sides.items()]
+    bench = make_bench(
+        {"model": "fake_stereo", "image_transport": transport},
+        f"/swapped_{transport}",
+        outputs=("points",),
+        remaps=tuple(remaps),
+    )
+    images = scene.images() if transport == "raw" else compressed_pair(scene, "png")
+
+    def swapped(messages):
+        split = {topic.partition("/"): msg for topic, msg in messages.items()}
+        return {f"{sides[side]}/{name}": msg for (side, _, name), msg in split.items()}
+
+    msg = bench.expect("points", swapped(images), swapped(scene.infos()))
+    assert msg.header.frame_id == "left_optical"
+    np.testing.assert_array_equal(cloud_from_msg(msg).rgb, scene.picture(0))
+
+
 def test_qos_is_overridable(make_bench):
     overrides = {
         "qos_overrides./qos/points.publisher.reliability": "best_effort",
