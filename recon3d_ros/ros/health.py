@@ -42,7 +42,8 @@ class Report:
     """A moment's state.
 
     Attributes:
-        level: OK; WARN after a fault or without input; ERROR when faults leave no output at all.
+        level: OK; WARN after a fault, without input, or when a frame takes longer than 5 s; ERROR when
+            faults leave no output at all.
         message: one sentence; the last actionable message unless OK.
         rate_in_hz: complete frames (mono images, stereo pairs) per second over the last 5 s.
         rate_out_hz: frames published per second over the last 5 s.
@@ -95,25 +96,31 @@ class Health:
         self._fault: tuple[float, str] | None = None
         self._last_warned: dict[str, float] = {}
         self._last_skipped = float("-inf")
+        self._unanswered_since: float | None = None
         self._started = clock()
 
     def count_received(self) -> None:
         """Count a complete frame, whatever becomes of it."""
         with self._lock:
+            now = self._clock()
             self._received += 1
-            self._in.append(self._clock())
-            _forget(self._in, self._clock())
+            _forget(self._in, now)
+            if self._unanswered_since is None or not self._in:
+                self._unanswered_since = now
+            self._in.append(now)
 
     def count_skipped(self) -> None:
         """Count a frame that nobody wanted."""
         with self._lock:
             self._skipped += 1
             self._last_skipped = self._clock()
+            self._unanswered_since = None
 
     def count_published(self, latency_ms: float, processing_ms: float) -> None:
         """Count a frame that went out."""
         with self._lock:
             self._published += 1
+            self._unanswered_since = None
             self._out.append(self._clock())
             _forget(self._out, self._clock())
             self._latency_ms.append(latency_ms)
@@ -168,7 +175,14 @@ class Health:
             )
         if now - self._last_skipped < WINDOW_S:
             return Level.OK, "idle: nobody subscribes to an output"
-        return Level.OK, "publishing" if self._out else "working on the first frame"
+        if self._unanswered_since is not None and now - self._unanswered_since > WINDOW_S:
+            waited_s = now - self._unanswered_since
+            return (
+                Level.WARN,
+                f"expected an answer of the model within {WINDOW_S:.0f} s, got none for {waited_s:.0f} s; take "
+                "a faster model or smaller images, or restart the node if it never answers",
+            )
+        return Level.OK, "publishing" if self._out else "working on a frame"
 
     def _is_due(self, kind: str, now: float) -> bool:
         last = self._last_warned.get(kind)

@@ -89,6 +89,29 @@ def test_busy_is_counted_but_no_fault(health, warnings):
     assert warnings == []
 
 
+def test_a_model_that_hangs_is_a_warning(health, clock):
+    for _ in range(20):
+        health.count_received()
+        health.count_published(1.0, 1.0)
+        clock.now += 1.0
+    for _ in range(30):  # images go on, nothing comes out
+        health.count_received()
+        health.count_dropped(Cause.BUSY)
+        clock.now += 1.0
+    report = health.report()
+    assert report.level is Level.WARN and "for 30 s" in report.message
+    health.count_published(1.0, 1.0)
+    assert (health.report().level, health.report().message) == (Level.OK, "publishing")
+
+
+def test_a_first_frame_after_a_pause_is_no_hanging_model(health, clock):
+    health.count_received()  # ... whose fault is over
+    clock.now += 60.0
+    health.count_received()
+    clock.now += 1.0
+    assert (health.report().level, health.report().message) == (Level.OK, "working on a frame")
+
+
 def test_idle_is_ok_and_says_so(health):
     health.count_received()
     health.count_skipped()
