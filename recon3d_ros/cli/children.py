@@ -65,10 +65,13 @@ class Child:
         lines = self.last_lines(1)
         return _LOG_HEAD.sub("", lines[0]) if lines else ""
 
-    def stop(self) -> None:
-        """End it: ask as Ctrl-C does, wait, then kill."""
+    def interrupt(self) -> None:
+        """Ask it to end, as Ctrl-C does."""
         if self.exit_code is None:
             self._process.send_signal(signal.SIGINT)
+
+    def stop(self) -> None:
+        """Wait until it ends after `interrupt`, and kill it when that takes too long."""
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:

@@ -162,9 +162,14 @@ def _children(
                 children.append(Child(name, words, environment, args.out))
         yield children
     finally:
-        for child in children:
-            child.stop()
-        claim.close()
+        try:
+            with _held(signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave the others running
+                for child in children:
+                    child.interrupt()
+                for child in children:
+                    child.stop()
+        finally:
+            claim.close()
 
 
 def _commands(
@@ -277,7 +282,7 @@ class _Progress:
 
 @contextmanager
 def _held(*numbers: signal.Signals) -> Iterator[None]:
-    """Act on signals afterwards only: a child that has started, but stands in no list yet, would be left."""
+    """Act on signals afterwards only: no child may be left that has started, but is not stopped yet."""
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda came_now, frame: came.append(came_now)) for number in numbers

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,9 +17,10 @@ import numpy as np
 import pytest
 import yaml
 
+from recon3d_ros.cli import demo as demo_verb
 from recon3d_ros.cli.children import Child
 from recon3d_ros.cli.demo import choose_model, make_plan
-from recon3d_ros.config import ModelConfig
+from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import CalibrationError, ConfigError, DataError, OutputError
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import PinholeCamera, StereoRig
@@ -167,7 +170,8 @@ def test_a_child_logs_and_says_how_it_goes(tmp_path):
         time.sleep(0.02)
     assert worker.exit_code == 0 and worker.last_said() == "done"
     assert worker.last_lines(5)[0].endswith("hello")
-    worker.stop()  # of what has ended: nothing
+    worker.interrupt()  # of what has ended: nothing
+    worker.stop()
 
 
 def test_a_child_that_ignores_ctrl_c_is_killed(tmp_path, monkeypatch):
@@ -177,8 +181,32 @@ def test_a_child_that_ignores_ctrl_c_is_killed(tmp_path, monkeypatch):
     deadline = time.monotonic() + 20
     while not worker.last_said() and time.monotonic() < deadline:
         time.sleep(0.02)
+    worker.interrupt()
     worker.stop()
     assert worker.exit_code == -signal.SIGKILL
+
+
+def test_a_second_ctrl_c_leaves_no_process_either(tmp_path, monkeypatch):
+    monkeypatch.setattr("recon3d_ros.cli.children.STOP_S", 0.6)
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up'); time.sleep(60)"
+    monkeypatch.setattr(
+        demo_verb, "_commands", lambda *rest: {name: ["-c", code] for name in ("one", "other")}
+    )
+    plan, args = make_plan("world", ""), argparse.Namespace(out=tmp_path)
+    again = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    with (
+        pytest.raises(KeyboardInterrupt),
+        demo_verb._children(args, plan, "fake_stereo", PipelineConfig()) as children,
+    ):
+        deadline = time.monotonic() + 20
+        while not all(one.last_said() for one in children) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        again.start()
+    try:
+        assert [one.exit_code for one in children] == [-signal.SIGKILL] * 2
+    finally:
+        for one in children:
+            one.stop()
 
 
 def test_a_log_that_cannot_be_written(tmp_path):
