@@ -120,8 +120,12 @@ def _images(images: Sequence[RawImages], camera: PinholeCamera | StereoRig, rate
 
 def _video(config: SourceConfig) -> Source:
     video = VideoImages(config.source)
-    rate_hz, live, size_wh = video.rate_hz, video.live, video.size_wh
-    camera = _mono_camera(config, size_wh, None)
+    rate_hz, live = video.rate_hz, video.live
+    try:
+        camera = _mono_camera(config, video.size_wh, None)
+    except Recon3dError:
+        video.close()  # a webcam that is open still cannot be opened by who tries with a calibration
+        raise
 
     def shots() -> Iterator[Shot | Recon3dError]:
         nonlocal video

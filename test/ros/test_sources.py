@@ -8,6 +8,7 @@ import yaml
 from recon3d_ros.errors import CalibrationError, ConfigError, DataError, ImageError, Recon3dError
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.ros import sources
 from recon3d_ros.ros.source_config import SourceConfig
 from recon3d_ros.ros.sources import open_source, repeated
 
@@ -83,13 +84,39 @@ def test_a_recording_plays_at_the_rate_of_its_stamps(tmp_path):
     assert opened(tmp_path, fov_deg=60.0).rate_hz == pytest.approx(25.0)
 
 
-def test_a_video_plays_again(tmp_path):
+@pytest.fixture
+def video(tmp_path):
     path = tmp_path / "video.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 12.0, (WIDTH, HEIGHT))
     for i in range(4):
         writer.write(picture(i)[..., ::-1])
     writer.release()
-    source = opened(path, fov_deg=60.0)
+    return path
+
+
+def test_without_a_calibration_a_video_is_not_left_open(video, monkeypatch):
+    """A webcam that is open cannot be opened again, which is what the demo does next."""
+    opened_now = []
+
+    class Counted(sources.VideoImages):
+        def __init__(self, source):
+            super().__init__(source)
+            opened_now.append(self)
+
+        def close(self):
+            super().close()
+            opened_now.remove(self)
+
+    monkeypatch.setattr(sources, "VideoImages", Counted)
+    with pytest.raises(CalibrationError, match="fov_deg"):
+        opened(video)
+    assert not opened_now
+    opened(video, fov_deg=60.0)
+    assert len(opened_now) == 1  # or this test would prove nothing
+
+
+def test_a_video_plays_again(video):
+    source = opened(video, fov_deg=60.0)
     assert source.rate_hz == pytest.approx(12.0)
     shots = repeated(source, loop=True)
     images = [next(shots).left for _ in range(9)]
