@@ -31,7 +31,8 @@ TOPICS = {
     "camera_info": ("camera_info",),
     "points": ("points",),
 }
-SHOWN = ("/points", "/depth/image", "/left/image_rect", "/image")
+# Topics in config/recon3d.rviz; make_nodes says what stands in for each.
+SHOWN = ("/points", "/depth/image", "/left/image_rect")
 
 
 def generate_launch_description():
@@ -51,7 +52,11 @@ def generate_launch_description():
         ),
         DeclareLaunchArgument("params_file", default_value="", description="YAML of parameters, see config/"),
         DeclareLaunchArgument("rviz", default_value="false", description="start rviz"),
-        DeclareLaunchArgument("fixed_frame", default_value="camera_link", description="of rviz"),
+        DeclareLaunchArgument(
+            "fixed_frame",
+            default_value="camera_link",
+            description="of rviz: a frame with z up that tf connects with the optical frame of the images",
+        ),
     ]
     return LaunchDescription([*profile, *parameters, *topics, *others, OpaqueFunction(function=make_nodes)])
 
@@ -76,13 +81,16 @@ def make_nodes(context):
         output="screen",
         emulate_tty=True,
     )
+    side = "left/" if given.get("mode", "stereo") == "stereo" else ""
+    name = "image_raw" if given.get("rectify") else ("image_rect" if side else "image")
+    image = value("left_image" if side else "image") or side + name
     rviz = Node(
         package="rviz2",
         executable="rviz2",
         namespace=value("namespace"),
         arguments=["-d", str(share_path("config", "recon3d.rviz")), "-f", value("fixed_frame")],
-        # The file names absolute topics; here they follow the namespace.
-        remappings=[(topic, topic.removeprefix("/")) for topic in SHOWN],
+        parameters=[{"use_sim_time": given.get("use_sim_time", False)}],
+        remappings=list(zip(SHOWN, (value("points") or "points", "depth/image", image))),
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     return [depth_node, rviz]

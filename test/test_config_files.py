@@ -14,7 +14,7 @@ from recon3d_ros.ros.source_config import SourceConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 NODES = {"depth_node": (NodeConfig, PipelineConfig, ModelConfig), "image_source": (SourceConfig,)}
-OURS = {"/points", "/depth/image", "/left/image_rect", "/image"}
+OURS = {"/points", "/depth/image", "/left/image_rect"}
 SEGMENT = 128 << 20
 XML_NAMES = {"": "http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"}
 

@@ -97,6 +97,35 @@ def test_the_nodes_of_a_launch(launched, name, arguments, executables):
     assert context.environment["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("fastdds.xml")
 
 
+@pytest.mark.parametrize(
+    "name, arguments, image, points",
+    [
+        ("stereo", {}, "left/image_rect", "points"),
+        ("stereo", {"rectify": "true"}, "left/image_raw", "points"),
+        ("stereo", {"left_image": "/zed/left", "points": "/cloud"}, "/zed/left", "/cloud"),
+        ("mono", {"model": "fake_mono"}, "image", "points"),
+        ("mono", {"model": "fake_mono", "rectify": "true"}, "image_raw", "points"),
+    ],
+)
+def test_rviz_shows_what_the_node_takes_and_gives(launched, name, arguments, image, points):
+    nodes, context = launched(LAUNCH / f"{name}.launch.py", rviz="true", namespace="front", **arguments)
+    (rviz,) = (node for node in nodes if node.node_executable == "rviz2")
+    rviz._perform_substitutions(context)
+    shown = dict(rviz.expanded_remapping_rules)
+    assert shown == {"/points": points, "/depth/image": "depth/image", "/left/image_rect": image}
+
+
+def test_simulated_time_reaches_everybody(launched):
+    nodes, context = launched(LAUNCH / "demo.launch.py", use_sim_time="true")
+    told = set()
+    for node in nodes:
+        node._perform_substitutions(context)
+        files = [path for path, _ in node._Node__expanded_parameter_arguments or ()]
+        if any("use_sim_time: true" in Path(path).read_text() for path in files):
+            told.add(node.node_executable)
+    assert told == {"depth_node", "rviz2", "image_source"}
+
+
 def test_a_mono_launch_wants_a_model(launched):
     with pytest.raises(RuntimeError, match="model"):
         launched(LAUNCH / "mono.launch.py")
