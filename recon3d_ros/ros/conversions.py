@@ -164,7 +164,7 @@ def depth_to_msg(depth: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
 
 
 def depth_from_msg(msg: Image) -> np.ndarray:
-    """Read a depth message: 32FC1 metres, or 16UC1 millimetres with 0 for invalid (REP 118).
+    """Read a depth message as `depth_to_msg` makes it.
 
     Returns:
         (H, W) float32, metres, NaN = invalid.
@@ -172,14 +172,9 @@ def depth_from_msg(msg: Image) -> np.ndarray:
     Raises:
         ImageError: another encoding, or malformed.
     """
-    if msg.encoding == "32FC1":
-        return message_view(msg, "f4", 1).astype(np.float32)
-    if msg.encoding in ("16UC1", "mono16"):
-        millimetres = message_view(msg, "u2", 1).astype(np.float32)
-        return np.where(millimetres == 0, np.float32(np.nan), millimetres * np.float32(1e-3))
-    raise ImageError(
-        f"expected depth as 32FC1 or 16UC1, got {msg.encoding!r}; subscribe to a depth image topic."
-    )
+    if msg.encoding != "32FC1":
+        raise ImageError(f"expected depth as 32FC1, got {msg.encoding!r}; subscribe to a depth image topic.")
+    return message_view(msg, "f4", 1).astype(np.float32)
 
 
 def disparity_to_msg(
@@ -220,42 +215,24 @@ def disparity_to_msg(
 
 
 def cloud_from_msg(msg: PointCloud2) -> OrganizedCloud:
-    """Read any cloud with float32 x, y, z; `rgb` is 0 where the message has none.
-
-    Returns:
-        The cloud in the message's grid (an unorganized one has one row); a view of the message where its
-        points are laid out as ours are.
+    """View a cloud that is laid out as `CloudMessages` does it.
 
     Raises:
-        DataError: no such fields, or less data than the message declares.
+        DataError: another layout, or less data than the message declares.
     """
-    offsets = {f.name: f.offset for f in msg.fields if f.datatype == PointField.FLOAT32}
-    height, width, step = msg.height, msg.width, msg.point_step
-    if not {"x", "y", "z"} <= offsets.keys() or max(offsets.values()) + 4 > step:
+    height, width, step = msg.height, msg.width, OrganizedCloud.POINT_STEP
+    fields = [(f.name, f.offset) for f in msg.fields if f.datatype == PointField.FLOAT32]
+    if fields != list(OrganizedCloud.FIELDS) or msg.point_step != step or msg.is_bigendian:
         raise DataError(
-            f"expected float32 fields x, y, z within {step} bytes, got {[f.name for f in msg.fields]}; "
-            "subscribe to a point cloud."
+            f"expected a cloud of float32 x, y, z, rgb in {step} bytes, got {[f.name for f in msg.fields]} "
+            f"in {msg.point_step}; subscribe to the points of a depth_node."
         )
-    if msg.row_step < width * step or len(msg.data) < height * msg.row_step:
+    if msg.row_step != width * step or len(msg.data) != height * msg.row_step:
         raise DataError(
             f"expected {height} rows of {width * step} bytes, got row_step {msg.row_step} and "
             f"{len(msg.data)} bytes; the cloud is truncated, check its publisher."
         )
-    order = ">f4" if msg.is_bigendian else "<f4"
-    buffer, strides = memoryview(msg.data), (msg.row_step, step)
-
-    def plane(offset: int) -> np.ndarray:
-        return np.ndarray((height, width), order, buffer, offset, strides)
-
-    names = ("x", "y", "z", "rgb")
-    if not msg.is_bigendian and [offsets.get(name) for name in names] == [0, 4, 8, 12]:
-        points = np.ndarray((height, width, 4), "<f4", buffer, 0, (*strides, 4))
-        return OrganizedCloud(np.ascontiguousarray(points, dtype=np.float32))  # a copy if rows are padded
-    data = np.zeros((height, width, 4), np.float32)
-    for channel, name in enumerate(names):
-        if name in offsets:
-            data[..., channel] = plane(offsets[name])
-    return OrganizedCloud(data)
+    return OrganizedCloud(np.frombuffer(msg.data, np.float32).reshape(height, width, step // 4))
 
 
 def _pixels_to_msg(pixels: np.ndarray, stamp_ns: int, frame_id: str, encoding: str) -> Image:

@@ -179,8 +179,8 @@ class Health:
             waited_s = now - self._unanswered_since
             return (
                 Level.WARN,
-                f"expected an answer of the model within {WINDOW_S:.0f} s, got none for {waited_s:.0f} s; take "
-                "a faster model or smaller images, or restart the node if it never answers",
+                f"expected an answer of the model within {WINDOW_S:.0f} s, got none for {waited_s:.0f} s; "
+                "take a faster model or smaller images, or restart the node if it never answers",
             )
         return Level.OK, "publishing" if self._out else "working on a frame"
 

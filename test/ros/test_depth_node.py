@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from array import array
 
 import numpy as np
@@ -233,14 +234,14 @@ def test_warnings_are_throttled(bench, scene):
     images, infos = scene.images(), scene.infos()
     for msg in images.values():
         msg.encoding = "an_encoding_of_this_test"
-    before = int(bench.status()["dropped_image"])
+    before, began_s = int(bench.status()["dropped_image"]), time.monotonic()
     bench.wait(
         lambda: int(bench.status()["dropped_image"]) >= before + 8,
         lambda: bench.send(images, infos),
         "8 drops",
     )
     warnings = [w for w in bench.warnings() if "an_encoding_of_this_test" in w]
-    assert len(warnings) == 1
+    assert 1 <= len(warnings) <= 1 + (time.monotonic() - began_s) // 5  # s; more than one on a slow machine
 
 
 def test_an_exception_in_the_worker_is_counted_and_survived(bench, scene, monkeypatch):
