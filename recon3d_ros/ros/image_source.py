@@ -170,9 +170,7 @@ class ImageSource(Node):
             self.get_logger().info(f"played {self._played} frames")
         elif self._config.wait_for_subscribers and self._matched_at_s is None:
             alone = [p.topic_name for p in self._watched() if p.get_subscription_count() == 0]
-            self.get_logger().info(
-                f"waiting for subscribers of {', '.join(alone)}", throttle_duration_sec=10.0
-            )
+            self.get_logger().info(f"waiting for subscribers of {', '.join(alone)}")
 
     def destroy_node(self) -> None:
         """Stop reading, then destroy the node."""
@@ -185,8 +183,8 @@ def main(args: Sequence[str] | None = None, config: SourceConfig | None = None) 
 
     Args:
         args: command line for rclpy, None = of the process.
-        config: goes before parameters of the command line.
+        config: its values go before parameters of `args`; defaults leave those alone.
     """
-    given = {} if config is None else {spec.name: getattr(config, spec.name) for spec in options(config)}
-    overrides = [Parameter(name, value=value) for name, value in given.items()]
+    given = {} if config is None else {spec: getattr(config, spec.name) for spec in options(config)}
+    overrides = [Parameter(spec.name, value=value) for spec, value in given.items() if value != spec.default]
     return run_node(lambda: ImageSource(parameter_overrides=overrides), args)

@@ -216,6 +216,7 @@ def test_play_takes_flags_and_ros_arguments(tmp_path):
     [
         (["/nowhere"], 7, "check the path"),
         (["world", "--rate-hz", "-3"], 2, "rate_hz must be at least 0"),
+        (["world", "--ros-args", "-p", "rate_hz:=-3.0"], 2, "correct parameter rate_hz"),
         (["world", "--ros-args", "-p", "no equals"], 2, "correct the part after --ros-args"),
     ],
 )
