@@ -193,7 +193,13 @@ class DepthNode(Node):
             labels["model"],
             {**labels, "mode": self._config.mode},
         )
-        self._diagnostics.publish(msg)
+        try:
+            self._diagnostics.publish(msg)
+        except Exception as exc:  # such as a stuck reader of a keep_all override: no reason to end the node
+            if self.context.ok():
+                self.get_logger().warning(
+                    f"cannot publish /diagnostics ({exc}); check its readers", throttle_duration_sec=5.0
+                )
 
     def destroy_node(self) -> None:
         """Stop the worker, then destroy the node."""

@@ -255,6 +255,13 @@ def test_an_exception_in_the_worker_is_counted_and_survived(bench, scene, monkey
     bench.expect("points", scene.images(), scene.infos())
 
 
+def test_diagnostics_that_cannot_be_published_do_not_end_the_node(bench, scene, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.node._diagnostics, "publish", lambda msg: 1 // 0)
+        bench.wait(lambda: [w for w in bench.warnings() if "cannot publish /diagnostics" in w])
+    bench.expect("points", scene.images(), scene.infos())
+
+
 def test_newest_frame_wins_while_the_worker_is_busy(bench, scene, monkeypatch):
     bench.expect("points", scene.images(), scene.infos())
     entered, go_on, process = threading.Event(), threading.Event(), Pipeline.process
