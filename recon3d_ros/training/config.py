@@ -33,6 +33,11 @@ class TrainConfig(Config):
     workers: int = option(1, "processes that render pairs of the world", minimum=1, maximum=1024)
     loaders: int = option(1, "processes that crop and augment; 0 = in the training process", minimum=0)
     threads: int = option(0, "threads of the training process, 0 = all cores", minimum=0)
+    renderer: str = option(
+        "numpy",
+        "numpy = on the processor, one pair at a time; torch = in batches on the device that trains",
+        choices=("numpy", "torch"),
+    )
     render_width: int = option(640, "width of the rendered pairs", unit="px", minimum=32)
     render_height: int = option(384, "height of the rendered pairs", unit="px", minimum=32)
     max_pairs: int = option(5000, "rendered pairs to keep, 2 MB each at the usual size", minimum=1)

@@ -12,8 +12,9 @@ import torch
 from recon3d_ros.training.allocator import keep_memory
 from recon3d_ros.training.batches import Crops, batches, wait_for_pairs
 from recon3d_ros.training.config import FIRST_TRAINING_SEED, TrainConfig
+from recon3d_ros.training.rendering import Renderer, start_renderers
 from recon3d_ros.training.run import Run, resume_run, start_run
-from recon3d_ros.training.store import PairStore, start_renderers
+from recon3d_ros.training.store import PairStore
 from recon3d_ros.training.validation import validate
 
 LOG_EVERY_S = 20.0
@@ -56,7 +57,9 @@ def train(
         (pairs.folder, range(first, first + config.max_pairs)),
     ]
     largest_px = 4.0 * (run.network.config.bins - 1)
-    renderers = start_renderers(jobs, config.workers, (config.render_width, config.render_height), largest_px)
+    device = "" if config.renderer == "numpy" else str(run.device)
+    renderer = Renderer((config.render_width, config.render_height), largest_px, device)
+    renderers = start_renderers(jobs, config.workers, renderer)
     try:
         for store, count in ((held_out, config.validation_pairs), (pairs, 1)):
             wait_for_pairs(store, count, alive=lambda: any(process.is_alive() for process in renderers))

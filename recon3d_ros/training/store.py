@@ -6,8 +6,6 @@ A pair is one `.npy` of (H, W, 8) uint8: left RGB, right RGB, and the disparity 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +14,6 @@ import numpy as np
 from recon3d_ros.errors import DataError, OutputError
 from recon3d_ros.files import write_atomically
 from recon3d_ros.geometry import Sample
-from recon3d_ros.training.allocator import keep_memory
 
 UNKNOWN = 65535
 STEPS_PER_PX = 256.0
@@ -40,11 +37,16 @@ def pack_pair(sample: Sample) -> np.ndarray:
         raise DataError(
             f"expected a stereo pair with disparity, got '{sample.name}' without: render it as a pair"
         )
-    disparity = np.asarray(sample.disparity, np.float32)
+    return pack_arrays(sample.frame.image, sample.frame.right, sample.disparity)
+
+
+def pack_arrays(left: np.ndarray, right: np.ndarray, disparity: np.ndarray) -> np.ndarray:
+    """The same from (H, W, 3) uint8 RGB images and a (H, W) disparity in px."""
+    disparity = np.asarray(disparity, np.float32)
     known = np.isfinite(disparity) & (disparity >= 0.0) & (disparity * STEPS_PER_PX < UNKNOWN - 0.5)
     fixed = np.full(disparity.shape, UNKNOWN, "<u2")
     fixed[known] = np.round(disparity[known] * STEPS_PER_PX).astype("<u2")
-    return np.concatenate([sample.frame.image, sample.frame.right, fixed[..., None].view(np.uint8)], axis=2)
+    return np.concatenate([left, right, fixed[..., None].view(np.uint8)], axis=2)
 
 
 def unpack_pair(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,15 +65,14 @@ class PairStore:
         self._names: list[str] = []
         self._seen_ns = 0
 
-    def write(self, seed: int, sample: Sample) -> None:
-        """Store a pair under its seed; a reader never sees half of it.
+    def write(self, seed: int, packed: np.ndarray) -> None:
+        """Store a packed pair under its seed; a reader never sees half of it.
 
         Raises:
-            DataError: The sample is no pair.
             OutputError: The disk is full or the folder not writable.
         """
         buffer = BytesIO()
-        np.save(buffer, pack_pair(sample))
+        np.save(buffer, packed)
         make_folder(self.folder)
         write_atomically(self.path(seed), buffer.getvalue())
 
@@ -107,37 +108,3 @@ class PairStore:
                 f"expected (H, W, 8) uint8 in {path}, got {packed.shape} {packed.dtype}: delete the file"
             )
         return packed
-
-
-def render_seeds(folder: Path, seeds: range, size_wh: tuple[int, int], max_disparity_px: float) -> None:
-    """Render the seeds that the folder does not have yet."""
-    from recon3d_ros import world
-
-    store = PairStore(folder)
-    for seed in seeds:
-        if not store.path(seed).exists():
-            store.write(seed, world.training_sample(seed, size_wh, max_disparity_px))
-
-
-def _render_jobs(jobs: list[tuple[Path, range]], size_wh: tuple[int, int], max_disparity_px: float) -> None:
-    os.nice(5)  # training goes first
-    keep_memory()
-    for folder, seeds in jobs:
-        render_seeds(folder, seeds, size_wh, max_disparity_px)
-
-
-def start_renderers(
-    jobs: list[tuple[Path, range]], workers: int, size_wh: tuple[int, int], max_disparity_px: float
-) -> list[multiprocessing.process.BaseProcess]:
-    """Start `workers` processes that share the seeds of `jobs`, in order; they end when all is rendered."""
-    # spawn, as for the loaders: see batches.
-    context = multiprocessing.get_context("spawn")
-    processes: list[multiprocessing.process.BaseProcess] = []
-    for worker in range(workers):
-        share = [(folder, seeds[worker::workers]) for folder, seeds in jobs]
-        process = context.Process(
-            target=_render_jobs, args=(share, size_wh, max_disparity_px), daemon=True, name=f"render-{worker}"
-        )
-        process.start()
-        processes.append(process)
-    return processes

@@ -5,7 +5,7 @@ import torch
 
 from recon3d_ros.errors import DataError
 from recon3d_ros.training.batches import Crops, batches, wait_for_pairs
-from recon3d_ros.training.store import PairStore
+from recon3d_ros.training.store import PairStore, pack_pair
 
 
 def test_batches_come_from_another_process_and_differ(stores):
@@ -25,11 +25,11 @@ def test_corrupt_pair_is_one_sentence_from_wherever_it_is_read(tmp_path, loaders
 
 def test_new_pairs_are_used_while_the_stream_runs(tmp_path, make_sample):
     store = PairStore(tmp_path)
-    store.write(1, make_sample(1))
+    store.write(1, pack_pair(make_sample(1)))
     stream = iter(Crops(tmp_path, (96, 64), 1))
     next(stream)
     for seed in range(2, 30):
-        store.write(seed, make_sample(seed))
+        store.write(seed, pack_pair(make_sample(seed)))
     means = {round(float(next(stream)[0].mean()), 3) for _ in range(12)}
     assert len(means) > 6
 
@@ -40,7 +40,7 @@ def test_waiting_ends_when_the_pairs_are_there_or_nobody_renders(tmp_path, make_
         wait_for_pairs(store, 1, alive=lambda: False)
 
     def render_one():
-        store.write(len(store), make_sample(len(store)))
+        store.write(len(store), pack_pair(make_sample(len(store))))
         return True
 
     wait_for_pairs(store, 2, alive=render_one)

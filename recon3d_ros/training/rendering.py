@@ -1,0 +1,79 @@
+"""Processes that render pairs of the world into a store: with NumPy one by one, or with torch in batches."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recon3d_ros import world
+from recon3d_ros.training.allocator import keep_memory
+from recon3d_ros.training.store import PairStore, pack_arrays, pack_pair
+
+# Scenes a GPU renders at once: enough to keep it busy, and a few GB at the usual size.
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """How pairs are rendered.
+
+    Attributes:
+        size_wh: Size of the images.
+        max_disparity_px: About the largest disparity.
+        device: A torch device that renders batches, or "" for NumPy.
+    """
+
+    size_wh: tuple[int, int]
+    max_disparity_px: float
+    device: str = ""
+
+    def render(self, folder: Path, seeds: Sequence[int]) -> None:
+        """Render the seeds that the folder does not have yet.
+
+        Raises:
+            OutputError: The disk is full or the folder not writable.
+            MissingDependencyError: torch is wanted and not installed.
+        """
+        store = PairStore(folder)
+        missing = [seed for seed in seeds if not store.path(seed).exists()]
+        if self.device:
+            for start in range(0, len(missing), BATCH):
+                self._render_batch(store, missing[start : start + BATCH])
+            return
+        for seed in missing:
+            sample = world.training_sample(seed, self.size_wh, self.max_disparity_px)
+            store.write(seed, pack_pair(sample))
+
+    def _render_batch(self, store: PairStore, seeds: Sequence[int]) -> None:
+        batch = world.training_batch(seeds, self.size_wh, self.max_disparity_px, self.device)
+        left, right = (images.permute(0, 2, 3, 1).cpu().numpy() for images in (batch.left, batch.right))
+        disparity = batch.disparity[:, 0].cpu().numpy()
+        for i, seed in enumerate(seeds):
+            store.write(seed, pack_arrays(left[i], right[i], disparity[i]))
+
+
+def start_renderers(
+    jobs: list[tuple[Path, range]], workers: int, renderer: Renderer
+) -> list[multiprocessing.process.BaseProcess]:
+    """Start `workers` processes that share the seeds of `jobs`, in order; they end when all is rendered."""
+    # spawn, as for the loaders: see batches.
+    context = multiprocessing.get_context("spawn")
+    processes: list[multiprocessing.process.BaseProcess] = []
+    for worker in range(workers):
+        share = [(folder, seeds[worker::workers]) for folder, seeds in jobs]
+        process = context.Process(
+            target=_render_jobs, args=(share, renderer), daemon=True, name=f"render-{worker}"
+        )
+        process.start()
+        processes.append(process)
+    return processes
+
+
+def _render_jobs(jobs: list[tuple[Path, range]], renderer: Renderer) -> None:
+    os.nice(5)  # training goes first
+    keep_memory()
+    for folder, seeds in jobs:
+        renderer.render(folder, seeds)
