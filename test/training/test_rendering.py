@@ -5,15 +5,13 @@ import pytest
 
 from recon3d_ros.training.rendering import Renderer
 from recon3d_ros.training.store import PairStore, unpack_pair
+from recon3d_ros.world import render
 
 SIZE_WH = (96, 64)
 
 
-@pytest.mark.parametrize("device", ["", "cpu"], ids=["numpy", "torch"])
-def test_rendering_again_keeps_what_is_there(tmp_path, device):
-    if device:
-        pytest.importorskip("torch", reason="torch renders the batch")
-    renderer = Renderer(SIZE_WH, 44.0, device)
+def test_rendering_again_keeps_what_is_there(tmp_path):
+    renderer = Renderer(SIZE_WH, 44.0)
     renderer.render(tmp_path, range(5, 7))
     stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
     store = PairStore(tmp_path)
@@ -25,8 +23,9 @@ def test_rendering_again_keeps_what_is_there(tmp_path, device):
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())] == stamps
 
 
-def test_torch_stores_the_pairs_that_numpy_stores(tmp_path):
+def test_torch_stores_the_pairs_that_numpy_stores(tmp_path, monkeypatch):
     pytest.importorskip("torch", reason="torch renders the batch")
+    monkeypatch.setattr(render, "SHADOW_EDGE", 48)
     folders = tmp_path / "numpy", tmp_path / "torch"
     for folder, device in zip(folders, ("", "cpu")):
         Renderer(SIZE_WH, 44.0, device).render(folder, (5, 6))
