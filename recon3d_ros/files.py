@@ -196,10 +196,12 @@ def write_atomically(path: Path, *chunks: bytes) -> None:
 
 def _write_encoded(path: Path, image: NDArray[Any]) -> None:
     suffix = Path(path).suffix
+    if not cv2.haveImageWriter(f"image{suffix}"):
+        raise OutputError(f"expected a suffix such as .png or .jpg, got {path}: rename it")
     try:
         done, encoded = cv2.imencode(suffix, image)
-    except cv2.error as exc:
-        raise OutputError(f"expected a suffix such as .png or .jpg, got {path}: rename it") from exc
+    except cv2.error:  # an older OpenCV raises where a newer one answers False
+        done = False
     if not done:
         raise OutputError(
             f"expected an image that a {suffix} file can hold, got {image.shape} {image.dtype} for {path}: "

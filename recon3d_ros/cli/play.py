@@ -7,7 +7,6 @@ import os
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import options
-from recon3d_ros.ros.source_config import SourceConfig
 
 HELP = (
     "Publish a folder, a video, a webcam or the procedural world as a camera driver would: Image (raw or "
@@ -18,6 +17,8 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
+    from recon3d_ros.ros.source_config import SourceConfig  # here: the ros room does not open without rclpy
+
     source = next(spec for spec in options(SourceConfig) if spec.name == "source")
     parser.add_argument("source", nargs="?", default=source.default, help=source.description)
     add_options(parser, SourceConfig, skip=("source",))
@@ -28,6 +29,7 @@ def main(args: argparse.Namespace) -> int:
     """Run the node until its source ends or somebody stops it."""
     from recon3d_ros.ros import image_source
     from recon3d_ros.ros.dds import profile_environment
+    from recon3d_ros.ros.source_config import SourceConfig
 
     os.environ.update(profile_environment())
     ros_args = ["--ros-args", *args.ros_args] if args.ros_args else []
