@@ -240,5 +240,17 @@ def _resized(values: NDArray[Any], answer_hw: tuple[int, ...], fit: Fit) -> NDAr
     fx = width / content_w * network_w / answer_hw[1]
     fy = height / content_h * network_h / answer_hw[0]
     if fx != 1.0 or fy != 1.0:
-        values = cv2.resize(values, None, fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
+        if (round(values.shape[0] * fy), round(values.shape[1] * fx)) == values.shape:
+            # Sizes that round to what they were: cv2.resize would copy, whatever the factors.
+            values = _blended(_blended(values, fy, height).T, fx, width).T
+        else:
+            values = cv2.resize(values, None, fx=fx, fy=fy, interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(values[:height, :width])
+
+
+def _blended(values: NDArray[Any], factor: float, count: int) -> NDArray[np.float32]:
+    """Resize the rows as cv2.resize does: linear between centres, the outermost repeated."""
+    at = np.clip((np.arange(count) + 0.5) / factor - 0.5, 0, len(values) - 1)
+    low = at.astype(int)
+    part = (at - low).astype(np.float32)[:, None]
+    return values[low] * (1 - part) + values[np.minimum(low + 1, len(values) - 1)] * part

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recon3d_ros.contract import InputContract, OutputContract
@@ -60,6 +60,7 @@ def test_known_plans(contract: dict, size_wh: tuple, content_wh: tuple, network_
     assert plan_fit(InputContract("x", **contract), size_wh) == Fit(size_wh, content_wh, network_wh)
 
 
+@example(InputContract("x", multiple_of=8), (2, 2), 1.0, 0.875)  # sizes that cv2.resize takes for equal
 @given(contracts(), SIZES, st.floats(0.05, 1.0), st.floats(0.05, 1.0))
 def test_disparity_ramp_comes_back(
     contract: InputContract, size_wh: tuple[int, int], shrink_x: float, shrink_y: float
