@@ -172,6 +172,18 @@ def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
         raise CalibrationError(f"{path}: {exc}") from exc
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
+
+
 def write_atomically(path: Path, *chunks: bytes) -> None:
     """Write the chunks to a neighbour of `path`, then rename it.
 

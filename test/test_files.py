@@ -205,3 +205,12 @@ def test_bad_targets_are_output_errors(tmp_path, rgb):
         files.write_image(tmp_path / "wide.jpg", np.zeros((1, 70_000), np.uint8))
     with pytest.raises(OutputError, match="name of a file"):
         files.write_atomically(Path(""), b"")
+
+
+def test_folders_are_made_once_and_a_file_in_the_way_is_an_output_error(tmp_path):
+    for _ in range(2):
+        files.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot make the folder .*choose another place"):
+        files.make_folder(tmp_path / "file" / "folder")

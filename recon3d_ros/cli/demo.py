@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the demo; 0 when clouds came and the report is written."""
-    from recon3d_ros.ros.report import make_folder
+    from recon3d_ros.files import make_folder
 
     signal.signal(signal.SIGTERM, _end_in_order)
     limits = read_options(args, PipelineConfig)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig, PipelineConfig
-from recon3d_ros.errors import ConfigError, MissingDependencyError, OutputError
+from recon3d_ros.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
@@ -84,11 +84,10 @@ class _Writer:
     """Writes what came out of a frame into one folder."""
 
     def __init__(self, folder: Path, view: bool) -> None:
+        from recon3d_ros.files import make_folder
+
         self._folder, self._view = folder, view
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another") from exc
+        make_folder(folder)
 
     def write(self, name: str, result: Result) -> None:
         from recon3d_ros import files

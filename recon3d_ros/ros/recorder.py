@@ -17,11 +17,12 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from recon3d_ros.config import Config, PipelineConfig, option
 from recon3d_ros.errors import DataError
+from recon3d_ros.files import make_folder
 from recon3d_ros.metrics import depth_metrics
 from recon3d_ros.ros import parameters
 from recon3d_ros.ros.conversions import cloud_from_msg, depth_from_msg, msg_to_image, stamp_to_ns
 from recon3d_ros.ros.ledger import Ledger, mean_scores
-from recon3d_ros.ros.report import Shown, make_folder, write_report
+from recon3d_ros.ros.report import Shown, write_report
 from recon3d_ros.ros.runtime import reliable_qos, run_node, sensor_qos, subscribe
 
 SCORES = ("abs_rel", "rmse_m", "delta_1", "coverage")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from recon3d_ros.errors import MissingDependencyError, OutputError
-from recon3d_ros.files import colour_depth, write_atomically, write_image, write_ply
+from recon3d_ros.errors import MissingDependencyError
+from recon3d_ros.files import colour_depth, make_folder, write_atomically, write_image, write_ply
 from recon3d_ros.geometry import OrganizedCloud
 from recon3d_ros.view import render_cloud
 
@@ -59,18 +59,6 @@ def write_report(folder: Path, values: Mapping[str, Any], shown: Shown) -> None:
     document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
     write_atomically(folder / "report.json", (json.dumps(finite(document), indent=1) + "\n").encode())
     write_atomically(folder / "report.md", to_markdown(document).encode())
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder for results.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
 
 
 def to_markdown(values: Mapping[str, Any]) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 
 from recon3d_ros.errors import ArtifactError
-from recon3d_ros.files import write_atomically
+from recon3d_ros.files import make_folder, write_atomically
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoNetwork
-from recon3d_ros.training.store import make_folder
 
 REQUIRED = (
     "network",

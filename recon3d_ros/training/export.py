@@ -19,6 +19,7 @@ from recon3d_ros import world
 from recon3d_ros.backends import open_backend
 from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import BackendError, OutputError
+from recon3d_ros.files import make_folder
 from recon3d_ros.manifest import Artifact, Golden, Licence, Manifest, Source, dump_manifest
 from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
@@ -72,8 +73,8 @@ def export(
     network, content = load_network(checkpoint)
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     golden = world_pair(GOLDEN_SEED, GOLDEN_SIZE_WH)
+    make_folder(out_dir)
     try:
-        out_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
             draft = replace(
                 describe(network, content, name), accuracy=accuracy, path=Path(folder) / f"{name}.yaml"

@@ -11,24 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from recon3d_ros.errors import DataError, OutputError
-from recon3d_ros.files import write_atomically
+from recon3d_ros.errors import DataError
+from recon3d_ros.files import make_folder, write_atomically
 from recon3d_ros.geometry import Sample
 
 UNKNOWN = 65535
 STEPS_PER_PX = 256.0
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, unless it is there.
-
-    Raises:
-        OutputError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
 
 
 def pack_pair(sample: Sample) -> np.ndarray:

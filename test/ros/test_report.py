@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from recon3d_ros.errors import MissingDependencyError, OutputError
+from recon3d_ros.errors import MissingDependencyError
 from recon3d_ros.files import read_image, read_ply_points
 from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, PointPacker
 from recon3d_ros.ros import report
-from recon3d_ros.ros.report import ROWS, Shown, finite, make_folder, to_markdown, to_table, write_report
+from recon3d_ros.ros.report import ROWS, Shown, finite, to_markdown, to_table, write_report
 
 WIDTH, HEIGHT = 40, 26
 VALUES = {
@@ -101,9 +101,3 @@ def test_nothing_seen_is_said(tmp_path, drawn):
 
 def test_json_knows_no_nan():
     assert finite({"a": [math.inf, 1, "x"], "b": math.nan}) == {"a": [None, 1, "x"], "b": None}
-
-
-def test_a_folder_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="choose another place"):
-        make_folder(tmp_path / "file" / "folder")
