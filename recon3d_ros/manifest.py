@@ -6,10 +6,8 @@ known one. What is read here is trusted afterwards: all checks happen at constru
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +17,8 @@ from typing import Any, TypeVar
 import yaml
 
 from recon3d_ros.contract import InputContract, OutputContract, check_choice, check_text, is_number
-from recon3d_ros.errors import ArtifactError, ManifestError, OutputError
+from recon3d_ros.errors import ArtifactError, ManifestError
+from recon3d_ros.files import write_atomically
 
 UNITS_OF_TASK = {
     "stereo_disparity": ("px",),
@@ -199,16 +198,7 @@ def dump_manifest(manifest: Manifest, path: Path | str) -> None:
     """
     path = Path(path)
     text = yaml.safe_dump(_plain(dataclasses.replace(manifest, path=None)), sort_keys=False, width=110)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as exc:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise OutputError(
-            f"cannot write the model manifest {path} ({exc}): free the disk or choose another place"
-        ) from exc
+    write_atomically(path, text.encode())
 
 
 def _build(cls: type[_T], data: Any, where: str) -> _T:
