@@ -41,6 +41,7 @@ RANKS = {
     "contract": 2,
     "files": 2,
     "share": 2,
+    "allocator": 0.1,
     "datasets": 2.2,
     "networks": 2,
     "world": 2.1,

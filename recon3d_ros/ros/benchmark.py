@@ -9,9 +9,9 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.allocator import keep_memory
 from recon3d_ros.geometry import PinholeCamera, PointPacker
 from recon3d_ros.ros.cloud_message import CloudMessages
-from recon3d_ros.ros.runtime import tune_allocator
 
 SIZES_WH = ((640, 480), (1280, 720))
 _WARM_UP = 20
@@ -38,7 +38,7 @@ def benchmark_cloud(sizes_wh: Sequence[tuple[int, int]] = SIZES_WH, frames: int 
         sizes_wh: Columns and rows to measure.
         frames: Timed frames of each size, after a warm-up.
     """
-    tune_allocator()
+    keep_memory()
     return [_time_size(size_wh, frames) for size_wh in sizes_wh]
 
 

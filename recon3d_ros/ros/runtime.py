@@ -1,9 +1,7 @@
-"""What every node of this package shares: start, spin, stop, the allocator and the QoS of its topics."""
+"""What every node of this package shares: start, spin, stop and the QoS of its topics."""
 
 from __future__ import annotations
 
-import ctypes
-import platform
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,16 +15,8 @@ from rclpy.qos import QoSHistoryPolicy, QoSPolicyKind, QoSProfile, QoSReliabilit
 from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import ConfigError, Recon3dError
-
-# glibc's mallopt numbers (malloc.h) and values: blocks of image and cloud size come from, and stay in, the
-# heap instead of being mapped, zeroed page by page and unmapped again for every message. 32 MiB is the
-# largest threshold glibc accepts on 64 bit; one 1920x1080 cloud (33.2 MB) still fits below it.
-_MALLOPT = {
-    "M_MMAP_THRESHOLD": (-3, 32 << 20),
-    "M_TRIM_THRESHOLD": (-1, 512 << 20),
-    "M_TOP_PAD": (-2, 64 << 20),
-}
 
 # What rclpy raises for a qos_overrides parameter of a wrong type or value.
 _BAD_QOS = (ParameterException, InvalidQosOverridesError, RuntimeError, TypeError)
@@ -37,19 +27,6 @@ _OVERRIDABLE = (
     QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 )
-
-
-def tune_allocator() -> bool:
-    """Raise glibc's mmap, trim and top-pad thresholds so that big messages reuse heap pages.
-
-    Returns:
-        False where the C library is not glibc, or refused a value (nothing is changed then that matters).
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-    return all([mallopt(number, value) == 1 for number, value in _MALLOPT.values()])
 
 
 def sensor_qos(depth: int = 2) -> QoSProfile:
@@ -127,7 +104,7 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
     Returns:
         0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence.
     """
-    tune_allocator()
+    keep_memory()
     node: Node | None = None
     initialised = False
     try:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import DataError
-from recon3d_ros.training.allocator import keep_memory
 from recon3d_ros.training.augment import training_crop
 from recon3d_ros.training.store import PairStore
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recon3d_ros.training.allocator import keep_memory
+from recon3d_ros.allocator import keep_memory
 from recon3d_ros.training.batches import Crops, batches, wait_for_pairs
 from recon3d_ros.training.config import FIRST_TRAINING_SEED, TrainConfig
 from recon3d_ros.training.rendering import Renderer, start_renderers

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recon3d_ros import world
-from recon3d_ros.training.allocator import keep_memory
+from recon3d_ros.allocator import keep_memory
 from recon3d_ros.training.store import PairStore, pack_arrays, pack_pair
 
 # Scenes a GPU renders at once: enough to keep it busy, and a few GB at the usual size.

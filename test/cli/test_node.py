@@ -11,7 +11,7 @@ import pytest
 
 from recon3d_ros.cli import node
 from recon3d_ros.errors import DataError
-from recon3d_ros.ros.runtime import tune_allocator  # noqa: F401  (this verb needs ROS)
+from recon3d_ros.ros.runtime import run_node  # noqa: F401  (this verb needs ROS)
 
 
 def words(*typed):

@@ -1,10 +1,7 @@
-"""Start, stop, allocator and QoS of the nodes; exit codes of whole processes: test_depth_node_process."""
+"""Start, stop and QoS of the nodes; exit codes of whole processes: test_depth_node_process."""
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -13,39 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSHistoryPolicy, QoSReliabilityPolicy
 
 from recon3d_ros.errors import DataError
-from recon3d_ros.ros.runtime import reliable_qos, run_node, sensor_qos, tune_allocator
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
-def test_big_blocks_come_from_the_heap_after_tuning():
-    """Mapped blocks are counted by mallinfo2 (glibc 2.33); a tuned process has none of 16 MB."""
-    code = """
-import ctypes, sys
-libc = ctypes.CDLL(None)
-fields = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-class Info(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in fields]
-if not hasattr(libc, "mallinfo2"):
-    sys.exit(77)
-libc.mallinfo2.restype, libc.malloc.restype = Info, ctypes.c_void_p
-libc.malloc.argtypes = [ctypes.c_size_t]
-from recon3d_ros.ros.runtime import tune_allocator
-before = libc.mallinfo2().hblkhd
-assert libc.malloc(16 << 20)
-mapped = libc.mallinfo2().hblkhd
-assert tune_allocator()
-assert libc.malloc(16 << 20)
-print(mapped - before >= 16 << 20, libc.mallinfo2().hblkhd == mapped)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    if result.returncode == 77:
-        pytest.skip("mallinfo2 needs glibc 2.33")
-    assert result.stdout.split() == ["True", "True"], result.stderr
-
-
-def test_other_libraries_are_left_alone(monkeypatch):
-    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert not tune_allocator()
+from recon3d_ros.ros.runtime import reliable_qos, run_node, sensor_qos
 
 
 def test_profiles():
