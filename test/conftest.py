@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import socket
 from pathlib import Path
 
 import pytest
+
+from recon3d_ros.cli.domain import claim_domain
 
 # A test module that imports one of these at its top is reported as skipped where the library is absent,
 # so that the same `pytest` runs on a machine without ROS (the NumPy 1.26 half of `make test`) or torch.
@@ -21,28 +22,9 @@ NEEDS = {
 }
 FOLDERS = {"ros": "rclpy", "networks": "torch", "training": "torch"}
 
-_domain_claim = socket.socket(socket.AF_UNIX)
-
-
-def _claim_ros_domain() -> int:
-    """Return a DDS domain that no other test process of this machine uses.
-
-    The claim is an abstract Unix socket: like DDS on loopback it is bounded by the network namespace, and
-    it ends with the process. Domains 1 to 101 keep DDS ports out of Linux's ephemeral range.
-    """
-    first = os.getpid()
-    for offset in range(101):
-        domain = 1 + (first + offset) % 101
-        try:
-            _domain_claim.bind(f"\0recon3d_ros-domain-{domain}")
-        except OSError:
-            continue
-        return domain
-    raise RuntimeError("all 101 DDS domains are taken by other test runs; wait for one of them to end")
-
-
-# Before anything imports rclpy: children of the tests inherit both.
-os.environ["ROS_DOMAIN_ID"] = str(_claim_ros_domain())
+# Before anything imports rclpy: children of the tests inherit both. The claim ends with this process.
+_domain, _claim = claim_domain()
+os.environ["ROS_DOMAIN_ID"] = str(_domain)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon3d_ros.cli.children import Child
+from recon3d_ros.cli.children import Child, end_in_order, held
+from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import CalibrationError, ConfigError
@@ -77,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
     """Run the demo; 0 when clouds came and the report is written."""
     from recon3d_ros.files import make_folder
 
-    signal.signal(signal.SIGTERM, _end_in_order)
+    signal.signal(signal.SIGTERM, end_in_order)
     limits = read_options(args, PipelineConfig)
     model = read_options(args, ModelConfig)
     make_folder(args.out)
@@ -148,7 +149,7 @@ def _children(
     args: argparse.Namespace, plan: Plan, model: str, limits: PipelineConfig
 ) -> Iterator[Sequence[Child]]:
     """Start source, node and recorder on a domain of their own; end them whatever happens."""
-    from recon3d_ros.ros.dds import claim_domain, fit_profile, profile_environment
+    from recon3d_ros.ros.dds import fit_profile, profile_environment
 
     domain, claim = claim_domain()
     environment = profile_environment()
@@ -157,13 +158,13 @@ def _children(
     notes = [*plan.notes, *([note] if note else [])]
     children: list[Child] = []
     try:
-        with _held(signal.SIGINT, signal.SIGTERM):
+        with held(signal.SIGINT, signal.SIGTERM):
             for name, words in _commands(args, plan, model, limits, notes).items():
                 children.append(Child(name, words, environment, args.out))
         yield children
     finally:
         try:
-            with _held(signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave the others running
+            with held(signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave the others running
                 for child in children:
                     child.interrupt()
                 for child in children:
@@ -278,23 +279,3 @@ class _Progress:
     def clear(self) -> None:
         if self._terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _held(*numbers: signal.Signals) -> Iterator[None]:
-    """Act on signals afterwards only: no child may be left that has started, but is not stopped yet."""
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda came_now, frame: came.append(came_now)) for number in numbers
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
-
-
-def _end_in_order(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt  # unwinds through the children's end, as Ctrl-C does

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from recon3d_ros.errors import ConfigError
 from recon3d_ros.files import write_atomically
 from recon3d_ros.share import share_path
 
 # Fast DDS 2 (Humble to Jazzy) reads the first, Fast DDS 3 (Kilted and newer) the second.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 SHARED_MEMORY = Path("/dev/shm")
-# Domains above would put DDS ports into Linux's ephemeral range.
-LAST_DOMAIN = 101
 _SEGMENT = re.compile(r"(?<=<segment_size>)\d+(?=</segment_size>)")
 _SMALLEST_SEGMENT = 8 << 20  # one 640x480 cloud of 4.9 MB, and a little
 
@@ -64,29 +60,6 @@ def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> st
     return (
         f"{SHARED_MEMORY} has {free >> 20} MiB free, so each process takes a segment of {segment >> 20} MiB "
         f"instead of {usual >> 20}; clouds may get lost (give a container more by --shm-size=1g)"
-    )
-
-
-def claim_domain() -> tuple[int, socket.socket]:
-    """Find a DDS domain for processes of our own.
-
-    Returns:
-        The domain, and the claim to keep open while it is used: an abstract Unix socket, which like DDS on
-        loopback is bounded by the network namespace, and which ends with the process.
-
-    Raises:
-        ConfigError: all are claimed.
-    """
-    claim = socket.socket(socket.AF_UNIX)
-    for offset in range(LAST_DOMAIN):
-        domain = 1 + (os.getpid() + offset) % LAST_DOMAIN
-        try:
-            claim.bind(f"\0recon3d_ros-domain-{domain}")
-        except OSError:
-            continue
-        return domain, claim
-    raise ConfigError(
-        f"expected a free DDS domain, got all {LAST_DOMAIN} taken; end other demos and tests first"
     )
 
 

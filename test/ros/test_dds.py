@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recon3d_ros.ros import dds
-from recon3d_ros.ros.dds import PROFILE_VARIABLES, claim_domain, fit_profile, profile_environment
+from recon3d_ros.ros.dds import PROFILE_VARIABLES, fit_profile, profile_environment
 
 MIB = 1 << 20
 
@@ -43,12 +43,6 @@ def test_a_small_shared_memory_gets_small_segments(tmp_path, monkeypatch):
     assert "64 MiB" in fit_profile(environment, 3, tmp_path)
     assert 8 * MIB <= segment(environment) <= 64 * MIB // 3
     assert set(environment.values()) == {str(tmp_path / "fastdds.xml")}
-
-
-def test_two_claims_two_domains():
-    (first, a), (second, b) = claim_domain(), claim_domain()
-    with a, b:
-        assert first != second and {first, second} <= set(range(1, dds.LAST_DOMAIN + 1))
 
 
 @pytest.mark.skipif(
