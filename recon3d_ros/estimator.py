@@ -56,7 +56,7 @@ class Estimator:
     @property
     def is_metric(self) -> bool:
         """True when :meth:`estimate` can answer: the model knows metres, or pixels of disparity."""
-        return self.manifest.output.unit != "relative_inverse_depth"
+        return self.manifest.is_metric
 
     def estimate(self, frame: Frame) -> DepthMap:
         """Estimate the depth of the (left) image.

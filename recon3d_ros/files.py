@@ -141,11 +141,27 @@ def colour_depth(depth: NDArray[np.float32], min_m: float, max_m: float) -> NDAr
     Returns:
         (H, W, 3) uint8 RGB; NaN is black.
     """
-    near, far = 1 / min_m, 1 / max_m
     with np.errstate(divide="ignore", invalid="ignore"):
-        level = np.clip((1 / depth - far) / (near - far), 0, 1)
-    known = depth > 0  # False for NaN
-    colours = cv2.applyColorMap((np.where(known, level, 0) * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+        inverse_depth = np.where(depth > 0, 1 / depth, np.nan)
+    return colour_inverse_depth(inverse_depth, 1 / max_m, 1 / min_m)
+
+
+def colour_inverse_depth(
+    inverse_depth: NDArray[np.float32], farthest: float, nearest: float
+) -> NDArray[np.uint8]:
+    """Paint inverse depth with the turbo map, from dark blue at `farthest` and below to red at `nearest`.
+
+    Args:
+        inverse_depth: (H, W), in 1/m or relative.
+        farthest: The value of the bluest colour.
+        nearest: That of the reddest, > `farthest`.
+
+    Returns:
+        (H, W, 3) uint8 RGB; NaN is black.
+    """
+    known = ~np.isnan(inverse_depth)
+    level = np.clip((np.where(known, inverse_depth, farthest) - farthest) / (nearest - farthest), 0, 1)
+    colours = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     return np.where(known[..., None], colours[..., ::-1], 0).astype(np.uint8)
 
 

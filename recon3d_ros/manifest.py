@@ -128,6 +128,11 @@ class Manifest:
         """True when the model needs a left and a right image."""
         return self.task == "stereo_disparity"
 
+    @property
+    def is_metric(self) -> bool:
+        """True when the model knows metres, or pixels of disparity."""
+        return self.task != "mono_relative_inverse_depth"
+
     def artifact(self, precision: str = "fp32") -> Artifact:
         """Return the artifact of one precision.
 

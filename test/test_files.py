@@ -111,6 +111,14 @@ def test_colours_of_depth_go_from_red_to_blue():
     assert unknown.tolist() == zero.tolist() == [0, 0, 0]
 
 
+def test_relative_inverse_depth_of_any_sign_has_colours():
+    values = np.array([[9, 4, 0, -4, -9, np.nan]], np.float32)
+    beyond, near, middle, far, below, unknown = files.colour_inverse_depth(values, -4.0, 4.0)[0].astype(int)
+    assert near[0] > 100 > near[2] and far[2] > far[0] and middle[1] > 200
+    assert beyond.tolist() == near.tolist() and below.tolist() == far.tolist()
+    assert unknown.tolist() == [0, 0, 0]
+
+
 def test_camera_yaml_of_one_and_of_two(tmp_path):
     rig = StereoRig.simple(64, 48, 50.0, 0.12, doffs_px=1.5)
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(rig.left.to_dict()))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.results import Writer
 from recon3d_ros.config import ModelConfig, PipelineConfig
-from recon3d_ros.errors import ConfigError, MissingDependencyError
+from recon3d_ros.errors import ConfigError
 
 if TYPE_CHECKING:
+    from recon3d_ros.estimator import Estimator
     from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
     from recon3d_ros.pipeline import Result
 
@@ -20,7 +21,8 @@ HELP = (
     "Estimate the depth of images. For every frame: NAME_depth.png (16 bit, mm, 0 = none), "
     "NAME_depth.pfm (m), NAME_disparity.pfm (px, of a stereo model), NAME_depth_colour.png (red = near), "
     "NAME_cloud.ply and NAME_view.png, a picture of the cloud. Images of a camera file with distortion are "
-    "rectified first."
+    "rectified first. Of a model of relative inverse depth, which knows no metres and needs no camera: "
+    "NAME_relative.pfm and NAME_relative_colour.png."
 )
 
 
@@ -62,73 +64,67 @@ def main(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from recon3d_ros.estimator import Estimator
-    from recon3d_ros.pipeline import Pipeline
+    from recon3d_ros.zoo import find_model
 
     limits = read_options(args, PipelineConfig)
-    frames = _frames(args)
-    writer = _Writer(args.out, view=not args.no_view)
-    estimator = Estimator.open(read_options(args, ModelConfig))
+    model = read_options(args, ModelConfig)
+    is_metric = find_model(model.model, model.models_dir).is_metric
+    frames = _frames(args, calibrated=is_metric)
+    writer = Writer(args.out, view=not args.no_view)
+    estimator = Estimator.open(model)
     try:
-        pipeline = Pipeline(estimator, limits)
+        answer = (
+            _metric_answer(estimator, limits, writer) if is_metric else _relative_answer(estimator, writer)
+        )
         for frame in tqdm(frames, unit="frame", disable=None, leave=False):  # silent where no terminal is
-            result = pipeline.process(frame)
-            writer.write(frame.name, result)
-            tqdm.write(_summary(frame, result))
+            size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
+            tqdm.write(f"{frame.name or 'frame'} {size}: {answer(frame)}")
     finally:
         estimator.close()
-    print(f"{len(frames)} frame{'s'[: len(frames) != 1]} of {estimator.manifest.name} in {args.out}")
+    said = "" if is_metric else ": inverse depth up to scale and shift, so no metres and no clouds"
+    print(f"{len(frames)} frame{'s'[: len(frames) != 1]} of {estimator.manifest.name} in {args.out}{said}")
     return 0
 
 
-class _Writer:
-    """Writes what came out of a frame into one folder."""
+def _metric_answer(estimator: Estimator, limits: PipelineConfig, writer: Writer) -> Callable[[Frame], str]:
+    """How a frame becomes depth and a cloud in files, and a line about them."""
+    from recon3d_ros.pipeline import Pipeline
 
-    def __init__(self, folder: Path, view: bool) -> None:
-        from recon3d_ros.files import make_folder
+    pipeline = Pipeline(estimator, limits)
 
-        self._folder, self._view = folder, view
-        make_folder(folder)
+    def answer(frame: Frame) -> str:
+        result = pipeline.process(frame)
+        writer.write(frame.name, result)
+        return _summary(result)
 
-    def write(self, name: str, result: Result) -> None:
-        from recon3d_ros import files
-
-        depth, disparity, cloud = result.depth_map.depth, result.depth_map.disparity, result.cloud
-        assert cloud is not None  # process makes one unless told not to
-        files.write_depth_png16(self._path(name, "depth.png"), depth)
-        files.write_pfm(self._path(name, "depth.pfm"), depth)
-        if disparity is not None:
-            files.write_pfm(self._path(name, "disparity.pfm"), disparity)
-        colours = files.colour_depth(depth, *_colour_limits_m(result))
-        files.write_image(self._path(name, "depth_colour.png"), colours)
-        files.write_ply(self._path(name, "cloud.ply"), cloud)
-        if self._view and cloud.valid.any():
-            self._draw(self._path(name, "view.png"), result)
-
-    def _draw(self, path: Path, result: Result) -> None:
-        from recon3d_ros.view import render_cloud
-
-        assert result.cloud is not None
-        try:
-            render_cloud(result.cloud, path)
-        except MissingDependencyError as exc:  # depth and cloud are worth having without their picture
-            print(f"recon3d: no pictures of the clouds: {exc}", file=sys.stderr)
-            self._view = False
-
-    def _path(self, name: str, suffix: str) -> Path:
-        return self._folder / f"{name.replace('/', '_') or 'frame'}_{suffix}"
+    return answer
 
 
-def _frames(args: argparse.Namespace) -> Sequence[Frame]:
+def _relative_answer(estimator: Estimator, writer: Writer) -> Callable[[Frame], str]:
+    """The same for a model without metres."""
+    import numpy as np
+
+    def answer(frame: Frame) -> str:
+        relative_depth = estimator.estimate_raw(frame)
+        writer.write_relative(frame.name, relative_depth)
+        return f"{np.isfinite(relative_depth).mean():.0%} valid, relative"
+
+    return answer
+
+
+def _frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
     """The rectified frames that the flags name, read when asked for.
+
+    Args:
+        args: The flags.
+        calibrated: False when single images of no camera will do.
 
     Raises:
         ConfigError: The flags name no images, or several kinds.
         DataError: They are not there.
         CalibrationError: The camera is no usable one.
     """
-    from recon3d_ros.datasets import DATASETS, WORLDS, is_euroc, open_dataset
-    from recon3d_ros.datasets.folders import image_files, images_of, rectified_frames
-    from recon3d_ros.datasets.lazy_sequence import LazySequence
+    from recon3d_ros.datasets.folders import images_of, rectified_frames
 
     pair = args.left is not None or args.right is not None
     if [pair, args.image is not None, args.input is not None].count(True) != 1 or (
@@ -136,23 +132,52 @@ def _frames(args: argparse.Namespace) -> Sequence[Frame]:
     ):
         raise ConfigError("expected --left and --right, or --image, or --input, got another choice: give one")
     if args.input is not None:
-        folder = Path(args.input)
-        calibrated = args.input in {*DATASETS, *WORLDS} or is_euroc(folder)
-        if (args.camera is not None or args.fx is not None) and (calibrated or not folder.is_dir()):
-            raise ConfigError(
-                f"expected a folder of images with --camera or --fx, got {args.input}"
-                + (", which has its own camera: leave them out" if calibrated else ": check the path")
-            )
-        first = image_files(folder)[0] if args.fx is not None else (None, None)
-        samples = open_dataset(args.input, camera=_camera(args, *first))
-        return LazySequence(range(len(samples)), lambda i: samples[i].frame)
+        return _input_frames(args, calibrated)
     files = (args.left, args.right) if pair else (args.image, None)
     camera = _camera(args, *files)
-    if camera is None:
+    if camera is not None:
+        return rectified_frames(images_of([files], rate_hz=1.0), camera, [files[0].stem])
+    if calibrated or pair:
         raise ConfigError(
             "expected the camera of the images, got none: give --camera, or --fx (and --baseline-m)"
         )
-    return rectified_frames(images_of([files], rate_hz=1.0), camera, [files[0].stem])
+    return _uncalibrated_frames([args.image])
+
+
+def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
+    from recon3d_ros.datasets import DATASETS, WORLDS, is_euroc, open_dataset
+    from recon3d_ros.datasets.folders import CAMERA_FILE, image_files
+    from recon3d_ros.datasets.lazy_sequence import LazySequence
+
+    folder = Path(args.input)
+    own_camera = args.input in {*DATASETS, *WORLDS} or is_euroc(folder)
+    if (args.camera is not None or args.fx is not None) and (own_camera or not folder.is_dir()):
+        raise ConfigError(
+            f"expected a folder of images with --camera or --fx, got {args.input}"
+            + (", which has its own camera: leave them out" if own_camera else ": check the path")
+        )
+    first = image_files(folder)[0] if args.fx is not None else (None, None)
+    camera = _camera(args, *first)
+    if not (calibrated or camera or own_camera or (folder / CAMERA_FILE).exists()) and folder.is_dir():
+        files = image_files(folder)
+        if files[0][1] is None:
+            return _uncalibrated_frames([left for left, _ in files])
+    samples = open_dataset(args.input, camera=camera)
+    return LazySequence(range(len(samples)), lambda i: samples[i].frame)
+
+
+def _uncalibrated_frames(paths: Sequence[Path]) -> Sequence[Frame]:
+    from recon3d_ros.datasets.lazy_sequence import LazySequence
+    from recon3d_ros.files import read_image
+    from recon3d_ros.geometry import Frame, PinholeCamera
+
+    def load(i: int) -> Frame:
+        image = read_image(paths[i])
+        height, width = image.shape[:2]
+        # A frame has a camera; nothing that is made of this one depends on its focal length.
+        return Frame(0, image, PinholeCamera.simple(width, height, fx=width), name=paths[i].stem)
+
+    return LazySequence(range(len(paths)), load)
 
 
 def _camera(
@@ -198,25 +223,15 @@ def _read_cameras(paths: Sequence[Path]) -> PinholeCamera | StereoRig:
     return StereoRig(*singles)
 
 
-def _colour_limits_m(result: Result) -> tuple[float, float]:
-    """The depths between which the colours of this frame spread."""
+def _summary(result: Result) -> str:
     import numpy as np
 
     depth = result.depth_map.depth[result.depth_map.valid]
-    near, far = np.percentile(depth, (2, 98)) if depth.size else (1.0, 2.0)
-    return float(near), float(max(far, near * 1.01))
-
-
-def _summary(frame: Frame, result: Result) -> str:
-    import numpy as np
-
-    depth = result.depth_map.depth[result.depth_map.valid]
-    size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
     if depth.size == 0:
-        return f"{frame.name or 'frame'} {size}: no valid depth within the limits"
+        return "no valid depth within the limits"
     near, middle, far = np.percentile(depth, (1, 50, 99))
     share = depth.size / result.depth_map.depth.size
     return (
-        f"{frame.name or 'frame'} {size}: {share:.0%} valid, depth {near:.2f} / {middle:.2f} / {far:.2f} m "
-        f"(1 / 50 / 99 %), {sum(result.timings_ms.values()):.0f} ms"
+        f"{share:.0%} valid, depth {near:.2f} / {middle:.2f} / {far:.2f} m (1 / 50 / 99 %), "
+        f"{sum(result.timings_ms.values()):.0f} ms"
     )

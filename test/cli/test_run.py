@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import cv2
@@ -216,3 +217,76 @@ def test_binned_camera_files_work(folder):
     )
     assert run(folder, *PAIR, "--camera", "@binned.yaml") == 0
     assert read_pfm(folder / "out" / "l_depth.pfm").shape == (HEIGHT, WIDTH)
+
+
+def relative_model(folder):
+    """An ONNX whose answer is the mean of the channels minus 127: of any sign, as up to a shift means."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make, floats = onnx.helper, onnx.TensorProto.FLOAT
+    graph = make.make_graph(
+        [
+            make.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            make.make_node("Sub", ["mean", "shift"], ["answer"]),
+        ],
+        "tiny",
+        [make.make_tensor_value_info("image", floats, (1, 3, "h", "w"))],
+        [make.make_tensor_value_info("answer", floats, (1, 1, "h", "w"))],
+        [onnx.numpy_helper.from_array(np.array(127, np.float32), "shift")],
+    )
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
+    (folder / "tiny.onnx").write_bytes(model.SerializeToString())
+    manifest = {
+        "name": "tiny",
+        "task": "mono_relative_inverse_depth",
+        "artifacts": [{"file": "tiny.onnx", "sha256": hashlib.sha256(model.SerializeToString()).hexdigest()}],
+        "input": {"names": ["image"], "multiple_of": 1},
+        "output": {"name": "answer", "unit": "relative_inverse_depth"},
+        "licence": {"weights": "Apache-2.0"},
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(manifest))
+    return str(folder / "tiny.yaml")
+
+
+RELATIVE_FILES = ["relative.pfm", "relative_colour.png"]
+
+
+@pytest.mark.parametrize("camera", [(), ("--fx", "80")])
+def test_a_relative_model_gives_its_answer_and_a_picture_of_it_alone(folder, camera, capsys):
+    assert run(folder, "--image", "@l.png", *camera, model=relative_model(folder)) == 0
+    assert written(folder) == [f"l_{name}" for name in RELATIVE_FILES]
+    relative = read_pfm(folder / "out" / "l_relative.pfm")
+    np.testing.assert_allclose(relative, picture(0).mean(2) - 127, atol=1e-3)
+    assert relative.min() < 0 < relative.max()
+    colours = read_image(folder / "out" / "l_relative_colour.png").astype(int)
+    near, far = (colours[tuple(np.argwhere(relative == end)[0])] for end in (relative.max(), relative.min()))
+    assert near[0] > near[2] and far[2] > far[0], "red is near, blue far"
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("l 97x61: 100% valid") and "no metres and no clouds" in said[1]
+
+
+def test_a_relative_model_and_a_folder(folder):
+    model = relative_model(folder)
+    write_image(folder / "left" / "b.png", picture(1)[:40, :50])  # without a camera each may have its size
+    assert run(folder, "--input", "@left", model=model) == 0
+    assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in RELATIVE_FILES]
+    assert read_pfm(folder / "out" / "b_relative.pfm").shape == (40, 50)
+
+
+def test_a_relative_model_rectifies_where_the_camera_is_known(folder):
+    model = relative_model(folder)
+    k = [[60.0, 0, 48], [0, 60, 30], [0, 0, 1]]
+    rig = stereo_rectified_pair(
+        k, [-0.2, 0.05, 0, 0], k, [-0.2, 0.05, 0, 0], np.eye(4) + np.eye(4, k=3) * -0.1, (WIDTH, HEIGHT)
+    )
+    (folder / "left" / "camera.yaml").write_text(yaml.safe_dump(rig.left.to_dict()))
+    assert run(folder, "--input", "@left", model=model) == 0
+    expected = Rectifier(rig.left).rectify(picture(0)).mean(2) - 127
+    np.testing.assert_allclose(read_pfm(folder / "out" / "a_relative.pfm"), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("words", "code"), [(PAIR, 2), (("--input", "@"), 7), (("--input", "@absent"), 7)])
+def test_a_relative_model_needs_the_camera_of_a_pair(folder, words, code, capsys):
+    (folder / "stereo.yaml").unlink()
+    assert run(folder, *words, model=relative_model(folder)) == code
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,87 @@
+"""What `recon3d run` leaves of every frame: depth, disparity, cloud and pictures, as files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recon3d_ros.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from recon3d_ros.pipeline import Result
+
+
+class Writer:
+    """Writes what came out of a frame into one folder, which is made.
+
+    Args:
+        folder: For the files.
+        view: Whether to draw the clouds.
+
+    Raises:
+        OutputError: The folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, view: bool) -> None:
+        from recon3d_ros.files import make_folder
+
+        self._folder, self._view = folder, view
+        make_folder(folder)
+
+    def write(self, name: str, result: Result) -> None:
+        """Write depth, disparity, the cloud, and their pictures.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
+        from recon3d_ros import files
+
+        depth, disparity, cloud = result.depth_map.depth, result.depth_map.disparity, result.cloud
+        assert cloud is not None  # process makes one unless told not to
+        files.write_depth_png16(self._path(name, "depth.png"), depth)
+        files.write_pfm(self._path(name, "depth.pfm"), depth)
+        if disparity is not None:
+            files.write_pfm(self._path(name, "disparity.pfm"), disparity)
+        colours = files.colour_depth(depth, *_colour_limits(depth))
+        files.write_image(self._path(name, "depth_colour.png"), colours)
+        files.write_ply(self._path(name, "cloud.ply"), cloud)
+        if self._view and cloud.valid.any():
+            self._draw(self._path(name, "view.png"), result)
+
+    def write_relative(self, name: str, relative_depth: NDArray[np.float32]) -> None:
+        """Write relative inverse depth, (H, W) with NaN for invalid, as it is and as a picture.
+
+        Raises:
+            OutputError: A file cannot be written.
+        """
+        from recon3d_ros import files
+
+        files.write_pfm(self._path(name, "relative.pfm"), relative_depth)
+        colours = files.colour_inverse_depth(relative_depth, *_colour_limits(relative_depth))
+        files.write_image(self._path(name, "relative_colour.png"), colours)
+
+    def _draw(self, path: Path, result: Result) -> None:
+        from recon3d_ros.view import render_cloud
+
+        assert result.cloud is not None
+        try:
+            render_cloud(result.cloud, path)
+        except MissingDependencyError as exc:  # depth and cloud are worth having without their picture
+            print(f"recon3d: no pictures of the clouds: {exc}", file=sys.stderr)
+            self._view = False
+
+    def _path(self, name: str, suffix: str) -> Path:
+        return self._folder / f"{name.replace('/', '_') or 'frame'}_{suffix}"
+
+
+def _colour_limits(values: NDArray[np.float32]) -> tuple[float, float]:
+    """The values between which the colours of this frame spread; never equal."""
+    import numpy as np
+
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, (2, 98)) if known.size else (1.0, 2.0)
+    return float(low), float(max(high, low + 0.01 * abs(low), low + 1e-6))
