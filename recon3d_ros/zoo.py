@@ -39,15 +39,22 @@ BUILT_IN = {
 }
 
 
-def list_models(models_dir: Path | str = "") -> list[Manifest]:
-    """Return the manifests of a folder (empty = of the installation) and then the built-in ones.
+def list_models(models_dir: Path | str = "") -> tuple[list[Manifest], list[ManifestError]]:
+    """Read the manifests of a folder (empty = of the installation).
+
+    Returns:
+        Those that hold, and then the built-in ones; what is wrong with each of the others.
 
     Raises:
         DataError: the folder does not exist.
-        ManifestError: one of the manifests is wrong.
     """
-    folder = _folder(models_dir)
-    return [load_manifest(path) for path in sorted(folder.glob("*.yaml"))] + list(BUILT_IN.values())
+    manifests, wrong = [], []
+    for path in sorted(_folder(models_dir).glob("*.yaml")):
+        try:
+            manifests.append(load_manifest(path))
+        except ManifestError as exc:
+            wrong.append(exc)
+    return [*manifests, *BUILT_IN.values()], wrong
 
 
 def find_model(name_or_path: Path | str, models_dir: Path | str = "") -> Manifest:

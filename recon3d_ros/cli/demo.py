@@ -127,7 +127,8 @@ def choose_model(config: ModelConfig, stereo: bool) -> str:
     from recon3d_ros.zoo import find_model, list_models
 
     if not stereo and config.model == ModelConfig().model:
-        models = [m for m in list_models(config.models_dir) if m.task == "mono_metric_depth" and m.artifacts]
+        known, _ = list_models(config.models_dir)
+        models = [m for m in known if m.task == "mono_metric_depth" and m.artifacts]
         if not models:
             raise ConfigError(
                 "expected a model for images of one camera, and none is installed: name the manifest of a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the table, or the verdict on every model."""
+    """Print the table, or the verdict on every model; a wrong manifest hides none of the others."""
     from recon3d_ros.zoo import list_models
 
-    manifests = list_models(args.models_dir)
-    if args.verify:
-        return _verify(manifests)
+    manifests, wrong = list_models(args.models_dir)
+    code = _verify(manifests) if args.verify else _list(manifests)
+    for error in wrong:
+        code = error.exit_code
+        print(f"recon3d: {error}", file=sys.stderr)
+    return code
+
+
+def _list(manifests: Sequence[Manifest]) -> int:
     lines = [_HEADER, *(_row(manifest) for manifest in manifests)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
     for line in lines:

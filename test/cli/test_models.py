@@ -73,9 +73,18 @@ def test_verify_finds_a_manifest_that_forgot_its_file(models_dir, capsys):
 
 def test_the_models_of_the_repository_are_whole(capsys):
     assert main(["models", "--verify"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(list_models())
+    assert len(capsys.readouterr().out.splitlines()) == len(list_models()[0])
 
 
 def test_a_wrong_folder_is_one_sentence(tmp_path, capsys):
     assert main(["models", "--models-dir", str(tmp_path / "absent")]) == 7
     assert "absent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verify", [(), ("--verify",)])
+def test_a_broken_manifest_hides_no_other(models_dir, capsys, verify):
+    (models_dir / "broken.yaml").write_text("name: [")
+    assert main(["models", "--models-dir", str(models_dir), *verify]) == 5
+    said = capsys.readouterr()
+    assert [line.split()[0].rstrip(":") for line in said.out.splitlines()][-3:] == ["mine", *BUILT_IN]
+    assert len(said.err.splitlines()) == 1 and "broken.yaml is not YAML" in said.err
