@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     code = _verify(manifests) if args.verify else _list(manifests)
     for error in wrong:
         code = error.exit_code
-        print(f"recon3d: {error}", file=sys.stderr)
+        print(f"recon3d: error: {error}", file=sys.stderr)
     return code
 
 
