@@ -18,6 +18,8 @@ VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO))
 OLD_VENV := .venv-numpy1
 comma := ,
 RUN_EXTRAS := cpu,view$(if $(ROS_DISTRO),,$(comma)ros)
+# The message types of these distros are compiled for NumPy 1.
+ROS_NUMPY := $(if $(filter humble iron jazzy kilted,$(ROS_DISTRO)),"numpy<2")
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check
 
 FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train)
@@ -63,17 +65,17 @@ system:
 
 $(VENV)/.run: setup.py | system $(VENV)/bin/python
 	@echo "installing recon3d_ros[$(RUN_EXTRAS)] into $(VENV)"
-	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[$(RUN_EXTRAS)]"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[$(RUN_EXTRAS)]" $(ROS_NUMPY)
 	@touch "$@"
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing recon3d_ros[dev] into $(VENV)"
-	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev]"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev]" $(ROS_NUMPY)
 	@touch "$@"
 
 $(VENV)/.train: $(VENV)/.test
 	@echo "installing torch into $(VENV) (TRAIN=0 goes without)"
-	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev,train]" "torch==2.13.0"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev,train]" "torch==2.13.0" $(ROS_NUMPY)
 	@touch "$@"
 
 $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
