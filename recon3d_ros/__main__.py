@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
 from recon3d_ros.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Read and write images, depth (PNG, PFM), clouds (PLY) and camera YAMLs.
+"""Read and write images, depth (PNG, PFM), clouds (PLY), camera YAMLs and JSON.
 
 Writers are atomic: a reader sees the old file or the whole new one.
 """
@@ -6,7 +6,10 @@ Writers are atomic: a reader sees the old file or the whole new one.
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +168,13 @@ def colour_inverse_depth(
     return np.where(known[..., None], colours[..., ::-1], 0).astype(np.uint8)
 
 
+def colour_limits(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Between which values to spread colours: 2nd and 98th percentile of the finite ones, never equal."""
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, (2, 98)) if known.size else (1.0, 2.0)
+    return float(low), float(max(high, low + 0.01 * abs(low), low + 1e-6))
+
+
 def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
     """Read a ROS camera_info YAML, or two of them under the keys `left` and `right`.
 
@@ -198,6 +208,24 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
+
+
+def finite(value: Any) -> Any:
+    """Replace what JSON does not know: NaN and infinities become None."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file; what is not finite becomes null.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    write_atomically(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_atomically(path: Path, *chunks: bytes) -> None:

@@ -91,7 +91,7 @@ def verify(manifest: Manifest) -> None:
     files += [manifest.golden] if manifest.golden else []
     for item in files:
         path = _existing(manifest, item.file)
-        got = _sha256(path)
+        got = sha256_of(path)
         if got != item.sha256:
             raise ArtifactError(
                 f"{path} is not the file of model {manifest.name}: expected sha256 {item.sha256}, got {got}; "
@@ -108,7 +108,12 @@ def _existing(manifest: Manifest, file: str) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal digits, as manifests hold it.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:

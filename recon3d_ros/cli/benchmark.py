@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -40,9 +39,9 @@ def main(args: argparse.Namespace) -> int:
     rows = lazy.load(BENCHMARKS[args.name].function)()
     print(to_text(rows))
     if args.json is not None:
-        from recon3d_ros.files import write_atomically
+        from recon3d_ros.files import write_json
 
-        write_atomically(args.json, (json.dumps({"rows": rows}, indent=1) + "\n").encode())
+        write_json(args.json, {"rows": rows})
     return 0
 
 

@@ -51,13 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the table, write the JSON."""
     from recon3d_ros.evaluation import to_dict, to_text
+    from recon3d_ros.files import write_json
 
     scores = [score for method in _methods(args) for score in _scores(method, args)]
     order = {name: i for i, name in enumerate(_set_names(args.data))}
     scores.sort(key=lambda score: order[score.data])
     print(to_text(scores))  # first: the work of hours is not lost with a JSON that cannot be written
     if args.json is not None:
-        _write_json(args.json, to_dict(scores))
+        write_json(args.json, to_dict(scores))
     return 0
 
 
@@ -82,6 +83,8 @@ def _set_names(data: str) -> list[str]:
 
 
 def _scores(method: str, args: argparse.Namespace) -> Iterator[SetScore]:
+    from tqdm import tqdm
+
     from recon3d_ros.datasets import open_dataset
     from recon3d_ros.errors import DataError
     from recon3d_ros.evaluation import evaluate
@@ -94,8 +97,10 @@ def _scores(method: str, args: argparse.Namespace) -> Iterator[SetScore]:
             if estimator.is_stereo and not samples[0].frame.is_stereo:
                 print(f"recon3d: {title} needs pairs and {name} has none: left out", file=sys.stderr)
                 continue
-            with _progress(f"{name} {title}", len(samples)) as progress:
-                yield evaluate(estimator, samples, data=name, method=title, progress=progress)
+            what = f"{name} {title}"
+            with tqdm(total=len(samples), desc=what, unit="frame", disable=None, leave=False) as bar:
+                score = evaluate(estimator, samples, data=name, method=title, progress=lambda _: bar.update())
+            yield score
 
 
 @contextmanager
@@ -114,30 +119,6 @@ def _opened(method: str, args: argparse.Namespace) -> Iterator[tuple[Any, str]]:
         yield estimator, estimator.manifest.name
     finally:
         estimator.close()
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Any]:
-    """A line on a terminal's stderr that counts frames and vanishes at the end; nothing elsewhere."""
-    shown = sys.stderr.isatty()
-
-    def show(done: int) -> None:
-        if shown:
-            print(f"\r{what}: {done} of {total}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        if shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    import json
-
-    from recon3d_ros.files import write_atomically
-
-    write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def _positive(text: str) -> int:

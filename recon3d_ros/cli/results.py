@@ -46,7 +46,7 @@ class Writer:
         files.write_pfm(self._path(name, "depth.pfm"), depth)
         if disparity is not None:
             files.write_pfm(self._path(name, "disparity.pfm"), disparity)
-        colours = files.colour_depth(depth, *_colour_limits(depth))
+        colours = files.colour_depth(depth, *files.colour_limits(depth))
         files.write_image(self._path(name, "depth_colour.png"), colours)
         files.write_ply(self._path(name, "cloud.ply"), cloud)
         if self._view and cloud.valid.any():
@@ -61,7 +61,7 @@ class Writer:
         from recon3d_ros import files
 
         files.write_pfm(self._path(name, "relative.pfm"), relative_depth)
-        colours = files.colour_inverse_depth(relative_depth, *_colour_limits(relative_depth))
+        colours = files.colour_inverse_depth(relative_depth, *files.colour_limits(relative_depth))
         files.write_image(self._path(name, "relative_colour.png"), colours)
 
     def _draw(self, path: Path, result: Result) -> None:
@@ -76,12 +76,3 @@ class Writer:
 
     def _path(self, name: str, suffix: str) -> Path:
         return self._folder / f"{name.replace('/', '_') or 'frame'}_{suffix}"
-
-
-def _colour_limits(values: NDArray[np.float32]) -> tuple[float, float]:
-    """The values between which the colours of this frame spread; never equal."""
-    import numpy as np
-
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, (2, 98)) if known.size else (1.0, 2.0)
-    return float(low), float(max(high, low + 0.01 * abs(low), low + 1e-6))

@@ -16,7 +16,8 @@ from recon3d_ros.datasets.stereo_sets import stereo_set
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 
-# Scenes for scoring: seeds far from the small ones of training and demo, each seen from another pose.
+# Scenes for scoring: the demo's room and street in other colours, each seen from another pose.
+# Training sees neither of the two, whatever its seeds.
 WORLD_SCORE_SEEDS = range(7_000_000, 7_000_020)
 
 # One name for several sets; scored as a whole, their means would hide which is which.

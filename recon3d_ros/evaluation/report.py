@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from recon3d_ros.evaluation.scoring import SetScore
+from recon3d_ros.files import finite
 
 
 class Column(NamedTuple):
@@ -51,22 +52,24 @@ def to_text(scores: Sequence[SetScore]) -> str:
 
 def to_dict(scores: Sequence[SetScore]) -> dict[str, Any]:
     """Everything, per set and per frame, ready for JSON: fractions in [0, 1], undefined metrics as None."""
-    return {
+    document = {
         "sets": [
             {
                 "data": score.data,
                 "method": score.method,
                 "frames": len(score.frames),
-                "metrics": _plain(score.metrics),
-                "time_ms_median": _plain({"": score.time_ms_median})[""],
+                "metrics": score.metrics,
+                "time_ms_median": score.time_ms_median,
                 "per_frame": [
-                    {"name": frame.name, "time_ms": frame.time_ms, "metrics": _plain(frame.metrics)}
+                    {"name": frame.name, "time_ms": frame.time_ms, "metrics": frame.metrics}
                     for frame in score.frames
                 ],
             }
             for score in scores
         ]
     }
+    result: dict[str, Any] = finite(document)
+    return result
 
 
 def _cell(value: float, column: Column) -> str:
@@ -78,7 +81,3 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
         cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
     ]
     return "  ".join(cells).rstrip()
-
-
-def _plain(metrics: dict[str, float]) -> dict[str, float | None]:
-    return {key: value if math.isfinite(value) else None for key, value in metrics.items()}

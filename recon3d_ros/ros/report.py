@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from recon3d_ros.errors import MissingDependencyError
-from recon3d_ros.files import colour_depth, make_folder, write_atomically, write_image, write_ply
+from recon3d_ros.files import (
+    colour_depth,
+    colour_limits,
+    make_folder,
+    write_atomically,
+    write_image,
+    write_json,
+    write_ply,
+)
 from recon3d_ros.geometry import OrganizedCloud
 from recon3d_ros.view import render_cloud
 
@@ -29,9 +36,6 @@ ROWS = {
     "delta_1": ("delta_1 (within a factor of 1.25)", ".4f"),
     "coverage": ("coverage (answered pixels)", ".4f"),
 }
-
-
-_SHOWN_PERCENTILES = (2, 98)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def write_report(folder: Path, values: Mapping[str, Any], shown: Shown) -> None:
     make_folder(folder)
     pictures = _write_frame(folder, shown)
     document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
-    write_atomically(folder / "report.json", (json.dumps(finite(document), indent=1) + "\n").encode())
+    write_json(folder / "report.json", document)
     write_atomically(folder / "report.md", to_markdown(document).encode())
 
 
@@ -79,15 +83,6 @@ def to_table(values: Mapping[str, Any]) -> str:
     return "\n".join([head, f"|{'-' * (wide + 2)}|{'-' * (narrow + 1)}:|", *lines])
 
 
-def finite(value: Any) -> Any:
-    """Replace what JSON does not know: NaN and infinities become None."""
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _of_interest(node: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Of the node's diagnostics what the table has not: who answered, and why frames were dropped."""
     for key, value in node.items():
@@ -106,11 +101,10 @@ def _write_frame(folder: Path, shown: Shown) -> dict[str, list[str]]:
     if shown.image is not None:
         write_image(folder / "input.png", shown.image)
         files.append("input.png")
-    if shown.depth is not None and (known := shown.depth[np.isfinite(shown.depth)]).size:
+    if shown.depth is not None and np.isfinite(shown.depth).any():
         # The limits of the node are far apart; the colours are for what is in this picture.
-        near_m, far_m = np.percentile(known, _SHOWN_PERCENTILES)
-        far_m = max(far_m, near_m * 1.01)
-        write_image(folder / "depth.png", colour_depth(shown.depth, float(near_m), float(far_m)))
+        near_m, far_m = colour_limits(shown.depth)
+        write_image(folder / "depth.png", colour_depth(shown.depth, near_m, far_m))
         files.append("depth.png")
         notes.append(f"depth.png: red {near_m:.2f} m, dark blue {far_m:.2f} m and farther, black unknown")
     if shown.cloud is not None and shown.cloud.valid.any():

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recon3d_ros.datasets import RawImages, VideoImages, euroc_raw, folder_images, is_euroc
+from recon3d_ros.datasets.folders import CAMERA_FILE
 from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
 from recon3d_ros.files import read_camera_yaml
 from recon3d_ros.geometry import PinholeCamera, StereoRig
@@ -22,7 +23,6 @@ from recon3d_ros.ros.source_config import SourceConfig
 WORLD_KINDS = {"world": "indoor", "world_indoor": "indoor", "world_outdoor": "outdoor"}
 WORLD_RATE_HZ = 10.0
 FOLDER_RATE_HZ = 10.0
-CAMERA_FILE = "camera.yaml"
 REPORT_PERIOD_S = 1.0
 
 

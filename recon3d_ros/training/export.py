@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
 from recon3d_ros.training.checkpoint import load_network
 from recon3d_ros.training.validation import as_tensor
+from recon3d_ros.zoo import sha256_of
 
 OPSET = 17
 INPUTS, OUTPUT = ("left", "right"), "disparity"
@@ -141,7 +141,7 @@ def write_onnx(network: StereoNetwork, manifest: Manifest, example: Images) -> M
             output_names=[OUTPUT],
             dynamic_axes={key: axes for key in (*INPUTS, OUTPUT)},
         )
-    return replace(manifest, artifacts=(Artifact(path.name, _sha256(path)),))
+    return replace(manifest, artifacts=(Artifact(path.name, sha256_of(path)),))
 
 
 def compare(
@@ -180,7 +180,7 @@ def write_golden(manifest: Manifest, pair: Images, expected: NDArray[np.float32]
     buffer = BytesIO()
     np.savez_compressed(buffer, left=pair[0], right=pair[1], expected=expected)
     path.write_bytes(buffer.getvalue())
-    return replace(manifest, golden=Golden(path.name, _sha256(path)))
+    return replace(manifest, golden=Golden(path.name, sha256_of(path)))
 
 
 def world_pair(seed: int, size_wh: tuple[int, int]) -> Images:
@@ -193,7 +193,3 @@ def world_pair(seed: int, size_wh: tuple[int, int]) -> Images:
 def _tensors(pair: Images) -> tuple[torch.Tensor, torch.Tensor]:
     left, right = (as_tensor(image, torch.device("cpu")).contiguous() for image in pair)
     return left, right
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,6 +8,8 @@ import torch
 from recon3d_ros.metrics import disparity_metrics
 from recon3d_ros.training.store import PairStore, unpack_pair
 
+METRICS = ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px")
+
 
 @torch.no_grad()
 def validate(network: torch.nn.Module, store: PairStore, device: torch.device) -> dict[str, float]:
@@ -25,10 +27,10 @@ def validate(network: torch.nn.Module, store: PairStore, device: torch.device) -
         left, right, truth = unpack_pair(store.open(index))
         estimate = network(as_tensor(left, device), as_tensor(right, device))[0, 0].float().cpu().numpy()
         metrics = disparity_metrics(estimate, truth)
-        rows.append([metrics[key] for key in ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px")])
+        rows.append([metrics[key] for key in METRICS])
     network.train(was_training)
     means = np.mean(rows, axis=0)
-    return dict(zip(("bad_px_1", "bad_px_2", "bad_px_3", "epe_px"), map(float, means)))
+    return dict(zip(METRICS, map(float, means)))
 
 
 def as_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from recon3d_ros.errors import MissingDependencyError
-from recon3d_ros.files import read_image, read_ply_points
+from recon3d_ros.files import finite, read_image, read_ply_points
 from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, PointPacker
 from recon3d_ros.ros import report
-from recon3d_ros.ros.report import ROWS, Shown, finite, to_markdown, to_table, write_report
+from recon3d_ros.ros.report import ROWS, Shown, to_markdown, to_table, write_report
 
 WIDTH, HEIGHT = 40, 26
 VALUES = {
