@@ -1,7 +1,4 @@
-"""Configuration as frozen dataclasses: every default, unit, limit and description stands here, once.
-
-The ROS room declares node parameters from :func:`options`, the command line builds its flags from it.
-"""
+"""What a configuration is made of: frozen dataclasses whose fields know unit, limits and description."""
 
 from __future__ import annotations
 
@@ -104,65 +101,3 @@ class Config:
         Raises:
             ConfigError: two fields contradict each other.
         """
-
-
-@dataclass(frozen=True)
-class ModelConfig(Config):
-    """Which model answers, and how it is executed."""
-
-    model: str = option("recon3d_stereo", "name of a model, or path to its manifest (.yaml)", read_only=True)
-    backend: str = option(
-        "auto",
-        "runtime that executes the model",
-        choices=("auto", "onnxruntime", "fake"),
-        read_only=True,
-    )
-    threads: int = option(
-        0, "CPU threads for inference, 0 = all cores", minimum=0, maximum=1024, read_only=True
-    )
-    models_dir: str = option(
-        "", "folder of model manifests, empty = those of the installation", read_only=True
-    )
-
-
-@dataclass(frozen=True)
-class PipelineConfig(Config):
-    """Which part of an estimate is kept."""
-
-    min_depth_m: float = option(0.2, "nearer points are invalid", unit="m", minimum=0.0)
-    max_depth_m: float = option(20.0, "farther points are out of range (+Inf)", unit="m", minimum=0.0)
-    border_px: int = option(
-        0, "width of the image border whose depth is discarded", unit="px", minimum=0, maximum=1024
-    )
-
-    def validate(self) -> None:
-        """Check that the depth limits leave something between them."""
-        if not self.min_depth_m < self.max_depth_m:
-            raise ConfigError(
-                f"min_depth_m must be less than max_depth_m, "
-                f"got {self.min_depth_m:g} m and {self.max_depth_m:g} m"
-            )
-
-
-@dataclass(frozen=True)
-class NodeConfig(Config):
-    """How the ROS node takes in images."""
-
-    mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"), read_only=True)
-    rectify: bool = option(
-        False, "subscribe to image_raw and rectify by camera_info instead of image_rect", read_only=True
-    )
-    image_transport: str = option(
-        "raw", "transport of the incoming images", choices=("raw", "compressed"), read_only=True
-    )
-    sync_tolerance_ms: float = option(
-        0.0, "largest stamp difference of a stereo pair, 0 = stamps must be equal", unit="ms", minimum=0.0
-    )
-    # Off by default: a bag played without use_sim_time, or a camera computer whose clock differs, would
-    # otherwise lose every frame; the one-slot mailbox bounds the node's own delay anyway.
-    max_age_ms: float = option(
-        0.0,
-        "frames older by the node's clock are dropped on arrival, 0 = never (bags: set use_sim_time)",
-        unit="ms",
-        minimum=0.0,
-    )

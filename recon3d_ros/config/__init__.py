@@ -1,0 +1,11 @@
+"""Configuration as frozen dataclasses: every default, unit, limit and description stands here, once.
+
+The ROS room declares node parameters from :func:`options`, the command line builds its flags from it.
+"""
+
+from recon3d_ros.config.model import ModelConfig
+from recon3d_ros.config.node import NodeConfig
+from recon3d_ros.config.options import Config, Option, option, options
+from recon3d_ros.config.pipeline import PipelineConfig
+
+__all__ = ["Config", "ModelConfig", "NodeConfig", "Option", "PipelineConfig", "option", "options"]

@@ -1,0 +1,26 @@
+"""Options of the model that answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recon3d_ros.config.options import Config, option
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """Which model answers, and how it is executed."""
+
+    model: str = option("recon3d_stereo", "name of a model, or path to its manifest (.yaml)", read_only=True)
+    backend: str = option(
+        "auto",
+        "runtime that executes the model",
+        choices=("auto", "onnxruntime", "fake"),
+        read_only=True,
+    )
+    threads: int = option(
+        0, "CPU threads for inference, 0 = all cores", minimum=0, maximum=1024, read_only=True
+    )
+    models_dir: str = option(
+        "", "folder of model manifests, empty = those of the installation", read_only=True
+    )
