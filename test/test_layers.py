@@ -39,6 +39,7 @@ RANKS = {
     "config": 2,
     "manifest": 2.1,
     "contract": 2,
+    "messages": 2,
     "files": 2,
     "share": 2,
     "allocator": 0.1,
@@ -54,7 +55,7 @@ RANKS = {
 # What a room may import from outside the standard library, beyond NumPy (which all but rank 0 may use).
 OUTSIDE = {
     "cli": {"tqdm"},
-    "ros": {"rclpy", "cv_bridge", "cv2", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "std_msgs"}
+    "ros": {"rclpy", "cv2", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "std_msgs"}
     | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
@@ -72,6 +73,7 @@ OUTSIDE = {
     "networks": {"torch"},
     "world": {"cv2", "torch"},  # torch: render_batch, when a GPU draws the training pairs
     "geometry": {"cv2"},
+    "messages": {"cv2", "cv_bridge"},  # cv_bridge, where it is installed, knows the rare encodings
 }
 HEAVY = ("rclpy", "torch", "tensorrt", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags", "tqdm")
 BANNED_NAMES = {"utils", "util", "common", "core", "helpers", "misc"}

@@ -11,9 +11,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
-from recon3d_ros.errors import CalibrationError, DataError, ImageError
+from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, StereoRig
-from recon3d_ros.ros.encodings import decode_compressed, decode_image, encode_pixels, message_view
+from recon3d_ros.messages.calibration import info_to_camera as info_to_camera
+from recon3d_ros.messages.encodings import decode_compressed, decode_image, encode_pixels, message_view
 
 NS_PER_S = 1_000_000_000
 
@@ -108,48 +109,6 @@ def camera_to_info(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> Camer
     if camera.roi is not None:
         info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = camera.roi
     return info
-
-
-def info_to_camera(msg: CameraInfo, *, rectified: bool = False) -> PinholeCamera:
-    """Read a camera_info message.
-
-    Args:
-        msg: the message.
-        rectified: the images are rectified already, so P alone describes them: K, D and R of the result
-            are those of the rectified image, and an unknown distortion model does not matter.
-
-    Raises:
-        CalibrationError: uncalibrated (K[0] or P[0] is 0), not finite, singular, unknown distortion model.
-    """
-    k, p = np.array(msg.k).reshape(3, 3), np.array(msg.p).reshape(3, 4)
-    for name, value in (("K", k), ("P", p)):
-        if not value[0, 0] > 0.0:  # also true for NaN
-            raise CalibrationError(
-                f"expected a calibrated camera, got camera_info with {name}[0] = {value[0, 0]:g} in frame "
-                f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
-            )
-        if not np.isfinite(value).all() and (name == "P" or not rectified):
-            raise CalibrationError(
-                f"expected finite numbers in {name}, got {value.ravel().tolist()} in frame "
-                f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
-            )
-    roi = (msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height)
-    undistorted = {"k": p[:, :3].copy(), "d": np.empty(0), "distortion_model": "plumb_bob", "r": np.eye(3)}
-    raw = {
-        "k": k,
-        "d": np.array(msg.d),
-        "distortion_model": msg.distortion_model or "plumb_bob",
-        "r": np.array(msg.r).reshape(3, 3),
-    }
-    return PinholeCamera(
-        width=int(msg.width),
-        height=int(msg.height),
-        **(undistorted if rectified else raw),
-        p=p,
-        binning_x=int(msg.binning_x),
-        binning_y=int(msg.binning_y),
-        roi=roi,
-    )
 
 
 def depth_to_msg(depth: np.ndarray, stamp_ns: int, frame_id: str) -> Image:

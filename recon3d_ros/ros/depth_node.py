@@ -12,8 +12,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig
+from recon3d_ros.messages.calibration import CalibrationCache
+from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
 from recon3d_ros.ros import parameters
-from recon3d_ros.ros.calibration import CalibrationCache
 from recon3d_ros.ros.conversions import msg_to_image, stamp_to_ns
 from recon3d_ros.ros.diagnostics import DiagnosticArray, diagnostics_msg
 from recon3d_ros.ros.health import Cause, Health, cause_of
@@ -21,7 +22,6 @@ from recon3d_ros.ros.mailbox import Mailbox
 from recon3d_ros.ros.outputs import Outputs
 from recon3d_ros.ros.processing import NS_PER_MS, Capture, Processor
 from recon3d_ros.ros.runtime import advertise, run_node, subscribe, transported
-from recon3d_ros.ros.sync import LEFT, RIGHT, StereoSync
 from recon3d_ros.ros.worker import Worker
 
 DIAGNOSTICS_PERIOD_S = 1.0

@@ -11,8 +11,8 @@ import numpy as np
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimator import Estimator
+from recon3d_ros.messages.calibration import Calibration
 from recon3d_ros.pipeline import Pipeline
-from recon3d_ros.ros.calibration import Calibration
 from recon3d_ros.ros.health import Health
 from recon3d_ros.ros.outputs import Outputs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d_ros.ros.sync import LEFT, RIGHT, StereoSync
+from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
 
 
 def test_equal_stamps_pair_in_both_orders():

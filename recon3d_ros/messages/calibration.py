@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
 
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry import Frame, PinholeCamera, Rectifier, StereoRig
-from recon3d_ros.ros.conversions import info_to_camera
+from recon3d_ros.messages.kinds import CameraInfoFields
 
 
 class Calibration:
@@ -21,7 +20,7 @@ class Calibration:
         CalibrationError: uncalibrated, not finite, sizes differ, baseline not positive.
     """
 
-    def __init__(self, infos: tuple[CameraInfo, ...], rectify: bool) -> None:
+    def __init__(self, infos: tuple[CameraInfoFields, ...], rectify: bool) -> None:
         cameras = [info_to_camera(info, rectified=not rectify) for info in infos]
         self._rig = StereoRig(*cameras).as_rectified() if len(cameras) == 2 else None
         self._camera: PinholeCamera = self._rig.left if self._rig else cameras[0].as_rectified()
@@ -36,6 +35,10 @@ class Calibration:
         """
         if self._raw is not None:
             if self._rectifiers is None:
+                # Before the maps are made: an absurd size in camera_info must not cost their memory.
+                for camera, pixels in zip(self._raw, (image, right)):
+                    if pixels is not None:
+                        camera.check_image(pixels)
                 self._rectifiers = [Rectifier(camera) for camera in self._raw]
             image = self._rectifiers[0].rectify(image)
             right = None if right is None else self._rectifiers[1].rectify(right)
@@ -51,12 +54,12 @@ class CalibrationCache:
     """
 
     def __init__(self, topics: tuple[str, ...], rectify: bool) -> None:
-        self._infos: dict[str, CameraInfo] = {}
+        self._infos: dict[str, CameraInfoFields] = {}
         self._content: dict[str, object] = {}
         self._topics, self._rectify = topics, rectify
         self._calibration: Calibration | None = None
 
-    def update(self, topic: str, info: CameraInfo) -> bool:
+    def update(self, topic: str, info: CameraInfoFields) -> bool:
         """Take a message; return whether it differs from the one before (stamps aside)."""
         content = _content(info)
         if self._content.get(topic) == content:
@@ -85,9 +88,51 @@ class CalibrationCache:
         return self._calibration
 
 
-def _content(info: CameraInfo) -> tuple[object, ...]:
+def _content(info: CameraInfoFields) -> tuple[object, ...]:
     roi = info.roi
     size = (info.width, info.height, info.binning_x, info.binning_y)
     region = (roi.x_offset, roi.y_offset, roi.width, roi.height)
     matrices = (bytes(info.d), info.k.tobytes(), info.r.tobytes(), info.p.tobytes())
     return (*size, *region, info.distortion_model, *matrices)
+
+
+def info_to_camera(msg: CameraInfoFields, *, rectified: bool = False) -> PinholeCamera:
+    """Read a camera_info message.
+
+    Args:
+        msg: the message.
+        rectified: the images are rectified already, so P alone describes them: K, D and R of the result
+            are those of the rectified image, and an unknown distortion model does not matter.
+
+    Raises:
+        CalibrationError: uncalibrated (K[0] or P[0] is 0), not finite, singular, unknown distortion model.
+    """
+    k, p = np.array(msg.k).reshape(3, 3), np.array(msg.p).reshape(3, 4)
+    for name, value in (("K", k), ("P", p)):
+        if not value[0, 0] > 0.0:  # also true for NaN
+            raise CalibrationError(
+                f"expected a calibrated camera, got camera_info with {name}[0] = {value[0, 0]:g} in frame "
+                f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
+            )
+        if not np.isfinite(value).all() and (name == "P" or not rectified):
+            raise CalibrationError(
+                f"expected finite numbers in {name}, got {value.ravel().tolist()} in frame "
+                f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
+            )
+    roi = (msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height)
+    undistorted = {"k": p[:, :3].copy(), "d": np.empty(0), "distortion_model": "plumb_bob", "r": np.eye(3)}
+    raw = {
+        "k": k,
+        "d": np.array(msg.d),
+        "distortion_model": msg.distortion_model or "plumb_bob",
+        "r": np.array(msg.r).reshape(3, 3),
+    }
+    return PinholeCamera(
+        width=int(msg.width),
+        height=int(msg.height),
+        **(undistorted if rectified else raw),
+        p=p,
+        binning_x=int(msg.binning_x),
+        binning_y=int(msg.binning_y),
+        roi=roi,
+    )

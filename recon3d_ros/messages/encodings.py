@@ -12,9 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import Image
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.messages.kinds import ImageFields
 
 # encoding -> (dtype, channels, cv2 code to RGB or None where the pixels stay as they are).
 # OpenCV names a Bayer pattern by its second row's second and third pixel: ROS rggb is OpenCV BG (sensor_msgs
@@ -50,7 +50,7 @@ _RGB_TO = {
 }
 
 
-def message_view(msg: Image, dtype: str, channels: int) -> np.ndarray:
+def message_view(msg: ImageFields, dtype: str, channels: int) -> np.ndarray:
     """View the pixels of an image message without a copy, whatever its row padding and byte order.
 
     Args:
@@ -86,7 +86,7 @@ def message_view(msg: Image, dtype: str, channels: int) -> np.ndarray:
     return np.ndarray(shape, item, buffer=memoryview(msg.data), strides=strides)
 
 
-def decode_image(msg: Image) -> np.ndarray:
+def decode_image(msg: ImageFields) -> np.ndarray:
     """Convert an image message of any supported encoding.
 
     16-bit pixels are scaled by 255/65535 with rounding, the full range as in cv_bridge.
@@ -177,7 +177,7 @@ def decode_compressed(data: Any, description: str) -> np.ndarray:
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _decode_with_cv_bridge(msg: Image) -> np.ndarray:
+def _decode_with_cv_bridge(msg: ImageFields) -> np.ndarray:
     supported = f"supported without it: {', '.join(_TO_RGB)}"
     try:
         from cv_bridge import CvBridge
