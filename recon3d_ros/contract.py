@@ -102,8 +102,9 @@ class OutputContract:
     """What the network answers: ``value in unit = tensor * scale``.
 
     ``px`` are pixels of the network's INPUT grid, also when the output is smaller than the input.
-    ``confidence`` names a second output of the same layout in [0, 1]. Disparities above
-    ``max_disparity_px`` are beyond what the network can tell and become invalid.
+    ``confidence`` names a second output of the same layout in [0, 1], ``sigma`` a third one: one standard
+    deviation of the value, in its unit and times the same scale. Each may be smaller than the value's.
+    Disparities above ``max_disparity_px`` are beyond what the network can tell and become invalid.
     """
 
     name: str
@@ -112,6 +113,7 @@ class OutputContract:
     dtype: str = "float32"
     scale: float = 1.0
     confidence: str | None = None
+    sigma: str | None = None
     max_disparity_px: float | None = None
 
     def __post_init__(self) -> None:
@@ -122,12 +124,22 @@ class OutputContract:
         set_number(self, "scale")
         if self.scale == 0:
             raise ManifestError("output.scale must not be 0")
-        if self.confidence is not None:
-            check_text(self, "confidence")
+        for field in ("confidence", "sigma"):
+            if getattr(self, field) is not None:
+                check_text(self, field)
+        if len(set(self.names)) != len(self.names):
+            raise ManifestError(f"output needs one tensor each, got {', '.join(self.names)}")
+        if self.sigma is not None and self.unit == "relative_inverse_depth":
+            raise ManifestError("output.sigma is for px, m and cm: relative inverse depth has no scale")
         if self.max_disparity_px is not None:
             set_number(self, "max_disparity_px")
             if self.unit != "px" or self.max_disparity_px <= 0:
                 raise ManifestError("output.max_disparity_px must be positive, and is for the unit px alone")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every output that is used: the value, then confidence and sigma where there are any."""
+        return tuple(name for name in (self.name, self.confidence, self.sigma) if name is not None)
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends import Backend, open_backend
+from recon3d_ros.backends import Backend, batch_is_free, device_of, open_backend
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.geometry import DepthMap, Frame
+from recon3d_ros.geometry import DepthMap, Frame, StereoRig
 from recon3d_ros.manifest import Manifest
-from recon3d_ros.preprocess import Fit, Preprocessor, confidence_to_image_grid, plan_fit, to_image_grid
+from recon3d_ros.preprocess import (
+    Fit,
+    Preprocessor,
+    confidence_to_image_grid,
+    plan_fit,
+    sigma_to_image_grid,
+    to_image_grid,
+)
+from recon3d_ros.serving import self_check
 from recon3d_ros.zoo import find_model, verify
+
+
+# Sizes of images whose buffers are kept: cameras of one node that take turns must not allocate each time.
+_KEPT_SIZES = 4
 
 
 class Estimator:
@@ -27,26 +40,50 @@ class Estimator:
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
         self.manifest = manifest
         self._backend = backend
-        self._fit: Fit | None = None
-        self._preprocessor: Preprocessor | None = None
+        self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
+        self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
 
     @classmethod
-    def open(cls, config: ModelConfig) -> Estimator:
-        """Find a model, verify its files and open it in a backend.
+    def open(cls, config: ModelConfig, check: bool = True, stereo: bool = True) -> Estimator:
+        """Find a model, verify its files, open it in a backend and see that it gives its golden answer.
+
+        Args:
+            config: Which model, in which backend.
+            check: False saves the one small inference of the self-check.
+            stereo: False when single images are to be answered, for which no ``auto`` model is shipped.
 
         Raises:
+            ConfigError: ``auto`` for single images.
             ModelError: no such model, its manifest is wrong, a file is missing or not the right one, or the
                 file does not keep what the manifest promises.
             MissingDependencyError: the backend's library is not installed.
         """
-        manifest = find_model(config.model, config.models_dir)
+        device = device_of(config.backend)
+        manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
         verify(manifest)
-        return cls(manifest, open_backend(config.backend, manifest, threads=config.threads))
+        backend = open_backend(config.backend, manifest, threads=config.threads, precision=config.precision)
+        if check and backend.name != "fake":  # which gives no model's answer
+            try:
+                self_check(manifest, backend)
+            except BaseException:
+                backend.close()
+                raise
+        return cls(manifest, backend)
 
     @property
     def backend_name(self) -> str:
         """Name of the backend that answers."""
         return self._backend.name
+
+    @property
+    def precision(self) -> str:
+        """Precision of the file that answers: fp32, fp16 or int8."""
+        return self._backend.precision
+
+    @property
+    def batches(self) -> bool:
+        """True when :meth:`estimate_many` answers frames of one size by one inference."""
+        return self._batches
 
     @property
     def is_stereo(self) -> bool:
@@ -61,18 +98,30 @@ class Estimator:
     def estimate(self, frame: Frame) -> DepthMap:
         """Estimate the depth of the (left) image.
 
+        Returns:
+            Depth, disparity of a stereo model, and confidence and sigma where the model has them; sigma is
+            NaN or +Inf where depth is no finite number.
+
+        Raises:
+            ConfigError: a stereo model and a single image, or a model without metric scale.
+            ImageError: an image that is no image.
+            BackendError: the runtime failed.
+        """
+        return self.estimate_many([frame])[0]
+
+    def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
+        """Estimate several frames, as :meth:`estimate`: by one inference when all images have one size and
+        the model takes batches, else one after the other.
+
         Raises:
             ConfigError: a stereo model and a single image, or a model without metric scale.
             ImageError: an image that is no image.
             BackendError: the runtime failed.
         """
         self.require_metric()
-        values, confidence = self._infer(frame)
-        if not self.is_stereo:
-            return DepthMap(depth=values, camera=frame.camera, confidence=confidence)
-        assert frame.rig is not None  # _infer has seen the pair
-        depth = frame.rig.depth_from_disparity(values)
-        return DepthMap(depth=depth, camera=frame.camera, disparity=values, confidence=confidence)
+        together = self._batches and len({frame.image.shape[:2] for frame in frames}) == 1
+        batches = [frames] if together else [[frame] for frame in frames]
+        return [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
 
     def estimate_raw(self, frame: Frame) -> NDArray[np.float32]:
         """Return what the model itself answers, on the grid of the (left) image.
@@ -85,7 +134,8 @@ class Estimator:
             ImageError: an image that is no image.
             BackendError: the runtime failed.
         """
-        return self._infer(frame)[0]
+        fit, answers = self._infer([frame])
+        return to_image_grid(answers[self.manifest.output.name], self.manifest.output, fit)
 
     def require_metric(self) -> None:
         """Refuse a model that knows no metres.
@@ -103,18 +153,49 @@ class Estimator:
         """Release the model."""
         self._backend.close()
 
-    def _infer(self, frame: Frame) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        images = self._images(frame)
-        height, width = frame.image.shape[:2]
-        if self._fit is None or self._preprocessor is None or self._fit.image_size_wh != (width, height):
-            self._fit = plan_fit(self.manifest.input, (width, height))
-            self._preprocessor = Preprocessor(self.manifest.input, self._fit, len(images))
-        answers = self._backend.infer(self._preprocessor.tensors(images))
-        contract = self.manifest.output
-        values = to_image_grid(answers[contract.name], contract, self._fit)
-        if contract.confidence is None:
-            return values, None
-        return values, confidence_to_image_grid(answers[contract.confidence], contract, self._fit)
+    def _estimate_batch(self, frames: Sequence[Frame]) -> list[DepthMap]:
+        fit, answers = self._infer(frames)
+        return [
+            self._restore(frame, {name: answer[i : i + 1] for name, answer in answers.items()}, fit)
+            if self._batches
+            else self._restore(frame, answers, fit)
+            for i, frame in enumerate(frames)
+        ]
+
+    def _restore(self, frame: Frame, answers: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
+        """From the tensors of one frame to its depth map."""
+        output = self.manifest.output
+        values = to_image_grid(answers[output.name], output, fit)
+        depth, disparity, confidence, sigma_m = values, None, None, None
+        if output.confidence is not None:
+            confidence = confidence_to_image_grid(answers[output.confidence], output, fit)
+        if output.sigma is not None:
+            sigma_m = sigma_to_image_grid(answers[output.sigma], output, fit)
+        if self.is_stereo:
+            assert frame.rig is not None  # _images has seen the pair
+            depth, disparity = frame.rig.depth_from_disparity(values), values
+            if sigma_m is not None:
+                sigma_m = _sigma_of_depth(sigma_m, depth, frame.rig)
+        return DepthMap(depth, frame.camera, disparity, confidence, sigma_m)
+
+    def _infer(self, frames: Sequence[Frame]) -> tuple[Fit, dict[str, NDArray[Any]]]:
+        """Run the network once on frames of one size."""
+        images = [self._images(frame) for frame in frames]
+        height, width = frames[0].image.shape[:2]
+        fit, preprocessor = self._prepare((width, height), len(frames))
+        return fit, self._backend.infer(preprocessor.tensors(*images))
+
+    def _prepare(self, size_wh: tuple[int, int], batch: int) -> tuple[Fit, Preprocessor]:
+        """The plan and the buffers for images of this size; those used last are kept."""
+        key = (size_wh, batch)
+        found = self._prepared.pop(key, None)
+        if found is None:
+            fit = plan_fit(self.manifest.input, size_wh)
+            found = fit, Preprocessor(self.manifest.input, fit, 2 if self.is_stereo else 1, batch)
+            if len(self._prepared) == _KEPT_SIZES:
+                del self._prepared[next(iter(self._prepared))]
+        self._prepared[key] = found
+        return found
 
     def _images(self, frame: Frame) -> list[NDArray[Any]]:
         if not self.is_stereo:
@@ -125,3 +206,14 @@ class Estimator:
                 "give a right image, or use a mono model"
             )
         return [frame.image, frame.right]
+
+
+def _sigma_of_depth(
+    sigma_px: NDArray[np.float32], depth: NDArray[np.float32], rig: StereoRig
+) -> NDArray[np.float32]:
+    """sigma_m = Z^2 / (fx B) sigma_px, from Z = fx B / (d - doffs); (H, W) each, written over `sigma_px`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sigma_px *= depth
+        sigma_px *= depth
+        sigma_px /= np.float32(rig.fx * rig.baseline_m)
+    return sigma_px

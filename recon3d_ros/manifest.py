@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 
 import yaml
 
-from recon3d_ros.contract import InputContract, OutputContract, check_choice, check_text, is_number
+from recon3d_ros.contract import (
+    InputContract,
+    OutputContract,
+    check_choice,
+    check_text,
+    is_number,
+    set_number,
+)
 from recon3d_ros.errors import ArtifactError, ManifestError
 from recon3d_ros.files import write_atomically
 
@@ -25,6 +32,8 @@ UNITS_OF_TASK = {
     "mono_metric_depth": ("m", "cm"),
     "mono_relative_inverse_depth": ("relative_inverse_depth",),
 }
+
+PRECISIONS = ("fp32", "fp16", "int8")
 
 _T = TypeVar("_T")
 
@@ -38,7 +47,8 @@ class Artifact:
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
-        check_text(self, "file", "precision")
+        check_text(self, "file")
+        check_choice(self, "precision", PRECISIONS)
         _check_sha256(self.sha256, self.file)
 
 
@@ -80,14 +90,22 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Golden:
-    """A known answer: an npz of one uint8 image per input, and ``expected``, the raw network output."""
+    """A known answer: an npz of one uint8 image per input, and ``expected``, the raw network output.
+
+    ``share`` is the share of pixels, 0 to 1, that may differ; without it serving.py has one per precision.
+    """
 
     file: str
     sha256: str
+    share: float | None = None
 
     def __post_init__(self) -> None:
         check_text(self, "file")
         _check_sha256(self.sha256, self.file)
+        if self.share is not None:
+            set_number(self, "share")
+            if not 0.0 <= self.share <= 1.0:
+                raise ManifestError(f"golden.share must be between 0 and 1, got {self.share}")
 
 
 @dataclass(frozen=True)
@@ -133,18 +151,21 @@ class Manifest:
         """True when the model knows metres, or pixels of disparity."""
         return self.task != "mono_relative_inverse_depth"
 
-    def artifact(self, precision: str = "fp32") -> Artifact:
-        """Return the artifact of one precision.
+    def artifact(self, precision: str = "auto") -> Artifact:
+        """Return the artifact of one precision; ``auto`` is fp32, or the first one where there is none.
 
         Raises:
             ArtifactError: the model has none of it.
         """
+        wanted = "fp32" if precision == "auto" else precision
         for artifact in self.artifacts:
-            if artifact.precision == precision:
+            if artifact.precision == wanted:
                 return artifact
+        if precision == "auto" and self.artifacts:
+            return self.artifacts[0]
         have = ", ".join(artifact.precision for artifact in self.artifacts) or "none"
         raise ArtifactError(
-            f"model {self.name} has no {precision} artifact, its manifest lists {have}: "
+            f"model {self.name} has no {wanted} artifact, its manifest lists {have}: "
             "add the file under artifacts"
         )
 

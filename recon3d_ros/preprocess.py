@@ -70,9 +70,10 @@ class Preprocessor:
             along the channels.
         fit: From :func:`plan_fit`.
         image_count: 2 for a stereo model, else 1.
+        batch: How many frames one call of `tensors` is given.
     """
 
-    def __init__(self, contract: InputContract, fit: Fit, image_count: int) -> None:
+    def __init__(self, contract: InputContract, fit: Fit, image_count: int, batch: int = 1) -> None:
         self._contract = contract
         self._fit = fit
         (width, height), channels = (
@@ -80,10 +81,11 @@ class Preprocessor:
             contract.channels * image_count // len(contract.names),
         )
         planar = contract.layout == "NCHW"
-        shape = (1, channels, height, width) if planar else (1, height, width, channels)
+        shape = (batch, channels, height, width) if planar else (batch, height, width, channels)
         self._tensors = {name: np.empty(shape, contract.dtype) for name in contract.names}
+        # One frame after the other when planar, else the planes of one frame for all.
         self._planes = [
-            tensor[0] if planar else np.empty((channels, height, width), contract.dtype)
+            tensor if planar else np.empty((1, channels, height, width), contract.dtype)
             for tensor in self._tensors.values()
         ]
         content_w, content_h = fit.content_size_wh
@@ -91,27 +93,28 @@ class Preprocessor:
         self._gains = [contract.scale / std for std in contract.std]
         self._offsets = [-mean / std for mean, std in zip(contract.mean, contract.std, strict=True)]
 
-    def tensors(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[Any]]:
-        """Make the tensors of these images.
+    def tensors(self, *frames: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[Any]]:
+        """Make the tensors of the images of these frames, ``batch`` of them.
 
         Args:
-            images: Each (H, W, 3) RGB or (H, W) mono, uint8, of the size the fit was planned for; left
-                before right.
+            frames: Of each its images, left before right: (H, W, 3) RGB or (H, W) mono, uint8, of the size
+                the fit was planned for.
 
         Returns:
-            One array per input name, (1, C, h, w) or (1, h, w, C) of the contract's dtype, with the values
-            (image * scale - mean) / std. The next call overwrites them.
+            One array per input name, (batch, C, h, w) or (batch, h, w, C) of the contract's dtype, with the
+            values (image * scale - mean) / std. The next call overwrites them.
 
         Raises:
             ImageError: an image has another size, shape or dtype.
         """
-        targets = [plane for planes in self._planes for plane in planes]
         channels = self._contract.channels
-        for i, image in enumerate(images):
-            self._write(image, targets[i * channels : (i + 1) * channels])
-        if self._contract.layout == "NHWC":
-            for tensor, planes in zip(self._tensors.values(), self._planes, strict=True):
-                cv2.merge(list(planes), dst=tensor[0])
+        for index, images in enumerate(frames):
+            targets = [plane for planes in self._planes for plane in planes[index % len(planes)]]
+            for i, image in enumerate(images):
+                self._write(image, targets[i * channels : (i + 1) * channels])
+            if self._contract.layout == "NHWC":
+                for tensor, planes in zip(self._tensors.values(), self._planes, strict=True):
+                    cv2.merge(list(planes[0]), dst=tensor[index])
         return self._tensors
 
     def _write(self, image: NDArray[np.uint8], targets: list[NDArray[Any]]) -> None:
@@ -162,21 +165,14 @@ def to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> N
         ContractError: the rank or the batch size is not that of the layout.
     """
     plane = _plane(answer, contract)
-    factor = contract.scale * _UNIT_FACTORS[contract.unit]
-    low, high = 0.0, _FLOAT32_MAX
+    factor, low, high = _factor(contract, fit), 0.0, _FLOAT32_MAX
     if contract.unit == "relative_inverse_depth":
         low = -_FLOAT32_MAX
     elif contract.unit in ("m", "cm"):
         low = _SMALLEST_DEPTH
-    elif contract.unit == "px":
-        to_image_px = fit.image_size_wh[0] / fit.content_size_wh[0]
-        factor *= to_image_px
-        if contract.max_disparity_px is not None:
-            high = contract.max_disparity_px * to_image_px
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = np.multiply(_uncovered(plane, fit), factor, dtype=np.float32)
-        np.copyto(values, np.nan, where=~((values >= low) & (values <= high)))
-    return _resized(values, plane.shape, fit)
+    elif contract.max_disparity_px is not None:
+        high = contract.max_disparity_px * fit.image_size_wh[0] / fit.content_size_wh[0]
+    return _resized(_limited(_uncovered(plane, fit), factor, low, high), plane.shape, fit)
 
 
 def confidence_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
@@ -186,8 +182,40 @@ def confidence_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit
         ContractError: the rank or the batch size is not that of the layout.
     """
     plane = _plane(answer, contract)
-    values = np.nan_to_num(_uncovered(plane, fit).astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
-    return _resized(np.clip(values, 0.0, 1.0), plane.shape, fit)
+    values = _uncovered(plane, fit).astype(np.float32)
+    np.fmax(values, 0.0, out=values)  # of NaN and a number, fmax takes the number
+    np.minimum(values, 1.0, out=values)
+    return _resized(values, plane.shape, fit)
+
+
+def sigma_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
+    """Bring the standard deviation of a network's answer onto the grid and into the unit of the image.
+
+    Returns:
+        A new (H, W) array: px of the image, or m; NaN where it is not finite or negative.
+
+    Raises:
+        ContractError: the rank or the batch size is not that of the layout.
+    """
+    plane = _plane(answer, contract)
+    values = _limited(_uncovered(plane, fit), abs(_factor(contract, fit)), 0.0, _FLOAT32_MAX)
+    return _resized(values, plane.shape, fit)
+
+
+def _factor(contract: OutputContract, fit: Fit) -> float:
+    """What makes a value of the network one in the unit of the image."""
+    factor = contract.scale * _UNIT_FACTORS[contract.unit]
+    return factor * fit.image_size_wh[0] / fit.content_size_wh[0] if contract.unit == "px" else factor
+
+
+def _limited(plane: NDArray[Any], factor: float, low: float, high: float) -> NDArray[np.float32]:
+    """A new array of the plane times the factor, NaN where it is not within the limits."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: NDArray[np.float32] = np.multiply(plane, factor, dtype=np.float32)
+        inside = values >= low
+        inside &= values <= high
+    np.copyto(values, np.nan, where=~inside)
+    return values
 
 
 def _ratio(target_wh: tuple[int, int], size_wh: tuple[int, int]) -> float:

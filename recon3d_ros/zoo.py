@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 from recon3d_ros.contract import InputContract, OutputContract
-from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.errors import ArtifactError, ConfigError, DataError, ManifestError
 from recon3d_ros.manifest import Artifact, Golden, Licence, Manifest, load_manifest
 from recon3d_ros.share import share_path
 
@@ -38,6 +38,9 @@ BUILT_IN = {
     )
 }
 
+# What ``auto`` means for pairs, by the device that computes: the first one of the folder.
+DEFAULT_MODELS = {"cpu": ("recon3d_stereo_light", "recon3d_stereo"), "gpu": ("recon3d_stereo",)}
+
 
 def list_models(models_dir: Path | str = "") -> tuple[list[Manifest], list[ManifestError]]:
     """Read the manifests of a folder (empty = of the installation).
@@ -57,13 +60,24 @@ def list_models(models_dir: Path | str = "") -> tuple[list[Manifest], list[Manif
     return [*manifests, *BUILT_IN.values()], wrong
 
 
-def find_model(name_or_path: Path | str, models_dir: Path | str = "") -> Manifest:
+def find_model(
+    name_or_path: Path | str, models_dir: Path | str = "", *, device: str = "cpu", stereo: bool = True
+) -> Manifest:
     """Return the manifest of a built-in model, of a model in the folder, or of a path to a ``.yaml``.
 
+    Args:
+        name_or_path: ``auto`` takes the first of `DEFAULT_MODELS` that is there.
+        models_dir: The folder; empty = of the installation.
+        device: For ``auto``: ``cpu`` or ``gpu``.
+        stereo: For ``auto``: False when the model is to answer single images.
+
     Raises:
+        ConfigError: ``auto`` for single images: no mono model is shipped.
         ManifestError: there is no such model, or its manifest is wrong.
         DataError: the folder does not exist.
     """
+    if str(name_or_path) == "auto":
+        name_or_path = _default_model(models_dir, device, stereo)
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         return load_manifest(name_or_path)
     name = str(name_or_path)
@@ -79,6 +93,16 @@ def find_model(name_or_path: Path | str, models_dir: Path | str = "") -> Manifes
             f"give one of {', '.join(known)}, or the path of a .yaml manifest"
         )
     return load_manifest(path)
+
+
+def _default_model(models_dir: Path | str, device: str, stereo: bool) -> str:
+    if not stereo:
+        raise ConfigError(
+            "model auto is a stereo model, and no mono model is shipped: name one for single images by "
+            "model:=<manifest.yaml>"
+        )
+    names, folder = DEFAULT_MODELS[device], _folder(models_dir)
+    return next((name for name in names if (folder / f"{name}.yaml").is_file()), names[-1])
 
 
 def verify(manifest: Manifest) -> None:

@@ -69,6 +69,22 @@ def test_everything_is_read(tmp_path: Path) -> None:
         manifest.artifact("int8")
 
 
+def test_auto_takes_fp32_or_what_there_is() -> None:
+    data = changed(
+        "artifacts", [{"file": f"{p}.onnx", "precision": p, "sha256": SHA} for p in ("int8", "fp16")]
+    )
+    assert manifest_from_dict(data).artifact().precision == "int8"
+    data["artifacts"].append({"file": "fp32.onnx", "sha256": SHA})
+    assert manifest_from_dict(data).artifact().file == "fp32.onnx"
+    assert manifest_from_dict(data).artifact("fp16").file == "fp16.onnx"
+
+
+def test_outputs_beside_the_value() -> None:
+    data = changed("output", {"name": "disparity", "unit": "px", "confidence": "sure", "sigma": "spread"})
+    assert manifest_from_dict(data).output.names == ("disparity", "sure", "spread")
+    assert manifest_from_dict(FULL).output.names == ("disparity",)
+
+
 def test_dump_and_load_are_inverse(tmp_path: Path) -> None:
     manifest = manifest_from_dict(FULL)
     dump_manifest(manifest, tmp_path / "both.yaml")
@@ -132,6 +148,10 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         ),
         ("output.unit", "px/2", "output.unit must be one of px, m, cm, relative_inverse_depth"),
         ("output.scale", 0, "output.scale must not be 0"),
+        ("output.sigma", 3, "output.sigma must be a text, got 3"),
+        ("output.confidence", "disparity", "output needs one tensor each, got disparity, disparity"),
+        ("artifacts.0.precision", "fp8", "precision must be one of fp32, fp16, int8, got 'fp8'"),
+        ("golden.share", 2, "golden.share must be between 0 and 1, got 2.0"),
         ("output.max_disparity_px", -1, "output.max_disparity_px must be positive"),
         (
             "accuracy.0.metrics",
@@ -156,6 +176,14 @@ def test_mono_model_takes_one_image() -> None:
         manifest_from_dict(data)
     data["input"]["names"] = "image"
     assert manifest_from_dict(data).input.names == ("image",)
+
+
+def test_relative_depth_has_no_sigma() -> None:
+    data = changed("task", "mono_relative_inverse_depth")
+    data["input"]["names"] = "image"
+    data["output"] = {"name": "depth", "unit": "relative_inverse_depth", "sigma": "spread"}
+    with pytest.raises(ManifestError, match=r"output.sigma is for px, m and cm"):
+        manifest_from_dict(data)
 
 
 def test_name_must_equal_the_file_name(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.errors import ArtifactError, ConfigError, DataError, ManifestError
 from recon3d_ros.manifest import Golden
 from recon3d_ros.zoo import find_model, list_models, verify
 
@@ -52,6 +52,22 @@ def test_built_in_models_need_no_file(tmp_path: Path, name: str, stereo: bool) -
 def test_unknown_name_gets_the_nearest(folder: Path) -> None:
     with pytest.raises(ManifestError, match=r"no model 'apha' in .*, the nearest name is alpha"):
         find_model("apha", folder)
+
+
+def test_auto_is_the_light_model_on_a_cpu_as_soon_as_there_is_one(folder: Path) -> None:
+    for name in ("recon3d_stereo", "recon3d_stereo_light"):
+        (folder / f"{name}.yaml").write_text(YAML.format(name=name, sha256="0" * 64))
+    assert find_model("auto", folder).name == "recon3d_stereo_light"
+    assert find_model("auto", folder, device="gpu").name == "recon3d_stereo"
+    (folder / "recon3d_stereo_light.yaml").unlink()
+    assert find_model("auto", folder).name == "recon3d_stereo"
+
+
+def test_auto_without_a_default_model(folder: Path) -> None:
+    with pytest.raises(ManifestError, match="no model 'recon3d_stereo' in"):
+        find_model("auto", folder)
+    with pytest.raises(ConfigError, match="no mono model is shipped: name one .* by model:="):
+        find_model("auto", folder, stereo=False)
 
 
 def test_missing_folder(tmp_path: Path) -> None:

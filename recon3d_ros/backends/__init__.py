@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from recon3d_ros.backends.base import Backend, TensorSpec
+from recon3d_ros.backends.base import Backend, TensorSpec, batch_is_free
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.lazy import load
 from recon3d_ros.manifest import Manifest
 
-__all__ = ["BACKENDS", "Backend", "TensorSpec", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "TensorSpec", "batch_is_free", "device_of", "open_backend"]
 
 BACKENDS = {
     "onnxruntime": "recon3d_ros.backends.onnxruntime:OnnxRuntimeBackend",
     "fake": "recon3d_ros.backends.fake:FakeBackend",
 }
+# Those that need a GPU; all others are for every machine.
+GPU_BACKENDS = frozenset({"tensorrt"})
 
 
-def open_backend(name: str, manifest: Manifest, *, threads: int = 0) -> Backend:
+def device_of(name: str) -> str:
+    """Return ``gpu`` or ``cpu``: where the backend of this name computes (``auto``: on the CPU)."""
+    return "gpu" if name in GPU_BACKENDS else "cpu"
+
+
+def open_backend(name: str, manifest: Manifest, *, threads: int = 0, precision: str = "auto") -> Backend:
     """Open a model in the runtime of this name; ``auto`` takes the best one that can.
 
-    ``auto`` gives the fake to the built-in models alone. ``threads`` is the number of CPU threads, 0 for all.
+    ``auto`` gives the fake to the built-in models alone. ``threads`` is the number of CPU threads, 0 for all;
+    ``precision`` names the artifact, ``auto`` the one with the most accurate answers.
 
     Raises:
         ConfigError: no such backend.
@@ -31,5 +39,5 @@ def open_backend(name: str, manifest: Manifest, *, threads: int = 0) -> Backend:
         name = "fake" if manifest.path is None and not manifest.artifacts else "onnxruntime"
     if name not in BACKENDS:
         raise ConfigError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
-    backend: Backend = load(BACKENDS[name])(manifest, threads)
+    backend: Backend = load(BACKENDS[name])(manifest, threads, precision)
     return backend

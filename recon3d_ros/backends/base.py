@@ -40,6 +40,10 @@ class Backend(Protocol):
         """Name in the table of backends."""
 
     @property
+    def precision(self) -> str:
+        """Precision of the artifact it executes."""
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """Tensors it wants."""
 
@@ -48,7 +52,7 @@ class Backend(Protocol):
         """Tensors it answers."""
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the network once; the arrays of the answer belong to the caller, the fed ones may be reused.
+        """Run the network once, on one frame or on a batch where N is free in `inputs`; the arrays of the answer belong to the caller, the fed ones may be reused.
 
         Raises:
             ContractError: a tensor is missing, not expected, or of wrong dtype or shape.
@@ -72,9 +76,13 @@ def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
 def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the output tensors the manifest promises; their sizes are up to the network."""
     contract: OutputContract = manifest.output
-    names = [contract.name] + ([contract.confidence] if contract.confidence else [])
     shape: tuple[int | None, ...] = (None,) * len(contract.layout)
-    return tuple(TensorSpec(name, contract.dtype, shape) for name in names)
+    return tuple(TensorSpec(name, contract.dtype, shape) for name in contract.names)
+
+
+def batch_is_free(layout: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
+    """True when one inference may answer several frames: N varies in every tensor (``layout``: of outputs)."""
+    return layout.startswith("N") and all(spec.shape[0] is None for spec in (*inputs, *outputs))
 
 
 def check_contract(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from recon3d_ros.manifest import Manifest
 # Weight of each channel of each image in the brightness; no two are equal, so that images or colours which
 # change places change the answer.
 _WEIGHTS = ((0.5, 0.3, 0.2), (0.15, 0.1, 0.05))
+_SIGMA = 0.01  # of the value
 _METRES_OF_UNIT = {"m": 1.0, "cm": 0.01}
 
 
@@ -24,17 +26,22 @@ class FakeBackend:
     row and column, with image values in [0, 1] (the normalisation undone) and channels in the order of the
     tensor, and let y in (0, 1) run down the rows. Every row is constant. A stereo model answers the
     disparity (0.02 + 0.08 y) (0.5 + b) * width, nearer further down; a metric model the depth
-    (5 - 4 y) (0.5 + b) metres; a relative one the inverse of that.
+    (5 - 4 y) (0.5 + b) metres; a relative one the inverse of that. Confidence is 1, sigma a hundredth of
+    the answer; each frame of a batch is answered by itself.
 
     Args:
         manifest: Any model; its contracts are obeyed, its file is not needed.
         threads: Has no effect.
+        precision: Has no effect.
     """
 
     name = "fake"
+    precision = "fp32"
 
-    def __init__(self, manifest: Manifest, threads: int = 0) -> None:
-        self.inputs: tuple[TensorSpec, ...] = expected_inputs(manifest)
+    def __init__(self, manifest: Manifest, threads: int = 0, precision: str = "auto") -> None:
+        self.inputs: tuple[TensorSpec, ...] = tuple(
+            replace(spec, shape=(None, *spec.shape[1:])) for spec in expected_inputs(manifest)
+        )
         self.outputs: tuple[TensorSpec, ...] = expected_outputs(manifest)
         self._manifest = manifest
 
@@ -42,16 +49,22 @@ class FakeBackend:
         """Answer for these inputs, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         check_feed(self.inputs, feed)
         contract, output = self._manifest.input, self._manifest.output
-        tensors = [feed[name] for name in contract.names]
-        height, width = tensors[0].shape[2:] if contract.layout == "NCHW" else tensors[0].shape[1:3]
+        batches = [feed[name] for name in contract.names]
+        height, width = batches[0].shape[2:] if contract.layout == "NCHW" else batches[0].shape[1:3]
         y = (np.arange(height, dtype=np.float32) + 0.5) / height
-        answer = self._rows(y, 0.5 + self._brightness(tensors), width) / output.scale
-        plane = np.repeat(answer.astype(output.dtype)[:, None], width, axis=1)
-        shape = {"HW": (height, width), "NHW": (1, height, width), "NCHW": (1, 1, height, width)}
-        confidence = np.ones_like(plane)
-        planes = {output.name: plane} | ({output.confidence: confidence} if output.confidence else {})
+        rows = [
+            self._rows(y, 0.5 + self._brightness([batch[i] for batch in batches]), width)
+            for i in range(len(batches[0]))
+        ]
+        plane = np.repeat((np.stack(rows) / output.scale).astype(output.dtype)[..., None], width, axis=2)
+        planes = {output.name: plane}
+        if output.confidence:
+            planes[output.confidence] = np.ones_like(plane)
+        if output.sigma:
+            planes[output.sigma] = (plane * _SIGMA).astype(output.dtype)
+        shape = {"HW": (height, width), "NHW": (-1, height, width), "NCHW": (-1, 1, height, width)}
         return {
-            name: p.reshape(shape.get(output.layout, (1, height, width, 1))) for name, p in planes.items()
+            name: p.reshape(shape.get(output.layout, (-1, height, width, 1))) for name, p in planes.items()
         }
 
     def close(self) -> None:
@@ -67,9 +80,9 @@ class FakeBackend:
     def _brightness(self, tensors: list[NDArray[Any]]) -> float:
         contract = self._manifest.input
         if contract.layout == "NCHW":
-            means = [tensor[0, :, ::4, ::4].mean(axis=(1, 2), dtype=np.float64) for tensor in tensors]
+            means = [tensor[:, ::4, ::4].mean(axis=(1, 2), dtype=np.float64) for tensor in tensors]
         else:
-            means = [tensor[0, ::4, ::4].mean(axis=(0, 1), dtype=np.float64) for tensor in tensors]
+            means = [tensor[::4, ::4].mean(axis=(0, 1), dtype=np.float64) for tensor in tensors]
         mean, std = np.array(contract.mean), np.array(contract.std)
         channels = np.concatenate(means)
         images = (channels.reshape(-1, contract.channels) * std + mean) / contract.scale / 255.0

@@ -18,11 +18,12 @@ _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 class OnnxRuntimeBackend:
-    """Executes the fp32 artifact of a model.
+    """Executes an artifact of a model.
 
     Args:
         manifest: Says which file, and what its tensors must be.
         threads: CPU threads inside one inference, 0 for all cores this process may use.
+        precision: Of the artifact; ``auto`` is fp32, or what there is.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -32,9 +33,10 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, manifest: Manifest, threads: int = 0) -> None:
+    def __init__(self, manifest: Manifest, threads: int = 0, precision: str = "auto") -> None:
         vendor = require("onnxruntime", extra="cpu")
-        path = manifest.file_path(manifest.artifact().file)
+        artifact = manifest.artifact(precision)
+        path, self.precision = manifest.file_path(artifact.file), artifact.precision
         try:
             self._session = vendor.InferenceSession(
                 str(path), _session_options(vendor, threads), providers=["CPUExecutionProvider"]
@@ -47,8 +49,7 @@ class OnnxRuntimeBackend:
         self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_inputs()))
         self.outputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_outputs()))
         check_contract(manifest, self.inputs, self.outputs)
-        wanted = (manifest.output.name, manifest.output.confidence)
-        self._output_names = [name for name in wanted if name]
+        self._output_names = list(manifest.output.names)
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""

@@ -72,5 +72,5 @@ def test_it_obeys_the_contract(layout: str, unit: str, factor: float) -> None:
 
 
 def test_wrong_tensors_are_refused_like_by_a_real_one() -> None:
-    with pytest.raises(ContractError, match=r"expected the input 'image' as uint8 \[1, 240, 320, 3\]"):
+    with pytest.raises(ContractError, match=r"expected the input 'image' as uint8 \[\?, 240, 320, 3\]"):
         open_backend("fake", MONO).infer({"image": np.zeros((1, 320, 240, 3), np.uint8)})

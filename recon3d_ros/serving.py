@@ -1,0 +1,67 @@
+"""Which model may serve: nothing answers before it has given a known answer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.backends import Backend
+from recon3d_ros.errors import ArtifactError, ModelError
+from recon3d_ros.manifest import Manifest
+from recon3d_ros.preprocess import Preprocessor, plan_fit
+
+# Share of pixels of the golden answer that may be off, by precision; a manifest may name its own. Rounding
+# lets another one of two equally likely surfaces win here and there; a broken file is off everywhere.
+GOLDEN_SHARES = {"fp32": 0.01, "fp16": 0.02, "int8": 0.10}
+# A pixel is off when it is so by both: near things may be off by more pixels, far ones by more per cent.
+OFF_PX, OFF_SHARE = 1.0, 0.05
+
+
+def self_check(manifest: Manifest, backend: Backend) -> None:
+    """Ask the backend for the golden answer of its model, if the manifest has one: one small inference.
+
+    Raises:
+        ModelError: too many pixels are off, or the golden file is not what the manifest promises.
+        BackendError: the runtime failed.
+    """
+    if manifest.golden is None:
+        return
+    images, expected = _read_golden(manifest)
+    fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
+    answer = backend.infer(Preprocessor(manifest.input, fit, len(images)).tensors(images))
+    got = answer[manifest.output.name]
+    share = off_share(got, expected, manifest.output.unit == "px")
+    limit = manifest.golden.share
+    limit = GOLDEN_SHARES[backend.precision] if limit is None else limit
+    if not share <= limit:
+        raise ModelError(
+            f"model {manifest.name} ({backend.precision}) in {backend.name} does not give its golden answer: "
+            f"expected at most {100 * limit:g} % of the pixels off, got {100 * share:.1f} %: use another "
+            "backend or precision, or export it again"
+        )
+
+
+def off_share(got: NDArray[np.floating], expected: NDArray[np.floating], in_px: bool) -> float:
+    """Share of values, 0 to 1, that are off by more than 5 %, and for pixels by more than 1 px, too.
+
+    Where the shapes differ all are off; NaN is off, too.
+    """
+    if got.shape != expected.shape:
+        return 1.0
+    allowed = OFF_SHARE * np.abs(expected)
+    if in_px:
+        allowed = np.maximum(allowed, OFF_PX)
+    return float(np.mean(~(np.abs(got - expected) <= allowed)))
+
+
+def _read_golden(manifest: Manifest) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
+    assert manifest.golden is not None  # self_check has seen it
+    path = manifest.file_path(manifest.golden.file)
+    try:
+        with np.load(path) as content:
+            return [content[name] for name in manifest.input.names], content["expected"]
+    except (OSError, ValueError, KeyError, EOFError) as exc:
+        raise ArtifactError(
+            f"expected the images {', '.join(manifest.input.names)} and the answer expected in {path}, "
+            f"got: {exc}: copy the file again"
+        ) from exc
