@@ -14,9 +14,25 @@ from recon3d_ros.errors import ConfigError
 if TYPE_CHECKING:
     from recon3d_ros.networks.stereo import StereoNetwork
 
-# name -> (module, config dataclass beside it); the checkpoint carries name and config.
-NETWORKS: dict[str, tuple[str, str]] = {
-    "stereo": ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.stereo:StereoConfig"),
+STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.stereo:StereoConfig")
+# name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
+# name and config.
+NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "stereo": (*STEREO, {}),
+    "stereo_light": (
+        *STEREO,
+        {
+            "bins": 48,
+            "step_px": 4,
+            "features": (32, 48, 96),
+            "matching": 32,
+            "guidance": 16,
+            "hourglass": (48, 80, 128),
+            "blocks": (1, 1, 2),
+            "window": 2,
+            "uncertainty": 24,
+        },
+    ),
 }
 
 
@@ -25,7 +41,7 @@ def build_network(name: str, config: dict[str, Any] | None = None) -> StereoNetw
 
     Args:
         name: A key of `NETWORKS`.
-        config: Fields of the network's config dataclass; None means its defaults.
+        config: Fields of the network's config dataclass; None means what the table says.
 
     Raises:
         ConfigError: The name or a field is unknown, or a value is out of range.
@@ -34,9 +50,10 @@ def build_network(name: str, config: dict[str, Any] | None = None) -> StereoNetw
     if name not in NETWORKS:
         raise ConfigError(f"expected a network out of {sorted(NETWORKS)}, got '{name}': choose one of them")
     lazy.require("torch", extra="train")
-    module, config_class = (lazy.load(target) for target in NETWORKS[name])
+    *targets, defaults = NETWORKS[name]
+    module, config_class = (lazy.load(target) for target in targets)
     try:
-        settings = config_class(**(config or {}))
+        settings = config_class(**{**defaults, **(config or {})})
     except TypeError as exc:
         raise ConfigError(
             f"expected the fields of {config_class.__name__}, got {sorted(config or {})}: "

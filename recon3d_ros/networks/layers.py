@@ -27,6 +27,8 @@ class ResidualUnit(nn.Module):
         self.second = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
         )
+        # Starts as the identity (Goyal et al., 2017), so that depth can also be added to a trained network.
+        nn.init.zeros_(self.second[1].weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in and out."""

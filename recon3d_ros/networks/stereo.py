@@ -9,6 +9,7 @@ grid_sample, no top-k, no gather.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,32 +18,46 @@ from torch.nn import functional as F
 
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks.layers import ConvUnit, Merge, ResidualUnit
+from recon3d_ros.networks.matching import border_ramp, correlate, exponential, windowed_mean
 
 
 @dataclass(frozen=True)
 class StereoConfig:
     """Widths and depths of `StereoNetwork`.
 
-    `bins` disparities are compared at a quarter of the input size, so the largest answer is `4 * bins` px.
+    Each cell of a quarter of the input size is compared at `bins` disparities, `step_px` (4, or 2 with
+    descriptors of twice the width) apart. `blocks` are the residual units of the hourglass per level.
     """
 
-    bins: int = 48
+    bins: int = 96
+    step_px: int = 2
     stem: int = 16
     features: tuple[int, int, int] = (48, 64, 96)
     matching: int = 48
     guidance: int = 32
     hourglass: tuple[int, int, int] = (64, 96, 128)
-    window: int = 2
+    blocks: tuple[int, int, int] = (1, 2, 4)
+    window: int = 3
+    uncertainty: int = 32
 
     def __post_init__(self) -> None:
         # A checkpoint or JSON gives lists.
         object.__setattr__(self, "features", tuple(self.features))
         object.__setattr__(self, "hourglass", tuple(self.hourglass))
-        numbers = (self.bins, self.stem, self.matching, self.guidance, *self.features, *self.hourglass)
-        if min(numbers) < 1 or self.window < 0 or len(self.features) != 3 or len(self.hourglass) != 3:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        levels = (self.features, self.hourglass, self.blocks)
+        numbers = (self.bins, self.stem, self.matching, self.guidance, self.uncertainty)
+        if min(*numbers, *map(min, levels[:2])) < 1 or any(len(level) != 3 for level in levels):
             raise ConfigError(
                 f"expected three positive widths per part and bins >= 1, got {self}: correct it"
             )
+        if self.step_px not in (2, 4) or self.window < 0 or min(self.blocks) < 0:
+            raise ConfigError(f"expected step_px 2 or 4, window and blocks >= 0, got {self}: correct it")
+
+    @property
+    def largest_px(self) -> float:
+        """The disparity of the last bin, px of the input grid."""
+        return float(self.step_px * (self.bins - 1))
 
 
 @dataclass(frozen=True)
@@ -50,23 +65,29 @@ class StereoOutput:
     """What training looks at.
 
     Attributes:
-        logits: (B, bins, H/4, W/4); bin k stands for the quarter-scale disparity `bins - 1 - k`.
+        logits: (B, bins, H/4, W/4); bin k stands for the disparity `step_px * (bins - 1 - k)`.
         quarter: (B, 1, H/4, W/4) disparity in px of the input grid, before upsampling.
         disparity: (B, 1, H, W) in px of the input grid.
+        log_scale: (B, 1, H, W) logarithm of the Laplace scale of the disparity's error, px.
+        trust: (B, 1, H, W) logit of the probability that the error is below `TRUSTED_PX`.
     """
 
     logits: Tensor
     quarter: Tensor
     disparity: Tensor
+    log_scale: Tensor
+    trust: Tensor
 
 
 class StereoNetwork(nn.Module):
-    """Two rectified images in, the disparity of the left one out.
+    """Two rectified images in, the disparity of the left one and how far to trust it out.
 
     Inputs are (B, 3, H, W) float RGB in [0, 1], H and W multiples of `MULTIPLE_OF`.
     """
 
     MULTIPLE_OF = 32
+    # An error below it is no outlier, as KITTI counts.
+    TRUSTED_PX = 3.0
 
     def __init__(self, config: StereoConfig) -> None:
         super().__init__()
@@ -74,23 +95,34 @@ class StereoNetwork(nn.Module):
         self.encoder = Encoder(config)
         self.hourglass = Hourglass(config)
         self.upsampler = ConvexUpsampler(config)
+        self.uncertainty = Uncertainty(config)
         # Scales the correlation in [-1, 1] to a logit; learned, this is where it starts.
         self.temperature = nn.Parameter(torch.tensor(10.0))
 
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        """The disparity of the left image, (B, 1, H, W) in px: the exported graph."""
-        return self.analyse(left, right).disparity
+    def forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The exported graph: disparity (px), confidence in [0, 1] and sigma (px), (B, 1, H, W) each.
+
+        Confidence is the probability that the error is below `TRUSTED_PX`; sigma is one standard deviation.
+        """
+        output = self.analyse(left, right)
+        # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
+        return output.disparity, torch.sigmoid(output.trust), math.sqrt(2.0) * torch.exp(output.log_scale)
 
     def analyse(self, left: Tensor, right: Tensor) -> StereoOutput:
         """The same with the intermediate results that the losses need."""
         half, quarter, matching = self.encoder(torch.cat([left, right]))
-        batch = left.shape[0]
-        correlation = correlate(matching[:batch], matching[batch:], self.config.bins)
+        batch, step = left.shape[0], self.config.step_px
+        descriptors = matching[:batch, :, :, :: 4 // step]
+        correlation = correlate(descriptors, matching[batch:], self.config.bins)
         hidden, residual = self.hourglass(correlation, quarter[:batch])
         logits = residual.float() + self.temperature * correlation
-        coarse = windowed_mean(logits, self.config.window)
-        disparity = self.upsampler(4.0 * coarse, hidden, half[:batch])
-        return StereoOutput(logits, 4.0 * coarse, disparity)
+        coarse, mass = windowed_mean(logits, self.config.window)
+        coarse = float(step) * coarse
+        details = F.pixel_unshuffle(half[:batch], 2)
+        disparity = self.upsampler(coarse, hidden, details)
+        seen = torch.cat([mass, coarse / self.config.largest_px], dim=1)
+        log_scale, trust = self.uncertainty(hidden, details, seen)
+        return StereoOutput(logits, coarse, disparity, log_scale, trust)
 
 
 class Encoder(nn.Module):
@@ -106,15 +138,29 @@ class Encoder(nn.Module):
         self.merge_eighth = Merge(c16, c8)
         self.merge_quarter = Merge(c8, c4)
         self.describe = nn.Conv2d(c4, config.matching, 1)
+        # Descriptors every two pixels: the half-size features tell what the quarter-size ones blur.
+        self.refine = (
+            nn.Conv2d(config.stem, config.matching, 3, stride=(2, 1), padding=1)
+            if config.step_px == 2
+            else None
+        )
+
+        if self.refine is not None:  # starts as nothing, so that it can be added to a trained network
+            nn.init.zeros_(self.refine.weight)
+            nn.init.zeros_(self.refine.bias)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) in [0, 1] -> features at H/2 and at H/4, descriptors at H/4."""
+        """(B, 3, H, W) in [0, 1] -> features at half and quarter size, descriptors (H/4, W/step_px)."""
         half = self.to_half(2.0 * image - 1.0)
         quarter = self.to_quarter(half)
         eighth = self.to_eighth(quarter)
         eighth = self.merge_eighth(self.to_sixteenth(eighth), eighth)
         quarter = self.merge_quarter(eighth, quarter)
-        return half, quarter, self.describe(quarter)
+        descriptors = self.describe(quarter)
+        if self.refine is not None:
+            descriptors = F.interpolate(descriptors, scale_factor=(1.0, 2.0), mode="nearest")
+            descriptors = descriptors + self.refine(half)
+        return half, quarter, descriptors
 
 
 class Hourglass(nn.Module):
@@ -123,18 +169,23 @@ class Hourglass(nn.Module):
     def __init__(self, config: StereoConfig) -> None:
         super().__init__()
         c4, c8, c16 = config.hourglass
-        self.bins = config.bins
+        self.columns = 4 // config.step_px
         self.guide = ConvUnit(config.features[0], config.guidance, kernel=1)
-        self.enter = nn.Sequential(ConvUnit(config.bins + config.guidance + 1, c4), ResidualUnit(c4))
-        self.down_eighth = nn.Sequential(ConvUnit(c4, c8, stride=2), ResidualUnit(c8))
-        self.down_sixteenth = nn.Sequential(ConvUnit(c8, c16, stride=2), ResidualUnit(c16), ResidualUnit(c16))
+        n4, n8, n16 = config.blocks
+        self.enter = nn.Sequential(
+            ConvUnit(config.bins + config.guidance + 1, c4), *(ResidualUnit(c4) for _ in range(n4))
+        )
+        self.down_eighth = nn.Sequential(ConvUnit(c4, c8, stride=2), *(ResidualUnit(c8) for _ in range(n8)))
+        self.down_sixteenth = nn.Sequential(
+            ConvUnit(c8, c16, stride=2), *(ResidualUnit(c16) for _ in range(n16))
+        )
         self.up_eighth = Merge(c16, c8)
         self.up_quarter = Merge(c8, c4)
         self.leave = nn.Conv2d(c4, config.bins, 3, padding=1)
 
     def forward(self, correlation: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Correlation and left features at H/4 -> hidden features and what to add to the logits, at H/4."""
-        seen = border_ramp(correlation, self.bins)
+        seen = border_ramp(correlation, self.columns)
         quarter = self.enter(torch.cat([correlation, self.guide(features), seen], dim=1))
         eighth = self.down_eighth(quarter)
         eighth = self.up_eighth(self.down_sixteenth(eighth), eighth)
@@ -155,74 +206,45 @@ class ConvexUpsampler(nn.Module):
             ConvUnit(c4 + 4 * config.stem, c4, kernel=1), ConvUnit(c4, c4), nn.Conv2d(c4, 9 * 16, 1)
         )
 
-    def forward(self, coarse: Tensor, hidden: Tensor, half: Tensor) -> Tensor:
-        """(B, 1, H/4, W/4) px, hidden features at H/4, left features at H/2 -> (B, 1, H, W) px."""
-        weights = self.weigh(torch.cat([hidden, F.pixel_unshuffle(half, 2)], dim=1)).float()
+    def forward(self, coarse: Tensor, hidden: Tensor, details: Tensor) -> Tensor:
+        """(B, 1, H/4, W/4) px, hidden features and the folded half-size ones at H/4 -> (B, 1, H, W) px."""
+        weights = self.weigh(torch.cat([hidden, details], dim=1)).float()
         batch, _, height, width = weights.shape
-        weights = torch.softmax(weights.view(batch, 9, 16, height, width), dim=1)
+        weights = exponential(weights.view(batch, 9, 16, height, width))
         padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
         neighbours = torch.stack(
             [padded[:, :, v : v + height, u : u + width] for v in range(3) for u in range(3)], dim=1
         )
-        return F.pixel_shuffle((weights * neighbours).sum(dim=1), 4)
+        return F.pixel_shuffle((weights * neighbours).sum(dim=1) / weights.sum(dim=1), 4)
 
 
-def correlate(left: Tensor, right: Tensor, bins: int) -> Tensor:
-    """The normalised correlation of each left column with the `bins` columns to its left in the right image.
+class Uncertainty(nn.Module):
+    """How far the disparity may be off: a Laplace scale (Kendall and Gal, NeurIPS 2017) and a probability.
 
-    Descriptors are centred over the image and scaled to unit length first: without centring all correlations
-    crowd near one and nothing is learned. One matrix product per row gives all pairs of columns; padding and
-    reshaping to rows one element longer shifts row x by x: the wanted band comes to the first columns.
-
-    Args:
-        left: (B, C, H, W).
-        right: (B, C, H, W).
-        bins: Number of disparities.
-
-    Returns:
-        (B, bins, H, W) float32 in [-1, 1]; channel k is disparity `bins - 1 - k`, zero where the column would
-        lie outside the right image.
+    It looks at the network without moving it: its inputs are detached, or the network would learn to excuse
+    hard pixels instead of solving them. Gains and offsets correct what training pairs, harder than clean
+    images, make too cautious; `training.calibration` sets them.
     """
-    left, right = (_unit(x) for x in (left, right))
-    batch, _, height, width = left.shape
-    # (B, H, W, C) x (B, H, C, bins - 1 + W): column j of a row belongs to right column j - (bins - 1).
-    right = F.pad(right.permute(0, 2, 1, 3), (bins - 1, 0))
-    products = torch.matmul(left.permute(0, 2, 3, 1), right)
-    flat = F.pad(products.reshape(batch, height, width * (width + bins - 1)), (0, width))
-    return flat.reshape(batch, height, width, width + bins)[..., :bins].permute(0, 3, 1, 2)
 
+    def __init__(self, config: StereoConfig) -> None:
+        super().__init__()
+        width = config.uncertainty
+        self.judge = nn.Sequential(
+            ConvUnit(config.hourglass[0] + 4 * config.stem + 2, width, kernel=1),
+            ConvUnit(width, width),
+            nn.Conv2d(width, 2 * 16, 1),
+        )
+        for name, value in (
+            ("scale_gain", 1.0),
+            ("scale_offset", 0.0),
+            ("trust_gain", 1.0),
+            ("trust_offset", 0.0),
+        ):
+            self.register_buffer(name, torch.tensor(value))
 
-def _unit(features: Tensor) -> Tensor:
-    features = features.float()
-    features = features - features.mean(dim=(2, 3), keepdim=True)
-    # 1e-3 under the root survives half precision.
-    return features * torch.rsqrt(features.square().sum(dim=1, keepdim=True) + 1e-3)
-
-
-def border_ramp(correlation: Tensor, bins: int) -> Tensor:
-    """(B, 1, H, W): the share of the disparities whose right column is inside the image, per left column."""
-    batch, _, height, width = correlation.shape
-    columns = torch.arange(width, device=correlation.device, dtype=correlation.dtype)
-    return ((columns + 1.0) / bins).clamp(max=1.0).view(1, 1, 1, width).expand(batch, 1, height, width)
-
-
-def windowed_mean(logits: Tensor, window: int) -> Tensor:
-    """Softmax, then the mean disparity over the bins within `window` of the most probable one.
-
-    A mean over all bins would land between two surfaces at an edge.
-
-    Args:
-        logits: (B, bins, H, W); bin k is disparity `bins - 1 - k`.
-        window: Half width of the window in bins.
-
-    Returns:
-        (B, 1, H, W) disparity in bins.
-    """
-    bins = logits.shape[1]
-    probability = torch.softmax(logits, dim=1)
-    best = (probability >= probability.amax(dim=1, keepdim=True)).to(probability.dtype).detach()
-    padded = F.pad(best, (0, 0, 0, 0, window, window))
-    near = torch.stack([padded[:, k : k + bins] for k in range(2 * window + 1)]).amax(dim=0)
-    weight = probability * near
-    disparity = torch.arange(bins - 1, -1, -1, device=logits.device, dtype=logits.dtype).view(1, bins, 1, 1)
-    return (weight * disparity).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)
+    def forward(self, hidden: Tensor, details: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at H/4 -> logarithm of the scale in px and logit of the confidence, (B, 1, H, W) each."""
+        answer = self.judge(torch.cat([hidden, details, seen], dim=1).detach()).float()
+        log_scale, trust = F.pixel_shuffle(answer[:, :16], 4), F.pixel_shuffle(answer[:, 16:], 4)
+        log_scale = self.scale_gain * log_scale.clamp(-5.0, 5.0) + self.scale_offset
+        return log_scale, self.trust_gain * trust + self.trust_offset

@@ -59,7 +59,10 @@ def scaled_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Gen
 def change_photometry(
     left: np.ndarray, right: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Grey or colour, then exposure, gamma, tint, blur and noise: shared, and a little on each side."""
+    """Grey or colour, then exposure, gamma, tint, blur and noise: shared, and a little on each side.
+
+    A fifth of the pairs are overexposed, so that white is not always sky.
+    """
     images: list[Any] = [image.astype(np.float32) / 255.0 for image in (left, right)]
     if rng.random() < 0.5:
         weights = rng.dirichlet((3.0, 6.0, 2.0)).astype(np.float32)
@@ -68,12 +71,13 @@ def change_photometry(
     else:
         tint = 0.15
     shared = _draw_tone(rng, strength=1.0, tint=tint)
+    burn = rng.uniform(1.2, 3.0) if rng.random() < 0.2 else 1.0
     sigma = rng.choice([0.0, 0.0, rng.uniform(0.3, 1.2)])
     noise = rng.choice([0.0, rng.uniform(0.0, 0.03)])
     apart = rng.uniform(0.0, 0.5)
     result = []
     for image in images:
-        image = _apply_tone(_apply_tone(image, shared), _draw_tone(rng, strength=apart, tint=tint))
+        image = _apply_tone(_apply_tone(image * burn, shared), _draw_tone(rng, strength=apart, tint=tint))
         own_sigma = sigma + (rng.uniform(0.0, 0.8) if rng.random() < 0.15 else 0.0)
         if own_sigma > 0.2:
             image = cv2.GaussianBlur(image, (0, 0), own_sigma)

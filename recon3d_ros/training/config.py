@@ -16,7 +16,9 @@ class TrainConfig(Config):
     """One training run. Time counts over all resumed parts of it."""
 
     out: str = option("out/train", "folder of checkpoints, log and rendered pairs")
-    network: str = option("stereo", "which network to train")
+    network: str = option("stereo", "which network to train, stereo or stereo_light")
+    init: str = option("", "checkpoint whose weights to start from where they fit, empty = from nothing")
+    pairs: str = option("", "folder of rendered training pairs, empty = in the folder of the run")
     minutes: float = option(60.0, "training time; the learning rate falls to nothing at its end", minimum=0.0)
     max_steps: int = option(0, "stop after so many steps, 0 = when the time is over", minimum=0)
     device: str = option("auto", "cpu, cuda, or auto = cuda where there is one")
@@ -30,7 +32,7 @@ class TrainConfig(Config):
     batch: int = option(4, "pairs per step", minimum=1)
     learning_rate: float = option(1e-3, "peak of the one-cycle schedule", minimum=0.0)
     weight_decay: float = option(1e-4, "of AdamW", minimum=0.0)
-    workers: int = option(1, "processes that render pairs of the world", minimum=1, maximum=1024)
+    workers: int = option(1, "processes that render pairs of the world", minimum=0, maximum=1024)
     loaders: int = option(1, "processes that crop and augment; 0 = in the training process", minimum=0)
     threads: int = option(0, "threads of the training process, 0 = all cores", minimum=0)
     renderer: str = option(

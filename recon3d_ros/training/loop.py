@@ -50,13 +50,14 @@ def train(
     keep_memory()
     run = resume_run(config) if resume else start_run(config, network_settings)
     report(run.describe())
-    pairs, held_out = (PairStore(Path(config.out) / name) for name in ("pairs", "validation"))
+    held_out = PairStore(Path(config.out) / "validation")
+    pairs = PairStore(Path(config.pairs) if config.pairs else Path(config.out) / "pairs")
     first = FIRST_TRAINING_SEED * (1 + config.seed)
     jobs = [
         (held_out.folder, range(config.validation_pairs)),
         (pairs.folder, range(first, first + config.max_pairs)),
     ]
-    largest_px = 4.0 * (run.network.config.bins - 1)
+    largest_px = run.network.config.largest_px
     device = "" if config.renderer == "numpy" else str(run.device)
     renderer = Renderer((config.render_width, config.render_height), largest_px, device)
     renderers = start_renderers(jobs, config.workers, renderer)

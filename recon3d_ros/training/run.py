@@ -19,6 +19,7 @@ from recon3d_ros.training.checkpoint import load_checkpoint, load_weights, save_
 from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.losses import stereo_loss
 from recon3d_ros.training.schedule import one_cycle
+from recon3d_ros.training.warm_start import warm_start
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -58,7 +59,7 @@ class Run:
             group["lr"] = self.config.learning_rate * one_cycle(self.progress)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             output = self.network.analyse(left, right)
-        loss = stereo_loss(output, truth)
+        loss = stereo_loss(output, truth, self.network.config.step_px)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
@@ -117,6 +118,7 @@ def start_run(config: TrainConfig, network_settings: dict[str, Any] | None) -> R
     """A new run with freshly initialised weights.
 
     Raises:
+        ArtifactError: The checkpoint to start from is missing or corrupt.
         ConfigError: There is a run in `config.out` already, or the device is not there.
     """
     if checkpoint_path(config).exists():
@@ -124,7 +126,11 @@ def start_run(config: TrainConfig, network_settings: dict[str, Any] | None) -> R
             f"expected no run in {config.out}, got a checkpoint: add --resume, or choose another --out"
         )
     torch.manual_seed(config.seed)
-    return Run(config, build_network(config.network, network_settings), pick_device(config))
+    network = build_network(config.network, network_settings)
+    if config.init:
+        saved = load_checkpoint(Path(config.init))
+        warm_start(network, saved["average"], saved["config"])
+    return Run(config, network, pick_device(config))
 
 
 def resume_run(config: TrainConfig) -> Run:

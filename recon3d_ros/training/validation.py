@@ -16,7 +16,7 @@ def validate(network: torch.nn.Module, store: PairStore, device: torch.device) -
     """Means over the pairs of `bad_px_1`, `bad_px_2`, `bad_px_3` (fractions) and `epe_px`.
 
     Args:
-        network: A stereo network, (1, 3, H, W) twice in, (1, 1, H, W) px out.
+        network: A stereo network, (1, 3, H, W) twice in; its first output is (1, 1, H, W) px.
         store: Held-out pairs.
         device: Where the network lives.
     """
@@ -25,7 +25,7 @@ def validate(network: torch.nn.Module, store: PairStore, device: torch.device) -
     rows = []
     for index in range(len(store)):
         left, right, truth = unpack_pair(store.open(index))
-        estimate = network(as_tensor(left, device), as_tensor(right, device))[0, 0].float().cpu().numpy()
+        estimate = network(as_tensor(left, device), as_tensor(right, device))[0][0, 0].float().cpu().numpy()
         metrics = disparity_metrics(estimate, truth)
         rows.append([metrics[key] for key in METRICS])
     network.train(was_training)

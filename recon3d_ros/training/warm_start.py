@@ -1,0 +1,64 @@
+"""Start a network from the weights of another one, as far as they fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recon3d_ros.networks.stereo import StereoNetwork
+
+# Weights with one slice per bin: name, axis of the bins, and whether their sum over bins has to stay.
+BIN_WEIGHTS = (("hourglass.enter.0.0.weight", 1, True), ("hourglass.leave.weight", 0, False))
+BIN_BIAS = "hourglass.leave.bias"
+
+
+@torch.no_grad()
+def warm_start(network: StereoNetwork, weights: dict[str, Tensor], config: dict[str, Any]) -> int:
+    """Copy what has the same name and shape; weights per bin are interpolated to another step.
+
+    Args:
+        network: Takes the weights; the rest stays as initialised.
+        weights: State of the other network.
+        config: Its configuration.
+
+    Returns:
+        How many tensors were taken.
+    """
+    weights = dict(weights)
+    bins, step = network.config.bins, network.config.step_px
+    old_bins, old_step = int(config["bins"]), int(config.get("step_px", 4))
+    if (bins, step) != (old_bins, old_step):
+        for name, axis, keep_sum in BIN_WEIGHTS:
+            part = weights[name]
+            per_bin, rest = part.split([old_bins, part.shape[axis] - old_bins], dim=axis)
+            per_bin = resampled(per_bin, axis, bins, step / old_step)
+            weights[name] = torch.cat([per_bin * (step / old_step) if keep_sum else per_bin, rest], dim=axis)
+        weights[BIN_BIAS] = resampled(weights[BIN_BIAS], 0, bins, step / old_step)
+    own = network.state_dict()
+    fitting = {
+        name: value for name, value in weights.items() if name in own and own[name].shape == value.shape
+    }
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
+def resampled(values: Tensor, axis: int, bins: int, ratio: float) -> Tensor:
+    """Interpolate along an axis of bins; the last bin is disparity 0 before and after, as in `correlate`.
+
+    Args:
+        values: Any shape.
+        axis: That of the bins.
+        bins: New number of them.
+        ratio: New step over old step.
+    """
+    moved = values.movedim(axis, -1)
+    rows = moved.reshape(1, -1, moved.shape[-1]).float()
+    count = rows.shape[-1]
+    # Position of each new bin on the old axis, counted from its last bin.
+    at = count - 1 - ratio * torch.arange(bins - 1, -1, -1, dtype=torch.float32)
+    low = at.floor().clamp(0, count - 1).long()
+    part = (at - low).clamp(0.0, 1.0)
+    mixed = rows[..., low] * (1 - part) + rows[..., (low + 1).clamp(max=count - 1)] * part
+    return mixed.reshape(*moved.shape[:-1], bins).movedim(-1, axis)
