@@ -12,7 +12,8 @@
         ├── BackendError              exit code 6   the runtime failed on a model that was accepted
         ├── DataError                 exit code 7   data sets, folders, videos, bags
         ├── OutputError               exit code 8   a result could not be written
-        └── MissingDependencyError    exit code 9   an optional library or system package
+        ├── MissingDependencyError    exit code 9   an optional library or system package
+        └── FrameError                exit code 10  no transform between two coordinate frames
 
 The command line exits with ``exit_code``; the node counts the error, warns and goes on.
 """
@@ -84,3 +85,9 @@ class MissingDependencyError(Recon3dError):
     """An optional library, or a system package it needs, is not installed."""
 
     exit_code = 9
+
+
+class FrameError(Recon3dError):
+    """Two coordinate frames are not connected at the time in question."""
+
+    exit_code = 10

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from recon3d_ros.config.options import Config, option
+from recon3d_ros.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class NodeConfig(Config):
-    """How the ROS node takes in images."""
+    """How the ROS node takes in images and gives out results."""
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"), read_only=True)
     rectify: bool = option(
@@ -29,3 +31,30 @@ class NodeConfig(Config):
         unit="ms",
         minimum=0.0,
     )
+    depth_encoding: str = option(
+        "32FC1", "depth/image in metres (32FC1) or millimetres (16UC1)", choices=("32FC1", "16UC1")
+    )
+    target_frame: str = option(
+        "", "frame of points and points_free, by tf2; empty = the camera's optical frame"
+    )
+    cameras: tuple[str, ...] = option(
+        (),
+        "namespaces of several cameras (or pairs) that this node serves with one model, empty = one camera "
+        "under the plain names",
+        read_only=True,
+    )
+    autostart: bool = option(
+        True, "configure and activate at the start; false = a lifecycle manager does it", read_only=True
+    )
+    save_folder: str = option("~/.ros/recon3d", "where ~/save writes the current frames")
+
+    def validate(self) -> None:
+        """Check that the cameras can be told apart, and that each name makes a topic."""
+        for name in self.cameras:
+            if not re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name):
+                raise ConfigError(
+                    f"cameras must be namespaces such as front or robot/front, got {name!r}: "
+                    "letters, digits and underscores, no leading or trailing slash"
+                )
+        if len(set(self.cameras)) < len(self.cameras):
+            raise ConfigError(f"cameras must be different namespaces, got {', '.join(self.cameras)}")
