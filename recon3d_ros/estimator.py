@@ -24,7 +24,6 @@ from recon3d_ros.preprocess import (
 from recon3d_ros.serving import self_check
 from recon3d_ros.zoo import find_model, verify
 
-
 # Sizes of images whose buffers are kept: cameras of one node that take turns must not allocate each time.
 _KEPT_SIZES = 4
 
@@ -110,8 +109,9 @@ class Estimator:
         return self.estimate_many([frame])[0]
 
     def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
-        """Estimate several frames, as :meth:`estimate`: by one inference when all images have one size and
-        the model takes batches, else one after the other.
+        """Estimate several frames, each as :meth:`estimate` does.
+
+        It takes one inference when all images have one size and the model takes batches, else one for each.
 
         Raises:
             ConfigError: a stereo model and a single image, or a model without metric scale.

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import ContractError, ImageError
-from recon3d_ros.preprocess import Fit, Preprocessor, confidence_to_image_grid, plan_fit, to_image_grid
+from recon3d_ros.preprocess import (
+    Fit,
+    Preprocessor,
+    confidence_to_image_grid,
+    plan_fit,
+    sigma_to_image_grid,
+    to_image_grid,
+)
 
 PX = OutputContract("disparity", "px")
 SIZES = st.tuples(st.integers(2, 150), st.integers(2, 150))
@@ -153,6 +160,40 @@ def test_confidence_is_a_number_everywhere() -> None:
     answer = np.array([[0.25, np.nan, 2.0, -1.0, np.inf]], np.float32).reshape(1, 1, 1, 5)
     got = confidence_to_image_grid(answer, PX, Fit((5, 1), (5, 1), (5, 1)))
     np.testing.assert_array_equal(got, [[0.25, 0.0, 1.0, 0.0, 1.0]])
+
+
+def test_sigma_has_the_unit_of_the_image() -> None:
+    answer = np.array([0.5, 0.0, -1.0, np.nan, np.inf], np.float32).reshape(1, 1, 1, 5)
+    twice_as_wide = Fit((5, 1), (5, 1), (5, 1)), Fit((10, 1), (5, 1), (5, 1))
+    negative = OutputContract("flow", "px", scale=-1.0, sigma="spread", max_disparity_px=0.1)
+    got = [sigma_to_image_grid(answer, negative, fit) for fit in twice_as_wide]
+    np.testing.assert_array_equal(got[0], [[0.5, 0.0, np.nan, np.nan, np.nan]])  # no disparity: no limit
+    assert got[1][0, 0] == 1.0 and got[1].shape == (1, 10)
+    in_cm = sigma_to_image_grid(answer, OutputContract("depth", "cm", sigma="spread"), twice_as_wide[1])
+    assert in_cm[0, 0] == np.float32(0.005)
+
+
+def test_a_coarser_confidence_is_enlarged_smoothly() -> None:
+    coarse = np.linspace(0, 1, 8, dtype=np.float32)[None, None, None].repeat(4, axis=2)
+    got = confidence_to_image_grid(coarse, PX, Fit((30, 13), (30, 13), (32, 16)))
+    assert got.shape == (13, 30) and got.flags.c_contiguous
+    u = np.clip((np.arange(30) + 0.5) / 4 - 0.5, 0, 7)
+    np.testing.assert_allclose(got, np.tile(u / 7, (13, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("names", [("left", "right"), ("both",)])
+def test_a_batch_is_its_frames_one_after_the_other(layout: str, names: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(2)
+    contract = InputContract(names, layout=layout, scale=0.1, mean=(1.0, 2.0, 3.0), multiple_of=8)
+    fit = plan_fit(contract, (13, 9))
+    frames = [[rng.integers(0, 255, (9, 13, 3), np.uint8) for _ in range(2)] for _ in range(3)]
+    got = Preprocessor(contract, fit, 2, batch=3).tensors(*frames)
+    one = Preprocessor(contract, fit, 2)
+    for i, images in enumerate(frames):
+        for name, tensor in one.tensors(images).items():
+            assert got[name].shape[0] == 3
+            np.testing.assert_array_equal(got[name][i], tensor[0])
 
 
 @pytest.mark.parametrize("fit", [Fit((5, 3), (5, 3), (8, 4)), Fit((10, 6), (5, 3), (8, 4))])

@@ -52,7 +52,9 @@ class Backend(Protocol):
         """Tensors it answers."""
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the network once, on one frame or on a batch where N is free in `inputs`; the arrays of the answer belong to the caller, the fed ones may be reused.
+        """Run the network once, on one frame, or on several where N is free in `inputs`.
+
+        The arrays of the answer belong to the caller, the fed ones may be reused.
 
         Raises:
             ContractError: a tensor is missing, not expected, or of wrong dtype or shape.
@@ -81,7 +83,10 @@ def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
 
 
 def batch_is_free(layout: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
-    """True when one inference may answer several frames: N varies in every tensor (``layout``: of outputs)."""
+    """True when one inference may answer several frames: N varies in every tensor.
+
+    ``layout`` is that of the outputs.
+    """
     return layout.startswith("N") and all(spec.shape[0] is None for spec in (*inputs, *outputs))
 
 
