@@ -124,9 +124,31 @@ def fence(rng: np.random.Generator, size: int) -> np.ndarray:
     return _finish(tone, alpha.astype(np.float32), size)
 
 
+def mesh(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Thin wire: a grid, chain link or upright wires with two rails."""
+    big = 2 * size
+    u = np.arange(big) / big
+    kind, count = int(rng.integers(3)), int(rng.integers(5, 22))
+    wide = max(0.05, 4.2 * count / big)  # a wire of about two texels keeps its outline
+
+    def lines(at: np.ndarray) -> np.ndarray:
+        return np.abs((at * count) % 1.0 - 0.5) < wide / 2
+
+    if kind == 0:
+        alpha = lines(u)[None] | lines(u)[:, None]
+    elif kind == 1:
+        alpha = lines(u[None] + u[:, None]) | lines(u[None] - u[:, None])
+    else:
+        rails = (np.abs(u - 0.03) < 0.02) | (np.abs(u - 0.6) < 0.012)
+        alpha = lines(u)[None] | rails[:, None]
+    tone = np.broadcast_to(0.6 + 0.2 * np.sin(2 * np.pi * u * count)[None], (big, big))
+    return _finish(tone, alpha.astype(np.float32), size)
+
+
 CUTOUTS: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], int]] = {
     "foliage": (foliage, 8),
     "branches": (branches, 4),
     "blades": (blades, 4),
     "fence": (fence, 8),
+    "mesh": (mesh, 6),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from recon3d_ros.world import looks
@@ -178,15 +180,32 @@ def frame(b: SceneBuilder, rng: Rng, half_w: float, half_h: float, look: Materia
 
 
 def window(b: SceneBuilder, rng: Rng, half_w: float, half_h: float) -> None:
-    """Add a bright window with a frame on a wall at x = 0, facing x."""
-    glass = looks.surface(rng, ("noise", "plain"), (0.85, 0.93, 1.0), 0.2, (2, 4))
-    glass = Material(**{**glass.__dict__, "emission": 1.6})
-    white = looks.surface(rng, ("plain",), (0.95, 0.95, 0.93), 0.15)
-    b.patch((0.01, 0, 0), UPRIGHT, (half_w, half_h), glass, one_sided=True)
-    for y in (-half_w, 0.0, half_w):
-        b.box((0.03, y, 0), (0.06, 0.06, 2 * half_h + 0.06), white)
-    for z in (-half_h, half_h):
-        b.box((0.03, 0, z), (0.06, 2 * half_w, 0.06), white)
+    """Add a window that glows white or shows a bright view, on a wall at x = 0, facing x."""
+    b.patch((0.01, 0, 0), UPRIGHT, (half_w, half_h), glowing(rng), one_sided=True)
+    panes(b, rng, half_w, half_h)
+
+
+def glowing(rng: Rng) -> Material:
+    """Return something bright enough to burn out in most exposures."""
+    look = looks.paper(rng, "landscape") if rng.random() < 0.2 else looks.white(rng)
+    return replace(look, emission=float(np.exp(rng.uniform(np.log(0.8), np.log(6)))))
+
+
+def panes(b: SceneBuilder, rng: Rng, half_w: float, half_h: float) -> None:
+    """Add the frame and glazing bars of a window at x = 0 and, to some, a blind."""
+    kind = rng.random()
+    look = looks.white(rng) if kind < 0.5 else looks.wood(rng) if kind < 0.75 else looks.metal(rng)
+    thick, deep = rng.uniform(0.015, 0.08), rng.uniform(0.03, 0.12)
+    for y in np.linspace(-half_w, half_w, int(rng.integers(2, 5))):
+        b.box((deep / 2, y, 0), (deep, thick, 2 * half_h + thick), look)
+    for z in np.linspace(-half_h, half_h, int(rng.integers(2, 4))):
+        b.box((deep / 2, 0, z), (deep, 2 * half_w, thick), look)
+    if rng.random() < 0.2:
+        slats, lean = np.linspace(-0.95, 0.95, int(rng.integers(8, 20))) * half_h, rng.uniform(-0.9, 0.9)
+        c, s = np.cos(lean), np.sin(lean)
+        tilt = np.array([[0, s, c], [1, 0, 0], [0, c, -s]])
+        for z in slats[int(rng.integers(0, 6)) :]:
+            b.patch((deep + 0.03, 0, z), tilt, (half_w, 0.02), look)
 
 
 def junk(b: SceneBuilder, rng: Rng, size: float) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from recon3d_ros.world import furniture, looks
-from recon3d_ros.world.scene import Light, Scene, SceneBuilder, rotation_z
+from recon3d_ros.world import furniture, looks, thin
+from recon3d_ros.world.bank import texture_bank
+from recon3d_ros.world.scene import Light, Material, Scene, SceneBuilder, rotation_z
 
 Rng = np.random.Generator
 
@@ -36,15 +39,49 @@ def shell(b: SceneBuilder, rng: Rng, low: np.ndarray, high: np.ndarray) -> None:
         width = size[1] if k % 2 == 0 else size[0]
         side = b.at((*middle[:2], low[2]), yaw).at((-half, 0, 0))
         look = looks.wall(rng) if rng.random() < 0.3 else paint
-        side.patch((0, 0, size[2] / 2), furniture.UPRIGHT, (width / 2, size[2] / 2), look)
+        if rng.random() < 0.3:
+            open_wall(side, rng, width, size[2], look)
+        else:
+            side.patch((0, 0, size[2] / 2), furniture.UPRIGHT, (width / 2, size[2] / 2), look)
+            if rng.random() < 0.35:
+                window_row(side, rng, width, size[2])
         side.box((0.01, 0, 0.05), (0.02, width, 0.1), board)
         for _ in range(int(rng.integers(0, 4))):
             half_w, half_h = rng.uniform(0.15, 0.6), rng.uniform(0.15, 0.6)
             spot = (0, rng.uniform(-0.4, 0.4) * width, rng.uniform(1.2, 1.7))
-            if rng.random() < 0.2:
-                furniture.window(side.at(spot), rng, half_w + 0.2, half_h + 0.1)
-            else:
-                furniture.frame(side.at(spot), rng, half_w, half_h)
+            furniture.frame(side.at(spot), rng, half_w, half_h)
+
+
+def window_row(b: SceneBuilder, rng: Rng, width: float, tall: float) -> None:
+    """Add one to four bright windows to the wall x = 0, `width` by `tall` m."""
+    count = int(rng.integers(1, 5))
+    half_w = min(rng.uniform(0.3, 1.2), 0.42 * width / count)
+    half_h = rng.uniform(0.15, 0.48) * tall
+    z = rng.uniform(half_h + 0.05, tall - half_h - 0.02)
+    for k in range(count):
+        furniture.window(b.at((0, ((k + 0.5) / count - 0.5) * width, z)), rng, half_w, half_h)
+
+
+def open_wall(b: SceneBuilder, rng: Rng, width: float, tall: float, look: Material) -> None:
+    """Add the wall x = 0 with a framed opening: outside lie bright ground and a bright wall."""
+    half_w, half_h = rng.uniform(0.12, 0.45) * width, rng.uniform(0.2, 0.46) * tall
+    y = rng.uniform(half_w - width / 2, width / 2 - half_w) * 0.9
+    z = rng.uniform(half_h, tall - half_h)
+    for side in (-1, 1):
+        long = width / 2 - side * y - half_w
+        b.patch(
+            (0, side * (width - long) / 2, tall / 2), furniture.UPRIGHT, (max(long, 0) / 2, tall / 2), look
+        )
+        rest = tall / 2 - side * (z - tall / 2) - half_h
+        b.patch(
+            (0, y, tall / 2 + side * (tall - rest) / 2), furniture.UPRIGHT, (half_w, max(rest, 0) / 2), look
+        )
+    furniture.panes(b.at((-0.05, y, z)), rng, half_w, half_h)
+    ground = replace(looks.weak_ground(rng), emission=float(rng.uniform(1, 5)))
+    b.patch((-60.5, 0, -rng.uniform(0.1, 6)), np.eye(3), (60, 90), ground)
+    far = float(np.exp(rng.uniform(np.log(0.8), np.log(25))))
+    # No sky in a room's window: overexposed windows must not be learnt as infinitely far.
+    b.patch((-far, y, 0), furniture.UPRIGHT, (40 + 8 * far, 60), furniture.glowing(rng))
 
 
 def against_wall(b: SceneBuilder, rng: Rng) -> None:
@@ -92,7 +129,8 @@ def room_light(rng: Rng, low: np.ndarray, high: np.ndarray) -> Light:
         fill_reach_m=float(rng.uniform(0.7, 3.0)),
         fill_colour=tuple(rng.uniform(0.0, 0.6) * rng.uniform(0.8, 1.0, 3)),
         room=np.stack([low, high]),
-        exposure=float(rng.uniform(0.3, 0.55)),
+        mirrored=texture_bank().pick(rng, "facade", "picture", "landscape", "books", "stripes"),
+        exposure=looks.exposure(rng),
     )
 
 
@@ -129,9 +167,11 @@ def island(b: SceneBuilder, rng: Rng) -> None:
     kind = rng.random()
     if kind < 0.3:
         furniture.chair(b, rng)
-    elif kind < 0.55:
+    elif kind < 0.5:
         laid_table(b, rng)
     elif kind < 0.65:
+        thin.indoors(b, rng, rng.uniform(0.4, 1.6))
+    elif kind < 0.68:
         furniture.plant(b, rng, rng.uniform(0.4, 1.6))
     elif kind < 0.72:
         furniture.lamp(b, rng, rng.uniform(1.1, 1.6))
@@ -158,7 +198,14 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
     floor_z, wide = -rng.uniform(0.3, 1.5), depth * 1.6
     tilt = rotation_z(rng.normal(0, 0.35)) @ furniture.UPRIGHT * np.array([1.0, 1.0, -1.0])
     tilt[:, 0] = np.cross(tilt[:, 1], tilt[:, 2])
-    b.patch((depth, 0, 0), tilt, (3 * wide, wide), looks.wall(rng) if rng.random() < 0.6 else looks.wild(rng))
+    kind = rng.random()
+    back = looks.wall(rng) if kind < 0.5 else looks.wild(rng) if kind < 0.85 else furniture.glowing(rng)
+    b.patch((depth, 0, 0), tilt, (3 * wide, wide), back)
+    for _ in range(int(rng.integers(1, 4)) if rng.random() < 0.25 else 0):
+        half, spot = depth * rng.uniform(0.05, 0.3, 2), depth * rng.uniform(-0.4, 0.4, 2)
+        place = np.array([depth, 0, 0]) + tilt @ np.array([*spot, 0.01])
+        b.patch(place, tilt, half * 1.06, looks.white(rng) if rng.random() < 0.5 else looks.wood(rng))
+        b.patch(place + 0.01 * tilt[:, 2], tilt, half, furniture.glowing(rng))
     b.patch(
         (0, 0, floor_z),
         np.eye(3),
@@ -170,8 +217,10 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
         y, z = rng.uniform(-0.7, 0.7) * x, rng.uniform(-0.45, 0.45) * x
         size = x * np.exp(rng.uniform(np.log(0.06), np.log(0.4)))
         kind = rng.random()
-        if kind < 0.4:
+        if kind < 0.33:
             furniture.junk(b.at((x, y, z)), rng, size)
+        elif kind < 0.4:
+            thin.indoors(b.at((x, y, max(floor_z, -0.35 * x)), rng.uniform(0, 6.28)), rng, size)
         elif kind < 0.55:
             card(b.at((x, y, floor_z)), rng, size * 1.5)
         else:

@@ -77,8 +77,58 @@ def wall(rng: np.random.Generator) -> Material:
     return surface(rng, ("noise", "blotches", "marble", "wood"), colour(rng), rng.uniform(0.1, 0.7), (0.5, 3))
 
 
+def white(rng: np.random.Generator) -> Material:
+    """White paint with next to no texture, which the sun or a lamp burns out."""
+    tone = rng.uniform(0.86, 1.0)
+    high = (tone, tone * rng.uniform(0.97, 1.0), tone * rng.uniform(0.92, 1.0))
+    return surface(rng, ("plain",), high, rng.uniform(0.01, 0.15), (1.5, 6), (0.0, 0.05))
+
+
+def polished(rng: np.random.Generator, look: Material) -> Material:
+    """Return `look` waxed, wet or glazed: a moving highlight and mirrored surroundings."""
+    shininess = float(np.exp(rng.uniform(np.log(15), np.log(250))))
+    mirror = float(rng.uniform(0.3, 1.0)) if rng.random() < 0.75 else 0.0
+    return replace(look, gloss=float(rng.uniform(0.1, 1.0)), shininess=shininess, mirror=mirror)
+
+
+def glass(rng: np.random.Generator) -> Material:
+    """Dark panes that mirror: their plane is the truth, not what is seen in them."""
+    tone = rng.uniform(0.1, 0.4)
+    look = surface(rng, ("plain",), (tone, tone * 1.05, tone * 1.1), 0.5, (1, 3), (0, 0.1), 0.6, 150)
+    return replace(look, mirror=float(rng.uniform(0.4, 1.0)))
+
+
+def weak_ground(rng: np.random.Generator) -> Material:
+    """Ground with next to no texture, or one that repeats: concrete, tar, paving; some are wet."""
+    tone = rng.uniform(0.25, 0.98)
+    high = hsv(rng.uniform(0.02, 0.7), rng.uniform(0, 0.15), tone)
+    if rng.random() < 0.6:
+        look = surface(
+            rng, ("plain", "noise", "asphalt"), high, rng.uniform(0.03, 0.3), (1.0, 6), (0.0, 0.12)
+        )
+    else:
+        look = surface(rng, ("tiles", "bricks", "stripes"), high, rng.uniform(0.1, 0.5), (0.5, 3), (0.0, 0.1))
+    return polished(rng, look) if rng.random() < 0.3 else look
+
+
+def exposure(rng: np.random.Generator) -> float:
+    """Return a target for the mean of the image: most are well exposed, some burnt out, some dark."""
+    kind = rng.random()
+    if kind < 0.3:
+        return float(rng.uniform(0.6, 1.05))
+    return float(rng.uniform(0.12, 0.3) if kind < 0.42 else rng.uniform(0.3, 0.58))
+
+
 def floor(rng: np.random.Generator) -> Material:
-    """Planks, tiles, carpet, stone."""
+    """Planks, tiles, carpet, stone, plain screed; many are polished."""
+    if rng.random() < 0.2:
+        return weak_ground(rng)
+    if rng.random() < 0.4:
+        return polished(rng, _floor(rng))
+    return _floor(rng)
+
+
+def _floor(rng: np.random.Generator) -> Material:
     kind = rng.random()
     if kind < 0.4:
         high = hsv(rng.uniform(0.05, 0.11), rng.uniform(0.3, 0.7), rng.uniform(0.45, 0.95))

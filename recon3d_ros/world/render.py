@@ -19,7 +19,7 @@ from recon3d_ros.world.shading import Lighting, ShadowMap, shade, shading_table,
 from recon3d_ros.world.visibility import View, cast
 
 SHADOW_EDGE = 512
-MAX_LIGHT = 1.6  # brighter samples are cut before rays are blended, as a sensor saturates
+MAX_LIGHT = 3.0  # brighter samples are cut before rays are blended, as a sensor saturates
 BLOCK = 16384  # samples shaded at a time: their arrays stay in the processor's cache
 TENT = np.array([1, 2, 1, 2, 4, 2, 1, 2, 1], np.float32) / 16
 

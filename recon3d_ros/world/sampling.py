@@ -60,9 +60,12 @@ def training_stage(
         )
         inverse, shown = probe(scene, StereoRig.simple(width, height, focal, 1.0, cx, cy), pose)
         near, nearest = float(np.quantile(inverse, 0.98)), float(inverse.max())
-        if 1 / 40 < near and nearest < 4.0 and shown >= rng.integers(6, 20):
+        if 1 / 40 < near and nearest < 4.0 and shown >= rng.integers(4, 16):
             break
-    wanted = max_disparity_px * (0.08 + 0.77 * rng.random() ** 1.1)
+    share = (
+        rng.uniform(0.08, 0.85) if rng.random() < 0.25 else np.exp(rng.uniform(np.log(0.05), np.log(0.88)))
+    )
+    wanted = max_disparity_px * share
     baseline = min(wanted / near, 0.97 * max_disparity_px / nearest) / focal
     return scene, StereoRig.simple(width, height, focal, baseline, cx, cy), pose
 
@@ -71,8 +74,8 @@ def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float
     """Render one random rectified pair, the same for the same arguments.
 
     The baseline is solved from the disparity wanted for the near end of the scene (98 % of pixels lie
-    behind it), drawn between 8 % and 85 % of `max_disparity_px`, and limited so that the nearest surface
-    of a coarse probe stays below `max_disparity_px`; single thin objects may still lie above.
+    behind it), drawn between 5 % and 88 % of `max_disparity_px`, most log-uniformly, and limited so that the
+    nearest surface of a coarse probe stays below `max_disparity_px`; single thin objects may still lie above.
 
     Args:
         seed: Any integer >= 0.

@@ -24,7 +24,7 @@ Vector = Sequence[float] | np.ndarray
 MATERIAL_COLUMNS = (
     ("texture", "m00", "m01", "m10", "m11", "offset_u", "offset_v")
     + ("low_r", "low_g", "low_b", "high_r", "high_g", "high_b")
-    + ("detail", "detail_per_m", "detail_strength", "gloss", "shininess", "emission")
+    + ("detail", "detail_per_m", "detail_strength", "gloss", "shininess", "emission", "mirror")
 )
 
 
@@ -40,6 +40,7 @@ class Material:
         detail: Index of a second texture that modulates brightness.
         detail_m: Edge of its tile, m.
         gloss: Strength of the specular highlight, 0..1.
+        mirror: How far the surroundings are mirrored where seen at a grazing angle, 0..1.
     """
 
     texture: int = 0
@@ -54,6 +55,7 @@ class Material:
     gloss: float = 0.0
     shininess: float = 20.0
     emission: float = 0.0
+    mirror: float = 0.0
 
     def row(self, half: np.ndarray) -> list[float]:
         """Return the columns of `Scene.materials` for a patch of the given half extents (m)."""
@@ -65,7 +67,7 @@ class Material:
             u, v = 1.0 / self.tile_m[0], 1.0 / self.tile_m[1]
             matrix, offset = [c * u, -s * u, -s * v, -c * v], self.offset
         look = [self.detail, 1.0 / self.detail_m, self.detail_strength]
-        look += [self.gloss, self.shininess, self.emission]
+        look += [self.gloss, self.shininess, self.emission, self.mirror]
         return [self.texture, *matrix, *offset, *self.low, *self.high, *look]
 
 
@@ -82,6 +84,7 @@ class Light:
             `fill_radius_m`: soft shadows; 0 for a fill light without.
         sky_low: sRGB at the horizon; sky_high: overhead. Only seen outdoors.
         room: (2, 3) lowest and highest corner of the room for corner darkening, or None.
+        mirrored: Index of the texture that stands for the surroundings in what mirrors.
     """
 
     key_position: tuple[float, float, float]
@@ -102,6 +105,7 @@ class Light:
     cloudiness: float = 0.5
     haze_per_m: float = 0.0
     room: np.ndarray | None = None
+    mirrored: int = 0
     exposure: float = 0.45
 
 

@@ -3,6 +3,7 @@
 Texture values are sRGB-like; they are squared into linear light here and the renderer takes the root at
 the end (gamma 2, close to sRGB). Light: hemisphere ambient, one key light with a shadow map and Blinn-Phong
 gloss, one fill light (a point, or an area of several shadowed points), darker corners in rooms, haze.
+Polished surfaces mirror a texture on the walls of a box around the scene: it lies deeper, as in life.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from recon3d_ros.world.visibility import Placed, View
 # Rows of the table that `shade` gathers from, one column per primitive.
 AXES, ORIGIN, DIAG, FLAT, ROUND = 0, 9, 12, 15, 16
 MATERIAL = 17
+#: What mirrors outdoors: the walls of a street and the sky above, lowest and highest corner, m.
+STREET = np.array([[-80.0, -9.0, -1.0], [150.0, 9.0, 14.0]])
 _TEXTURE, _UV, _LOW, _HIGH, _DETAIL, _LOOK = (MATERIAL + k for k in (0, 1, 7, 10, 13, 16))
 
 
@@ -96,7 +99,14 @@ def shade(xp: Any, table: Any, bank: Bank, view: View, lighting: Lighting, hit: 
     tilt = xp.clip(abs(facing), 0.02, 1)
     albedo = _albedo(xp, column, bank, (u, v, z * footprint / xp.sqrt(tilt)), lighting.smooth)
     toward = [-c / distance for c in p]
-    return _light(xp, column, view, lighting, (p, normal, toward), albedo)
+    channels = _light(xp, column, view, lighting, (p, normal, toward), albedo)
+    polish = column(_LOOK + 3)
+    some = polish > 0
+    if bool(some.any()):
+        geometry = tuple([c[some] for c in part] for part in (p, normal, toward))
+        surface = (polish[some], column(_LOOK + 1)[some], footprint)
+        _mirror(xp, bank, view, lighting.light, geometry, surface, channels, some)
+    return xp.stack(_haze(xp, lighting.light, p[2], channels), 1)
 
 
 def _dot(a: Any, b: Any) -> Any:
@@ -124,8 +134,10 @@ def _albedo(xp: Any, column: Any, bank: Bank, surface: tuple[Any, Any, Any], smo
     return channels
 
 
-def _light(xp: Any, column: Any, view: View, lighting: Lighting, geometry: tuple, albedo: list[Any]) -> Any:
-    """Return (N, 3) reflected light; geometry is (point, normal, unit direction to the eye)."""
+def _light(
+    xp: Any, column: Any, view: View, lighting: Lighting, geometry: tuple, albedo: list[Any]
+) -> list[Any]:
+    """Return three channels of reflected light; geometry is (point, normal, unit direction to the eye)."""
     p, normal, toward = geometry
     light, up = lighting.light, view.rotation[2].tolist()
     key, key_direction = _lamp(xp, light.key_position, light.key_reach_m, view, p, normal)
@@ -145,10 +157,56 @@ def _light(xp: Any, column: Any, view: View, lighting: Lighting, geometry: tuple
     for k in range(3):
         incoming = sky * light.ambient[k] + key * light.key_colour[k] + fill * light.fill_colour[k] + glow
         channels.append(albedo[k] * incoming + gloss * light.key_colour[k])
-    if light.haze_per_m > 0:
-        clear = xp.exp(p[2] * -light.haze_per_m)
-        channels = [c * clear + (1 - clear) * float(s) ** 2 for c, s in zip(channels, light.sky_low)]
-    return xp.stack(channels, 1)
+    return channels
+
+
+def _haze(xp: Any, light: Light, z: Any, channels: list[Any]) -> list[Any]:
+    if light.haze_per_m <= 0:
+        return channels
+    clear = xp.exp(z * -light.haze_per_m)
+    return [c * clear + (1 - clear) * float(s) ** 2 for c, s in zip(channels, light.sky_low)]
+
+
+def _mirror(
+    xp: Any,
+    bank: Bank,
+    view: View,
+    light: Light,
+    geometry: tuple,
+    surface: tuple,
+    channels: list[Any],
+    some: Any,
+) -> None:
+    """Blend the mirrored surroundings into `channels` where `some`.
+
+    The mirrored ray ends on a box around the scene, where an upright texture is looked up: the reflection has
+    the parallax of what lies behind the surface, while depth stays the surface's own. Fresnel's law after
+    Schlick, An inexpensive BRDF model, 1994, with a higher base so that floors shine from above as well.
+    """
+    (p, normal, toward), (polish, shininess, footprint) = geometry, surface
+    facing = _dot(normal, toward)
+    ray = [2.0 * facing * n - t for n, t in zip(normal, toward)]
+    hit, way, reach = [], [], None
+    for axis, row in enumerate(view.rotation.tolist()):
+        place, along = _dot(row, p) + float(view.position[axis]), _dot(row, ray)
+        low, high = (STREET if light.room is None else light.room)[:, axis].tolist()
+        along = xp.where(abs(along) < 1e-4, 1e-4, along)
+        to_wall = xp.clip((xp.where(along > 0, high, low) - place) / along, 0, None)
+        reach = to_wall if reach is None else xp.where(to_wall < reach, to_wall, reach)
+        hit.append(place)
+        way.append(along)
+    x, y, height = (h + reach * a for h, a in zip(hit, way))
+    lod = xp.log2((p[2] + reach) * (footprint * bank.size / 3.0)) + xp.clip(6.0 - xp.log2(shininess), 0, 4)
+    texture = as_int(xp, height * 0) + int(light.mirrored)
+    tone = sample(xp, bank, (texture, (x + y) / 3.0, height * -0.2), lod, False, grey=True) * (1.0 / 255.0)
+    tone = tone * tone + 1.5 * xp.clip(tone * 5.0 - 3.6, 0, 1)  # bright windows
+    if light.room is None:
+        tone = xp.where(height > STREET[1, 2] - 0.01, float(light.sky_low[1]) ** 2, tone)
+    share = polish * (0.12 + 0.88 * xp.clip(1.0 - facing, 0, 1) ** 4)
+    brightest = max(light.ambient)
+    for k, channel in enumerate(channels):
+        mine = channel[some]
+        channel[some] = mine + share * (tone * (light.ambient[k] / brightest) - mine)
 
 
 def _lamp(xp: Any, place: tuple, reach_m: float, view: View, p: tuple, normal: list) -> tuple[Any, list[Any]]:

@@ -53,12 +53,18 @@ def bush(b: SceneBuilder, rng: Rng, size: float) -> None:
     crown_of_leaves(b.at((0, 0, 0.45 * size)), rng, 0.55 * size)
 
 
-def car(b: SceneBuilder, rng: Rng, vans: float = 0.2) -> None:
-    """Add a car along x, or with probability `vans` a van or truck."""
-    paint = looks.surface(
+def car(
+    b: SceneBuilder,
+    rng: Rng,
+    vans: float = 0.2,
+    paint: Material | None = None,
+    panes: Material | None = None,
+) -> None:
+    """Add a car along x, or with probability `vans` a van or truck; by default any paint, dull panes."""
+    paint = paint or looks.surface(
         rng, ("plain",), looks.colour(rng, (0, 0.8), (0.1, 0.95)), 0.2, (1, 3), (0, 0.05), 0.5, 60
     )
-    glass = looks.surface(rng, ("plain",), (0.22, 0.26, 0.3), 0.8, (1, 3), (0, 0.1), 0.6, 80)
+    glass = panes or looks.surface(rng, ("plain",), (0.22, 0.26, 0.3), 0.8, (1, 3), (0, 0.1), 0.6, 80)
     tyre, rim = looks.surface(rng, ("asphalt",), (0.12, 0.12, 0.12), 0.5), looks.metal(rng)
     long, wide = rng.uniform(3.8, 4.8), rng.uniform(1.65, 1.9)
     if rng.random() < vans:
@@ -107,11 +113,11 @@ def _bumpers(b: SceneBuilder, rng: Rng, size: tuple[float, ...], dark: Material,
     b.patch((-long / 2 - 0.01, 0, 0.5), back, (0.26, 0.06), looks.paper(rng, "text"))
 
 
-def house(b: SceneBuilder, rng: Rng, size: tuple[float, ...]) -> None:
+def house(b: SceneBuilder, rng: Rng, size: tuple[float, ...], wall: Material | None = None) -> None:
     """Add a building of full size (x, y, z) with its middle at the origin on the ground."""
     storey = rng.uniform(6.0, 14.0)
     plaster = looks.hsv(rng.uniform(-0.02, 0.15), rng.uniform(0, 0.35), rng.uniform(0.6, 1))
-    wall = looks.surface(
+    wall = wall or looks.surface(
         rng,
         ("facade",) if rng.random() < 0.75 else ("bricks", "plain", "stones"),
         plaster if rng.random() < 0.8 else looks.colour(rng, (0, 0.35), (0.6, 1)),
