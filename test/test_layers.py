@@ -26,6 +26,7 @@ RANKS = {
     "ros": 9,
     "training": 8,
     "evaluation": 7,
+    "offline": 7,
     "pipeline": 6,
     "estimator": 5,
     "serving": 4,
@@ -35,6 +36,7 @@ RANKS = {
     "zoo": 3,
     "scale": 3,
     "view": 3,
+    "image_checks": 3,
     "cuda": 2,
     "config": 2,
     "manifest": 2.1,
@@ -56,7 +58,7 @@ RANKS = {
 OUTSIDE = {
     "cli": {"tqdm"},
     "ros": {"rclpy", "cv2", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "std_msgs"}
-    | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs"},
+    | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs", "tf2_msgs", "rosgraph_msgs", "yaml"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
     "backends": {"onnxruntime", "tensorrt"},
@@ -65,6 +67,7 @@ OUTSIDE = {
     "zoo": {"cv2"},
     "scale": {"cv2"},
     "view": {"cv2", "open3d"},
+    "image_checks": {"cv2"},
     "cuda": {"pycuda"},
     "config": {"yaml"},
     "manifest": {"yaml"},

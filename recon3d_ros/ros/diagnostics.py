@@ -1,25 +1,27 @@
-"""The node's health as diagnostic_msgs on /diagnostics."""
+"""The health of one camera or several as diagnostic_msgs on /diagnostics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from recon3d_ros.ros.health import Level, Report
+from recon3d_ros.ros.health_report import Level, Percentiles, Report
+from recon3d_ros.ros.machine import resident_mb, temperatures_c
 
 _LEVELS = {
     Level.OK: DiagnosticStatus.OK,
     Level.WARN: DiagnosticStatus.WARN,
     Level.ERROR: DiagnosticStatus.ERROR,
 }
+_UNKNOWN = Percentiles(float("nan"), float("nan"), float("nan"))
 
 
 def diagnostics_msg(
     report: Report, stamp: Time, name: str, hardware_id: str, labels: Mapping[str, str]
 ) -> DiagnosticArray:
-    """Make the message of one moment.
+    """Make the message of one moment of a node with one camera.
 
     Args:
         report: what the node counted.
@@ -28,8 +30,37 @@ def diagnostics_msg(
         hardware_id: what does the work.
         labels: further values, such as model and backend.
     """
-    values = {
-        **labels,
+    return diagnostic_array([diagnostic_status(report, f"{name}: depth", hardware_id, labels)], stamp)
+
+
+def diagnostic_array(statuses: Sequence[DiagnosticStatus], stamp: Time) -> DiagnosticArray:
+    """Put the statuses of all cameras of a node into one message."""
+    msg = DiagnosticArray(status=list(statuses))
+    msg.header.stamp = stamp
+    return msg
+
+
+def diagnostic_status(
+    report: Report, name: str, hardware_id: str, labels: Mapping[str, str]
+) -> DiagnosticStatus:
+    """Make the status of one camera. docs/diagnostics.md says what each key means.
+
+    Args:
+        report: what was counted for the camera.
+        name: node and camera, for example "/depth_node: front".
+        hardware_id: what does the work.
+        labels: further values, such as model, backend and precision.
+    """
+    values = {**labels, **_counts(report), **_times(report), **_answers(report), **_machine()}
+    status = DiagnosticStatus(
+        level=_LEVELS[report.level], name=name, message=report.message, hardware_id=hardware_id
+    )
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    return status
+
+
+def _counts(report: Report) -> dict[str, str]:
+    return {
         "rate_in_hz": f"{report.rate_in_hz:.2f}",
         "rate_out_hz": f"{report.rate_out_hz:.2f}",
         "frames_in": str(report.received),
@@ -38,13 +69,34 @@ def diagnostics_msg(
         "dropped": str(sum(report.drops.values())),
         **{f"dropped_{cause.value}": str(count) for cause, count in report.drops.items()},
     }
-    for key, pair in (("latency_ms", report.latency_ms), ("processing_ms", report.processing_ms)):
-        for suffix, value in zip(("p50", "p95"), pair or (float("nan"),) * 2):
-            values[f"{key}_{suffix}"] = f"{value:.1f}"
-    status = DiagnosticStatus(
-        level=_LEVELS[report.level], name=f"{name}: depth", message=report.message, hardware_id=hardware_id
-    )
-    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
-    msg = DiagnosticArray(status=[status])
-    msg.header.stamp = stamp
-    return msg
+
+
+def _times(report: Report) -> dict[str, str]:
+    series = {
+        "latency": report.latency_ms or _UNKNOWN,
+        "processing": report.processing_ms or _UNKNOWN,
+        **report.stages_ms,
+    }
+    return {
+        f"{stage}_ms_{name}": f"{value:.1f}"
+        for stage, values in series.items()
+        for name, value in values._asdict().items()
+    }
+
+
+def _answers(report: Report) -> dict[str, str]:
+    values = {"progress": report.progress} if report.progress else {}
+    if report.valid_share is not None:
+        values["valid_share"] = f"{report.valid_share:.3f}"
+    if report.confidence_histogram is not None:
+        values["confidence_histogram"] = " ".join(f"{share:.3f}" for share in report.confidence_histogram)
+    if report.findings is not None:
+        values["image_findings"] = "; ".join(report.findings) or "none"
+    return values
+
+
+def _machine() -> dict[str, str]:
+    resident = resident_mb()
+    values = {} if resident is None else {"memory_mb": f"{resident:.0f}"}
+    values.update({f"temperature_c_{zone}": f"{value:.1f}" for zone, value in temperatures_c().items()})
+    return values
