@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", default="recon3d_stereo", help="of the model and its files (default %(default)s)"
     )
     parser.add_argument(
+        "--calibration-pairs",
+        type=int,
+        default=32,
+        metavar="N",
+        help="scenes that calibrate confidence and sigma, 0 = leave them (default %(default)s)",
+    )
+    parser.add_argument(
         "--accuracy",
         type=Path,
         metavar="FILE",
@@ -37,7 +44,13 @@ def main(args: argparse.Namespace) -> int:
     """Export, and say how far ONNX Runtime and torch are apart."""
     lazy.require("torch", extra="train")
     export = lazy.load("recon3d_ros.training.export:export")
-    done = export(args.checkpoint, args.out, name=args.name, accuracy_file=args.accuracy)
+    done = export(
+        args.checkpoint,
+        args.out,
+        name=args.name,
+        accuracy_file=args.accuracy,
+        calibration_pairs=args.calibration_pairs,
+    )
     print(
         f"{done.manifest.path}: ONNX Runtime and torch differ by at most {done.largest_px:.2g} px, "
         f"by more than 0.01 px on {100 * done.share_apart:.3g} % of the pixels"

@@ -22,18 +22,20 @@ from recon3d_ros.files import make_folder
 from recon3d_ros.manifest import Artifact, Golden, Licence, Manifest, Source, dump_manifest
 from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
+from recon3d_ros.training.calibration import calibrate
 from recon3d_ros.training.checkpoint import load_network
 from recon3d_ros.training.validation import as_tensor
 from recon3d_ros.zoo import sha256_of
 
 OPSET = 17
-INPUTS, OUTPUT = ("left", "right"), "disparity"
+INPUTS, OUTPUTS = ("left", "right"), ("disparity", "confidence", "sigma_px")
 # Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more.
 LARGEST_DIFFERENCE_PX = 1e-2
 LARGEST_SHARE = 1e-3
 # World scenes that neither train nor validate; the sizes differ because H and W must be free in the graph.
 GOLDEN_SEED, GOLDEN_SIZE_WH = 900_000, (320, 192)
 PARITY_SEED, PARITY_SIZE_WH = 900_001, (416, 256)
+CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
 
 Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -52,17 +54,24 @@ class Exported:
 
 
 def export(
-    checkpoint: Path, out_dir: Path, *, name: str = "recon3d_stereo", accuracy_file: Path | None = None
+    checkpoint: Path,
+    out_dir: Path,
+    *,
+    name: str = "recon3d_stereo",
+    accuracy_file: Path | None = None,
+    calibration_pairs: int = 32,
 ) -> Exported:
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
-    All is written and compared in a draft folder; `out_dir` gets the files only if they agree with torch.
+    Confidence and sigma are calibrated first, on scenes of their own. All is written and compared in a draft
+    folder; `out_dir` gets the files only if they agree with torch.
 
     Args:
         checkpoint: Written by `train`.
         out_dir: Receives the files.
         name: Of the model.
         accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be told in the manifest.
+        calibration_pairs: How many scenes calibrate; 0 leaves confidence and sigma as trained.
 
     Raises:
         ArtifactError: The checkpoint is missing or corrupt.
@@ -71,6 +80,9 @@ def export(
         OutputError: A file cannot be written.
     """
     network, content = load_network(checkpoint)
+    if calibration_pairs:
+        seeds = range(CALIBRATION_SEED, CALIBRATION_SEED + calibration_pairs)
+        calibrate(network, (world_sample(seed, CALIBRATION_SIZE_WH, network) for seed in seeds))
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     golden = world_pair(GOLDEN_SEED, GOLDEN_SIZE_WH)
     make_folder(out_dir)
@@ -104,7 +116,13 @@ def describe(network: StereoNetwork, content: dict[str, Any], name: str) -> Mani
         task="stereo_disparity",
         description=f"stereo network of 2-D convolutions, {parameters / 1e6:.2f} M parameters",
         input=InputContract(INPUTS, scale=1.0 / 255.0, multiple_of=network.MULTIPLE_OF),
-        output=OutputContract(OUTPUT, "px", max_disparity_px=_largest_px(network)),
+        output=OutputContract(
+            OUTPUTS[0],
+            "px",
+            confidence=OUTPUTS[1],
+            sigma=OUTPUTS[2],
+            max_disparity_px=_largest_px(network),
+        ),
         licence=Licence("Apache-2.0", (Source("procedural world of recon3d_ros", "Apache-2.0"),)),
         origin=_origin(content),
     )
@@ -112,7 +130,7 @@ def describe(network: StereoNetwork, content: dict[str, Any], name: str) -> Mani
 
 def _largest_px(network: StereoNetwork) -> float:
     # All that is nearer gathers in the last bin, so an answer within half a bin of it may be anything nearer.
-    return 4.0 * (network.config.bins - 1.5)
+    return network.config.step_px * (network.config.bins - 1.5)
 
 
 def _origin(content: dict[str, Any]) -> str:
@@ -125,9 +143,9 @@ def _origin(content: dict[str, Any]) -> str:
 
 
 def write_onnx(network: StereoNetwork, manifest: Manifest, example: Images) -> Manifest:
-    """Write the graph beside the manifest, with free H and W; returns the manifest with the artifact."""
+    """Write the graph beside the manifest, with free N, H and W; returns the manifest with the artifact."""
     path = manifest.file_path(f"{manifest.name}.onnx")
-    axes = {2: "height", 3: "width"}
+    axes = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():
         # The tracing exporter is deprecated, but needs no further package and keeps the graph plain.
         warnings.simplefilter("ignore")
@@ -138,8 +156,8 @@ def write_onnx(network: StereoNetwork, manifest: Manifest, example: Images) -> M
             dynamo=False,
             opset_version=OPSET,
             input_names=list(INPUTS),
-            output_names=[OUTPUT],
-            dynamic_axes={key: axes for key in (*INPUTS, OUTPUT)},
+            output_names=list(OUTPUTS),
+            dynamic_axes={key: axes for key in (*INPUTS, *OUTPUTS)},
         )
     return replace(manifest, artifacts=(Artifact(path.name, sha256_of(path)),))
 
@@ -150,8 +168,9 @@ def compare(
     """Answer pairs with ONNX Runtime and with torch.
 
     Returns:
-        The answers of ONNX Runtime, (1, 1, H, W) px each; the largest difference of any pixel in px; the
-        share of pixels that differ by more than `LARGEST_DIFFERENCE_PX`.
+        The disparities of ONNX Runtime, (1, 1, H, W) px each; the largest difference of any pixel in px; the
+        share of values, of all outputs, that differ by more than `LARGEST_DIFFERENCE_PX` (or that share of
+        a sigma, or that confidence).
 
     Raises:
         BackendError: More than `LARGEST_SHARE` of them do.
@@ -159,19 +178,23 @@ def compare(
     backend = open_backend("onnxruntime", manifest)
     try:
         feeds = [dict(zip(INPUTS, (tensor.numpy() for tensor in _tensors(pair)))) for pair in pairs]
-        answers = [backend.infer(feed)[OUTPUT] for feed in feeds]
+        answers = [backend.infer(feed) for feed in feeds]
     finally:
         backend.close()
     with torch.no_grad():
-        truths = [network(*_tensors(pair)).numpy() for pair in pairs]
-    apart = np.concatenate([np.abs(a - t).ravel() for a, t in zip(answers, truths)])
-    share = float((~(apart <= LARGEST_DIFFERENCE_PX)).mean())  # NaN is apart, too
+        truths = [dict(zip(OUTPUTS, (t.numpy() for t in network(*_tensors(pair))))) for pair in pairs]
+    both = list(zip(answers, truths))
+    apart = {key: np.concatenate([np.abs(a[key] - t[key]).ravel() for a, t in both]) for key in OUTPUTS}
+    largest = float(apart["disparity"].max())
+    apart["sigma_px"] /= np.concatenate([np.maximum(t["sigma_px"], 1.0).ravel() for t in truths])
+    # NaN is apart, too.
+    share = max(float((~(values <= LARGEST_DIFFERENCE_PX)).mean()) for values in apart.values())
     if share > LARGEST_SHARE:
         raise BackendError(
             f"expected ONNX Runtime to answer as torch does, got {100 * share:.1f} % of the pixels apart by "
-            f"more than {LARGEST_DIFFERENCE_PX} px (largest {apart.max():.3f} px): find the operator"
+            f"more than {LARGEST_DIFFERENCE_PX} px (largest {largest:.3f} px): find the operator"
         )
-    return answers, float(apart.max()), share
+    return [answer["disparity"] for answer in answers], largest, share
 
 
 def write_golden(manifest: Manifest, pair: Images, expected: NDArray[np.float32]) -> Manifest:
@@ -181,6 +204,15 @@ def write_golden(manifest: Manifest, pair: Images, expected: NDArray[np.float32]
     np.savez_compressed(buffer, left=pair[0], right=pair[1], expected=expected)
     path.write_bytes(buffer.getvalue())
     return replace(manifest, golden=Golden(path.name, sha256_of(path)))
+
+
+def world_sample(
+    seed: int, size_wh: tuple[int, int], network: StereoNetwork
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """Left, right and true disparity of a scene of the world, (H, W) px."""
+    sample = world.training_sample(seed, size_wh, network.config.largest_px)
+    assert sample.frame.right is not None and sample.disparity is not None
+    return sample.frame.image, sample.frame.right, sample.disparity
 
 
 def world_pair(seed: int, size_wh: tuple[int, int]) -> Images:

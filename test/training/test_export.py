@@ -12,8 +12,13 @@ from recon3d_ros.errors import BackendError, DataError, OutputError
 from recon3d_ros.manifest import load_manifest
 from recon3d_ros.training import export as exporting
 from recon3d_ros.training.checkpoint import load_checkpoint, load_network
-from recon3d_ros.training.export import export
+from recon3d_ros.training.export import OUTPUTS
 from recon3d_ros.training.run import start_run
+
+
+def export(*args, **kwargs):
+    """Without the scenes that calibrate: rendering them takes longer than all the rest."""
+    return exporting.export(*args, **{"calibration_pairs": 0, **kwargs})
 
 
 @pytest.fixture
@@ -47,10 +52,34 @@ def test_model_is_complete_and_answers_as_torch(checkpoint, tmp_path):
         }
         feed["right"] = np.roll(feed["right"], -8, axis=3)
         with torch.no_grad():
-            expected = network(*(torch.from_numpy(feed[name]) for name in ("left", "right"))).numpy()
-        answer = backend.infer(feed)["disparity"]
-        assert answer.shape == (1, 1, *shape_hw)
-        assert (np.abs(answer - expected) > 1e-2).mean() < 1e-3
+            expected = network(*(torch.from_numpy(feed[name]) for name in ("left", "right")))
+        answers = backend.infer(feed)
+        assert set(answers) == set(OUTPUTS)
+        for name, values in zip(OUTPUTS, expected):
+            assert answers[name].shape == (1, 1, *shape_hw)
+            assert (np.abs(answers[name] - values.numpy()) > 1e-2).mean() < 1e-3
+
+
+def test_pairs_may_come_in_batches(checkpoint, tmp_path):
+    backend = open_backend("onnxruntime", export(checkpoint, tmp_path / "models").manifest)
+    pair = np.random.default_rng(2).random((2, 3, 3, 64, 96), np.float32)
+    together = backend.infer({"left": pair[0], "right": pair[1]})
+    for i in range(3):
+        alone = backend.infer({"left": pair[0][i : i + 1], "right": pair[1][i : i + 1]})
+        for name in OUTPUTS:
+            np.testing.assert_allclose(together[name][i : i + 1], alone[name], atol=1e-2)
+
+
+def test_export_calibrates_confidence_and_sigma(checkpoint, tmp_path):
+    plain, calibrated = (
+        open_backend("onnxruntime", export(checkpoint, tmp_path / str(n), calibration_pairs=n).manifest)
+        for n in (0, 1)
+    )
+    feed = {name: np.random.default_rng(3).random((1, 3, 64, 96), np.float32) for name in ("left", "right")}
+    before, after = plain.infer(feed), calibrated.infer(feed)
+    np.testing.assert_allclose(before["disparity"], after["disparity"], atol=1e-3)
+    for name in OUTPUTS[1:]:
+        assert not np.allclose(before[name], after[name], atol=1e-3)
 
 
 def test_golden_answer_is_what_the_model_says(checkpoint, tmp_path):
