@@ -16,8 +16,8 @@ _METADATA_KEY = "option"
 class Option:
     """One configurable value, as a parameter server or a command line needs to know it.
 
-    ``type`` is bool, int, float or str; ``choices`` is empty when any value within the limits is allowed;
-    ``read_only`` values are fixed while a node runs.
+    ``type`` is bool, int, float, str or tuple (of str); ``choices`` is empty when any value within the limits
+    is allowed; ``read_only`` values are fixed while a node runs.
     """
 
     name: str
@@ -31,13 +31,15 @@ class Option:
     read_only: bool = False
 
     def checked(self, value: Any) -> Any:
-        """Return ``value`` as this option's type; a whole number will do for a float.
+        """Return ``value`` as this option's type; a whole number will do for a float, a list for a tuple.
 
         Raises:
             ConfigError: the type is wrong, or the value is outside the limits or choices.
         """
         if self.type is float and type(value) is int:
             value = float(value)
+        if self.type is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            value = tuple(value)
         exact = type(value)  # a bool is an int to isinstance
         if exact is not self.type:
             raise ConfigError(f"{self.name} must be of type {self.type.__name__}, got {value!r}")
