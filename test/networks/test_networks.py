@@ -14,6 +14,14 @@ def test_listing_the_networks_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_preset_differs_from_the_defaults_and_its_fields_can_be_changed():
+    pytest.importorskip("torch", reason="networks are torch modules")
+    light, finer = build_network("stereo_light"), build_network("stereo_light", {"bins": 56})
+    assert (light.config.step_px, light.config.bins) == (4, 48)
+    assert finer.config.bins == 56 and finer.config.features == light.config.features
+    assert build_network("stereo").config.step_px == 2
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_config_survives_the_way_through_a_checkpoint(name):
     pytest.importorskip("torch", reason="networks are torch modules")
@@ -25,7 +33,14 @@ def test_config_survives_the_way_through_a_checkpoint(name):
 
 @pytest.mark.parametrize(
     ("name", "config", "word"),
-    [("nonsense", None, "stereo"), ("stereo", {"depth": 3}, "depth"), ("stereo", {"bins": 0}, "bins")],
+    [
+        ("nonsense", None, "stereo"),
+        ("stereo", {"depth": 3}, "depth"),
+        ("stereo", {"bins": 0}, "bins"),
+        ("stereo_light", {"step_px": 3}, "step_px"),
+        ("stereo", {"window": -1}, "window"),
+        ("stereo", {"blocks": (1, 2)}, "three"),
+    ],
 )
 def test_wrong_name_or_field_is_one_sentence(name, config, word):
     pytest.importorskip("torch", reason="networks are torch modules")

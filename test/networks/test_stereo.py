@@ -4,8 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="networks are torch modules")
 
-from recon3d_ros.networks import build_network  # noqa: E402
-from recon3d_ros.networks.stereo import border_ramp, correlate, windowed_mean  # noqa: E402
+from recon3d_ros.networks import NETWORKS, build_network  # noqa: E402
 
 TINY = {
     "bins": 12,
@@ -14,81 +13,103 @@ TINY = {
     "matching": 8,
     "guidance": 4,
     "hourglass": (8, 8, 8),
+    "blocks": (1, 0, 0),
     "window": 2,
+    "uncertainty": 8,
 }
 
 
+@pytest.fixture(params=[2, 4])
+def network(request):
+    torch.manual_seed(0)
+    return build_network("stereo", {**TINY, "step_px": request.param}).eval()
+
+
 @pytest.mark.parametrize("shape_hw", [(32, 64), (96, 32), (64, 256)])
-def test_answer_has_the_size_of_the_image_and_the_range_of_the_bins(shape_hw):
-    network = build_network("stereo", TINY).eval()
+def test_answer_has_the_size_of_the_image_and_the_range_of_the_bins(network, shape_hw):
     left, right = torch.rand(2, 2, 3, *shape_hw).unbind()
     with torch.no_grad():
         output = network.analyse(left, right)
-    assert output.disparity.shape == (2, 1, *shape_hw)
+    for plane in (output.disparity, output.log_scale, output.trust):
+        assert plane.shape == (2, 1, *shape_hw)
     assert output.logits.shape == (2, 12, shape_hw[0] // 4, shape_hw[1] // 4)
-    assert 0.0 <= output.disparity.min() and output.disparity.max() <= 4 * 11
+    assert output.quarter.shape == (2, 1, shape_hw[0] // 4, shape_hw[1] // 4)
+    assert network.config.largest_px == 11 * network.config.step_px
+    assert 0.0 <= output.disparity.min() and output.disparity.max() <= network.config.largest_px
 
 
-def test_pairs_of_a_batch_do_not_see_each_other():
-    network = build_network("stereo", TINY).eval()
+def test_three_answers_have_their_units(network):
+    left, right = torch.rand(2, 1, 3, 64, 96).unbind()
+    with torch.no_grad():
+        disparity, confidence, sigma_px = network(left, right)
+        output = network.analyse(left, right)
+    assert disparity.shape == confidence.shape == sigma_px.shape == (1, 1, 64, 96)
+    assert 0.0 <= confidence.min() and confidence.max() <= 1.0 and confidence.std() > 0.0
+    assert sigma_px.min() > 0.0 and torch.isfinite(sigma_px).all()
+    # One standard deviation of a Laplace distribution.
+    torch.testing.assert_close(sigma_px.square() / 2.0, torch.exp(output.log_scale).square())
+
+
+def test_uncertainty_looks_on_and_moves_nothing(network):
+    """Whatever is asked of confidence and scale, only the head that answers it learns."""
+    network.train()
+    output = network.analyse(*torch.rand(2, 2, 3, 64, 96).unbind())
+    (output.log_scale.square() + output.trust.square()).mean().backward()
+    moved = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert moved == {"uncertainty"}
+    # ... while the disparity moves all of the others.
+    network.zero_grad(set_to_none=True)
+    output = network.analyse(*torch.rand(2, 2, 3, 64, 96).unbind())
+    output.disparity.mean().backward()
+    parts = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert parts == {"encoder", "hourglass", "upsampler", "temperature"}
+
+
+def test_calibration_changes_confidence_and_sigma_and_not_the_disparity(network):
+    left, right = torch.rand(2, 1, 3, 32, 64).unbind()
+    with torch.no_grad():
+        before = network(left, right)
+        network.uncertainty.trust_offset.fill_(2.0)
+        network.uncertainty.scale_offset.fill_(1.0)
+        after = network(left, right)
+    torch.testing.assert_close(after[0], before[0])
+    assert (after[1] > before[1]).all()
+    torch.testing.assert_close(after[2], before[2] * 2.718281828)
+
+
+def test_pairs_of_a_batch_do_not_see_each_other(network):
     left, right = torch.rand(2, 3, 3, 32, 64).unbind()
     with torch.no_grad():
         together = network(left, right)
         alone = network(left[1:2], right[1:2])
-    torch.testing.assert_close(together[1:2], alone, atol=1e-3, rtol=1e-4)
+    for both, one in zip(together, alone):
+        torch.testing.assert_close(both[1:2], one, atol=1e-3, rtol=1e-4)
 
 
-def test_correlation_is_the_product_with_the_column_to_the_left():
-    left, right = torch.randn(2, 2, 6, 5, 9).unbind()
-    result = correlate(left, right, bins=4)
-    a, b = (x - x.mean(dim=(2, 3), keepdim=True) for x in (left, right))
-    a, b = (x / (x.square().sum(dim=1, keepdim=True) + 1e-3).sqrt() for x in (a, b))
-    for k in range(4):
-        d = 3 - k
-        expected = torch.zeros(2, 5, 9)
-        expected[..., d:] = (a[..., d:] * b[..., : 9 - d]).sum(dim=1)
-        torch.testing.assert_close(result[:, k], expected, atol=1e-5, rtol=1e-4)
-
-
-def test_correlation_works_where_the_image_is_narrower_than_the_range():
-    left = torch.randn(1, 4, 2, 3)
-    assert correlate(left, left, bins=8).shape == (1, 8, 2, 3)
-
-
-def test_correlation_is_largest_at_the_true_shift():
-    features = torch.randn(1, 16, 8, 40)
-    shifted = torch.roll(features, -5, dims=3)
-    best = 11 - correlate(features, shifted, bins=12).argmax(dim=1)
-    assert (best[..., 5:] == 5).float().mean() > 0.95
-
-
-def test_ramp_counts_the_columns_inside_the_right_image():
-    ramp = border_ramp(torch.zeros(1, 4, 2, 6), bins=4)
-    assert ramp.shape == (1, 1, 2, 6)
-    torch.testing.assert_close(ramp[0, 0, 1], torch.tensor([0.25, 0.5, 0.75, 1.0, 1.0, 1.0]))
-
-
-def test_windowed_mean_stays_on_the_stronger_of_two_surfaces():
-    logits = torch.full((1, 20, 1, 1), -20.0)
-    logits[0, 19 - 4], logits[0, 19 - 15] = 2.0, 1.5
-    assert abs(windowed_mean(logits, window=2).item() - 4.0) < 0.01
-
-
-def test_windowed_mean_is_between_two_equal_neighbours():
-    logits = torch.full((1, 20, 1, 1), -20.0)
-    logits[0, 19 - 4] = logits[0, 19 - 5] = 3.0
-    assert abs(windowed_mean(logits, window=2).item() - 4.5) < 0.01
-
-
-def test_windowed_mean_at_either_end_of_the_range():
-    for disparity in (0, 19):
-        logits = torch.zeros(1, 20, 1, 1)
-        logits[0, 19 - disparity] = 30.0
-        assert abs(windowed_mean(logits, window=2).item() - disparity) < 0.01
-
-
-def test_left_and_right_swapped_is_another_answer():
-    network = build_network("stereo", TINY).eval()
+def test_left_and_right_swapped_is_another_answer(network):
     left, right = torch.rand(2, 1, 3, 32, 64).unbind()
     with torch.no_grad():
-        assert not torch.allclose(network(left, right), network(right, left))
+        assert not torch.allclose(network(left, right)[0], network(right, left)[0])
+
+
+def test_finer_descriptors_start_as_the_coarse_ones_twice():
+    """The refinement is nothing before it is trained, so that it can be added to a trained network."""
+    network = build_network("stereo", {**TINY, "step_px": 2}).eval()
+    with torch.no_grad():
+        descriptors = network.encoder(torch.rand(1, 3, 32, 64))[2]
+    assert descriptors.shape == (1, 8, 8, 32)
+    torch.testing.assert_close(descriptors[..., ::2], descriptors[..., 1::2])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_presets_are_small_enough_for_a_robot(name):
+    network = build_network(name)
+    parameters = sum(p.numel() for p in network.parameters())
+    assert 1e5 < parameters <= 8e6
+    assert network.config.largest_px >= 188.0, "KITTI's and Middlebury's nearest surfaces are in the range"
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+
+
+def test_light_preset_is_the_smaller_one():
+    sizes = {name: sum(p.numel() for p in build_network(name).parameters()) for name in NETWORKS}
+    assert sizes["stereo_light"] < 0.7 * sizes["stereo"]

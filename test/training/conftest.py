@@ -12,12 +12,15 @@ from recon3d_ros.training.store import PairStore, pack_pair
 SIZE_WH = (128, 96)
 TINY = {
     "bins": 12,
+    "step_px": 4,
     "stem": 8,
     "features": (16, 16, 16),
     "matching": 16,
     "guidance": 8,
     "hourglass": (16, 16, 16),
+    "blocks": (1, 0, 0),
     "window": 2,
+    "uncertainty": 8,
 }
 
 

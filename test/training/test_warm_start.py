@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from recon3d_ros.networks import build_network, network_config
+from recon3d_ros.training.losses import stereo_loss
+from recon3d_ros.training.warm_start import resampled, warm_start
+
+SIZE_WH = (96, 64)
+
+
+def textured_batch(rng: np.random.Generator, count: int) -> list[torch.Tensor]:
+    """Left, right (B, 3, H, W) and disparity (B, H, W): smooth noise, shifted by whole pixels."""
+    width, height = SIZE_WH
+    parts: list[list[np.ndarray]] = [[], [], []]
+    for _ in range(count):
+        shift = int(rng.integers(4, 30))
+        wide = cv2.GaussianBlur(rng.random((height, width + shift, 3), np.float32), (0, 0), 2.0)
+        wide = ((wide - wide.min()) / np.ptp(wide)).transpose(2, 0, 1)
+        truth = np.full((height, width), shift, np.float32)
+        truth[:, :shift] = np.nan
+        for part, value in zip(parts, (wide[..., :width], wide[..., shift:], truth)):
+            part.append(value)
+    return [torch.from_numpy(np.stack(part)) for part in parts]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A tiny network of step 4 after some seconds, and pairs it has not seen."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    config = {"bins": 12, "step_px": 4, "stem": 8, "features": (16, 16, 16), "matching": 16, "guidance": 8}
+    config |= {"hourglass": (16, 16, 16), "blocks": (0, 0, 0), "window": 2, "uncertainty": 8}
+    network = build_network("stereo", config)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
+    for _ in range(60):
+        left, right, truth = textured_batch(rng, 4)
+        loss = stereo_loss(network.analyse(left, right), truth, network.config.step_px)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network.eval(), textured_batch(np.random.default_rng(77), 8)
+
+
+def finer(network) -> torch.nn.Module:
+    torch.manual_seed(1)
+    return build_network("stereo", {**network_config(network), "step_px": 2, "bins": 24}).eval()
+
+
+def test_twice_as_fine_answers_as_the_coarse_one_did(trained):
+    coarse, (left, right, truth) = trained
+    fine, blank = finer(coarse), finer(coarse)
+    warm_start(fine, coarse.state_dict(), network_config(coarse))
+    known = torch.isfinite(truth)
+    with torch.no_grad():
+        before, after, untrained = (net(left, right)[0][:, 0] for net in (coarse, fine, blank))
+    assert (before - truth)[known].abs().median() < 1.0, "the coarse one has learnt something"
+    # Each coarse descriptor stands for two fine columns: half a fine bin, one pixel, until it is trained.
+    assert (after - before)[known].abs().median() < 1.5
+    assert (after - truth)[known].abs().mean() < 0.6 * (untrained - truth)[known].abs().mean()
+
+
+def test_what_does_not_fit_stays_as_initialised(trained):
+    coarse, _ = trained
+    fine = finer(coarse)
+    before = {name: value.clone() for name, value in fine.state_dict().items()}
+    taken = warm_start(fine, coarse.state_dict(), network_config(coarse))
+    after, weights = fine.state_dict(), coarse.state_dict()
+    new = {name for name in after if name not in weights}
+    assert new == {"encoder.refine.weight", "encoder.refine.bias"} and taken == len(after) - len(new)
+    for name in new:
+        torch.testing.assert_close(after[name], before[name])
+    torch.testing.assert_close(after["encoder.describe.weight"], weights["encoder.describe.weight"])
+
+
+def test_wider_network_takes_what_fits(trained):
+    coarse, _ = trained
+    wider = build_network("stereo", {**network_config(coarse), "uncertainty": 12})
+    before = wider.uncertainty.judge[0][0].weight.clone()
+    assert 0 < warm_start(wider, coarse.state_dict(), network_config(coarse)) < len(wider.state_dict())
+    torch.testing.assert_close(wider.uncertainty.judge[0][0].weight, before)
+    torch.testing.assert_close(wider.encoder.describe.weight, coarse.encoder.describe.weight)
+
+
+def test_same_network_is_copied_whole(trained):
+    coarse, (left, right, _) = trained
+    again = build_network("stereo", network_config(coarse)).eval()
+    assert warm_start(again, coarse.state_dict(), network_config(coarse)) == len(again.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(again(left, right)[0], coarse(left, right)[0])
+
+
+def test_resampling_keeps_the_place_of_disparity_zero():
+    """Values that are the disparity itself, in px, stay the disparity in px."""
+    px = 4.0 * torch.arange(11, -1, -1, dtype=torch.float32)
+    fine = resampled(px, 0, bins=23, ratio=0.5)
+    torch.testing.assert_close(fine, 2.0 * torch.arange(22, -1, -1, dtype=torch.float32))
+    assert resampled(px.expand(3, 5, 12), 2, bins=23, ratio=0.5).shape == (3, 5, 23)
