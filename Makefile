@@ -17,7 +17,7 @@ ARGS ?=
 VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO))
 OLD_VENV := .venv-numpy1
 comma := ,
-RUN_EXTRAS := cpu,view$(if $(ROS_DISTRO),,$(comma)ros)
+RUN_EXTRAS := cpu,bags,view$(if $(ROS_DISTRO),,$(comma)ros)
 # The message types of these distros are compiled for NumPy 1.
 ROS_NUMPY := $(if $(filter humble iron jazzy kilted,$(ROS_DISTRO)),"numpy<2")
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check

@@ -25,6 +25,7 @@ EXTRAS = {
             "cv-bridge==1.13.0.post0",
         )
     ],
+    "bags": ["rosbags>=0.11"],
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
     "train": ["torch>=2.13", "onnx>=1.16"],
     "tensorrt": ["tensorrt>=10", "pycuda"],

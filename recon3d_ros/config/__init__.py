@@ -7,5 +7,15 @@ from recon3d_ros.config.model import ModelConfig
 from recon3d_ros.config.node import NodeConfig
 from recon3d_ros.config.options import Config, Option, option, options
 from recon3d_ros.config.pipeline import PipelineConfig
+from recon3d_ros.config.process import ProcessConfig
 
-__all__ = ["Config", "ModelConfig", "NodeConfig", "Option", "PipelineConfig", "option", "options"]
+__all__ = [
+    "Config",
+    "ModelConfig",
+    "NodeConfig",
+    "Option",
+    "PipelineConfig",
+    "ProcessConfig",
+    "option",
+    "options",
+]

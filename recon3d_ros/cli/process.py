@@ -1,0 +1,90 @@
+"""`recon3d process`: a recorded bag through the pipeline, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig
+from recon3d_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recon3d_ros.offline import Sink, Summary
+
+HELP = (
+    "Take every frame of a recorded bag (rosbag2: mcap, db3) once through the same pipeline as the node's, "
+    "without ROS and without dropping any for lack of time: the same bag and options give the same bytes. "
+    "Clouds, depth and its camera_info go into a new bag, clouds as PLY into a folder."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    parser.add_argument("bag", type=Path, metavar="BAG", help="folder of rosbag2, or its file .mcap or .db3")
+    out = parser.add_argument_group("results (at least one of)")
+    out.add_argument(
+        "--out-bag", type=Path, metavar="PATH", help="folder to make, or a single file .mcap or .db3"
+    )
+    out.add_argument("--out-ply", type=Path, metavar="DIR", help="one PLY a frame; made when it is not there")
+    out.add_argument("--out-json", type=Path, metavar="FILE", help="the summary: every frame accounted for")
+    parser.add_argument(
+        "--storage",
+        choices=("mcap", "sqlite3"),
+        default="mcap",
+        help="of an --out-bag that is a folder (default %(default)s)",
+    )
+    add_options(parser, ProcessConfig)
+    add_options(parser, ModelConfig)
+    add_options(parser, PipelineConfig)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Process the bag; print what became of its frames."""
+    from tqdm import tqdm
+
+    from recon3d_ros.datasets.bags import Bag
+    from recon3d_ros.estimator import Estimator
+    from recon3d_ros.offline import process_bag
+    from recon3d_ros.pipeline import Pipeline
+
+    if (args.out_bag, args.out_ply, args.out_json) == (None, None, None):
+        raise ConfigError("expected a place for results, got none: give --out-bag, --out-ply or --out-json")
+    config = read_options(args, ProcessConfig)
+    limits = read_options(args, PipelineConfig)
+    with Bag(args.bag) as bag:
+        estimator = Estimator.open(read_options(args, ModelConfig), stereo=config.is_stereo)
+        try:
+            pipeline = Pipeline(estimator, limits)
+            with tqdm(unit="frame", disable=None, leave=False) as bar:
+                summary = process_bag(bag, pipeline, config, _sinks(args, config), bar.update)
+        finally:
+            estimator.close()
+    if args.out_json is not None:
+        from recon3d_ros.files import write_json
+
+        write_json(args.out_json, _document(summary))
+    print(_text(summary))
+    return 0
+
+
+def _sinks(args: argparse.Namespace, config: ProcessConfig) -> Sequence[Sink]:
+    from recon3d_ros.offline import BagSink, PlySink
+
+    sinks: list[Sink] = [PlySink(args.out_ply)] if args.out_ply is not None else []
+    return [*sinks, BagSink(args.out_bag, config, args.storage)] if args.out_bag is not None else sinks
+
+
+def _document(summary: Summary) -> dict[str, object]:
+    counts = {name: getattr(summary, name) for name in ("images", "unmatched", "frames", "written")}
+    return {**counts, "dropped": dict(summary.dropped), "reasons": summary.reasons}
+
+
+def _text(summary: Summary) -> str:
+    dropped = "".join(f" + {count} dropped ({cause})" for cause, count in sorted(summary.dropped.items()))
+    lines = [f"{summary.frames} frames = {summary.written} written{dropped}"]
+    if summary.unmatched:
+        lines[0] += f"; {summary.unmatched} of {summary.images} images without a partner"
+    return "\n".join([*lines, *(f"{cause}: {reason}" for cause, reason in sorted(summary.reasons.items()))])

@@ -1,0 +1,51 @@
+"""Options of `recon3d process`: which topics of a bag are taken, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recon3d_ros.config.options import Config, option
+
+
+@dataclass(frozen=True)
+class ProcessConfig(Config):
+    """How images are taken out of a bag; the names of topics default to those the node subscribes to."""
+
+    mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"))
+    rectify: bool = option(False, "the images are raw: take image_raw and rectify by camera_info")
+    image_transport: str = option(
+        "auto", "transport of the images; auto = what the bag has", choices=("auto", "raw", "compressed")
+    )
+    sync_tolerance_ms: float = option(
+        0.0, "largest stamp difference of a stereo pair, 0 = stamps must be equal", unit="ms", minimum=0.0
+    )
+    namespace: str = option("/", "of the topics below that do not start with /, and of those written")
+    image: str = option("", "topic of the (left) image, empty = [left/]image_rect, image_raw or image")
+    camera_info: str = option("", "topic of its camera_info, empty = beside the image")
+    right_image: str = option("", "topic of the right image, empty = right/...")
+    right_camera_info: str = option("", "topic of its camera_info, empty = beside the image")
+
+    @property
+    def is_stereo(self) -> bool:
+        """Whether pairs are processed."""
+        return self.mode == "stereo"
+
+    def absolute(self, topic: str) -> str:
+        """The full name of a topic."""
+        return topic if topic.startswith("/") else f"/{self.namespace.strip('/')}/{topic}".replace("//", "/")
+
+    def image_topics(self) -> tuple[str, ...]:
+        """Full names of the images, left before right, without the suffix of a compressed transport."""
+        if not self.is_stereo:
+            return (self.absolute(self.image or ("image_raw" if self.rectify else "image")),)
+        name = "image_raw" if self.rectify else "image_rect"
+        sides = (self.image or f"left/{name}", self.right_image or f"right/{name}")
+        return tuple(self.absolute(topic) for topic in sides)
+
+    def info_topics(self) -> tuple[str, ...]:
+        """Full names of the camera_info topics, in the order of `image_topics`."""
+        given = (self.camera_info, self.right_camera_info)
+        return tuple(
+            self.absolute(info) if info else f"{image.rpartition('/')[0]}/camera_info"
+            for image, info in zip(self.image_topics(), given)
+        )
