@@ -3,88 +3,220 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.estimator import Estimator
-from recon3d_ros.filters import invalidate_border, limit_depth
-from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud, PinholeCamera, PointPacker
+from recon3d_ros.filters import DepthFilters, FreeSpace, drop_outliers, voxel_grid
+from recon3d_ros.geometry import (
+    XYZ,
+    XYZI,
+    XYZRGB,
+    Cloud,
+    DepthMap,
+    Frame,
+    PinholeCamera,
+    PointPacker,
+    UnorganizedCloud,
+)
+from recon3d_ros.geometry.cloud import NORMAL
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What somebody looks at; the depth map is always made.
+
+    Attributes:
+        cloud: The cloud.
+        free: The points of free space, when `free_space_frames` asks for them.
+    """
+
+    cloud: bool = True
+    free: bool = True
+
+
+ALL = Wanted()
+
+
+@dataclass(frozen=True, eq=False)
 class Result:
     """What became of one frame.
 
-    ``cloud`` is None when it was not wanted. ``timings_ms`` has the wall time of each stage: estimate,
-    filter, and cloud when there is one.
+    Attributes:
+        depth_map: After the filters.
+        cloud: Organized, or not after a voxel grid or without outliers; None when it was not wanted.
+        free_points: (N, 3) float32 m in the optical frame, ends of rays on which nothing stands; None when
+            not wanted or not configured.
+        timings_ms: Wall time of each stage that ran: estimate, filter, cloud, free.
     """
 
     depth_map: DepthMap
-    cloud: OrganizedCloud | None
-    timings_ms: dict[str, float]
+    cloud: Cloud | None
+    free_points: NDArray[np.float32] | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def answered_share(self) -> float:
+        """Share of the pixels that have a depth."""
+        return float(np.count_nonzero(self.depth_map.valid) / self.depth_map.valid.size)
 
 
 class Pipeline:
-    """The way of a frame. Not thread-safe: it belongs to the thread that calls it.
+    """The way of a frame of one camera; it remembers what temporal filters need.
+
+    Not thread-safe: it belongs to the thread that calls it.
 
     Args:
-        estimator: Answers depth; it stays the caller's to close.
-        config: Which part of the answer is kept.
+        estimator: Answers depth; it may serve several pipelines, and stays the caller's to close.
+        config: Which part of the answer is kept, and what its cloud is made of.
 
     Raises:
-        ConfigError: the model knows no metres.
+        ConfigError: the model knows no metres, or the mask of the region of interest cannot be read.
     """
 
     def __init__(self, estimator: Estimator, config: PipelineConfig) -> None:
         estimator.require_metric()
         self.estimator = estimator
         self.config = config
+        self._filters = DepthFilters(config)
+        self._free = FreeSpace(config.free_space_frames, config.max_depth_m, config.min_confidence)
+        self._camera: PinholeCamera | None = None
         self._packer: PointPacker | None = None
         self._packer_camera: PinholeCamera | None = None
+        self._scratch: NDArray[np.float32] | None = None
 
     def process(
-        self, frame: Frame, cloud_into: NDArray[np.float32] | None = None, want_cloud: bool = True
+        self,
+        frame: Frame,
+        cloud_into: NDArray[np.float32] | None = None,
+        want: Wanted = ALL,
+        want_cloud: bool = True,
     ) -> Result:
-        """Estimate the depth of a frame, keep what is believable, and make its cloud.
+        """Estimate the depth of a frame, then :meth:`refine` it.
 
         Args:
             frame: Rectified image or pair with calibration.
-            cloud_into: (H, W, 4) float32 to write the cloud into, e.g. a view of a message buffer; without
-                it a new array is made.
-            want_cloud: False when nobody looks at the cloud.
+            cloud_into: See :meth:`refine`.
+            want: What somebody looks at.
+            want_cloud: False is the same as a `want` without a cloud.
 
         Raises:
-            ConfigError: a stereo model and a single image.
+            ConfigError: a stereo model and a single image, or a mask of another aspect than the image.
             ImageError: an image that is no image.
             BackendError: the runtime failed.
         """
-        times = [time.perf_counter()]
+        started = time.perf_counter()
         estimate = self.estimator.estimate(frame)
-        times.append(time.perf_counter())
-        depth_map = self._filter(estimate)
-        times.append(time.perf_counter())
-        cloud = None
-        if want_cloud:
-            cloud = self._packer_of(depth_map.camera).pack(depth_map.depth, frame.image, cloud_into)
-            times.append(time.perf_counter())
-        stages = ("estimate", "filter", "cloud")[: len(times) - 1]
-        timings = {stage: (end - start) * 1e3 for stage, start, end in zip(stages, times, times[1:])}
-        return Result(depth_map, cloud, timings)
+        took_ms = (time.perf_counter() - started) * 1e3
+        if not want_cloud:
+            want = Wanted(cloud=False, free=want.free)
+        result = self.refine(frame, estimate, cloud_into, want)
+        return Result(
+            result.depth_map, result.cloud, result.free_points, {"estimate": took_ms, **result.timings_ms}
+        )
 
-    def _filter(self, estimate: DepthMap) -> DepthMap:
-        depth = limit_depth(estimate.depth, self.config.min_depth_m, self.config.max_depth_m)
-        if self.config.border_px:
-            depth = invalidate_border(depth, self.config.border_px)
-        disparity = estimate.disparity
-        if disparity is not None:  # what is invalid as depth must not come back as disparity
-            disparity = disparity.copy()
-            np.copyto(disparity, np.nan, where=np.isnan(depth))
-        return replace(estimate, depth=depth, disparity=disparity)
+    def refine(
+        self,
+        frame: Frame,
+        estimate: DepthMap,
+        cloud_into: NDArray[np.float32] | None = None,
+        want: Wanted = ALL,
+    ) -> Result:
+        """Keep what is believable of an estimate, and make its cloud.
 
-    def _packer_of(self, camera: PinholeCamera) -> PointPacker:
-        if self._packer is None or self._packer_camera != camera:
-            self._packer, self._packer_camera = PointPacker(camera), camera
-        return self._packer
+        Args:
+            frame: What it was made from.
+            estimate: As the estimator answered it; it stays as it is.
+            cloud_into: float32 of the shape and with the fields of :meth:`cloud_layout` to write an organized
+                cloud into, e.g. a view of a message's buffer; without it a new array is made.
+            want: What somebody looks at.
+
+        Raises:
+            ConfigError: a mask of another aspect than the image.
+            ImageError: `cloud_into` has another shape.
+        """
+        if self._camera != estimate.camera:
+            self.reset()
+            self._camera = estimate.camera
+        timings: dict[str, float] = {}
+        clock = _Clock(timings)
+        depth_map = self._filters.apply(estimate, frame)
+        clock.lap("filter")
+        cloud = free_points = None
+        if want.cloud:
+            cloud = self._cloud(frame, depth_map, cloud_into)
+            clock.lap("cloud")
+        if want.free and self.config.free_space_frames:
+            free_points = self._free.update(depth_map, frame.image)
+            clock.lap("free")
+        else:
+            self._free.reset()  # frames that nobody looked at are not in a row
+        return Result(depth_map, cloud, free_points, timings)
+
+    def reset(self) -> None:
+        """Forget all earlier frames: after a jump of the clock, in a new bag, with a new calibration."""
+        self._filters.reset()
+        self._free.reset()
+
+    def fields(self, frame: Frame) -> tuple[str, ...]:
+        """The fields of the cloud of a frame, which depend on the configuration and on grey or colour."""
+        config, grey = self.config, frame.image.ndim == 2
+        choice = config.point_fields
+        if choice == "auto":
+            choice = "xyzi" if grey else "xyzrgb"
+        return (
+            *{"xyz": XYZ, "xyzrgb": XYZRGB, "xyzi": XYZI}[choice],
+            *(("confidence",) if config.point_confidence else ()),
+            *(("sigma",) if config.point_sigma else ()),
+            *(NORMAL if config.point_normals else ()),
+        )
+
+    def cloud_layout(self, frame: Frame) -> tuple[tuple[int, int], tuple[str, ...]] | None:
+        """Rows and columns, and fields, of an organized cloud of the frame; None when it is not organized."""
+        if self.config.voxel_m or self.config.outlier_radius_m:
+            return None
+        height, width = frame.camera.image_shape_hw
+        n = self.config.decimation
+        return (-(-height // n), -(-width // n)), self.fields(frame)
+
+    def _cloud(self, frame: Frame, depth_map: DepthMap, into: NDArray[np.float32] | None) -> Cloud:
+        config, packer = self.config, self._packer_of(depth_map.camera, self.fields(frame))
+        unorganized = bool(config.voxel_m or config.outlier_radius_m)
+        if unorganized:
+            into = self._scratch_of((*packer.shape_hw, len(packer.fields)))
+        cloud = packer.pack(depth_map.depth, frame.image, into, depth_map.confidence, depth_map.sigma_m)
+        if not unorganized:
+            return cloud
+        points: UnorganizedCloud = cloud.points()
+        if config.voxel_m:
+            points = voxel_grid(points, config.voxel_m)
+        if config.outlier_radius_m:
+            points = drop_outliers(points, config.outlier_radius_m, config.outlier_neighbours)
+        return points
+
+    def _packer_of(self, camera: PinholeCamera, fields: tuple[str, ...]) -> PointPacker:
+        packer = self._packer
+        if packer is None or self._packer_camera != camera or packer.fields != fields:
+            packer = self._packer = PointPacker(camera, fields, self.config.decimation)
+            self._packer_camera = camera
+        return packer
+
+    def _scratch_of(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        if self._scratch is None or self._scratch.shape != shape:
+            self._scratch = np.empty(shape, np.float32)
+        return self._scratch
+
+
+class _Clock:
+    """Writes down how long each stage took."""
+
+    def __init__(self, timings_ms: dict[str, float]) -> None:
+        self._timings_ms, self._last = timings_ms, time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._timings_ms[stage] = (now - self._last) * 1e3
+        self._last = now

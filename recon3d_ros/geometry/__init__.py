@@ -1,13 +1,18 @@
 """Cameras, stereo rigs, rectification, depth maps and organized clouds, on NumPy and OpenCV alone."""
 
 from recon3d_ros.geometry.camera import PinholeCamera
-from recon3d_ros.geometry.cloud import OrganizedCloud, PointPacker
+from recon3d_ros.geometry.cloud import XYZ, XYZI, XYZRGB, Cloud, OrganizedCloud, UnorganizedCloud
 from recon3d_ros.geometry.depth_map import DepthMap
 from recon3d_ros.geometry.frame import Frame, Sample
+from recon3d_ros.geometry.packer import PointPacker
 from recon3d_ros.geometry.rectify import Rectifier, stereo_rectified_pair
 from recon3d_ros.geometry.rig import StereoRig
 
 __all__ = [
+    "XYZ",
+    "XYZI",
+    "XYZRGB",
+    "Cloud",
     "DepthMap",
     "Frame",
     "OrganizedCloud",
@@ -16,5 +21,6 @@ __all__ = [
     "Rectifier",
     "Sample",
     "StereoRig",
+    "UnorganizedCloud",
     "stereo_rectified_pair",
 ]

@@ -1,142 +1,160 @@
-"""Organized point clouds of 16 bytes a point, and the packer that fills them."""
+"""Point clouds: arrays of float32 whose last axis are named fields.
+
+Names and meaning are those of PointCloud2 and PCL: `x`, `y`, `z` in m in the optical frame of the camera
+(REP 103: right, down, forward); `rgb`, the bits 0x00RRGGBB; `intensity` in grey levels, 0 to 255;
+`confidence` in [0, 1]; `sigma`, one standard deviation of depth in m; `normal_x`, `normal_y`, `normal_z`, of
+length 1. What is not known of a point is NaN.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError
-from recon3d_ros.geometry.camera import PinholeCamera
-from recon3d_ros.geometry.depth_map import check_plane
 
-POINT_STEP = 16
-_BLOCK_PX = 1 << 15  # of scratch at a time: 16 bytes each, half a megabyte
-FIELDS = (("x", 0), ("y", 4), ("z", 8), ("rgb", 12))
+XYZ = ("x", "y", "z")
+XYZRGB = (*XYZ, "rgb")
+XYZI = (*XYZ, "intensity")
+NORMAL = ("normal_x", "normal_y", "normal_z")
+KNOWN_FIELDS = (*XYZRGB, "intensity", "confidence", "sigma", *NORMAL)
+BYTES_PER_FIELD = 4
+
+
+class _Fields:
+    """What both kinds of clouds have in common: named columns in the last axis of `data`."""
+
+    data: NDArray[np.float32]
+    fields: tuple[str, ...]
+
+    @property
+    def point_step(self) -> int:
+        """Bytes of one point."""
+        return BYTES_PER_FIELD * len(self.fields)
+
+    @property
+    def xyz(self) -> NDArray[np.float32]:
+        """(..., 3) float32 m, a view."""
+        return self.data[..., :3]
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(...) bool, True where the point exists."""
+        return np.isfinite(self.data[..., 2])
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """(..., 3) uint8 RGB, a view; grey where there is only intensity, a copy; black without either."""
+        if "rgb" in self.fields:
+            first = BYTES_PER_FIELD * self.fields.index("rgb")
+            # little-endian 0x00RRGGBB is B, G, R, 0
+            return self.data.view(np.uint8)[..., first + 2 : first - 1 : -1]
+        grey = np.zeros(self.data.shape[:-1], np.uint8)
+        if "intensity" in self.fields:
+            np.copyto(grey, self["intensity"], where=self.valid, casting="unsafe")
+        return np.repeat(grey[..., None], 3, axis=-1)
+
+    def __getitem__(self, field: str) -> NDArray[np.float32]:
+        """The column of a field, (...) float32, a view.
+
+        Raises:
+            KeyError: The cloud has no such field.
+        """
+        if field not in self.fields:
+            raise KeyError(field)
+        return self.data[..., self.fields.index(field)]
 
 
 @dataclass(frozen=True, eq=False)
-class OrganizedCloud:
+class OrganizedCloud(_Fields):
     """Points on the grid of the image they were seen in.
 
     Attributes:
-        data: (H, W, 4) float32, C-contiguous: x right, y down, z forward in m (REP 103, optical frame),
-            NaN where invalid; the bits of the fourth are 0x00RRGGBB, as PCL and rviz read `rgb`.
+        data: (H, W, F) float32, C-contiguous, NaN xyz where invalid.
+        fields: Names of the F columns, x, y, z first.
 
     Raises:
         ImageError: At construction, when `data` is not such an array.
     """
 
     data: NDArray[np.float32]
+    fields: tuple[str, ...] = XYZRGB
 
-    POINT_STEP = POINT_STEP
-    FIELDS = FIELDS
+    organized = True
+    # For readers of the plain layout: bytes of a point of XYZRGB, and its fields with their offsets.
+    POINT_STEP = BYTES_PER_FIELD * len(XYZRGB)
+    FIELDS = tuple((name, BYTES_PER_FIELD * i) for i, name in enumerate(XYZRGB))
 
     def __post_init__(self) -> None:
-        data = self.data
-        if data.ndim != 3 or data.shape[2] != 4 or data.dtype != np.float32 or not data.flags.c_contiguous:
-            raise ImageError(
-                f"expected cloud data of (H, W, 4) float32 in C order, got {data.shape} {data.dtype}: "
-                "pass what PointPacker filled"
-            )
+        _check(self.data, self.fields, axes=3)
 
     @property
     def shape_hw(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.data.shape[0], self.data.shape[1]
 
-    @property
-    def xyz(self) -> NDArray[np.float32]:
-        """(H, W, 3) float32 m, a view."""
-        return self.data[..., :3]
-
-    @property
-    def rgb(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, a view."""
-        return self.data.view(np.uint8)[..., 14:11:-1]  # little-endian 0x00RRGGBB is B, G, R, 0
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """(H, W) bool, True where the point exists."""
-        return np.isfinite(self.data[..., 2])
+    def points(self) -> UnorganizedCloud:
+        """The valid points alone, row by row: a copy."""
+        return UnorganizedCloud(self.data[self.valid], self.fields)
 
 
-class PointPacker:
-    """Back-projects depth maps of one camera into organized clouds: x = (u - cx) z / fx, y = (v - cy) z / fy.
+@dataclass(frozen=True, eq=False)
+class UnorganizedCloud(_Fields):
+    """Points in a list, all of them valid.
 
-    It works in blocks of rows whose scratch planes stay in the processor's cache: whole-image temporaries
-    cost ten times as much at 1280x720, most of it page faults. The scratch makes a packer serve one thread
-    at a time.
+    Attributes:
+        data: (N, F) float32, C-contiguous.
+        fields: Names of the F columns, x, y, z first.
 
-    Args:
-        camera: The camera of the depth maps; its rectified projection P is used.
+    Raises:
+        ImageError: At construction, when `data` is not such an array.
     """
 
-    def __init__(self, camera: PinholeCamera) -> None:
-        self.camera = camera.as_rectified()
-        height, width = self.camera.image_shape_hw
-        rays_x = (np.arange(width) - self.camera.cx) / self.camera.fx
-        rays_y = (np.arange(height) - self.camera.cy) / self.camera.fy
-        self._rays_x = rays_x.astype(np.float32)[None, :]
-        self._rays_y = rays_y.astype(np.float32)[:, None]
-        self._rows = min(height, max(1, _BLOCK_PX // width))
-        self._xyz = [np.empty((self._rows, width), np.float32) for _ in range(3)]
-        self._bgra = np.zeros((self._rows, width, 4), np.uint8)
+    data: NDArray[np.float32]
+    fields: tuple[str, ...] = XYZRGB
 
-    def pack(
-        self,
-        depth: NDArray[np.float32],
-        image: NDArray[np.uint8] | None = None,
-        out: NDArray[np.float32] | None = None,
-    ) -> OrganizedCloud:
-        """Make the cloud of one depth map.
+    organized = False
 
-        Args:
-            depth: (H, W) float32 m; NaN, +-Inf and 0 become points of NaN.
-            image: (H, W, 3) RGB or (H, W) mono uint8 on the same grid; without it colours are 0.
-            out: (H, W, 4) float32 in C order to write into, e.g. a view of a message's buffer; by default
-                a new array.
+    def __post_init__(self) -> None:
+        _check(self.data, self.fields, axes=2)
 
-        Raises:
-            ImageError: Shapes or dtypes differ, or `out` is read-only.
-            CalibrationError: The image has another size than the camera.
-        """
-        check_plane("depth", depth, self.camera)
-        if image is None:
-            self._bgra[:] = 0
-        else:
-            self.camera.check_image(image)
-        cloud = OrganizedCloud(np.empty((*depth.shape, 4), np.float32) if out is None else out)
-        if cloud.shape_hw != depth.shape or not cloud.data.flags.writeable:
-            raise ImageError(
-                f"expected a writable target of {(*depth.shape, 4)}, got {cloud.data.shape}, "
-                f"writeable={cloud.data.flags.writeable}: make one of that size"
-            )
-        with np.errstate(invalid="ignore"):
-            for top in range(0, depth.shape[0], self._rows):
-                rows = slice(top, min(top + self._rows, depth.shape[0]))
-                self._pack_rows(depth[rows], image, rows, cloud.data[rows])
-        return cloud
+    def __len__(self) -> int:
+        """Number of points."""
+        return len(self.data)
 
-    def _pack_rows(
-        self,
-        depth: NDArray[np.float32],
-        image: NDArray[np.uint8] | None,
-        rows: slice,
-        out: NDArray[np.float32],
-    ) -> None:
-        x, y, z = (plane[: len(depth)] for plane in self._xyz)
-        np.divide(depth, depth, out=z)  # 1 where there is a point: NaN / NaN, Inf / Inf, 0 / 0 are NaN
-        np.multiply(z, depth, out=z)
-        np.multiply(z, self._rays_x, out=x)
-        np.multiply(z, self._rays_y[rows], out=y)
-        bgra = self._bgra[: len(depth)]
-        packed = bgra.view(np.uint32)[..., 0]
-        if image is not None:
-            cv2.cvtColor(
-                image[rows], cv2.COLOR_GRAY2BGRA if image.ndim == 2 else cv2.COLOR_RGB2BGRA, dst=bgra
-            )
-            packed &= 0x00FFFFFF  # OpenCV sets alpha to 255; floats of such bits can be NaN
-        cv2.merge([x, y, z, packed.view(np.float32)], dst=out)
+    def points(self) -> UnorganizedCloud:
+        """The cloud itself."""
+        return self
+
+
+Cloud = OrganizedCloud | UnorganizedCloud
+
+
+def check_fields(fields: tuple[str, ...]) -> None:
+    """Refuse fields that no cloud has.
+
+    Raises:
+        ImageError: x, y, z are not the first ones, one is unknown or there twice.
+    """
+    if fields[:3] != XYZ or len(set(fields)) != len(fields) or not set(fields) <= set(KNOWN_FIELDS):
+        raise ImageError(
+            f"expected fields x, y, z and then of {', '.join(KNOWN_FIELDS[3:])}, got {', '.join(fields)}: "
+            "leave the others out"
+        )
+
+
+def _check(data: NDArray[np.float32], fields: tuple[str, ...], axes: int) -> None:
+    check_fields(fields)
+    if (
+        data.ndim != axes
+        or data.shape[-1] != len(fields)
+        or data.dtype != np.float32
+        or not data.flags.c_contiguous
+    ):
+        shape = ("H, W" if axes == 3 else "N") + f", {len(fields)}"
+        raise ImageError(
+            f"expected cloud data of ({shape}) float32 in C order, got {data.shape} {data.dtype}: "
+            "pass what PointPacker filled"
+        )

@@ -1,0 +1,87 @@
+"""Where depth is not believed whatever it is: beyond limits, at the image border, on the robot itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.errors import ConfigError, Recon3dError
+from recon3d_ros.files import read_image
+
+
+def limit_depth(depth: NDArray[np.float32], min_m: float, max_m: float) -> None:
+    """Keep what lies within the limits.
+
+    Nearer becomes NaN: the estimate is not trusted. Farther becomes +Inf: seen, and out of range (REP 117).
+
+    Args:
+        depth: (H, W) m, NaN = invalid, +Inf = farther than measurable; changed in place.
+        min_m: Smallest depth kept.
+        max_m: Largest depth kept.
+    """
+    np.copyto(depth, np.nan, where=depth < min_m)
+    np.copyto(depth, np.inf, where=depth > max_m)
+
+
+def cut_border(depth: NDArray[np.float32], border_px: int) -> None:
+    """Set the outermost rows and columns to NaN.
+
+    Args:
+        depth: (H, W) m; changed in place.
+        border_px: How many on each side.
+    """
+    height, width = depth.shape
+    rows, columns = min(border_px, height), min(border_px, width)
+    depth[:rows] = depth[height - rows :] = np.nan
+    depth[:, :columns] = depth[:, width - columns :] = np.nan
+
+
+class RegionOfInterest:
+    """An image file says where depth counts: its black pixels are cut out.
+
+    Of another size than the depth, the mask is resized by nearest neighbour when its aspect is the same (a
+    camera that bins, or a mask painted on the full image); of another aspect, it is of another camera.
+
+    Args:
+        path: Of the image; what is exactly black in all channels is cut out.
+
+    Raises:
+        ConfigError: The file is no image that can be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            image = read_image(Path(path))
+        except Recon3dError as exc:
+            raise ConfigError(f"expected an image file in roi_mask: {exc}") from exc
+        black = image == 0 if image.ndim == 2 else (image == 0).all(axis=2)
+        self._black = black.astype(np.uint8)
+        self._cut = black
+
+    def apply(self, depth: NDArray[np.float32]) -> None:
+        """Set to NaN what is cut out.
+
+        Args:
+            depth: (H, W) m; changed in place.
+
+        Raises:
+            ConfigError: The mask has another aspect.
+        """
+        if self._cut.shape != depth.shape:
+            self._resize(depth.shape)
+        np.copyto(depth, np.nan, where=self._cut)
+
+    def _resize(self, shape_hw: tuple[int, ...]) -> None:
+        (height, width), (rows, columns) = shape_hw, self._black.shape
+        # Sizes are whole pixels: a mask of the same aspect is at most half a pixel off, on the coarser grid.
+        off_px = abs(rows * width / columns - height) * min(1.0, columns / width)
+        if off_px > 1:
+            raise ConfigError(
+                f"expected a roi_mask of {width}x{height} or that aspect, {self._path} is {columns}x{rows}: "
+                "paint it on an image of this camera"
+            )
+        self._cut = cv2.resize(self._black, (width, height), interpolation=cv2.INTER_NEAREST) > 0

@@ -1,0 +1,52 @@
+"""One point for each occupied cube of space: clouds whose density does not depend on the distance."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.filters.cells import Cells, sort_into_cells
+from recon3d_ros.geometry import UnorganizedCloud
+from recon3d_ros.geometry.cloud import NORMAL
+
+
+def voxel_grid(cloud: UnorganizedCloud, voxel_m: float) -> UnorganizedCloud:
+    """Replace the points of each cube by their mean.
+
+    Every field is a mean, colours channel by channel; normals have length 1 again. The cubes are aligned with
+    the origin, so that those of two frames coincide.
+
+    Args:
+        cloud: Points.
+        voxel_m: Edge of the cubes.
+
+    Raises:
+        ConfigError: The cubes are so small that their number overflows.
+    """
+    if not len(cloud):
+        return cloud
+    cells = sort_into_cells(cloud.xyz, voxel_m)
+    ordered = cloud.data[cells.order]
+    means = np.empty((len(cells.starts), len(cloud.fields)), np.float32)
+    count = np.diff(cells.starts, append=len(cloud))
+    for column, field in enumerate(cloud.fields):
+        if field == "rgb":
+            means[:, column] = _mean_colour(ordered[:, column], cells, count)
+        else:
+            total = np.add.reduceat(ordered[:, column].astype(np.float64), cells.starts)
+            np.divide(total, count, out=means[:, column], casting="unsafe")
+    if NORMAL[0] in cloud.fields:
+        first = cloud.fields.index(NORMAL[0])
+        normals = means[:, first : first + 3]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            normals /= np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
+    return UnorganizedCloud(means, cloud.fields)
+
+
+def _mean_colour(packed: NDArray[np.float32], cells: Cells, count: NDArray[np.int64]) -> NDArray[np.float32]:
+    bits = packed.view(np.uint32) if packed.flags.c_contiguous else packed.copy().view(np.uint32)
+    mean = np.zeros(len(count), np.uint32)
+    for shift in (16, 8, 0):
+        total = np.add.reduceat((bits >> np.uint32(shift) & np.uint32(0xFF)).astype(np.int64), cells.starts)
+        mean |= ((total + count // 2) // count).astype(np.uint32) << np.uint32(shift)
+    return mean.view(np.float32)
