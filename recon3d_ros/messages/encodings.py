@@ -8,8 +8,6 @@ under NumPy 2 (ros-perception/vision_opencv#535).
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 
@@ -149,32 +147,6 @@ def encode_pixels(image: np.ndarray, encoding: str) -> tuple[np.ndarray, str]:
     code = _RGB_TO[encoding]
     image = np.ascontiguousarray(image)
     return (image if code is None else cv2.cvtColor(image, code)), encoding
-
-
-def decode_compressed(data: Any, description: str) -> np.ndarray:
-    """Decode a jpeg or png byte string.
-
-    Args:
-        data: the bytes (any buffer).
-        description: `format` of the message, for the error.
-
-    Returns:
-        (H, W, 3) uint8 RGB or (H, W) uint8 mono; 16-bit PNG is scaled like mono16.
-
-    Raises:
-        ImageError: not decodable.
-    """
-    buffer = np.frombuffer(data, np.uint8)
-    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(buffer, flags) if buffer.size else None
-    if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise ImageError(
-            f"expected a jpeg or png image, got {buffer.size} bytes with format {description!r} that do not "
-            "decode; check the publisher (a compressedDepth topic is no colour image)."
-        )
-    if image.dtype == np.uint16:
-        image = cv2.convertScaleAbs(image, alpha=255.0 / 65535.0)
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _decode_with_cv_bridge(msg: ImageFields) -> np.ndarray:

@@ -18,7 +18,8 @@ from recon3d_ros.errors import (
     Recon3dError,
 )
 from recon3d_ros.messages.calibration import Calibration, CalibrationCache
-from recon3d_ros.messages.encodings import decode_compressed, decode_image
+from recon3d_ros.messages.compressed import decode_compressed
+from recon3d_ros.messages.encodings import decode_image
 from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
 from recon3d_ros.offline.sinks import CAMERA_INFO, IMAGE, Processed, Sink
 from recon3d_ros.pipeline import Pipeline

@@ -14,7 +14,8 @@ from stereo_msgs.msg import DisparityImage
 from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, StereoRig
 from recon3d_ros.messages.calibration import info_to_camera as info_to_camera
-from recon3d_ros.messages.encodings import decode_compressed, decode_image, encode_pixels, message_view
+from recon3d_ros.messages.compressed import decode_compressed
+from recon3d_ros.messages.encodings import decode_image, encode_pixels, message_view
 
 NS_PER_S = 1_000_000_000
 
