@@ -77,9 +77,9 @@ class RegionOfInterest:
 
     def _resize(self, shape_hw: tuple[int, ...]) -> None:
         (height, width), (rows, columns) = shape_hw, self._black.shape
-        # Sizes are whole pixels: a mask of the same aspect is at most half a pixel off, on the coarser grid.
+        # Binning drops what is left over: at the same aspect less than a pixel, on the coarser grid.
         off_px = abs(rows * width / columns - height) * min(1.0, columns / width)
-        if off_px > 1:
+        if off_px >= 1:
             raise ConfigError(
                 f"expected a roi_mask of {width}x{height} or that aspect, {self._path} is {columns}x{rows}: "
                 "paint it on an image of this camera"

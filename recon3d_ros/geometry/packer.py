@@ -46,7 +46,7 @@ class PointPacker:
         self._rows = min(self.shape_hw[0], max(1, _BLOCK_PX // self.shape_hw[1]))
         block = (self._rows, self.shape_hw[1])
         self._xyz = [np.empty(block, np.float32) for _ in range(3)]
-        self._bgra = np.zeros((*block, 4), np.uint8)
+        self._bgra = np.zeros((self._rows, width, 4), np.uint8)
         self._grey = np.zeros(block, np.float32)
         self._unknown = np.full(block, np.nan, np.float32)
 
@@ -79,7 +79,7 @@ class PointPacker:
         n = self._step
         if n > 1:
             depth = depth[::n, ::n]
-            image = None if image is None else image[::n, ::n]
+            image = None if image is None else image[::n]  # OpenCV copies what has gaps within rows
             planes = {name: None if plane is None else plane[::n, ::n] for name, plane in planes.items()}
         cloud = self._target(out)
         with np.errstate(invalid="ignore"):
@@ -142,11 +142,11 @@ class PointPacker:
                 image[rows], cv2.COLOR_GRAY2BGRA if image.ndim == 2 else cv2.COLOR_RGB2BGRA, dst=bgra
             )
             packed &= 0x00FFFFFF  # OpenCV sets alpha to 255; floats of such bits can be NaN
-        return packed.view(np.float32)
+        return packed.view(np.float32)[:, :: self._step]
 
     def _intensity(self, image: NDArray[np.uint8] | None, rows: slice, count: int) -> Plane:
         grey = self._grey[:count]
         if image is not None:
             part = image[rows]
-            grey[:] = part if part.ndim == 2 else cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+            grey[:] = (part if part.ndim == 2 else cv2.cvtColor(part, cv2.COLOR_RGB2GRAY))[:, :: self._step]
         return grey

@@ -56,7 +56,7 @@ def test_a_mask_of_the_same_aspect_is_resized(tmp_path, columns, rows):
         depth = np.full(shape, 2.0, np.float32)
         region.apply(depth)
         half = shape[1] // 2
-        assert np.isnan(depth[2:, : half - 2]).all() and not np.isnan(depth[:, half + 1 :]).any()
+        assert np.isnan(depth[4:, : half - 2]).all() and not np.isnan(depth[:, half + 1 :]).any()
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(6, 10), (10, 8), (1000, 500)])
