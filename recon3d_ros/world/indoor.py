@@ -129,7 +129,7 @@ def room_light(rng: Rng, low: np.ndarray, high: np.ndarray) -> Light:
         fill_reach_m=float(rng.uniform(0.7, 3.0)),
         fill_colour=tuple(rng.uniform(0.0, 0.6) * rng.uniform(0.8, 1.0, 3)),
         room=np.stack([low, high]),
-        mirrored=texture_bank().pick(rng, "facade", "picture", "landscape", "books", "stripes"),
+        mirrored=texture_bank().pick(rng, "facade", "picture", "landscape"),
         exposure=looks.exposure(rng),
     )
 
@@ -146,7 +146,7 @@ def room(rng: Rng) -> tuple[Scene, np.ndarray]:
             spot = b.at((0, 0, 0), yaw).at((-half, rng.uniform(-0.42, 0.42) * width, 0))
             against_wall(spot, rng)
     position = np.array([*(rng.uniform(-0.4, 0.4, 2) * size[:2]), rng.uniform(0.5, min(2.0, size[2] - 0.3))])
-    target = np.array([*(rng.uniform(-0.4, 0.4, 2) * size[:2]), rng.uniform(0.1, 1.6)])
+    target = np.array([*(rng.uniform(-0.4, 0.4, 2) * size[:2]), rng.uniform(-0.8, 1.6)])
     if np.linalg.norm(target[:2] - position[:2]) < 1.0:
         target[:2] -= np.sign(position[:2]) * 1.5
     ahead = target[:2] - position[:2]
@@ -200,7 +200,7 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
     tilt[:, 0] = np.cross(tilt[:, 1], tilt[:, 2])
     kind = rng.random()
     back = looks.wall(rng) if kind < 0.5 else looks.wild(rng) if kind < 0.85 else furniture.glowing(rng)
-    b.patch((depth, 0, 0), tilt, (3 * wide, wide), back)
+    b.patch((depth, 0, 0), tilt, (9 * wide, 9 * wide), back)
     for _ in range(int(rng.integers(1, 4)) if rng.random() < 0.25 else 0):
         half, spot = depth * rng.uniform(0.05, 0.3, 2), depth * rng.uniform(-0.4, 0.4, 2)
         place = np.array([depth, 0, 0]) + tilt @ np.array([*spot, 0.01])
@@ -209,7 +209,7 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
     b.patch(
         (0, 0, floor_z),
         np.eye(3),
-        (3 * wide, 3 * wide),
+        (9 * wide, 9 * wide),
         looks.floor(rng) if rng.random() < 0.6 else looks.wild(rng),
     )
     for _ in range(int(rng.integers(14, 60))):
@@ -229,4 +229,6 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
         furniture.chair(b.at((depth * 0.6, rng.normal(0, 0.5), floor_z), rng.uniform(0, 6.28)), rng)
     low, high = (np.array([-depth, -wide, floor_z]), np.array([depth, wide, max(floor_z + 2.8, 1.5)]))
     light = room_light(rng, low, high)
-    return b.build(light), look_at(np.zeros(3), np.array([depth, 0, rng.normal(0, 0.1)]), rng.normal(0, 0.03))
+    return b.build(light), look_at(
+        np.zeros(3), np.array([depth, 0, rng.normal(-0.05, 0.15) * depth]), rng.normal(0, 0.03)
+    )

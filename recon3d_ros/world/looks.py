@@ -87,7 +87,7 @@ def white(rng: np.random.Generator) -> Material:
 def polished(rng: np.random.Generator, look: Material) -> Material:
     """Return `look` waxed, wet or glazed: a moving highlight and mirrored surroundings."""
     shininess = float(np.exp(rng.uniform(np.log(15), np.log(250))))
-    mirror = float(rng.uniform(0.3, 1.0)) if rng.random() < 0.75 else 0.0
+    mirror = float(rng.uniform(0.1, 0.65)) if rng.random() < 0.85 else 0.0
     return replace(look, gloss=float(rng.uniform(0.1, 1.0)), shininess=shininess, mirror=mirror)
 
 
@@ -108,7 +108,7 @@ def weak_ground(rng: np.random.Generator) -> Material:
         )
     else:
         look = surface(rng, ("tiles", "bricks", "stripes"), high, rng.uniform(0.1, 0.5), (0.5, 3), (0.0, 0.1))
-    return polished(rng, look) if rng.random() < 0.3 else look
+    return polished(rng, look) if rng.random() < 0.4 else look
 
 
 def exposure(rng: np.random.Generator) -> float:
@@ -123,7 +123,7 @@ def floor(rng: np.random.Generator) -> Material:
     """Planks, tiles, carpet, stone, plain screed; many are polished."""
     if rng.random() < 0.2:
         return weak_ground(rng)
-    if rng.random() < 0.4:
+    if rng.random() < 0.6:
         return polished(rng, _floor(rng))
     return _floor(rng)
 

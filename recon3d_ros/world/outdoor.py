@@ -38,7 +38,7 @@ def daylight(rng: Rng, centre: np.ndarray) -> Light:
         sky_texture=texture_bank().pick(rng, "noise"),
         cloudiness=float(rng.uniform(0, 1)) if rng.random() < 0.6 and not white else 0.0,
         haze_per_m=float(rng.choice([0.0, 0.001, 0.004])),
-        mirrored=texture_bank().pick(rng, "facade", "picture", "noise", "stripes"),
+        mirrored=texture_bank().pick(rng, "facade", "landscape", "noise"),
         exposure=looks.exposure(rng),
     )
 

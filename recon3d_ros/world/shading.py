@@ -181,7 +181,8 @@ def _mirror(
 
     The mirrored ray ends on a box around the scene, where an upright texture is looked up: the reflection has
     the parallax of what lies behind the surface, while depth stays the surface's own. Fresnel's law after
-    Schlick, An inexpensive BRDF model, 1994, with a higher base so that floors shine from above as well.
+    Schlick, An inexpensive BRDF model, 1994, with a higher base and a softer rise, so that floors shine from
+    above as well.
     """
     (p, normal, toward), (polish, shininess, footprint) = geometry, surface
     facing = _dot(normal, toward)
@@ -196,13 +197,15 @@ def _mirror(
         hit.append(place)
         way.append(along)
     x, y, height = (h + reach * a for h, a in zip(hit, way))
-    lod = xp.log2((p[2] + reach) * (footprint * bank.size / 3.0)) + xp.clip(6.0 - xp.log2(shininess), 0, 4)
+    lod = xp.log2((p[2] + reach) * (footprint * bank.size / 5.0)) + xp.clip(8.0 - xp.log2(shininess), 1.0, 5)
     texture = as_int(xp, height * 0) + int(light.mirrored)
-    tone = sample(xp, bank, (texture, (x + y) / 3.0, height * -0.2), lod, False, grey=True) * (1.0 / 255.0)
-    tone = tone * tone + 1.5 * xp.clip(tone * 5.0 - 3.6, 0, 1)  # bright windows
+    place = (texture, (x + y) / 5.0, height * -0.2 + (x - y) * 0.08)
+    tone = sample(xp, bank, place, lod, False, grey=True) * (1.0 / 255.0)
+    bright = 1.5 * xp.clip(tone * 5.0 - 3.3, 0, 1)  # windows, lamps
+    tone = tone * tone + bright
     if light.room is None:
-        tone = xp.where(height > STREET[1, 2] - 0.01, float(light.sky_low[1]) ** 2, tone)
-    share = polish * (0.12 + 0.88 * xp.clip(1.0 - facing, 0, 1) ** 4)
+        tone = xp.where(height > STREET[1, 2] - 0.01, (0.35 + tone) * float(light.sky_low[1]) ** 2, tone)
+    share = polish * (0.2 + 0.8 * xp.clip(1.0 - facing, 0, 1) ** 3)
     brightest = max(light.ambient)
     for k, channel in enumerate(channels):
         mine = channel[some]

@@ -186,3 +186,25 @@ def test_shadows_darken_the_floor_under_an_object() -> None:
     u, v = (spot[:2] / (pose[:3, :3].T @ (np.array([3.0, 0, 0]) - pose[:3, 3]))[2]).astype(int)
     assert np.isclose(without.depth[v, u], shaded.depth[v, u])
     assert shaded.frame.image[v, u].mean() < 0.8 * without.frame.image[v, u].mean()
+
+
+def test_what_a_polished_floor_mirrors_moves_between_the_views_and_leaves_its_depth() -> None:
+    from recon3d_ros.world.bank import texture_bank
+
+    room = np.array([[-1.0, -3.0, -1.0], [8.0, 3.0, 2.0]])
+    picture = texture_bank().names["picture"][0]
+    light = Light((3.0, 0.0, 1.9), (3.0, 0.0, -1.0), 1.0, room=room, mirrored=picture)
+
+    def pair(mirror: float):
+        b = SceneBuilder()
+        b.patch((3, 0, -1), np.eye(3), (5, 5), Material(low=(0.5,) * 3, high=(0.5,) * 3, mirror=mirror))
+        return render_stereo(b.build(light), RIG, AHEAD, gain=1.0)
+
+    dull, polished = pair(0.0), pair(0.8)
+    np.testing.assert_array_equal(dull.depth, polished.depth)
+    floor = np.isfinite(dull.depth)
+    errors = []
+    for sample in (dull, polished):
+        error, visible = warp_errors(sample)
+        errors.append(error[visible & floor].mean())
+    assert errors[1] > 2 * errors[0] + 1

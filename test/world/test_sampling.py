@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recon3d_ros.geometry import StereoRig
 from recon3d_ros.world import random_scene, training_sample
-from recon3d_ros.world.sampling import KINDS
+from recon3d_ros.world.indoor import room
+from recon3d_ros.world.sampling import KINDS, probe
 
 
 def test_the_same_seed_gives_the_same_pair_and_another_gives_another() -> None:
@@ -40,3 +42,16 @@ def test_depth_and_disparity_agree_with_the_rig() -> None:
 def test_scenes_of_each_kind_differ_and_have_many_primitives(kind: str) -> None:
     counts = {len(random_scene(np.random.default_rng(seed), kind)) for seed in range(4)}
     assert len(counts) == 4 and min(counts) > 20
+
+
+def test_white_that_is_burnt_out_is_sky_or_a_surface_and_rooms_have_no_sky() -> None:
+    surface = sky = 0
+    for seed in range(60, 110):
+        sample = training_sample(seed, (48, 32), 48)
+        burnt, far = sample.frame.image.min(2) >= 250, np.isinf(sample.depth)
+        surface += (burnt & ~far).mean() > 0.05
+        sky += (burnt & far).mean() > 0.05
+    assert surface >= 5 and sky >= 1  # white alone must not tell how far
+    for seed in range(12):
+        scene, pose = room(np.random.default_rng(seed))
+        assert (probe(scene, StereoRig.simple(48, 32, 30.0, 0.1), pose)[0] > 0).all()
