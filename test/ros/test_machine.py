@@ -1,0 +1,31 @@
+"""Memory and temperatures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recon3d_ros.ros.machine import resident_mb, temperatures_c
+
+
+def test_memory_grows_with_what_is_allocated():
+    before = resident_mb()
+    block = np.ones(8_000_000)  # 64 MB, touched
+    assert 50 < resident_mb() - before < 200
+    assert block.size
+
+
+def zone(folder, number, kind, temp):
+    path = folder / f"thermal_zone{number}"
+    path.mkdir()
+    (path / "type").write_text(f"{kind}\n")
+    if temp is not None:
+        (path / "temp").write_text(f"{temp}\n")
+
+
+def test_temperatures_by_type(tmp_path):
+    zone(tmp_path, 0, "cpu-thermal", 45500)
+    zone(tmp_path, 1, "gpu-thermal", None)  # a zone that is switched off
+    zone(tmp_path, 2, "cpu-thermal", 61000)
+    zone(tmp_path, 3, "soc0-thermal", "n/a")
+    assert temperatures_c(tmp_path) == {"cpu-thermal": 61.0}
+    assert temperatures_c(tmp_path / "missing") == {}
