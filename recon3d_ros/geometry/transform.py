@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.geometry.cloud import NORMAL, XYZ
+
 _BLOCK_POINTS = 1 << 15  # of scratch at a time, so that it stays in the processor's cache
-_NORMAL = ("normal_x", "normal_y", "normal_z")
 
 
 def transform_points(
@@ -27,9 +28,9 @@ def transform_points(
     """
     points = data.reshape(-1, 1, len(fields))  # one point a row: OpenCV's channels are our fields
     rotation = t_target_source[:3, :3].astype(np.float32)
-    motions = [(("x", "y", "z"), t_target_source[:3].astype(np.float32))]
-    if _NORMAL[0] in fields:
-        motions.append((_NORMAL, rotation))
+    motions = [(XYZ, t_target_source[:3].astype(np.float32))]
+    if NORMAL[0] in fields:
+        motions.append((NORMAL, rotation))
     for start in range(0, len(points), _BLOCK_POINTS):
         block = points[start : start + _BLOCK_POINTS]
         for names, motion in motions:

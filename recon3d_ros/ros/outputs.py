@@ -1,66 +1,195 @@
-"""What the depth node publishes, each computed only if somebody subscribes."""
+"""What one camera's channel publishes, each computed only if somebody subscribes."""
 
 from __future__ import annotations
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
-from recon3d_ros.config import PipelineConfig
-from recon3d_ros.geometry import Frame
-from recon3d_ros.pipeline import Result
-from recon3d_ros.ros.cloud_message import CloudMessages
-from recon3d_ros.ros.conversions import camera_to_info, depth_to_msg, disparity_to_msg
+from recon3d_ros.config import NodeConfig, PipelineConfig
+from recon3d_ros.errors import FrameError
+from recon3d_ros.files import colour_depth
+from recon3d_ros.geometry import XYZ, Frame
+from recon3d_ros.geometry.transform import transform_points
+from recon3d_ros.pipeline import Pipeline, Result, Wanted
+from recon3d_ros.ros.cloud_message import CloudMessages, list_to_msg
+from recon3d_ros.ros.conversions import camera_to_info, disparity_to_msg
+from recon3d_ros.ros.image_message import ImageMessage, write_depth
 from recon3d_ros.ros.runtime import advertise
+from recon3d_ros.ros.transforms import TransformSource
+
+POINTS, FREE = "points", "points_free"
+DEPTH, INFO, PREVIEW = "depth/image", "depth/camera_info", "depth/preview"
+CONFIDENCE, DISPARITY = "confidence", "disparity"
+TYPES = {
+    POINTS: PointCloud2,
+    FREE: PointCloud2,
+    DEPTH: Image,
+    INFO: CameraInfo,
+    PREVIEW: Image,
+    CONFIDENCE: Image,
+    DISPARITY: DisparityImage,
+}
+_NEAREST_M = 0.05  # of the preview's colours where min_depth_m is 0
 
 
 class Outputs:
-    """The publishers of one node; `prepare` and `publish` belong to the worker's thread.
+    """The publishers of one camera; `prepare`, `want` and `publish` belong to the worker's thread.
 
     Args:
         node: who publishes.
         stereo: whether there is a disparity.
+        config: depth_encoding and target_frame at start.
+        prefix: namespace of the camera, put before every topic; empty for the only one.
+        transforms: where `target_frame` is looked up.
+
+    Raises:
+        MissingDependencyError: see `configure`.
+        ConfigError: a qos_overrides parameter is no value of its policy.
     """
 
-    def __init__(self, node: Node, stereo: bool) -> None:
-        self._points = advertise(node, PointCloud2, "points")
-        self._depth = advertise(node, Image, "depth/image")
-        self._depth_info = advertise(node, CameraInfo, "depth/camera_info")
-        self._disparity = advertise(node, DisparityImage, "disparity") if stereo else None
+    def __init__(
+        self,
+        node: Node,
+        stereo: bool,
+        config: NodeConfig | None = None,
+        prefix: str = "",
+        transforms: TransformSource | None = None,
+    ) -> None:
+        self._node, self._transforms = node, transforms
+        self.configure(config or NodeConfig())
+        self._publishers: dict[str, Publisher] = {}
+        for name, msg_type in TYPES.items():
+            if name != DISPARITY or stereo:
+                topic = f"{prefix}/{name}" if prefix else name
+                self._publishers[name] = advertise(node, msg_type, topic)
         self._clouds = CloudMessages()
+        self._images = {name: ImageMessage() for name in (DEPTH, PREVIEW, CONFIDENCE)}
         self._cloud: PointCloud2 | None = None
+        self._limits = PipelineConfig()
+        self._told: set[str] = set()
+        self.want = Wanted(cloud=False, free=False)
+
+    def configure(self, config: NodeConfig) -> None:
+        """Change depth_encoding and target_frame from the next frame on; not for the worker's thread.
+
+        Raises:
+            MissingDependencyError: what would look target_frame up is not installed; nothing changes.
+        """
+        if config.target_frame and self._transforms is not None:
+            self._transforms.start()
+        self._config = config
+
+    def subscriber_count(self) -> int:
+        """How many subscriptions there are to all outputs."""
+        # get_subscription_count: matched events are newer than Humble.
+        return sum(publisher.get_subscription_count() for publisher in self._publishers.values())
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to anything."""
-        publishers = [self._points, self._depth, self._depth_info, self._disparity]
-        # get_subscription_count: matched events are newer than Humble.
-        return any(p is not None and p.get_subscription_count() > 0 for p in publishers)
+        return self.subscriber_count() > 0
 
-    def prepare(self, frame: Frame, frame_id: str) -> np.ndarray | None:
-        """Return where the cloud of this frame shall be packed, None when nobody subscribes to clouds.
+    def close(self) -> None:
+        """Take the topics back; the worker is done with them."""
+        while self._publishers:
+            self._node.destroy_publisher(self._publishers.popitem()[1])
+
+    def prepare(self, frame: Frame, frame_id: str, pipeline: Pipeline) -> np.ndarray | None:
+        """See who subscribes, into `want`, and make room for the cloud of this frame.
 
         Returns:
-            (H, W, 4) float32 view of the next message.
+            (H, W, F) float32 view of the next message; None when nobody subscribes to clouds, or when the
+            pipeline makes unorganized ones, whose size is known only afterwards.
         """
+        self._limits = pipeline.config
+        self.want = Wanted(cloud=self._asked(POINTS), free=self._asked(FREE))
+        if self.want.free and not pipeline.config.free_space_frames:
+            self._tell(FREE, "set free_space_frames, which is 0, to the frames that make a pixel free space")
         self._cloud = None
-        if self._points.get_subscription_count() == 0:
+        layout = pipeline.cloud_layout(frame) if self.want.cloud else None
+        if layout is None:
             return None
-        self._cloud, points = self._clouds.take(frame.camera.image_shape_hw, frame.stamp_ns, frame_id)
+        shape_hw, fields = layout
+        self._cloud, points = self._clouds.take(shape_hw, frame.stamp_ns, frame_id, fields)
         return points
 
-    def publish(self, frame: Frame, frame_id: str, result: Result, config: PipelineConfig) -> None:
-        """Publish what is wanted; the cloud is the one that `prepare` made room for."""
-        if self._cloud is not None:
-            self._points.publish(self._cloud)
-        stamped = (frame.stamp_ns, frame_id)
-        if self._depth.get_subscription_count() > 0:
-            self._depth.publish(depth_to_msg(result.depth_map.depth, *stamped))
-        if self._depth_info.get_subscription_count() > 0:
-            self._depth_info.publish(camera_to_info(result.depth_map.camera, *stamped))
-        disparity, rig = result.depth_map.disparity, frame.rig
-        if self._disparity is None or disparity is None or rig is None:
+    def publish(self, frame: Frame, frame_id: str, result: Result) -> None:
+        """Publish what is wanted; with a target_frame this moves the points of `result` into it.
+
+        Raises:
+            FrameError: the clouds stayed behind for want of a transform; images went out all the same.
+        """
+        config = self._config  # read once: another thread may replace it
+        try:
+            self._publish_clouds(frame, frame_id, result, config.target_frame)
+        finally:
+            self._publish_images(frame, frame_id, result, config.depth_encoding)
+
+    def _asked(self, name: str) -> bool:
+        publisher = self._publishers.get(name)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
+    def _tell(self, name: str, remedy: str) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            self._node.get_logger().warning(
+                f"expected something to publish on {self._publishers[name].topic_name}, got nothing; {remedy}"
+            )
+
+    def _publish_clouds(self, frame: Frame, frame_id: str, result: Result, target_frame: str) -> None:
+        cloud = result.cloud if self.want.cloud else None
+        free = result.free_points if self.want.free else None
+        if cloud is None and free is None:
             return
-        if self._disparity.get_subscription_count() > 0:
-            limits_m = (config.min_depth_m, config.max_depth_m)
-            self._disparity.publish(disparity_to_msg(disparity, rig, limits_m, config.border_px, *stamped))
+        if target_frame and target_frame != frame_id:
+            if self._transforms is None:
+                raise FrameError(
+                    f"expected a source of transforms for target_frame {target_frame!r}, got none; "
+                    "leave target_frame empty or run the node with tf2."
+                )
+            motion = self._transforms.lookup(target_frame, frame_id, frame.stamp_ns)
+            if cloud is not None:
+                transform_points(cloud.data, cloud.fields, motion)
+            if free is not None:
+                transform_points(free, XYZ, motion)
+            frame_id = target_frame
+        if cloud is not None:
+            msg = self._cloud  # the cloud was packed into it
+            if msg is None:
+                msg = list_to_msg(cloud.data, cloud.fields, frame.stamp_ns, frame_id)
+            msg.header.frame_id = frame_id
+            self._publishers[POINTS].publish(msg)
+        if free is not None:
+            self._publishers[FREE].publish(list_to_msg(free, XYZ, frame.stamp_ns, frame_id))
+
+    def _publish_images(self, frame: Frame, frame_id: str, result: Result, depth_encoding: str) -> None:
+        found, stamped = result.depth_map, (frame.stamp_ns, frame_id)
+        shape_hw = found.depth.shape
+        if self._asked(DEPTH):
+            msg, pixels = self._images[DEPTH].take(shape_hw, depth_encoding, *stamped)
+            write_depth(found.depth, pixels)
+            self._publishers[DEPTH].publish(msg)
+        if self._asked(INFO):
+            self._publishers[INFO].publish(camera_to_info(found.camera, *stamped))
+        if self._asked(PREVIEW):
+            msg, pixels = self._images[PREVIEW].take(shape_hw, "rgb8", *stamped)
+            nearest_m = max(self._limits.min_depth_m, _NEAREST_M)
+            pixels[:] = colour_depth(found.depth, nearest_m, self._limits.max_depth_m)
+            self._publishers[PREVIEW].publish(msg)
+        if self._asked(CONFIDENCE):
+            self._publish_confidence(found.confidence, stamped)
+        if self._asked(DISPARITY) and found.disparity is not None and frame.rig is not None:
+            limits_m = (self._limits.min_depth_m, self._limits.max_depth_m)
+            self._publishers[DISPARITY].publish(
+                disparity_to_msg(found.disparity, frame.rig, limits_m, self._limits.border_px, *stamped)
+            )
+
+    def _publish_confidence(self, confidence: np.ndarray | None, stamped: tuple[int, str]) -> None:
+        if confidence is None:
+            self._tell(CONFIDENCE, "take a model that answers confidence (recon3d models lists them)")
+            return
+        msg, pixels = self._images[CONFIDENCE].take(confidence.shape, "32FC1", *stamped)
+        np.copyto(pixels, confidence)
+        self._publishers[CONFIDENCE].publish(msg)
