@@ -65,6 +65,13 @@ class StereoSync:
         self._waiting[side].clear()
         return (item, match.item) if side == LEFT else (match.item, item)
 
+    def clear(self) -> None:
+        """Give up everything that waits."""
+        for waiting in self._waiting:
+            self.unmatched += len(waiting)
+            waiting.clear()
+        self._gaps_ns.clear()
+
     def _wait(self, side: int, waiting: _Waiting) -> None:
         own = self._waiting[side]
         own.append(waiting)

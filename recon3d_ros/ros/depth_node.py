@@ -1,45 +1,50 @@
-"""The depth node: camera images in, PointCloud2, depth and disparity out."""
+"""The depth node: camera images in, PointCloud2, depth and disparity out; a node with a life cycle."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
-from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig
-from recon3d_ros.messages.calibration import CalibrationCache
-from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
-from recon3d_ros.ros import parameters
-from recon3d_ros.ros.conversions import msg_to_image, stamp_to_ns
-from recon3d_ros.ros.diagnostics import DiagnosticArray, diagnostics_msg
-from recon3d_ros.ros.health import Cause, Health, cause_of
-from recon3d_ros.ros.mailbox import Mailbox
-from recon3d_ros.ros.outputs import Outputs
-from recon3d_ros.ros.processing import NS_PER_MS, Capture, Processor
-from recon3d_ros.ros.runtime import advertise, run_node, subscribe, transported
-from recon3d_ros.ros.worker import Worker
+from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.errors import Recon3dError
+from recon3d_ros.ros.channel import CameraChannel
+from recon3d_ros.ros.lifecycle import survive_wrong_requests
+from recon3d_ros.ros.model_switch import ModelSwitch, Outcome
+from recon3d_ros.ros.node_status import NodeStatus
+from recon3d_ros.ros.parameters import LiveParameters
+from recon3d_ros.ros.processing import Capture
+from recon3d_ros.ros.runtime import run_node
+from recon3d_ros.ros.save_service import SaveService
+from recon3d_ros.ros.transforms import Tf2Source
 
 DIAGNOSTICS_PERIOD_S = 1.0
+TICK_S = 0.1  # how soon a first subscriber, a loaded model and a saved frame are noticed
 
 
-class DepthNode(Node):
-    """Subscribes to one camera or a stereo pair; callbacks decode, the worker computes and publishes.
+class DepthNode(LifecycleNode):
+    """Serves one camera, one stereo pair or several of them with one model.
+
+    configure opens the model and makes the publishers, activate begins to listen. Callbacks decode, one
+    worker computes and publishes, a second one only opens the model that is to come.
 
     Args:
         options: keyword arguments of `rclpy.node.Node`, for tests and composition by hand.
 
     Raises:
-        Recon3dError: a parameter is wrong or the model does not open.
+        Recon3dError: a parameter is wrong; or, with `autostart`, the model does not open.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("depth_node", **options)
-        self._worker: Worker[Capture] | None = None
+        self._channels: list[CameraChannel] = []
+        self._switch: ModelSwitch | None = None
+        self._failure: Exception | None = None
         try:
             self._start()
         except BaseException:  # a start that failed or was interrupted leaves no thread and no handle behind
@@ -47,164 +52,207 @@ class DepthNode(Node):
             raise
 
     def _start(self) -> None:
-        self._config = parameters.declare(self, NodeConfig)
-        pipeline_config = parameters.declare(self, PipelineConfig)
-        model_config = parameters.declare(self, ModelConfig)
-        stereo = self._config.mode == "stereo"
-        sides = ("left/", "right/") if stereo else ("",)
-        name = "image_raw" if self._config.rectify else ("image_rect" if stereo else "image")
-        images = [transported(self, side + name, self._config.image_transport) for side in sides]
-        infos = [f"{side}camera_info" for side in sides]
-        self._image_topics = [self.resolve_topic_name(name) for name in images]
-        info_topics = [self.resolve_topic_name(name) for name in infos]
-
-        self._health = Health(self.get_logger().warning, " and ".join(self._image_topics))
-        self._outputs = Outputs(self, stereo)
-        self._calibrations = CalibrationCache(tuple(info_topics), self._config.rectify)
-        self._sync = StereoSync(round(self._config.sync_tolerance_ms * NS_PER_MS))
-        self._mailbox: Mailbox[Capture] = Mailbox()
-        self._open_worker(model_config, pipeline_config, stereo)
-        self._subscribe(stereo, images, infos)
-        parameters.follow(self, (self._config, pipeline_config), self._reconfigure)
-        self._diagnostics = advertise(self, DiagnosticArray, "/diagnostics")
-        # A steady clock: diagnostics go on while simulated time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        survive_wrong_requests(self)
+        self._live = LiveParameters(self, (NodeConfig, PipelineConfig, ModelConfig), self._prepare)
+        self._transforms = Tf2Source(self)
+        self._status = NodeStatus(self)
+        self._save = SaveService(
+            self,
+            lambda: self._channels if self._is_active else (),
+            lambda: self._live[NodeConfig].save_folder,
+            self._live.values,
+        )
+        backward = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+        )
+        self._jumps = self.get_clock().create_jump_callback(backward, post_callback=self._on_jump)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on while simulated time stands still
+        self.create_timer(TICK_S, self._tick, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
+        if self._live[NodeConfig].autostart:
+            for trigger in (self.trigger_configure, self.trigger_activate):
+                if trigger() != TransitionCallbackReturn.SUCCESS:
+                    raise self._failure or RuntimeError("the transition failed without a reason")
 
-    def _open_worker(self, model: ModelConfig, pipeline: PipelineConfig, stereo: bool) -> None:
-        def open_processor() -> Processor:
-            self._processor = Processor(
-                model,
-                pipeline,
-                stereo,
-                self._outputs,
-                self._health,
-                lambda: self.get_clock().now().nanoseconds,
+    # --- life cycle -----------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the model, make the publishers."""
+        return self._transit("configure", self._configure, TransitionCallbackReturn.FAILURE)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to listen."""
+        return self._transit("activate", self._activate, TransitionCallbackReturn.ERROR)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen and publish no more; the model stays."""
+        return self._transit("deactivate", self._deactivate, TransitionCallbackReturn.ERROR)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the model and the publishers."""
+        return self._transit("cleanup", self._tear_down, TransitionCallbackReturn.ERROR)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close everything for good."""
+        return self._transit("shutdown", self._tear_down, TransitionCallbackReturn.ERROR)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close everything, so that configure can be tried again."""
+        try:
+            self._tear_down()
+        except Exception as exc:
+            self.get_logger().error(f"cannot clean up after the error: {type(exc).__name__}: {exc}")
+            return TransitionCallbackReturn.FAILURE  # finalized: nothing is known of what is left
+        return TransitionCallbackReturn.SUCCESS
+
+    def _transit(
+        self, name: str, step: Callable[[], None], on_failure: TransitionCallbackReturn
+    ) -> TransitionCallbackReturn:
+        """Take one step; tell why when it fails. FAILURE stays in the state before, ERROR ends unconfigured."""
+        try:
+            step()
+        except Exception as exc:
+            self._failure = exc
+            known = isinstance(exc, Recon3dError)
+            reason = str(exc) if known else f"{type(exc).__name__}: {exc}"
+            self._status.fault(f"{name} failed: {reason}")
+            self.get_logger().error(f"{name} failed: {reason}")
+            if not known:
+                self.get_logger().debug("".join(traceback.format_exception(exc)))
+            return on_failure
+        self._failure = None
+        self._status.fault("")
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        node_config = self._live[NodeConfig]
+        stereo = node_config.mode == "stereo"
+        switch = ModelSwitch(self._channels, stereo, self._report)
+        try:
+            for slot, name in enumerate(node_config.cameras or ("",)):
+                self._channels.append(
+                    CameraChannel(self, name, node_config, self._submitter(switch, slot), self._transforms)
+                )
+            switch.open(self._live[ModelConfig], self._live[PipelineConfig])
+        except BaseException:
+            self._close_channels()
+            raise
+        self._switch = switch
+        topics = [topic for channel in self._channels for topic in channel.image_topics]
+        labels = switch.labels
+        self.get_logger().info(f"{labels['model']} on {labels['backend']}, for {', '.join(topics)}")
+
+    @staticmethod
+    def _submitter(switch: ModelSwitch, slot: int) -> Callable[[Capture], bool]:
+        return lambda capture: switch.put(slot, capture)
+
+    def _activate(self) -> None:
+        for channel in self._channels:
+            channel.activate()
+
+    def _deactivate(self) -> None:
+        for channel in self._channels:
+            channel.deactivate()
+        assert self._switch is not None
+        for slot, _ in self._switch.take_back():
+            self._channels[slot].health.count_skipped()
+
+    def _tear_down(self) -> None:
+        for channel in self._channels:
+            channel.deactivate()
+        switch, self._switch = self._switch, None
+        if switch is not None and not switch.close():
+            self.get_logger().error("the model did not finish its frame in time; leaving without it")
+        self._close_channels()
+
+    def _close_channels(self) -> None:
+        while self._channels:
+            self._channels.pop().close()
+
+    @property
+    def _is_active(self) -> bool:
+        return any(channel.accepts_results() for channel in self._channels)
+
+    # --- while it lives -------------------------------------------------------------------------------
+
+    def _prepare(self, config: Config) -> Callable[[], str]:
+        """Check a changed configuration; return what applies it."""
+        if self._switch is None:
+            return lambda: ""  # configure will see it
+        if isinstance(config, NodeConfig):
+            return self._prepare_node(config)
+        if isinstance(config, PipelineConfig):
+            use = self._switch.prepare(config)
+            return lambda: use() or ""
+        assert isinstance(config, ModelConfig)
+        self._switch.check(config)
+        return lambda: self._request_model(config)
+
+    def _prepare_node(self, config: NodeConfig) -> Callable[[], str]:
+        if config.target_frame:
+            self._transforms.start()
+
+        def commit() -> str:
+            for channel in self._channels:
+                channel.configure(config)
+            return ""
+
+        return commit
+
+    def _request_model(self, config: ModelConfig) -> str:
+        assert self._switch is not None
+        if not self._switch.request(config):
+            return ""
+        self.get_logger().info(f"loading {config.model} beside the model that serves")
+        return f"loading {config.model}; the log and /diagnostics tell when it serves"
+
+    def _tick(self) -> None:
+        for channel in self._channels:
+            channel.tick()
+        self._save.tick()
+        if self._switch is None:
+            return
+        outcome = self._switch.poll()
+        if outcome is not None:
+            self._on_outcome(outcome)
+        self._status.loading(self._switch.loading)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        assert self._switch is not None and self._switch.config is not None
+        if outcome.failure is None:
+            labels = self._switch.labels
+            self._status.notice("")
+            self.get_logger().info(
+                f"{labels['model']} on {labels['backend']} serves now, loaded in {outcome.seconds:.1f} s"
             )
-            return self._processor
+            return
+        serving = self._switch.config
+        message = f"cannot change to {outcome.config.model}, {serving.model} goes on: {outcome.failure}"
+        self._status.notice(message)
+        self.get_logger().error(message)
+        self.set_parameters_atomically(
+            [Parameter(spec.name, value=getattr(serving, spec.name)) for spec in options(serving)]
+        )
 
-        self._worker = Worker(self._mailbox, open_processor, self._report)
-        self._worker.start()
-        labels = self._processor.labels
-        self.get_logger().info(f"{labels['model']} on {labels['backend']}, waiting for {self._image_topics}")
-
-    def _subscribe(self, stereo: bool, images: Sequence[str], infos: Sequence[str]) -> None:
-        msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
-        # In this order: of what is ready at once the executor takes camera_info first.
-        for name in infos:
-            subscribe(self, CameraInfo, name, self._guarded(self._on_info(self.resolve_topic_name(name))))
-        for side, name in enumerate(images):
-            on_image = self._on_side(side) if stereo else self._on_image
-            subscribe(self, msg_type, name, self._guarded(on_image))
-
-    def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The seam of all callbacks: whatever a message makes them raise is counted and reported."""
-
-        @wraps(callback)
-        def guarded(msg: Any) -> None:
-            try:
-                callback(msg)
-            except Exception as exc:
-                self._report(exc)
-
-        return guarded
+    def _on_jump(self, jump: TimeJump) -> None:
+        for channel in self._channels:
+            channel.forget(f"the clock jumped by {jump.delta.nanoseconds / 1e9:.3f} s")
 
     def _report(self, error: Exception) -> None:
-        if not self.context.ok():
-            return  # shutting down: publishers are gone, that is no fault
-        self._health.count_error(error)
-        if cause_of(error) is Cause.INTERNAL:
-            self.get_logger().debug("".join(traceback.format_exception(error)))
-
-    def _on_info(self, topic: str) -> Callable[[CameraInfo], None]:
-        def on_info(msg: CameraInfo) -> None:
-            if self._calibrations.update(topic, msg):
-                self.get_logger().info(f"camera_info on {topic}: {msg.width}x{msg.height}")
-
-        return on_info
-
-    def _on_image(self, msg: Image | CompressedImage) -> None:
-        self._accept(msg, None)
-
-    def _on_side(self, side: int) -> Callable[[Image | CompressedImage], None]:
-        def on_image(msg: Image | CompressedImage) -> None:
-            before = self._sync.unmatched
-            pair = self._sync.add(side, stamp_to_ns(msg.header.stamp), msg)
-            self._count_unmatched(self._sync.unmatched - before, paired=pair is not None)
-            if pair is not None:
-                self._accept(*pair)
-
-        return on_image
-
-    def _count_unmatched(self, count: int, paired: bool) -> None:
-        if count == 0:
-            return
-        if paired:  # a lost or late image now and then is no fault
-            self._health.count_dropped(Cause.UNMATCHED, count=count)
-            return
-        gap_ns = self._sync.last_gap_ns
-        left, right = self._image_topics[LEFT], self._image_topics[RIGHT]
-        if gap_ns is None:
-            message = (
-                f"expected images on both {left} and {right}, got only one of them; check the other camera"
-            )
-        else:
-            tolerance_ms = self._config.sync_tolerance_ms
-            message = (
-                f"expected {left} and {right} with stamps at most {tolerance_ms:g} ms apart, "
-                f"got {gap_ns / NS_PER_MS:g} ms; trigger the cameras together or raise sync_tolerance_ms"
-            )
-        self._health.count_dropped(Cause.UNMATCHED, message, count)
-
-    def _accept(self, image: Image | CompressedImage, right: Image | CompressedImage | None) -> None:
-        """Decode a complete frame into the mailbox, unless nobody wants it or it is too old."""
-        self._health.count_received()
-        if not self._outputs.wanted():
-            self._health.count_skipped()
-            return
-        stamp_ns = stamp_to_ns(image.header.stamp)
-        age_ms = (self.get_clock().now().nanoseconds - stamp_ns) / NS_PER_MS
-        if 0.0 < self._config.max_age_ms < age_ms:
-            message = (
-                f"expected images at most {self._config.max_age_ms:g} ms old, got {age_ms:.0f} ms; "
-                "synchronise the clocks, set use_sim_time for a bag or simulator, or max_age_ms to 0"
-            )
-            self._health.count_dropped(Cause.TOO_OLD, message)
-            return
-        calibration = self._calibrations.current()
-        right_pixels = None if right is None else msg_to_image(right)
-        capture = Capture(stamp_ns, image.header.frame_id, msg_to_image(image), right_pixels, calibration)
-        if self._mailbox.put(capture):
-            self._health.count_dropped(Cause.BUSY)
-
-    def _reconfigure(self, config: Config) -> None:
-        if isinstance(config, NodeConfig):
-            self._config = config
-            self._sync.tolerance_ns = round(config.sync_tolerance_ms * NS_PER_MS)
-        elif isinstance(config, PipelineConfig):
-            self._processor.configure(config)
+        for channel in self._channels[:1]:
+            channel.report(error)
 
     def _publish_diagnostics(self) -> None:
-        labels = self._processor.labels
-        msg = diagnostics_msg(
-            self._health.report(),
-            self.get_clock().now().to_msg(),
-            self.get_fully_qualified_name(),
-            labels["model"],
-            {**labels, "mode": self._config.mode},
-        )
-        try:
-            self._diagnostics.publish(msg)
-        except Exception as exc:  # such as a stuck reader of a keep_all override: no reason to end the node
-            if self.context.ok():
-                self.get_logger().warning(
-                    f"cannot publish /diagnostics ({exc}); check its readers", throttle_duration_sec=5.0
-                )
+        labels = self._switch.labels if self._switch is not None else {}
+        labels = {**labels, "mode": self._live[NodeConfig].mode}
+        self._status.publish(self._state_machine.current_state[1], self._channels, labels)
 
     def destroy_node(self) -> None:
         """Stop the worker, then destroy the node."""
-        if self._worker is not None and not self._worker.stop():
-            self.get_logger().error("the model did not finish its frame in time; leaving without it")
+        jumps = getattr(self, "_jumps", None)
+        if jumps is not None:
+            jumps.unregister()
+        self._tear_down()
         super().destroy_node()
 
 

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from recon3d_ros.config import Config, Option, options
-from recon3d_ros.errors import ConfigError
+from recon3d_ros.errors import ConfigError, Recon3dError
 
 C = TypeVar("C", bound=Config)
 
@@ -27,43 +27,72 @@ def declare(node: Node, config_class: type[C]) -> C:
     values = {}
     for spec in options(config_class):
         try:
-            values[spec.name] = node.declare_parameter(spec.name, spec.default, describe(spec)).value
+            default = list(spec.default) if spec.type is tuple else spec.default
+            values[spec.name] = node.declare_parameter(spec.name, default, describe(spec)).value
         except ParameterException as exc:
             raise ConfigError(f"{exc}; correct parameter {spec.name}: {_meaning(spec)}.") from exc
     return config_class(**values)
 
 
-def follow(node: Node, configs: Sequence[Config], apply: Callable[[Config], None]) -> None:
-    """Check and apply parameters that are set while the node runs.
+class LiveParameters:
+    """Configurations whose options can be set while the node runs.
+
+    A change is taken as a whole: every configuration that it touches is checked and prepared first, and only
+    when nothing speaks against it all of them are applied.
 
     Args:
-        node: the node that declared the parameters.
-        configs: the current configurations; read-only options never change (rclpy refuses them).
-        apply: called with every changed configuration, before the parameter change is confirmed.
-    """
-    current = list(configs)
+        node: declares the parameters; read-only ones never change (rclpy refuses them).
+        classes: what to declare.
+        prepare: called with every changed configuration; raises a `Recon3dError` to refuse it with that
+            reason, else returns what applies it. That one returns a note for whoever sets, mostly empty.
 
-    def on_set(parameters: list[Parameter]) -> SetParametersResult:
+    Raises:
+        ConfigError: a value given at start has a wrong type or is outside its limits.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        classes: Sequence[type[Config]],
+        prepare: Callable[[Config], Callable[[], str]],
+    ) -> None:
+        self._configs: dict[type[Config], Config] = {cls: declare(node, cls) for cls in classes}
+        self._prepare = prepare
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def __getitem__(self, config_class: type[C]) -> C:
+        config = self._configs[config_class]
+        assert isinstance(config, config_class)
+        return config
+
+    def values(self) -> dict[str, object]:
+        """Return the value of every parameter by its name."""
+        return {
+            spec.name: getattr(config, spec.name)
+            for config in self._configs.values()
+            for spec in options(config)
+        }
+
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         values = {parameter.name: parameter.value for parameter in parameters}
         try:
-            changed = [_replaced(config, values) for config in current]
-        except ConfigError as exc:
+            changed = {cls: _replaced(config, values) for cls, config in self._configs.items()}
+            touched = [config for cls, config in changed.items() if config != self._configs[cls]]
+            commits = [self._prepare(config) for config in touched]
+        except Recon3dError as exc:
             return SetParametersResult(successful=False, reason=str(exc))
-        for i, config in enumerate(changed):
-            if config != current[i]:
-                apply(config)
-        current[:] = changed
-        return SetParametersResult(successful=True)
-
-    node.add_on_set_parameters_callback(on_set)
+        self._configs = changed
+        notes = [commit() for commit in commits]
+        return SetParametersResult(successful=True, reason="; ".join(note for note in notes if note))
 
 
 def describe(spec: Option) -> ParameterDescriptor:
     """Return the descriptor of one option: description with unit, limits, choices, read-only mark."""
     descriptor = ParameterDescriptor(name=spec.name, description=_meaning(spec), read_only=spec.read_only)
     descriptor.additional_constraints = f"one of {', '.join(spec.choices)}" if spec.choices else ""
-    if spec.type is float:
+    if spec.type in (float, tuple):
         # max_depth_m:=10 is an integer to ROS, which would refuse it; the configuration takes it as 10.0.
+        # An empty list has the type of bytes to rclpy, which would refuse words.
         descriptor.dynamic_typing = True
     if spec.minimum is None and spec.maximum is None:
         return descriptor

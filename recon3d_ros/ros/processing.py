@@ -1,20 +1,24 @@
-"""What the worker does with one capture: rectify, estimate, publish."""
+"""What the worker does with the captures of one or several cameras: rectify, estimate, publish."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from recon3d_ros.backends import device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimator import Estimator
+from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.messages.calibration import Calibration
-from recon3d_ros.pipeline import Pipeline
+from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.ros.health import Health
 from recon3d_ros.ros.outputs import Outputs
+from recon3d_ros.zoo import find_model
 
 NS_PER_MS = 1_000_000
 
@@ -29,6 +33,7 @@ class Capture:
         image: (H, W, 3) uint8 RGB or (H, W) uint8 mono; raw or rectified, as the calibration expects.
         right: the same for the right image, None for one camera.
         calibration: the one that held when the images came.
+        epoch: changes when time jumped: what was learnt in another epoch is forgotten.
     """
 
     stamp_ns: int
@@ -36,6 +41,26 @@ class Capture:
     image: np.ndarray
     right: np.ndarray | None
     calibration: Calibration
+    epoch: int = 0
+
+
+class Camera(Protocol):
+    """What the worker needs of one camera; see `channel.CameraChannel`."""
+
+    outputs: Outputs
+    health: Health
+
+    def report(self, error: Exception) -> None:
+        """Count an exception as a lost frame of this camera."""
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+
+    def accepts_results(self) -> bool:
+        """False once the node was told to stop publishing."""
+
+    def on_result(self, capture: Capture, frame: Frame, result: Result) -> None:
+        """Called after a frame was published."""
 
 
 class Processor:
@@ -43,14 +68,12 @@ class Processor:
 
     Args:
         model_config: which model to open.
-        pipeline_config: depth limits and border at start.
+        pipeline_config: limits and filters at start.
         stereo: whether captures have two images.
-        outputs: where results go.
-        health: who counts them.
-        now_ns: the node's clock.
+        cameras: the cameras, in the order of the mailbox's slots.
 
     Raises:
-        Recon3dError: the model does not open, or is of the other kind than `stereo`.
+        Recon3dError: the model does not open, is of the other kind than `stereo`, or a filter cannot work.
     """
 
     def __init__(
@@ -58,46 +81,142 @@ class Processor:
         model_config: ModelConfig,
         pipeline_config: PipelineConfig,
         stereo: bool,
-        outputs: Outputs,
-        health: Health,
-        now_ns: Callable[[], int],
+        cameras: Sequence[Camera],
     ) -> None:
-        self._outputs, self._health, self._now_ns = outputs, health, now_ns
-        self._estimator = Estimator.open(model_config)
-        if self._estimator.is_stereo != stereo:
-            kind, mode = ("a stereo", "stereo") if self._estimator.is_stereo else ("a mono", "mono")
+        self._cameras = cameras
+        check_model(model_config, stereo)
+        self._estimator = Estimator.open(model_config, stereo=stereo)
+        try:
+            self.prepare(pipeline_config)()
+        except BaseException:
             self._estimator.close()
-            raise ConfigError(
-                f"expected a {'stereo' if stereo else 'mono'} model for this mode, got {kind} model "
-                f"{model_config.model!r}; set parameter mode to {mode} or model to another one "
-                "(recon3d models lists them)."
-            )
-        self.configure(pipeline_config)
+            raise
+        self._lanes = [_Lane(camera) for camera in cameras]
 
     @property
     def labels(self) -> dict[str, str]:
         """Model and backend, for people."""
-        return {"model": self._estimator.manifest.name, "backend": self._estimator.backend_name}
+        estimator = self._estimator
+        names = {"model": estimator.manifest.name, "backend": estimator.backend_name}
+        return {**names, "precision": estimator.precision}
 
-    def configure(self, pipeline_config: PipelineConfig) -> None:
-        """Change limits and border from the next capture on; may be called from any thread."""
-        self._pipeline = Pipeline(self._estimator, pipeline_config)
+    @property
+    def batch(self) -> int:
+        """How many cameras it takes at once: all when the model takes batches."""
+        return len(self._cameras) if self._estimator.batches else 1
 
-    def handle(self, capture: Capture) -> None:
-        """Process and publish one capture.
+    def prepare(self, pipeline_config: PipelineConfig) -> Callable[[], None]:
+        """Make what another configuration needs; may be called from any thread.
+
+        Returns:
+            Call it to use the configuration from the next capture on.
 
         Raises:
-            Recon3dError: the capture cannot be processed.
+            Recon3dError: the configuration cannot work, such as a mask that cannot be read.
         """
-        started = time.perf_counter()
-        pipeline = self._pipeline  # read once: another thread may replace it
-        frame = capture.calibration.frame(capture.stamp_ns, capture.image, capture.right)
-        into = self._outputs.prepare(frame, capture.frame_id)
-        result = pipeline.process(frame, cloud_into=into, want_cloud=into is not None)
-        self._outputs.publish(frame, capture.frame_id, result, pipeline.config)
-        processing_ms = (time.perf_counter() - started) * 1e3
-        self._health.count_published((self._now_ns() - capture.stamp_ns) / NS_PER_MS, processing_ms)
+        pipelines = [Pipeline(self._estimator, pipeline_config) for _ in self._cameras]
+
+        def commit() -> None:
+            self._pipelines = pipelines
+
+        return commit
+
+    def handle(self, items: Sequence[tuple[int, Capture]]) -> None:
+        """Process and publish one capture each of one or more cameras; faults stay with their camera."""
+        pipelines = self._pipelines  # read once: another thread may replace it
+        jobs: list[_Job] = []
+        for slot, capture in items:
+            started = time.perf_counter()
+            try:
+                frame = self._lanes[slot].frame(capture, pipelines[slot])
+            except Exception as exc:
+                self._cameras[slot].report(exc)
+                continue
+            jobs.append(_Job(slot, capture, frame, (time.perf_counter() - started) * 1e3))
+        for job, depth_map, estimate_ms in self._estimate(jobs):
+            try:
+                self._lanes[job.slot].finish(job, depth_map, estimate_ms, pipelines[job.slot])
+            except Exception as exc:
+                self._cameras[job.slot].report(exc)
 
     def close(self) -> None:
         """Close the model."""
         self._estimator.close()
+
+    def _estimate(self, jobs: list[_Job]) -> list[tuple[_Job, DepthMap, float]]:
+        """Answer all at once; when that fails one by one, so that a bad frame costs only its own camera."""
+        answers: list[tuple[_Job, DepthMap, float]] = []
+        groups = [jobs] if jobs else []
+        while groups:
+            group = groups.pop(0)
+            started = time.perf_counter()
+            try:
+                maps = self._estimator.estimate_many([job.frame for job in group])
+            except Exception as exc:
+                if len(group) == 1:
+                    self._cameras[group[0].slot].report(exc)
+                groups += [[job] for job in group] if len(group) > 1 else []
+                continue
+            estimate_ms = (time.perf_counter() - started) * 1e3 / len(group)
+            answers += [(job, depth_map, estimate_ms) for job, depth_map in zip(group, maps)]
+        return answers
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A frame on its way, and how long its rectification took."""
+
+    slot: int
+    capture: Capture
+    frame: Frame
+    rectify_ms: float
+
+
+class _Lane:
+    """The worker's side of one camera: notices when history has to be forgotten."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+        self._seen: tuple[int, Calibration] | None = None
+
+    def frame(self, capture: Capture, pipeline: Pipeline) -> Frame:
+        seen = (capture.epoch, capture.calibration)
+        if self._seen is not None and seen != self._seen:
+            pipeline.reset()
+        self._seen = seen
+        return capture.calibration.frame(capture.stamp_ns, capture.image, capture.right)
+
+    def finish(self, job: _Job, depth_map: DepthMap, estimate_ms: float, pipeline: Pipeline) -> None:
+        """Filter, make the cloud and publish, each as far as somebody wants it."""
+        camera, capture, frame = self._camera, job.capture, job.frame
+        if not camera.accepts_results():
+            return
+        started = time.perf_counter()
+        into = camera.outputs.prepare(frame, capture.frame_id, pipeline)
+        result = pipeline.refine(frame, depth_map, into, camera.outputs.want)
+        camera.outputs.publish(frame, capture.frame_id, result)
+        finish_ms = (time.perf_counter() - started) * 1e3
+        timings_ms = {"rectify": job.rectify_ms, "estimate": estimate_ms, **result.timings_ms}
+        # By a clock that a bag or simulator drives a frame may seem to come from the future.
+        latency_ms = max(0.0, (camera.now_ns() - capture.stamp_ns) / NS_PER_MS)
+        processing_ms = job.rectify_ms + estimate_ms + finish_ms
+        camera.health.count_published(latency_ms, processing_ms, timings_ms, result.depth_map)
+        camera.on_result(capture, frame, result)
+        camera.health.check(frame)
+
+
+def check_model(model_config: ModelConfig, stereo: bool) -> None:
+    """See by its manifest whether a model fits the mode and knows metres.
+
+    Raises:
+        Recon3dError: it does not, or there is none.
+    """
+    device = device_of(model_config.backend)
+    manifest = find_model(model_config.model, model_config.models_dir, device=device, stereo=stereo)
+    if manifest.is_stereo != stereo:
+        kind, mode = ("a stereo", "stereo") if manifest.is_stereo else ("a mono", "mono")
+        raise ConfigError(
+            f"expected a {'stereo' if stereo else 'mono'} model for this mode, got {kind} model "
+            f"{model_config.model!r}; set parameter mode to {mode} or model to another one "
+            "(recon3d models lists them)."
+        )

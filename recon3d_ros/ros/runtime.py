@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
+from rclpy.callback_groups import CallbackGroup
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
@@ -17,6 +18,11 @@ from rclpy.subscription import Subscription
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import ConfigError, Recon3dError
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 # What rclpy raises for a qos_overrides parameter of a wrong type or value.
 _BAD_QOS = (ParameterException, InvalidQosOverridesError, RuntimeError, TypeError)
@@ -44,17 +50,39 @@ def reliable_qos(depth: int = 2) -> QoSProfile:
 
 
 def subscribe(
-    node: Node, msg_type: type, topic: str, callback: Callable[[Any], None], *, qos: QoSProfile | None = None
+    node: Node,
+    msg_type: type,
+    topic: str,
+    callback: Callable[[Any], None],
+    *,
+    qos: QoSProfile | None = None,
+    callback_group: CallbackGroup | None = None,
 ) -> Subscription:
     """Subscribe with `sensor_qos` (or `qos`), overridable by `qos_overrides.<topic>.subscription.*`.
+
+    Args:
+        node: who subscribes.
+        msg_type: class of the messages.
+        topic: relative name.
+        callback: receives every message.
+        qos: in place of `sensor_qos`.
+        callback_group: give one that is dropped with the subscription when it will be destroyed before the
+            node: groups keep a reference of each entity they ever had.
 
     Raises:
         ConfigError: an override is no value of its policy.
     """
-    options = QoSOverridingOptions(_OVERRIDABLE)
-    profile = qos or sensor_qos()
     try:
-        return node.create_subscription(msg_type, topic, callback, profile, qos_overriding_options=options)
+        return node.create_subscription(
+            msg_type,
+            topic,
+            callback,
+            qos or sensor_qos(),
+            callback_group=callback_group,
+            # rclpy's own event callbacks cost every turn of the executor; `qos_watch` says it in more words.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+        )
     except _BAD_QOS as exc:
         raise _qos_error("subscription", topic, exc) from exc
 
@@ -65,10 +93,14 @@ def advertise(node: Node, msg_type: type, topic: str, *, qos: QoSProfile | None 
     Raises:
         ConfigError: an override is no value of its policy.
     """
-    options = QoSOverridingOptions(_OVERRIDABLE)
-    profile = qos or reliable_qos()
     try:
-        return node.create_publisher(msg_type, topic, profile, qos_overriding_options=options)
+        return node.create_publisher(
+            msg_type,
+            topic,
+            qos or reliable_qos(),
+            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+        )
     except _BAD_QOS as exc:
         raise _qos_error("publisher", topic, exc) from exc
 

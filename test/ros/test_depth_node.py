@@ -246,7 +246,7 @@ def test_warnings_are_throttled(bench, scene):
 
 def test_an_exception_in_the_worker_is_counted_and_survived(bench, scene, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Pipeline, "process", lambda *args, **kwargs: 1 // 0)
+        patch.setattr(Pipeline, "refine", lambda *args, **kwargs: 1 // 0)
         bench.wait(
             lambda: "ZeroDivisionError" in bench.status()["message"],
             lambda: bench.send(scene.images(), scene.infos()),
@@ -257,14 +257,14 @@ def test_an_exception_in_the_worker_is_counted_and_survived(bench, scene, monkey
 
 def test_diagnostics_that_cannot_be_published_do_not_end_the_node(bench, scene, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(bench.node._diagnostics, "publish", lambda msg: 1 // 0)
+        patch.setattr(bench.node._status._publisher, "publish", lambda msg: 1 // 0)
         bench.wait(lambda: [w for w in bench.warnings() if "cannot publish /diagnostics" in w])
     bench.expect("points", scene.images(), scene.infos())
 
 
 def test_newest_frame_wins_while_the_worker_is_busy(bench, scene, monkeypatch):
     bench.expect("points", scene.images(), scene.infos())
-    entered, go_on, process = threading.Event(), threading.Event(), Pipeline.process
+    entered, go_on, process = threading.Event(), threading.Event(), Pipeline.refine
 
     def slow(*args, **kwargs):
         entered.set()
@@ -272,7 +272,7 @@ def test_newest_frame_wins_while_the_worker_is_busy(bench, scene, monkeypatch):
         return process(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pipeline, "process", slow)
+        patch.setattr(Pipeline, "refine", slow)
         before = int(bench.status()["dropped_busy"])
         bench.wait(entered.is_set, lambda: bench.send(scene.images(), scene.infos()))
         sent = []
