@@ -12,7 +12,8 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from recon3d_ros.errors import DataError, ImageError
-from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, StereoRig
+from recon3d_ros.geometry import XYZ, OrganizedCloud, PinholeCamera, StereoRig
+from recon3d_ros.geometry.cloud import BYTES_PER_FIELD
 from recon3d_ros.messages.calibration import info_to_camera as info_to_camera
 from recon3d_ros.messages.compressed import decode_compressed
 from recon3d_ros.messages.encodings import decode_image, encode_pixels, message_view
@@ -124,16 +125,21 @@ def depth_to_msg(depth: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
 
 
 def depth_from_msg(msg: Image) -> np.ndarray:
-    """Read a depth message as `depth_to_msg` makes it.
+    """Read a depth message of either encoding of REP 118.
 
     Returns:
-        (H, W) float32, metres, NaN = invalid.
+        (H, W) float32, metres, NaN = invalid; of millimetres 0 is that.
 
     Raises:
         ImageError: another encoding, or malformed.
     """
+    if msg.encoding == "16UC1":
+        millimetres = message_view(msg, "u2", 1).astype(np.float32)
+        return np.where(millimetres > 0, millimetres / np.float32(1000), np.float32(np.nan))
     if msg.encoding != "32FC1":
-        raise ImageError(f"expected depth as 32FC1, got {msg.encoding!r}; subscribe to a depth image topic.")
+        raise ImageError(
+            f"expected depth as 32FC1 or 16UC1, got {msg.encoding!r}; subscribe to a depth image topic."
+        )
     return message_view(msg, "f4", 1).astype(np.float32)
 
 
@@ -175,24 +181,27 @@ def disparity_to_msg(
 
 
 def cloud_from_msg(msg: PointCloud2) -> OrganizedCloud:
-    """View a cloud that is laid out as `CloudMessages` does it.
+    """View a cloud that is laid out as `CloudMessages` does it: float32 fields, x, y, z first, no gaps.
 
     Raises:
         DataError: another layout, or less data than the message declares.
     """
-    height, width, step = msg.height, msg.width, OrganizedCloud.POINT_STEP
-    fields = [(f.name, f.offset) for f in msg.fields if f.datatype == PointField.FLOAT32]
-    if fields != list(OrganizedCloud.FIELDS) or msg.point_step != step or msg.is_bigendian:
+    height, width, step = msg.height, msg.width, msg.point_step
+    fields = tuple(field.name for field in msg.fields)
+    packed = [(BYTES_PER_FIELD * i, PointField.FLOAT32) for i in range(len(fields))]
+    described = [(field.offset, field.datatype) for field in msg.fields]
+    without_gaps = described == packed and step == BYTES_PER_FIELD * len(fields)
+    if not without_gaps or fields[:3] != XYZ or msg.is_bigendian:
         raise DataError(
-            f"expected a cloud of float32 x, y, z, rgb in {step} bytes, got {[f.name for f in msg.fields]} "
-            f"in {msg.point_step}; subscribe to the points of a depth_node."
+            f"expected a cloud of float32 x, y, z and more without gaps, got {list(fields)} in {step} bytes; "
+            "subscribe to the points of a depth_node."
         )
     if msg.row_step != width * step or len(msg.data) != height * msg.row_step:
         raise DataError(
             f"expected {height} rows of {width * step} bytes, got row_step {msg.row_step} and "
             f"{len(msg.data)} bytes; the cloud is truncated, check its publisher."
         )
-    return OrganizedCloud(np.frombuffer(msg.data, np.float32).reshape(height, width, step // 4))
+    return OrganizedCloud(np.frombuffer(msg.data, np.float32).reshape(height, width, len(fields)), fields)
 
 
 def _pixels_to_msg(pixels: np.ndarray, stamp_ns: int, frame_id: str, encoding: str) -> Image:

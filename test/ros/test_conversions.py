@@ -100,6 +100,15 @@ def test_depth_round_trip_keeps_nan_and_inf():
     np.testing.assert_array_equal(conversions.depth_from_msg(msg), depth)
 
 
+def test_depth_in_millimetres_is_read_as_metres():
+    msg = conversions.depth_to_msg(np.zeros((2, 3), np.float32), 1, "cam")
+    msg.encoding, msg.step = "16UC1", 6
+    msg.data = conversions.to_bytes_array(np.array([[0, 1, 999], [1000, 40000, 65535]], np.uint16))
+    depth = conversions.depth_from_msg(msg)
+    np.testing.assert_array_equal(depth, np.float32([[np.nan, 0.001, 0.999], [1, 40, 65.535]]))
+    assert depth.dtype == np.float32
+
+
 def test_depth_of_another_encoding():
     with pytest.raises(ImageError, match="rgb8"):
         conversions.depth_from_msg(conversions.image_to_msg(RGB, 0, ""))
@@ -137,6 +146,15 @@ def test_cloud_messages_are_read_without_a_copy():
     assert np.shares_memory(cloud.data, points)
 
 
+def test_clouds_of_other_fields_are_read_with_their_names():
+    fields = ("x", "y", "z", "intensity", "sigma")
+    msg, points = CloudMessages().take((H, W), 4, "cam", fields)
+    points[:] = RNG.random((H, W, 5), np.float32)
+    cloud = conversions.cloud_from_msg(msg)
+    assert cloud.fields == fields
+    np.testing.assert_array_equal(cloud["sigma"], points[..., 4])
+
+
 @pytest.fixture
 def cloud_msg():
     return CloudMessages().take((2, 3), 4, "cam")[0]
@@ -156,12 +174,27 @@ def wider(msg):
     msg.point_step = 20
 
 
+def odd_step(msg):
+    msg.point_step = 18
+
+
+def doubles(msg):
+    msg.fields[2].datatype = 8
+
+
+def other_order(msg):
+    msg.fields[0].name, msg.fields[1].name = "y", "x"
+
+
 def big_endian(msg):
     msg.is_bigendian = True
 
 
-@pytest.mark.parametrize("change", [without_colours, wider, big_endian])
+CHANGES = [without_colours, wider, odd_step, doubles, other_order, big_endian]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_clouds_of_others_are_not_misread(cloud_msg, change):
     change(cloud_msg)
-    with pytest.raises(DataError, match="x, y, z, rgb"):
+    with pytest.raises(DataError, match="without gaps"):
         conversions.cloud_from_msg(cloud_msg)
