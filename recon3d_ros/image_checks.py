@@ -1,6 +1,6 @@
 """What an image or a pair tells about its cameras without a model: dark, blurred, covered, swapped, askew.
 
-Cheap enough for a running node (at 640x480 on one core about 1 ms for an image, 7 ms for a pair). The limits
+Cheap enough for a running node (at 640x480 on one core about 1 ms for an image, 10 ms for a pair). The limits
 lie well outside of what ordinary indoor and street recordings show, so a finding is worth somebody's time.
 """
 

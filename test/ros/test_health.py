@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from recon3d_ros.errors import BackendError, CalibrationError, ContractError, DataError, ImageError
+from recon3d_ros.errors import (
+    BackendError,
+    CalibrationError,
+    ContractError,
+    DataError,
+    FrameError,
+    ImageError,
+)
+from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, StereoRig
 from recon3d_ros.ros.health import Cause, Health, Level, cause_of
 
 
@@ -37,6 +46,7 @@ def health(clock, warnings):
         (ImageError("x"), Cause.IMAGE),
         (ContractError("x"), Cause.MODEL),
         (BackendError("x"), Cause.MODEL),
+        (FrameError("x"), Cause.NO_TRANSFORM),
         (DataError("x"), Cause.INTERNAL),
         (ZeroDivisionError("x"), Cause.INTERNAL),
     ],
@@ -54,17 +64,140 @@ def test_rates_and_percentiles(health, clock):
     report = health.report()
     assert report.rate_in_hz == pytest.approx(10, rel=0.05)
     assert report.rate_out_hz == pytest.approx(5, rel=0.05)
-    assert report.latency_ms == (50.0, 96.0)  # of 0, 2 ... 100, nearest rank
-    assert report.processing_ms == (5.0, 9.6)
+    assert report.latency_ms == (50.0, 96.0, 100.0)  # of 0, 2 ... 100, nearest rank
+    assert report.processing_ms == (5.0, 9.6, 10.0)
     assert (report.received, report.published) == (101, 51)
     assert (report.level, report.message) == (Level.OK, "publishing")
 
 
-def test_no_input_is_a_warning_that_names_topics(health):
+def levels_after(health, clock, *seconds):
+    start, levels = clock.now, []
+    for second in seconds:
+        clock.now = start + second
+        levels.append(health.report().level)
+    return levels
+
+
+STALL = [Level.OK, Level.WARN, Level.WARN, Level.ERROR]
+
+
+def test_images_that_never_come_are_a_warning_then_an_error(health, clock):
+    assert (health.report().level, health.report().message) == (Level.OK, "waiting for images")
+    assert levels_after(health, clock, 0.9, 1.1, 4.9, 5.1) == STALL
     report = health.report()
-    assert report.level is Level.WARN
-    assert "/left and /right" in report.message
-    assert report.latency_ms is None
+    assert "/left and /right" in report.message and "for 5 s" in report.message
+    assert report.latency_ms is None and report.valid_share is None
+
+
+def feed(health, clock, period_s, count=10):
+    for _ in range(count):
+        health.count_received()
+        health.count_published(1.0, 1.0)
+        clock.now += period_s
+
+
+def test_a_stalled_camera_comes_back_by_itself(health, clock):
+    feed(health, clock, 0.1)
+    clock.now -= 0.1
+    assert levels_after(health, clock, 0.9, 1.1, 4.9, 5.1) == STALL
+    health.count_received()
+    health.count_published(1.0, 1.0)
+    assert (health.report().level, health.report().message) == (Level.OK, "publishing")
+
+
+def test_a_slow_camera_is_given_its_own_time(health, clock):
+    feed(health, clock, 2.0)
+    clock.now -= 2.0
+    assert levels_after(health, clock, 5.9, 6.1, 12.1) == [Level.OK, Level.WARN, Level.ERROR]
+
+
+def test_one_long_pause_does_not_make_a_camera_slow(health, clock):
+    feed(health, clock, 60.0, 2)
+    clock.now -= 60.0
+    assert levels_after(health, clock, 1.1, 5.1) == [Level.WARN, Level.ERROR]
+
+
+def test_silence_does_not_count_while_nobody_wants_images(health, clock):
+    feed(health, clock, 0.1)
+    health.idle(True)
+    clock.now += 100.0
+    assert (health.report().level, health.report().message) == (Level.OK, "idle: nobody subscribes")
+    health.idle(False)
+    assert levels_after(health, clock, 0.9, 1.1, 4.9, 5.1) == STALL
+    health.idle(True, "inactive")
+    assert health.report().message == "idle: inactive"
+
+
+def test_a_model_that_loads_is_no_fault(health, clock):
+    health.progress("building the engine, 40 %")
+    for _ in range(70):
+        health.count_received()
+        health.count_dropped(Cause.BUSY)
+        clock.now += 0.1
+    assert (health.report().level, health.report().message) == (Level.OK, "building the engine, 40 %")
+    health.progress("")
+    assert health.report().progress == "" and health.report().message == "working on a frame"
+
+
+def answer(share_valid, confidence=None):
+    camera = PinholeCamera.simple(64, 48, fx=50.0)
+    depth = np.full((48, 64), np.nan, np.float32)
+    depth[: round(48 * share_valid)] = 2.0
+    return DepthMap(depth, camera, confidence=confidence)
+
+
+def test_stages_valid_share_and_confidence(health):
+    confidence = np.full((48, 64), 0.95, np.float32)
+    confidence[:12] = 0.31
+    confidence[12:24] = np.nan
+    for stage_ms in (1.0, 2.0, 3.0):
+        health.count_published(9.0, 8.0, {"estimate": stage_ms, "filter": 0.5}, answer(0.5, confidence))
+    report = health.report()
+    assert report.stages_ms["estimate"] == (2.0, 3.0, 3.0)
+    assert set(report.stages_ms) == {"estimate", "filter"}
+    assert report.valid_share == pytest.approx(0.5)
+    histogram = np.zeros(10)
+    histogram[3], histogram[9] = 1 / 3, 2 / 3  # of the finite ones; +-1 row of the grid
+    np.testing.assert_allclose(report.confidence_histogram, histogram, atol=0.1)
+    health.count_published(9.0, 8.0, {}, answer(1.0))  # a model without confidence came instead
+    assert health.report().confidence_histogram is None
+    health.count_published(9.0, 8.0, {}, answer(1.0, np.full((48, 64), np.nan, np.float32)))
+    assert health.report().confidence_histogram is None
+
+
+def picture(seed=0, size_hw=(240, 320)):
+    return np.random.default_rng(seed).integers(60, 200, size_hw).astype(np.uint8)
+
+
+def test_images_are_looked_at_once_a_second_and_believed_at_the_second_look(health, clock, warnings):
+    camera = PinholeCamera.simple(320, 240, fx=300.0)
+    dark = Frame(0, np.zeros((240, 320), np.uint8), camera)
+    assert health.report().findings is None
+    for _ in range(9):  # within one second: one look
+        health.count_received()
+        health.count_published(1.0, 1.0)
+        health.check(dark)
+        clock.now += 0.1
+    assert health.report().findings == () and health.report().level is Level.OK
+    clock.now += 0.2
+    health.count_received()
+    health.check(dark)
+    report = health.report()
+    assert report.level is Level.WARN and "dark" in report.message and "dark" in warnings[0]
+    clock.now += 1.1
+    health.count_received()
+    health.check(Frame(0, picture(), camera))
+    assert health.report().findings == () and health.report().level is Level.OK
+
+
+def test_a_pair_is_looked_at_again_soon_when_something_is_seen(health, clock):
+    rig = StereoRig.simple(320, 240, fx=300.0, baseline_m=0.1)
+    same = Frame(0, picture(), rig.left, picture(), rig)
+    for _ in range(2):
+        health.check(same)
+        clock.now += 1.1
+    (message,) = health.report().findings
+    assert "same image" in message
 
 
 def test_faults_are_errors_without_output_and_warnings_with(health, clock):
@@ -74,8 +207,8 @@ def test_faults_are_errors_without_output_and_warnings_with(health, clock):
     health.count_published(1.0, 1.0)
     assert health.report().level is Level.WARN
     clock.now += 4.0
-    health.count_received()
-    clock.now += 2.0  # the fault is older than the window now
+    clock.now += 1.5
+    health.count_received()  # the fault is older than the window now
     assert health.report().level is Level.OK
     assert health.report().drops[Cause.CAMERA_INFO] == 1
 
