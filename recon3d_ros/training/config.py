@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from recon3d_ros.config import Config, option
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.training.loss_table import DEFAULT_LOSSES, LOSSES, parse_losses
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
 FIRST_TRAINING_SEED = 1_000_000
@@ -19,8 +20,13 @@ class TrainConfig(Config):
     network: str = option("stereo", "which network to train, stereo or stereo_light")
     init: str = option("", "checkpoint whose weights to start from where they fit, empty = from nothing")
     pairs: str = option("", "folder of rendered training pairs, empty = in the folder of the run")
-    minutes: float = option(60.0, "training time; the learning rate falls to nothing at its end", minimum=0.0)
+    minutes: float = option(
+        60.0,
+        "training time; the learning rate falls to nothing at its end; 0 = max_steps decides",
+        minimum=0.0,
+    )
     max_steps: int = option(0, "stop after so many steps, 0 = when the time is over", minimum=0)
+    losses: str = option(DEFAULT_LOSSES, f"what is minimised, name=weight each, out of {', '.join(LOSSES)}")
     device: str = option("auto", "cpu, cuda, or auto = cuda where there is one")
     precision: str = option(
         "auto",
@@ -48,7 +54,10 @@ class TrainConfig(Config):
     seed: int = option(0, "of initial weights, crops, and which scenes are rendered", minimum=0)
 
     def validate(self) -> None:
-        """Check sizes against each other."""
+        """Check the losses, the budget, and sizes against each other."""
+        parse_losses(self.losses)
+        if not self.minutes and not self.max_steps:
+            raise ConfigError("expected minutes or max_steps above 0, got 0 for both: give the run an end")
         for name in ("width", "height"):
             crop, render = getattr(self, name), getattr(self, f"render_{name}")
             if crop % 32 or render % 32:

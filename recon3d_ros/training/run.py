@@ -17,7 +17,9 @@ from recon3d_ros.networks import build_network, network_config
 from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from recon3d_ros.training.config import TrainConfig
-from recon3d_ros.training.losses import stereo_loss
+from recon3d_ros.training.distributed import Team
+from recon3d_ros.training.loss_table import parse_losses
+from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.schedule import one_cycle
 from recon3d_ros.training.warm_start import warm_start
 
@@ -25,15 +27,26 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 
 AVERAGE_DECAY = 0.998
 LARGEST_GRADIENT = 1.0
+# Steps per point of the curve of the loss.
+CURVE_STEPS = 20
 
 
 class Run:
-    """Network, its running average, optimiser and progress."""
+    """Network, its running average, optimiser and progress.
 
-    def __init__(self, config: TrainConfig, network: StereoNetwork, device: torch.device) -> None:
+    Attributes:
+        samples: Crops seen so far by all processes; the next crop is drawn from this number and the seed.
+        history: A row per validation.
+        losses: [step, mean loss of the `CURVE_STEPS` steps before], for the curve.
+    """
+
+    def __init__(
+        self, config: TrainConfig, network: StereoNetwork, device: torch.device, team: Team | None = None
+    ) -> None:
         self.config = replace(config, device=str(device))  # no longer "auto": the checkpoint tells
         self.device = device
         network.to(device).train()
+        self.team = team or Team()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.network, multi_avg_fn=running_average, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
@@ -41,14 +54,18 @@ class Run:
         )
         self.path = checkpoint_path(config)
         self.mixed = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
+        objective = Objective(self.network, parse_losses(config.losses), self.mixed)
+        self.objective = self.team.share(objective, device, whole=objective.moves_all)
         self.step = self.samples = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
+        self.losses: list[list[float]] = []
+        self.loss_sum = torch.zeros((), device=device)
 
     @property
     def progress(self) -> float:
         """The share of the budget that is spent, of time or of steps, whichever is more."""
-        of_time = self.seconds / (60.0 * self.config.minutes) if self.config.minutes else 1.0
+        of_time = self.seconds / (60.0 * self.config.minutes) if self.config.minutes else 0.0
         return max(of_time, self.step / self.config.max_steps if self.config.max_steps else 0.0)
 
     def advance(self, stream: Iterator[list[torch.Tensor]]) -> torch.Tensor:
@@ -57,16 +74,18 @@ class Run:
         left, right = (x.contiguous(memory_format=torch.channels_last) for x in (left, right))
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * one_cycle(self.progress)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            output = self.network.analyse(left, right)
-        loss = stereo_loss(output, truth, self.network.config.step_px)
+        loss = self.objective(left, right, truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
-        self.samples += len(truth)
+        self.samples += len(truth) * self.team.size
+        self.loss_sum += loss.detach()
+        if self.step % CURVE_STEPS == 0:
+            self.losses.append([self.step, float(self.loss_sum) / CURVE_STEPS])
+            self.loss_sum.zero_()
         return loss.detach()
 
     def save(self) -> None:
@@ -85,6 +104,8 @@ class Run:
             "samples": self.samples,
             "seconds": self.seconds,
             "history": self.history,
+            "losses": self.losses,
+            "loss_sum": self.loss_sum,
             "run": asdict(self.config),
         }
         save_checkpoint(self.path, content)
@@ -92,8 +113,9 @@ class Run:
     def describe(self) -> str:
         """One line: what is trained, where, from when on."""
         parameters = sum(p.numel() for p in self.network.parameters())
+        device = f"{self.team.size} x {self.device}" if self.team.size > 1 else str(self.device)
         return (
-            f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {self.device} in "
+            f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in "
             f"{'bf16' if self.mixed else 'fp32'}, from step {self.step} ({self.seconds / 60:.1f} min)"
         )
 
@@ -114,7 +136,7 @@ def checkpoint_path(config: TrainConfig) -> Path:
     return Path(config.out) / "checkpoint.pt"
 
 
-def start_run(config: TrainConfig, network_settings: dict[str, Any] | None) -> Run:
+def start_run(config: TrainConfig, network_settings: dict[str, Any] | None, team: Team | None = None) -> Run:
     """A new run with freshly initialised weights.
 
     Raises:
@@ -130,17 +152,17 @@ def start_run(config: TrainConfig, network_settings: dict[str, Any] | None) -> R
     if config.init:
         saved = load_checkpoint(Path(config.init))
         warm_start(network, saved["average"], saved["config"])
-    return Run(config, network, pick_device(config))
+    return Run(config, network, pick_device(config, team), team)
 
 
-def resume_run(config: TrainConfig) -> Run:
+def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     """The run that `config.out` holds, as it was when it was last saved.
 
     Raises:
         ArtifactError: There is no checkpoint, it is corrupt, or it belongs to another network.
         ConfigError: The device is not there.
     """
-    device = pick_device(config)
+    device = pick_device(config, team)
     path = checkpoint_path(config)
     saved = load_checkpoint(path, str(device))
     if saved["network"] != config.network:
@@ -148,28 +170,36 @@ def resume_run(config: TrainConfig) -> Run:
             f"expected a checkpoint of '{config.network}' in {path}, got '{saved['network']}': "
             "choose that one with --network"
         )
-    run = Run(config, build_network(saved["network"], saved["config"]), device)
-    load_weights(run.network, saved["state"], path)
+    network = build_network(saved["network"], saved["config"])
+    load_weights(network, saved["state"], path)
+    run = Run(config, network, device, team)
     load_weights(run.average.module, saved["average"], path)
     run.average.n_averaged.fill_(saved["step"])
     run.optimizer.load_state_dict(saved["optimizer"])
     run.step, run.samples, run.seconds = saved["step"], saved["samples"], saved["seconds"]
     run.history = saved["history"]
+    # Checkpoints of older versions have no curve of the loss.
+    run.losses = saved.get("losses", [])
+    run.loss_sum.copy_(saved.get("loss_sum", run.loss_sum))
     return run
 
 
-def pick_device(config: TrainConfig) -> torch.device:
+def pick_device(config: TrainConfig, team: Team | None = None) -> torch.device:
     """The device of `config.device`; on the CPU also sets the number of threads."""
+    team = team or Team()
     cuda = torch.cuda.is_available()
     name = config.device if config.device != "auto" else ("cuda" if cuda else "cpu")
+    if name == "cuda" and team.size > 1:
+        name = f"cuda:{team.local_rank}"
     try:
         device = torch.device(name)
     except RuntimeError as exc:
         raise ConfigError(f"expected a device such as cpu or cuda, got '{name}': correct --device") from exc
-    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not cuda):
+    here = torch.cuda.device_count() if cuda else 0
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= here):
         raise ConfigError(f"expected a device that torch has here, got '{name}': choose --device cpu")
     if device.type == "cpu":
-        torch.set_num_threads(config.threads or os.cpu_count() or 1)
+        torch.set_num_threads(config.threads or max((os.cpu_count() or 1) // team.local_size, 1))
     return device
 
 

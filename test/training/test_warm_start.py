@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from recon3d_ros.networks import build_network, network_config
-from recon3d_ros.training.losses import stereo_loss
+from recon3d_ros.training.loss_table import DEFAULT_LOSSES, parse_losses
+from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.warm_start import resampled, warm_start
 
 SIZE_WH = (96, 64)
@@ -36,12 +37,12 @@ def trained():
     config = {"bins": 12, "step_px": 4, "stem": 8, "features": (16, 16, 16), "matching": 16, "guidance": 8}
     config |= {"hourglass": (16, 16, 16), "blocks": (0, 0, 0), "window": 2, "uncertainty": 8}
     network = build_network("stereo", config)
+    objective = Objective(network, parse_losses(DEFAULT_LOSSES), mixed=False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     for _ in range(60):
         left, right, truth = textured_batch(rng, 4)
-        loss = stereo_loss(network.analyse(left, right), truth, network.config.step_px)
         optimizer.zero_grad()
-        loss.backward()
+        objective(left, right, truth).backward()
         optimizer.step()
     return network.eval(), textured_batch(np.random.default_rng(77), 8)
 

@@ -1,0 +1,100 @@
+"""Several processes that train one network, on one machine or more, as torch's own `torchrun` starts them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from recon3d_ros.errors import ConfigError
+
+# The others wait as long while the first one validates.
+TIMEOUT = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Team:
+    """One process among those of a run; without `torchrun` the only one.
+
+    Attributes:
+        rank: Number of this process among all.
+        size: How many there are.
+        local_rank: Its number on this machine; it takes the GPU of that number.
+        local_size: How many are on this machine.
+        machine: Number of this machine.
+        machines: How many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+    machine: int = 0
+    machines: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process saves, logs and validates."""
+        return self.rank == 0
+
+    def share(self, module: nn.Module, device: torch.device, whole: bool) -> nn.Module:
+        """Let all processes step with the mean of their gradients, from the weights of the first one.
+
+        Args:
+            module: Answers a loss.
+            device: Where it lives.
+            whole: Whether each of its weights gets a gradient in each step.
+        """
+        if self.size == 1:
+            return module
+        ids = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=not whole)
+
+    def agree(self, value: float) -> float:
+        """The value of the first process: clocks differ, and all have to stop at the same step."""
+        if self.size == 1:
+            return value
+        # On the processor, also beside GPUs: nothing there has to wait for it.
+        shared = torch.tensor([value], dtype=torch.float64)
+        distributed.broadcast(shared, src=0)
+        return float(shared)
+
+
+def find_team() -> Team:
+    """This process as `torchrun` tells it through the environment.
+
+    Raises:
+        ConfigError: The environment tells half of it.
+    """
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return Team()
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK")
+    try:
+        rank, size, local_rank, local_size, machine = (int(os.environ[name]) for name in names)
+    except (KeyError, ValueError) as exc:
+        raise ConfigError(
+            f"expected the numbers {', '.join(names)} in the environment, got {exc}: start with torchrun, "
+            "or unset RANK"
+        ) from exc
+    return Team(rank, size, local_rank, local_size, machine, max(size // max(local_size, 1), 1))
+
+
+@contextmanager
+def joined() -> Iterator[Team]:
+    """Meet the other processes of the run, if there are any, and part at the end."""
+    team = find_team()
+    if team.size == 1:
+        yield team
+        return
+    both = torch.cuda.is_available() and distributed.is_nccl_available()
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo", timeout=TIMEOUT)
+    try:
+        yield team
+    finally:
+        distributed.destroy_process_group()

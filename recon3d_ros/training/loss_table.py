@@ -1,0 +1,55 @@
+"""Which losses there are, and how a run weighs them; no torch here, so options are checked without it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+
+from recon3d_ros.errors import ConfigError
+
+# name -> function of a `losses.Scored`, a scalar tensor; docs/training.md says what each is good for.
+LOSSES = {
+    "cross_entropy": "recon3d_ros.training.losses:cross_entropy",
+    "smooth_l1": "recon3d_ros.training.losses:smooth_l1",
+    "mae": "recon3d_ros.training.losses:mae",
+    "mse": "recon3d_ros.training.losses:mse",
+    "cosine": "recon3d_ros.training.losses:cosine",
+    "scale_invariant_log": "recon3d_ros.training.losses:scale_invariant_log",
+    "edge_smoothness": "recon3d_ros.training.losses:edge_smoothness",
+    "uncertainty": "recon3d_ros.training.losses:uncertainty",
+}
+# Smooth L1 on a soft-argmin alone stands still: it rewards the mean of a flat distribution.
+DEFAULT_LOSSES = "cross_entropy=1,smooth_l1=0.2,uncertainty=0.2"
+
+
+def parse_losses(text: str) -> dict[str, float]:
+    """Read `name=weight,name=weight`; a name alone weighs 1, what weighs 0 is left out.
+
+    Raises:
+        ConfigError: A name is unknown or twice there, a weight is no number >= 0, or nothing is left.
+    """
+    weights: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = (word.strip() for word in part.partition("="))
+        if name not in LOSSES:
+            near = difflib.get_close_matches(name, LOSSES, 1, cutoff=0.0)[0]
+            raise ConfigError(
+                f"expected losses out of {', '.join(LOSSES)}, got '{name}': did you mean '{near}'?"
+            )
+        if name in weights:
+            raise ConfigError(f"expected each loss once, got '{name}' twice in '{text}': keep one of them")
+        weights[name] = _weight(name, number if "=" in part else "1")
+    weights = {name: weight for name, weight in weights.items() if weight > 0.0}
+    if not weights:
+        raise ConfigError(f"expected a loss that weighs more than 0, got '{text}': try {DEFAULT_LOSSES}")
+    return weights
+
+
+def _weight(name: str, number: str) -> float:
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not 0.0 <= weight < math.inf:
+        raise ConfigError(f"expected a weight >= 0 for the loss '{name}', got '{number}': write {name}=1")
+    return weight
