@@ -26,6 +26,7 @@ RANKS = {
     "ros": 9,
     "training": 8,
     "evaluation": 7,
+    "convert": 7,
     "offline": 7,
     "pipeline": 6,
     "estimator": 5,
@@ -58,8 +59,9 @@ RANKS = {
 OUTSIDE = {
     "cli": {"tqdm"},
     "ros": {"rclpy", "cv2", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "std_msgs"}
-    | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs", "tf2_msgs", "rosgraph_msgs", "yaml"},
+    | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs", "std_srvs", "tf2_msgs", "rosgraph_msgs", "yaml"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
+    "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
     "backends": {"onnxruntime", "tensorrt"},
     "preprocess": {"cv2"},

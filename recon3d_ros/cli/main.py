@@ -34,6 +34,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb("recon3d_ros.cli.evaluate", "score models and SGBM on data sets with ground truth"),
     "train": Verb("recon3d_ros.cli.train", "train a network on the procedural world"),
     "export": Verb("recon3d_ros.cli.export", "write a checkpoint as an ONNX model with its manifest"),
+    "convert": Verb("recon3d_ros.cli.convert", "make fp16 and int8 files of a model, and compare them"),
     "benchmark": Verb("recon3d_ros.cli.benchmark", "measure how long the parts take on this machine"),
     "play": Verb("recon3d_ros.cli.play", "publish a folder, video, webcam or the world as ROS topics"),
     "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),

@@ -1,0 +1,8 @@
+"""Make fp16 and int8 artifacts of a model from its fp32 one, and measure what they cost in accuracy."""
+
+from __future__ import annotations
+
+from recon3d_ros.convert.images import Images, folder_images, world_images
+from recon3d_ros.convert.run import METHODS, Converted, Row, convert, to_text
+
+__all__ = ["METHODS", "Converted", "Images", "Row", "convert", "folder_images", "to_text", "world_images"]

@@ -1,0 +1,128 @@
+"""Questions to an ONNX graph, and small repairs of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from recon3d_ros.lazy import require
+
+# What carries weights: the bulk of a network's work, and what lower precision is for.
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
+_FLOAT, _HALF = 1, 10  # onnx.TensorProto
+
+
+def name_nodes(model: Any) -> None:
+    """Give a name to every node that has none, or that of another one: lists of nodes go by names."""
+    seen: set[str] = set()
+    for i, node in enumerate(model.graph.node):
+        if not node.name or node.name in seen:
+            node.name = f"{node.op_type}_{i}"
+        seen.add(node.name)
+
+
+def weighted_nodes(model: Any) -> list[str]:
+    """Names of the nodes with weights, in the order of the graph."""
+    return [node.name for node in model.graph.node if node.op_type in WEIGHTED]
+
+
+def regression(model: Any) -> list[str]:
+    """Names of the nodes between the last ones with weights and the outputs: softmax, mean, upsampling.
+
+    Numbers of a hundred pixels pass there, which half precision rounds to 1/16 px.
+    """
+    makers = {output: node for node in model.graph.node for output in node.output}
+    stops = {*WEIGHTED, "MatMul"}
+    found: set[str] = set()
+    todo = [output.name for output in model.graph.output]
+    while todo:
+        node = makers.get(todo.pop())
+        if node is not None and node.op_type not in stops and node.name not in found:
+            found.add(node.name)
+            todo += [name for name in node.input if name]
+    return sorted(found)
+
+
+def drop_casts(model: Any) -> None:
+    """Take out of a converted graph the casts from float to half and back that part neighbours in float.
+
+    The converter puts one after and one before every node it leaves in float, and gives casts of one tensor
+    to several such nodes one name.
+    """
+    nodes = model.graph.node
+    outputs = {output.name for output in model.graph.output}
+    casts = {node.output[0]: node for node in nodes if node.op_type == "Cast"}
+
+    def source(name: str) -> str:
+        """The float tensor that is this one before it became half and float again; else the name itself."""
+        back = casts.get(name)
+        if back is None or _target(back) != _FLOAT:
+            return name
+        down = casts.get(back.input[0])
+        if down is None or _target(down) != _HALF or not down.input[0].endswith("_cast_to_fp16"):
+            return name
+        return down.input[0]
+
+    renamed = {source(name): name for name in outputs if source(name) != name}
+    kept: list[Any] = []
+    made: set[str] = set()
+    for node in nodes:
+        if node.op_type == "Cast" and (node.output[0] in made or node.output[0] in renamed.values()):
+            continue  # a second cast of one tensor, or the last one, whose source takes its name
+        inputs = [source(name) for name in node.input]
+        del node.input[:]
+        node.input.extend(renamed.get(name, name) for name in inputs)
+        names = [renamed.get(name, name) for name in node.output]
+        del node.output[:]
+        node.output.extend(names)
+        made.update(names)
+        kept.append(node)
+    _replace_nodes(model, _ordered(_used(kept, outputs)))
+    del model.graph.value_info[:]  # they speak of the tensors as they were
+
+
+def _target(cast: Any) -> int:
+    return next(int(attribute.i) for attribute in cast.attribute if attribute.name == "to")
+
+
+def _used(nodes: list[Any], outputs: Iterable[str]) -> list[Any]:
+    """The nodes on which an output depends."""
+    makers = {output: node for node in nodes for output in node.output}
+    found: set[str] = set()
+    todo = list(outputs)
+    while todo:
+        name = todo.pop()
+        if name in makers and name not in found:
+            found.update(makers[name].output)
+            todo += list(makers[name].input)
+    return [node for node in nodes if not found.isdisjoint(node.output)]
+
+
+def _ordered(nodes: list[Any]) -> list[Any]:
+    """The nodes so that each comes after those it needs, which ONNX demands."""
+    from graphlib import TopologicalSorter
+
+    makers = {output: i for i, node in enumerate(nodes) for output in node.output}
+    needs = {i: {makers[name] for name in node.input if name in makers} for i, node in enumerate(nodes)}
+    return [nodes[i] for i in TopologicalSorter(needs).static_order()]
+
+
+def _replace_nodes(model: Any, nodes: list[Any]) -> None:
+    copies = []
+    for node in nodes:
+        copy = type(node)()
+        copy.CopyFrom(node)
+        copies.append(copy)
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def load(path: str) -> Any:
+    """Read an ONNX file, its nodes named.
+
+    Raises:
+        MissingDependencyError: onnx is not installed.
+    """
+    model = require("onnx", extra="convert").load(path)
+    name_nodes(model)
+    return model

@@ -1,0 +1,40 @@
+"""fp16: weights and activations as half floats where that is safe, by ONNX Runtime's converter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from recon3d_ros.convert.graph import drop_casts, load, regression
+from recon3d_ros.lazy import require
+
+# Means, sums of squares and roots of the normalisation before a correlation, and what follows a softmax: sums
+# over channels overflow half precision at 65504 and lose small terms. Left in float they cost no time.
+FLOAT_OPS = frozenset(
+    "ReduceSum ReduceMean ReduceSumSquare ReduceL1 ReduceL2 ReduceLogSumExp Sqrt Reciprocal Pow Div Softmax "
+    "LogSoftmax Exp Log Range InstanceNormalization LayerNormalization GroupNormalization".split()
+)
+
+
+def to_fp16(source: Path, target: Path) -> tuple[str, ...]:
+    """Write the model in half precision, its inputs and outputs as they were.
+
+    Returns:
+        Names of the nodes that stay in float: those of `FLOAT_OPS`, and the final regression.
+
+    Raises:
+        MissingDependencyError: onnx or onnxruntime is not installed.
+    """
+    vendor: Any = require("onnxruntime.transformers.float16", extra="convert")
+    model = load(str(source))
+    kept = {node.name for node in model.graph.node if node.op_type in FLOAT_OPS} | set(regression(model))
+    converted = vendor.convert_float_to_float16(
+        model,
+        keep_io_types=True,
+        op_block_list=list(vendor.DEFAULT_OP_BLOCK_LIST),
+        node_block_list=sorted(kept),
+    )
+    drop_casts(converted)
+    require("onnx", extra="convert").checker.check_model(converted)
+    target.write_bytes(converted.SerializeToString())
+    return tuple(sorted(kept))

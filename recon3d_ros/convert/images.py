@@ -1,0 +1,93 @@
+"""Images a model is shown while it is converted: to find the ranges of its tensors, and to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros import datasets, world
+from recon3d_ros.errors import DataError
+from recon3d_ros.geometry import Sample
+from recon3d_ros.manifest import Manifest
+from recon3d_ros.preprocess import Preprocessor, plan_fit
+
+# Scenes that neither train nor validate. Those that find the ranges are of one size, as the quantiser wants;
+# those that compare are others, and of several sizes.
+CALIBRATION_SEEDS = range(910_000, 910_008)
+COMPARISON_SEEDS = range(920_000, 920_008)
+CALIBRATION_SIZE_WH = (416, 256)
+SIZES_WH = ((416, 256), (320, 320), (512, 224), (384, 288))
+MAX_DISPARITY_PX = 160.0
+
+Images = list[NDArray[np.uint8]]  # of one frame, as many as the model takes, left before right
+
+
+class Scored(NamedTuple):
+    """Images with the disparity of the left one, (H, W) px, and its depth, (H, W) m."""
+
+    images: Images
+    sample: Sample
+
+
+def world_images(manifest: Manifest) -> list[Images]:
+    """Images of the procedural world that find ranges."""
+    return [_of(manifest, _sample(seed, CALIBRATION_SIZE_WH)) for seed in CALIBRATION_SEEDS]
+
+
+def comparison_images(manifest: Manifest) -> list[Scored]:
+    """Images of other scenes of the world, with their truth."""
+    samples = [_sample(seed, SIZES_WH[seed % len(SIZES_WH)]) for seed in COMPARISON_SEEDS]
+    return [Scored(_of(manifest, sample), sample) for sample in samples]
+
+
+def folder_images(manifest: Manifest, folder: Path, limit: int = 16) -> list[Images]:
+    """At most `limit` images of a folder, spread over it and cropped to the smallest of them.
+
+    Pairs lie in `left/` and `right/`.
+
+    Raises:
+        DataError: there is no such folder, nothing in it, or no pairs for a stereo model.
+    """
+    raw = datasets.folder_images(folder)
+    chosen = [raw[i] for i in np.unique(np.linspace(0, len(raw) - 1, limit).round().astype(int))]
+    if not manifest.is_stereo:
+        return _cropped([[item.left] for item in chosen])
+    pairs = [[item.left, item.right] for item in chosen if item.right is not None]
+    if not pairs:
+        raise DataError(f"expected left/ and right/ in {folder} for a stereo model, got single images")
+    return _cropped(pairs)
+
+
+def _cropped(frames: list[Images]) -> list[Images]:
+    """The middles of the images, as large as the smallest: the quantiser wants one size."""
+    shapes = [image.shape[:2] for images in frames for image in images]
+    height, width = (min(sides) for sides in zip(*shapes))
+
+    def middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        return image[y : y + height, x : x + width]
+
+    return [[middle(image) for image in images] for images in frames]
+
+
+def feeds(manifest: Manifest, frames: Sequence[Images]) -> list[dict[str, NDArray[Any]]]:
+    """The tensors of each frame, as the estimator would make them."""
+    made = []
+    for images in frames:
+        fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
+        made.append(Preprocessor(manifest.input, fit, len(images)).tensors(images))
+    return made
+
+
+def _sample(seed: int, size_wh: tuple[int, int]) -> Sample:
+    return world.training_sample(seed, size_wh, MAX_DISPARITY_PX)
+
+
+def _of(manifest: Manifest, sample: Sample) -> Images:
+    right = sample.frame.right
+    assert right is not None  # the world makes pairs
+    return [sample.frame.image, right] if manifest.is_stereo else [sample.frame.image]

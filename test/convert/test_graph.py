@@ -1,0 +1,59 @@
+"""Questions to graphs, and what is left of the converter's casts."""
+
+from __future__ import annotations
+
+import pytest
+
+from recon3d_ros.convert.graph import drop_casts, name_nodes, regression, weighted_nodes
+
+onnx = pytest.importorskip("onnx")
+
+FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+
+
+def model(*nodes: tuple[str, str, str]) -> onnx.ModelProto:
+    """Nodes as (op, inputs, output), names parted by blanks; from x to y."""
+    made = []
+    for op, inputs, output in nodes:
+        kind, _, to = op.partition(":")
+        more = {"to": int(to)} if to else {}
+        made.append(onnx.helper.make_node(kind, inputs.split(), [output], name="same", **more))
+    info = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(made, "g", [info("x", FLOAT, [2])], [info("y", FLOAT, [2])])
+    return onnx.helper.make_model(graph)
+
+
+def test_every_node_gets_a_name_of_its_own() -> None:
+    graph = model(("Relu", "x", "a"), ("Conv", "a w", "b"), ("Gemm", "b w", "y"))
+    name_nodes(graph)
+    assert len({node.name for node in graph.graph.node}) == 3
+    assert weighted_nodes(graph) == [node.name for node in graph.graph.node[1:]]
+
+
+def test_regression_is_what_follows_the_last_weights() -> None:
+    graph = model(("Relu", "x", "a"), ("Conv", "a w", "b"), ("Softmax", "b", "c"), ("Mul", "b c", "y"))
+    name_nodes(graph)
+    names = [node.name for node in graph.graph.node]
+    assert regression(graph) == sorted(names[2:])
+
+
+def test_float_nodes_in_a_row_lose_the_casts_between_them() -> None:
+    graph = model(
+        (f"Cast:{HALF}", "x", "h"),
+        (f"Cast:{FLOAT}", "h", "h_cast_to_fp32"),
+        (f"Cast:{FLOAT}", "h", "h_cast_to_fp32"),  # once more, under the same name
+        ("Sqrt", "h_cast_to_fp32", "s_cast_to_fp16"),
+        ("Mul", "s_cast_to_fp32 h_cast_to_fp32", "m_cast_to_fp16"),
+        (f"Cast:{HALF}", "m_cast_to_fp16", "m"),
+        (f"Cast:{FLOAT}", "m", "y"),
+        (f"Cast:{HALF}", "s_cast_to_fp16", "s"),
+        (f"Cast:{FLOAT}", "s", "s_cast_to_fp32"),
+    )
+    drop_casts(graph)
+    assert [(node.op_type, *node.input, *node.output) for node in graph.graph.node] == [
+        ("Cast", "x", "h"),  # a cast of the network itself, or of its input
+        ("Cast", "h", "h_cast_to_fp32"),
+        ("Sqrt", "h_cast_to_fp32", "s_cast_to_fp16"),
+        ("Mul", "s_cast_to_fp16", "h_cast_to_fp32", "y"),
+    ]
+    onnx.checker.check_model(graph)
