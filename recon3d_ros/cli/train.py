@@ -1,9 +1,11 @@
-"""`recon3d train`: train a network on pairs of the procedural world."""
+"""`recon3d train`: train a network on pairs of the procedural world, alone or in torchrun's processes."""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import time
+from typing import Any
 
 from recon3d_ros import lazy
 from recon3d_ros.cli.flags import add_options, read_options
@@ -30,16 +32,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Train, with a line of progress every twenty seconds."""
+    """Train, with a line of progress every twenty seconds, and a bar where a person looks on."""
+    from tqdm import tqdm
+
     width, height = args.size
     config = read_options(args, TrainConfig, width=width, height=height)
     lazy.require("torch", extra="train")
     train = lazy.load("recon3d_ros.training.loop:train")
-    checkpoint = train(config, resume=args.resume, report=_print_line)
-    print(f"checkpoint: {checkpoint}")
+    leads = lazy.load("recon3d_ros.training.distributed:find_team")().leads
+    # torchrun, batch systems and shutdown end a process with it: save as after Ctrl-C.
+    former = signal.signal(signal.SIGTERM, _interrupt)
+    # Without a terminal: lines only.
+    style = "{percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
+    try:
+        with tqdm(total=1.0, bar_format=style, disable=None if leads else True, leave=False) as bar:
+
+            def print_line(line: str) -> None:
+                with tqdm.external_write_mode():
+                    # Flushed: the line is there to be watched, also through a pipe.
+                    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+
+            def move_bar(share: float) -> None:
+                bar.update(min(share, 1.0) - bar.n)
+
+            checkpoint = train(config, resume=args.resume, report=print_line, progress=move_bar)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    if leads:
+        print(f"checkpoint: {checkpoint}")
     return 0
 
 
-def _print_line(line: str) -> None:
-    # Flushed: the line is there to be watched, also through a pipe.
-    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt

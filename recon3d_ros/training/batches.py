@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import DataError
@@ -17,27 +17,46 @@ from recon3d_ros.training.augment import training_crop
 from recon3d_ros.training.store import PairStore
 
 
-class Crops(IterableDataset):
-    """An endless stream of (left, right, disparity) crops out of a folder with at least one pair."""
+class Crops(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
+    """An endless row of (left, right, disparity) crops out of a folder with at least one pair.
+
+    Crop `index` comes from the seed and its index alone, whoever makes it: a resumed run goes on with the
+    crops that an uninterrupted one would have seen, once all pairs are rendered.
+    """
 
     def __init__(self, folder: Path, size_wh: tuple[int, int], seed: int) -> None:
-        self.folder = folder
+        self.store = PairStore(folder)
         self.size_wh = size_wh
         self.seed = seed
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        worker = get_worker_info()
-        if worker is not None:
-            cv2.setNumThreads(1)
-            keep_memory()
-        rng = np.random.default_rng((self.seed, worker.id if worker else 0))
-        store = PairStore(self.folder)
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng((self.seed, index))
+        count = self.store.refresh()
+        return training_crop(self.store.open(int(rng.integers(count))), self.size_wh, rng)
+
+
+class Order:
+    """Which crops the batches of one process are made of, without an end.
+
+    Args:
+        first: The first crop of its first batch.
+        batch: Crops per batch.
+        stride: From one of its batches to the next: what all processes take together.
+    """
+
+    def __init__(self, first: int, batch: int, stride: int | None = None) -> None:
+        self.first = first
+        self.batch = batch
+        self.stride = stride or batch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self.first
         while True:
-            count = store.refresh()
-            yield training_crop(store.open(int(rng.integers(count))), self.size_wh, rng)
+            yield list(range(first, first + self.batch))
+            first += self.stride
 
 
-def batches(crops: Crops, batch: int, loaders: int, pin_memory: bool) -> Iterator[list[torch.Tensor]]:
+def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Iterator[list[torch.Tensor]]:
     """Endless batches: left and right (B, 3, h, w), disparity (B, h, w), float32.
 
     Raises:
@@ -45,10 +64,11 @@ def batches(crops: Crops, batch: int, loaders: int, pin_memory: bool) -> Iterato
     """
     loader = DataLoader(
         crops,
-        batch_size=batch,
+        batch_sampler=order,
         num_workers=loaders,
         pin_memory=pin_memory,
         prefetch_factor=4 if loaders else None,
+        worker_init_fn=_start_loader if loaders else None,
         # spawn: a forked copy of a process that runs threads of torch can stand still.
         multiprocessing_context="spawn" if loaders else None,
     )
@@ -57,6 +77,11 @@ def batches(crops: Crops, batch: int, loaders: int, pin_memory: bool) -> Iterato
     except DataError as exc:
         # From a loading process torch hands over the whole traceback as text; its last line is ours.
         raise DataError(str(exc).rstrip().splitlines()[-1].split("DataError: ", 1)[-1]) from exc
+
+
+def _start_loader(_: int) -> None:
+    cv2.setNumThreads(1)
+    keep_memory()
 
 
 def wait_for_pairs(store: PairStore, count: int, alive: Callable[[], bool]) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from recon3d_ros.allocator import keep_memory
-from recon3d_ros.training.batches import Crops, batches, wait_for_pairs
+from recon3d_ros.training.batches import Crops, Order, batches, wait_for_pairs
 from recon3d_ros.training.config import FIRST_TRAINING_SEED, TrainConfig
+from recon3d_ros.training.distributed import Team, joined
+from recon3d_ros.training.records import Records
 from recon3d_ros.training.rendering import Renderer, start_renderers
 from recon3d_ros.training.run import Run, resume_run, start_run
 from recon3d_ros.training.store import PairStore
@@ -21,6 +23,7 @@ LOG_EVERY_S = 20.0
 SAVE_EVERY_S = 120.0
 
 Report = Callable[[str], None]
+Progress = Callable[[float], None]
 
 
 def train(
@@ -29,14 +32,18 @@ def train(
     resume: bool = False,
     network_settings: dict[str, Any] | None = None,
     report: Report = lambda line: None,
+    progress: Progress = lambda share: None,
 ) -> Path:
     """Train until the time or the steps of `config` are spent, and save.
+
+    Started by `torchrun`, all processes take part; the first one saves, validates and reports.
 
     Args:
         config: The run. On resume its budget counts what was spent before.
         resume: Continue from the checkpoint in `config.out`.
         network_settings: Fields of the network's config that differ from the defaults; not with `resume`.
         report: Takes one line of progress at a time.
+        progress: Takes the share of the budget that is spent, 0 to 1, after each step.
 
     Returns:
         The checkpoint.
@@ -48,66 +55,115 @@ def train(
         OutputError: A checkpoint cannot be written.
     """
     keep_memory()
-    run = resume_run(config) if resume else start_run(config, network_settings)
-    report(run.describe())
-    held_out = PairStore(Path(config.out) / "validation")
-    pairs = PairStore(Path(config.pairs) if config.pairs else Path(config.out) / "pairs")
+    with joined() as team:
+        run = resume_run(config, team) if resume else start_run(config, network_settings, team)
+        if team.leads:
+            report(run.describe())
+        held_out = PairStore(Path(config.out) / "validation")
+        pairs = PairStore(Path(config.pairs) if config.pairs else Path(config.out) / "pairs")
+        device = "" if config.renderer == "numpy" else str(run.device)
+        size_wh = (config.render_width, config.render_height)
+        renderer = Renderer(size_wh, run.network.config.largest_px, device)
+        jobs = render_jobs(config, team, pairs.folder, held_out.folder)
+        renderers = start_renderers(jobs, config.workers if jobs else 0, renderer)
+
+        def alive() -> bool:
+            return not jobs or any(process.is_alive() for process in renderers)
+
+        try:
+            if team.leads:
+                wait_for_pairs(held_out, config.validation_pairs, alive)
+            wait_for_pairs(pairs, 1, alive)
+            fit(run, pairs, held_out, report, progress)
+        finally:
+            for process in renderers:
+                process.terminate()
+                process.join()
+        return run.path
+
+
+def render_jobs(config: TrainConfig, team: Team, pairs: Path, held_out: Path) -> list[tuple[Path, range]]:
+    """Which scenes this process has rendered: the first one of each machine a share of them, others nothing.
+
+    The shares are disjoint, so that machines may have one disk together or one each.
+    """
+    if team.local_rank != 0:
+        return []
     first = FIRST_TRAINING_SEED * (1 + config.seed)
-    jobs = [
-        (held_out.folder, range(config.validation_pairs)),
-        (pairs.folder, range(first, first + config.max_pairs)),
-    ]
-    largest_px = run.network.config.largest_px
-    device = "" if config.renderer == "numpy" else str(run.device)
-    renderer = Renderer((config.render_width, config.render_height), largest_px, device)
-    renderers = start_renderers(jobs, config.workers, renderer)
-    try:
-        for store, count in ((held_out, config.validation_pairs), (pairs, 1)):
-            wait_for_pairs(store, count, alive=lambda: any(process.is_alive() for process in renderers))
-        fit(run, pairs, held_out, report)
-    finally:
-        for process in renderers:
-            process.terminate()
-            process.join()
-    return run.path
+    share = range(first, first + config.max_pairs)[team.machine :: team.machines]
+    validation = [(held_out, range(config.validation_pairs))] if team.leads else []
+    return [*validation, (pairs, share)]
 
 
-def fit(run: Run, pairs: PairStore, held_out: PairStore, report: Report) -> None:
+def fit(
+    run: Run,
+    pairs: PairStore,
+    held_out: PairStore,
+    report: Report,
+    progress: Progress = lambda share: None,
+) -> None:
     """Step until the budget is spent; saves every two minutes, at the end, and when interrupted."""
-    config = run.config
-    # The step is part of the seed: a resumed run goes on with crops it has not seen.
-    crops = Crops(pairs.folder, (config.width, config.height), config.seed + 7919 * run.step)
-    stream = batches(crops, config.batch, config.loaders, run.device.type == "cuda")
-    meter = Meter(run)
-    logged = validated = saved = clock = time.monotonic()
+    config, team = run.config, run.team
+    crops = Crops(pairs.folder, (config.width, config.height), config.seed)
+    order = Order(run.samples + team.rank * config.batch, config.batch, team.size * config.batch)
+    stream = batches(crops, order, config.loaders, run.device.type == "cuda")
+    watch = Watch(run, pairs, held_out, report) if team.leads else None
+    clock = time.monotonic()
     try:
         while run.progress < 1.0:
-            meter.add(run.advance(stream))
+            loss = run.advance(stream)
             now = time.monotonic()
-            run.seconds += now - clock
-            if now - logged >= LOG_EVERY_S:
-                report(meter.line(now, pairs.refresh()))
-                logged = now
-            if now - validated >= 60.0 * config.validate_minutes:
-                report(score(run, held_out))
-                validated = now
-            if now - saved >= SAVE_EVERY_S:
-                run.save()
-                saved = now
+            run.seconds = team.agree(run.seconds + now - clock)
             clock = now
-        report(score(run, held_out))
+            if watch:
+                watch.stepped(loss, now)
+                progress(run.progress)
+        if watch:
+            watch.validate()
     finally:
-        run.save()
+        if watch:
+            watch.close()
 
 
-def score(run: Run, held_out: PairStore) -> str:
-    """Validate the averaged weights, remember the result in the run's history, and put it into a line."""
-    metrics = validate(run.average.module, held_out, run.device)
-    run.history.append({"step": run.step, "samples": run.samples, "seconds": run.seconds, **metrics})
-    return (
-        f"step {run.step}  held-out: bad_px_1 {100 * metrics['bad_px_1']:.1f} %  bad_px_3 "
-        f"{100 * metrics['bad_px_3']:.1f} %  epe {metrics['epe_px']:.2f} px"
-    )
+class Watch:
+    """What the first process does beside stepping: a line, a validation and a checkpoint now and then."""
+
+    def __init__(self, run: Run, pairs: PairStore, held_out: PairStore, report: Report) -> None:
+        self.run, self.pairs, self.held_out, self.report = run, pairs, held_out, report
+        self.meter = Meter(run)
+        self.records = Records(run)
+        self.logged = self.validated = self.saved = time.monotonic()
+
+    def stepped(self, loss: torch.Tensor, now: float) -> None:
+        """Do what is due after a step, `now` by the monotonic clock."""
+        self.meter.add(loss)
+        if now - self.logged >= LOG_EVERY_S:
+            self.report(self.meter.line(now, self.pairs.refresh()))
+            self.logged = now
+        if now - self.validated >= 60.0 * self.run.config.validate_minutes:
+            self.validate()
+            self.validated = now
+        if now - self.saved >= SAVE_EVERY_S:
+            self.run.save()
+            self.saved = now
+
+    def validate(self) -> None:
+        """Score the averaged weights, remember it in the run's history, write the records, and report."""
+        run = self.run
+        metrics = validate(run.average.module, self.held_out, run.device, self.records.look)
+        run.history.append({"step": run.step, "samples": run.samples, "seconds": run.seconds, **metrics})
+        self.records.write(run)
+        self.report(
+            f"step {run.step}  held-out: bad_px_1 {100 * metrics['bad_px_1']:.1f} %  bad_px_3 "
+            f"{100 * metrics['bad_px_3']:.1f} %  epe {metrics['epe_px']:.2f} px"
+        )
+
+    def close(self) -> None:
+        """Save, however the run ends."""
+        try:
+            self.run.save()
+        finally:
+            self.records.close()
 
 
 class Meter:
@@ -131,7 +187,9 @@ class Meter:
         loss = float(self.loss) / max(run.step - self.first_step, 1)
         rate = (run.samples - self.first_sample) / max(now - self.since, 1e-6)
         self._restart(now)
+        minutes, steps = run.config.minutes, run.config.max_steps
+        spent = f"{run.seconds / 60:.1f} of {minutes:g} min" if minutes else f"{run.seconds / 60:.1f} min"
         return (
-            f"step {run.step}  {run.seconds / 60:.1f} of {run.config.minutes:g} min  loss {loss:.3f}  "
+            f"step {run.step}{f' of {steps}' if steps else ''}  {spent}  loss {loss:.3f}  "
             f"{rate:.1f} samples/s  {pairs} pairs  lr {run.optimizer.param_groups[0]['lr']:.1e}"
         )

@@ -37,7 +37,7 @@ class Objective(nn.Module):
 
     @property
     def moves_all(self) -> bool:
-        """Whether each weight gets a gradient: all but two losses ask for the disparity, one for its doubt."""
+        """Whether each weight gets a gradient: most losses ask for the disparity, one for its doubt."""
         return "uncertainty" in self.weights and bool(set(self.weights) - {"cross_entropy", "uncertainty"})
 
     def forward(self, left: Tensor, right: Tensor, truth: Tensor) -> Tensor:

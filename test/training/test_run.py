@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recon3d_ros.errors import ArtifactError, ConfigError, OutputError
-from recon3d_ros.training.batches import Crops, batches
+from recon3d_ros.training.batches import Crops, Order, batches
 from recon3d_ros.training.checkpoint import load_checkpoint, load_network
 from recon3d_ros.training.loop import fit
 from recon3d_ros.training.run import resume_run, running_average, start_run
@@ -12,7 +12,8 @@ from recon3d_ros.training.schedule import one_cycle
 
 
 def stream_of(config, stores):
-    return batches(Crops(stores[0].folder, (config.width, config.height), 1), config.batch, 0, False)
+    crops = Crops(stores[0].folder, (config.width, config.height), 1)
+    return batches(crops, Order(0, config.batch), 0, False)
 
 
 def test_loss_falls_when_a_batch_is_repeated(make_config, stores, tiny_network):
