@@ -66,10 +66,10 @@ class CameraChannel:
         ]
         self._infos = [f"{self._prefix}{side}camera_info" for side in sides]
         self.image_topics = [node.resolve_topic_name(topic) for topic in self._images]
-        info_topics = tuple(node.resolve_topic_name(topic) for topic in self._infos)
+        self._info_topics = tuple(node.resolve_topic_name(topic) for topic in self._infos)
         self.health = Health(node.get_logger().warning, " and ".join(self.image_topics))
         self.outputs = Outputs(node, self._stereo, config, name, transforms)
-        self._calibrations = CalibrationCache(info_topics, config.rectify)
+        self._calibrations = CalibrationCache(self._info_topics, config.rectify)
         self._sync = StereoSync(round(config.sync_tolerance_ms * NS_PER_MS))
         self._info_messages: dict[str, CameraInfo] = {}
         self._info_subscriptions: list[Subscription] = []
@@ -77,32 +77,37 @@ class CameraChannel:
         self._epoch, self._last_stamp_ns = 0, 0
         self._wanted_s = float("-inf")
         self._on_result: OnResult | None = None
-        self._active = False
+        self._active = self._idle = False
 
     @property
     def infos(self) -> list[CameraInfo]:
         """The newest camera_info messages, left before right, as far as they came."""
-        topics = (self._node.resolve_topic_name(topic) for topic in self._infos)
-        return [self._info_messages[topic] for topic in topics if topic in self._info_messages]
+        return [self._info_messages[topic] for topic in self._info_topics if topic in self._info_messages]
 
     def activate(self) -> None:
-        """Subscribe to camera_info, and to images as soon as somebody wants results."""
+        """Subscribe to camera_info and images; to images no longer than somebody wants results.
+
+        Raises:
+            ConfigError: a QoS override is no value of its policy.
+        """
         group = MutuallyExclusiveCallbackGroup()
         # camera_info before images: of what is ready at once the executor takes it first.
-        for topic in self._infos:
-            on_info = self._guarded(self._on_info(self._node.resolve_topic_name(topic)))
+        for topic, resolved in zip(self._infos, self._info_topics):
+            on_info = self._guarded(self._on_info(resolved))
             self._info_subscriptions.append(
                 subscribe(self._node, CameraInfo, topic, on_info, callback_group=group)
             )
-        self._active = True
-        self._wanted_s = float("-inf")
+        self._open_images()  # in any case: a wrong override is to be told now, not to the first reader
+        self._active, self._idle, self._wanted_s = True, False, time.monotonic()
+        self.health.idle(False)
         self.tick()
 
     def deactivate(self) -> None:
         """Subscribe to nothing; what the worker still has is not published."""
         self._active = False
-        self._close_images("the node is not active")
+        self._close_images()
         self._destroy(self._info_subscriptions)
+        self.health.idle(True, "the node is not active")
 
     def close(self) -> None:
         """Destroy subscriptions and publishers; the worker must have ended."""
@@ -124,14 +129,16 @@ class CameraChannel:
         if not self._active:
             return
         now = time.monotonic()
-        if self.wanted():
+        wanted = self.wanted()
+        if wanted == self._idle:
+            self._idle = not wanted
+            self.health.idle(self._idle)
+        if wanted:
             self._wanted_s = now
             if not self._image_subscriptions:
                 self._open_images()
         elif self._image_subscriptions and now - self._wanted_s > LINGER_S:
             self._close_images()
-        elif not self._image_subscriptions:
-            self.health.idle(True)
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to an output, or waits for a result."""
@@ -140,7 +147,8 @@ class CameraChannel:
     def forget(self, why: str) -> None:
         """Let nothing that was seen before have a part in what is seen from now on."""
         self._epoch += 1
-        self._node.get_logger().info(f"{' and '.join(self.image_topics)}: {why}, starting afresh")
+        text = f"{' and '.join(self.image_topics)}: {why}, starting afresh"
+        self._node.get_logger().info(text, throttle_duration_sec=5.0)
 
     def ask(self, on_result: OnResult | None) -> None:
         """Ask for the next result, in the worker's thread, once; None takes the question back."""
@@ -179,12 +187,10 @@ class CameraChannel:
             self._image_subscriptions.append(
                 subscribe(self._node, msg_type, topic, on_image, callback_group=group)
             )
-        self.health.idle(False)
 
-    def _close_images(self, reason: str = "nobody subscribes") -> None:
+    def _close_images(self) -> None:
         self._destroy(self._image_subscriptions)
         self._sync.clear()
-        self.health.idle(True, reason)
 
     def _destroy(self, subscriptions: list[Subscription]) -> None:
         while subscriptions:

@@ -108,7 +108,7 @@ class DepthNode(LifecycleNode):
     def _transit(
         self, name: str, step: Callable[[], None], on_failure: TransitionCallbackReturn
     ) -> TransitionCallbackReturn:
-        """Take one step; tell why when it fails. FAILURE stays in the state before, ERROR ends unconfigured."""
+        """Take one step; tell why when it fails. FAILURE stays in the state before, ERROR unconfigures."""
         try:
             step()
         except Exception as exc:
@@ -175,38 +175,42 @@ class DepthNode(LifecycleNode):
 
     # --- while it lives -------------------------------------------------------------------------------
 
-    def _prepare(self, config: Config) -> Callable[[], str]:
+    def _prepare(self, config: Config) -> Callable[[], None]:
         """Check a changed configuration; return what applies it."""
         if self._switch is None:
-            return lambda: ""  # configure will see it
+            return lambda: None  # configure will see it
         if isinstance(config, NodeConfig):
             return self._prepare_node(config)
         if isinstance(config, PipelineConfig):
-            use = self._switch.prepare(config)
-            return lambda: use() or ""
+            return self._switch.prepare(config)
         assert isinstance(config, ModelConfig)
         self._switch.check(config)
         return lambda: self._request_model(config)
 
-    def _prepare_node(self, config: NodeConfig) -> Callable[[], str]:
+    def _prepare_node(self, config: NodeConfig) -> Callable[[], None]:
         if config.target_frame:
             self._transforms.start()
 
-        def commit() -> str:
+        def commit() -> None:
             for channel in self._channels:
                 channel.configure(config)
-            return ""
 
         return commit
 
-    def _request_model(self, config: ModelConfig) -> str:
+    def _request_model(self, config: ModelConfig) -> None:
         assert self._switch is not None
-        if not self._switch.request(config):
-            return ""
-        self.get_logger().info(f"loading {config.model} beside the model that serves")
-        return f"loading {config.model}; the log and /diagnostics tell when it serves"
+        if self._switch.request(config):
+            self.get_logger().info(f"loading {config.model} beside the model that serves")
 
     def _tick(self) -> None:
+        try:
+            self._look_around()
+        except Exception as exc:  # nothing that goes wrong here is worth a robot's depth
+            if self.context.ok():
+                text = f"{type(exc).__name__}: {exc}"
+                self.get_logger().error(text, throttle_duration_sec=5.0)
+
+    def _look_around(self) -> None:
         for channel in self._channels:
             channel.tick()
         self._save.tick()

@@ -44,7 +44,7 @@ class LiveParameters:
         node: declares the parameters; read-only ones never change (rclpy refuses them).
         classes: what to declare.
         prepare: called with every changed configuration; raises a `Recon3dError` to refuse it with that
-            reason, else returns what applies it. That one returns a note for whoever sets, mostly empty.
+            reason, else returns what applies it.
 
     Raises:
         ConfigError: a value given at start has a wrong type or is outside its limits.
@@ -54,7 +54,7 @@ class LiveParameters:
         self,
         node: Node,
         classes: Sequence[type[Config]],
-        prepare: Callable[[Config], Callable[[], str]],
+        prepare: Callable[[Config], Callable[[], None]],
     ) -> None:
         self._configs: dict[type[Config], Config] = {cls: declare(node, cls) for cls in classes}
         self._prepare = prepare
@@ -82,8 +82,9 @@ class LiveParameters:
         except Recon3dError as exc:
             return SetParametersResult(successful=False, reason=str(exc))
         self._configs = changed
-        notes = [commit() for commit in commits]
-        return SetParametersResult(successful=True, reason="; ".join(note for note in notes if note))
+        for commit in commits:
+            commit()
+        return SetParametersResult(successful=True)
 
 
 def describe(spec: Option) -> ParameterDescriptor:

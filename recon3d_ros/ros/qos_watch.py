@@ -21,7 +21,7 @@ class QosWatch:
     """Compares a node's topics with the graph.
 
     The middleware reports a mismatch once, as an event, and never that it is over; and every event handler
-    costs each turn of rclpy's executor. So the graph is asked, about once a second, and what it says holds now.
+    costs each turn of rclpy's executor. So the graph is asked about once a second: what it says holds now.
 
     Args:
         node: whose publishers and subscriptions are watched.
@@ -32,8 +32,8 @@ class QosWatch:
 
     def problems(self) -> list[str]:
         """Return one sentence for every endpoint of another node that does not match."""
-        endpoints = [*self._node.subscriptions, *self._node.publishers]
-        topics = {endpoint.topic_name: None for endpoint in endpoints}
+        topics = dict.fromkeys(entity.topic_name for entity in self._node.subscriptions)
+        topics |= dict.fromkeys(entity.topic_name for entity in self._node.publishers)
         return [said for topic in topics if topic not in _BUILT_IN for said in self._of(topic)]
 
     def _of(self, topic: str) -> Iterator[str]:
@@ -59,8 +59,8 @@ def _said(topic: str, publisher: TopicEndpointInfo, subscription: TopicEndpointI
     policy, offered, asked = _difference(publisher.qos_profile, subscription.qos_profile)
     if subscribed:
         return (
-            f"nothing arrives from {_name(publisher)} on {topic}: it offers {policy} {offered}, this node asks for "
-            f"{asked}; set qos_overrides.{topic}.subscription.{policy} to {offered}"
+            f"nothing arrives from {_name(publisher)} on {topic}: it offers {policy} {offered}, this node "
+            f"asks for {asked}; set qos_overrides.{topic}.subscription.{policy} to {offered}"
         )
     return (
         f"{_name(subscription)} gets nothing from {topic}: it asks for {policy} {asked}, this node offers "

@@ -97,7 +97,7 @@ class SaveService:
         elif time.monotonic() > answers.deadline:
             topics = " and ".join(topic for channel in answers.channels for topic in channel.image_topics)
             answers.finish(
-                f"expected a frame within {PATIENCE_S:.0f} s, got none; see what /diagnostics says of {topics}"
+                f"expected a frame within {PATIENCE_S:.0f} s, got none; see /diagnostics on {topics}"
             )
 
     @staticmethod

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Log
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -80,10 +83,10 @@ class Bench:
         self._thread.start()
         self._stamp_ns = time.time_ns()
 
-    def listen(self, topic: str, msg_type: type | None = None) -> None:
-        """Collect the messages of a topic in `received`."""
+    def listen(self, topic: str, msg_type: type | None = None) -> Any:
+        """Collect the messages of a topic in `received`; return the subscription."""
         received = self.received[topic]
-        self.probe.create_subscription(msg_type or OUTPUTS[topic], topic, received.append, 10)
+        return self.probe.create_subscription(msg_type or OUTPUTS[topic], topic, received.append, 10)
 
     def _spin(self) -> None:
         try:
@@ -131,12 +134,12 @@ class Bench:
             (m for m in reversed(self.received[topic]) if stamp_to_ns(m.header.stamp) in stamps_ns), None
         )
 
-    def status(self) -> dict[str, str]:
-        """Wait for diagnostics; return the newest values of this node, with `level` and `message`."""
-        return self.wait(self._newest_status, what="no diagnostics")
+    def status(self, camera: str = "depth") -> dict[str, str]:
+        """Wait for diagnostics; return the newest values of a camera, with `level` and `message`."""
+        return self.wait(lambda: self._newest_status(camera), what="no diagnostics")
 
-    def _newest_status(self) -> dict[str, str]:
-        name = f"{self.node.get_fully_qualified_name()}: depth"
+    def _newest_status(self, camera: str = "depth") -> dict[str, str]:
+        name = f"{self.node.get_fully_qualified_name()}: {camera}"
         for array in reversed(self.received["/diagnostics"]):
             for status in array.status:
                 if status.name == name:
@@ -144,10 +147,41 @@ class Bench:
                     return {"level": str(status.level[0]), "message": status.message, **values}
         return {}
 
+    def logs(self) -> list[str]:
+        """Return what the node logged so far, of any level."""
+        name = self.node.get_logger().name
+        return [log.msg for log in self.received["/rosout"] if log.name == name]
+
     def warnings(self) -> list[str]:
         """Return what the node warned of so far."""
         name = self.node.get_logger().name
         return [log.msg for log in self.received["/rosout"] if log.name == name and log.level == WARN]
+
+    def call(self, service_type: Any, name: str, request: Any) -> Any:
+        """Call a service of the node and wait for the response."""
+        client = self.probe.create_client(service_type, f"{self.node.get_fully_qualified_name()}/{name}")
+        try:
+            assert client.wait_for_service(DEADLINE_S), f"no service {name}"
+            future = client.call_async(request)
+            return self.wait(lambda: future.result() if future.done() else None, what=f"no answer of {name}")
+        finally:
+            self.probe.destroy_client(client)
+
+    def set_parameters(self, **values: Any) -> Any:
+        """Set parameters one by one, over DDS; return the results."""
+        request = SetParameters.Request()
+        request.parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        return self.call(SetParameters, "set_parameters", request).results
+
+    def transit(self, transition: str | int) -> bool:
+        """Ask for a transition of the life cycle, by label or number; return whether it succeeded."""
+        by = {"label": transition} if isinstance(transition, str) else {"id": transition}
+        request = ChangeState.Request(transition=Transition(**by))
+        return self.call(ChangeState, "change_state", request).success
+
+    def state(self) -> str:
+        """Return the state of the life cycle."""
+        return self.call(GetState, "get_state", GetState.Request()).current_state.label
 
     def send(self, images: dict[str, Any], infos: dict[str, CameraInfo]) -> int:
         """Publish camera_info and images under one new stamp; return the stamp."""

@@ -10,8 +10,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from recon3d_ros.config import Config, option
-from recon3d_ros.errors import ConfigError
-from recon3d_ros.ros.parameters import declare, follow
+from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.ros.parameters import LiveParameters, declare
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Limits(Config):
     count: int = option(3, "how many", minimum=1)
     kind: str = option("a", "which", choices=("a", "b"), read_only=True)
     on: bool = option(True, "whether")
+    names: tuple[str, ...] = option((), "some words", read_only=True)
 
     def validate(self):
         if self.low_m >= self.high_m:
@@ -51,9 +52,10 @@ def make_node(context):
 
 def test_defaults_and_overrides(make_node):
     assert declare(make_node(), Limits) == Limits()
-    given = {"low_m": 2, "high_m": 7.5, "count": 4, "kind": "b", "on": False}
+    given = {"low_m": 2, "high_m": 7.5, "count": 4, "kind": "b", "on": False, "names": ["x", "y"]}
     config = declare(make_node(**given), Limits)
     assert config == Limits(**given) and isinstance(config.low_m, float)
+    assert config.names == ("x", "y")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,7 @@ def test_defaults_and_overrides(make_node):
         ({"count": 1.5}, "correct parameter count"),
         ({"kind": "c"}, "kind must be one of a, b"),
         ({"on": 1}, "correct parameter on"),
+        ({"names": "x"}, "names must be of type tuple"),
         ({"low_m": 9.0}, "low_m must be less than high_m"),
     ],
 )
@@ -75,18 +78,44 @@ def test_wrong_values_at_start(make_node, values, words):
         declare(make_node(**values), Limits)
 
 
+def setter(node):
+    return lambda **values: node.set_parameters_atomically([Parameter(n, value=v) for n, v in values.items()])
+
+
 def test_changes_are_checked_together_and_applied_once(make_node):
     node, applied = make_node(), []
-    follow(node, (declare(node, Limits),), applied.append)
 
-    def change(**values):
-        return node.set_parameters_atomically([Parameter(n, value=v) for n, v in values.items()])
+    def prepare(config):
+        return lambda: applied.append(config)
 
+    live = LiveParameters(node, (Limits,), prepare)
+    change = setter(node)
     assert not change(low_m=20.0).successful
     assert applied == []
     assert change(low_m=20.0, high_m=30.0).successful
     assert change(on=True).successful  # as it was
-    assert applied == [Limits(low_m=20.0, high_m=30.0)]
+    assert applied == [Limits(low_m=20.0, high_m=30.0)] == [live[Limits]]
     assert not change(kind="b").successful
     assert not change(count=0).successful
     assert node.get_parameter("count").value == 3
+    assert live.values() == {"low_m": 20.0, "high_m": 30.0, "count": 3, "kind": "a", "on": True, "names": ()}
+
+
+@dataclass(frozen=True)
+class File(Config):
+    path: str = option("", "a file")
+
+
+def test_nothing_is_applied_when_one_of_several_configurations_cannot_be_prepared(make_node):
+    node, applied = make_node(), []
+
+    def prepare(config):
+        if isinstance(config, File):
+            raise DataError("no such file: give another one")
+        return lambda: applied.append(config)
+
+    live = LiveParameters(node, (Limits, File), prepare)
+    result = setter(node)(on=False, path="/nowhere")
+    assert (result.successful, result.reason) == (False, "no such file: give another one")
+    assert applied == [] and live[Limits].on and node.get_parameter("on").value is True
+    assert setter(node)(on=False).successful and not live[Limits].on
