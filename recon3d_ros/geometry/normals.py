@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from recon3d_ros.geometry.camera import PinholeCamera
 
 _WINDOW_PX = 5  # of the gradient: less is noise, more rounds the corners
+_MARGIN = _WINDOW_PX // 2
+_SCALE = 1 / 128.0  # Sobel's 5x5 sums 16 * 8 slopes
+_BLOCK_PX = 1 << 16
+Plane = NDArray[np.float32]
 
 
-def surface_normals(
-    depth: NDArray[np.float32], camera: PinholeCamera
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def surface_normals(depth: Plane, camera: PinholeCamera) -> tuple[Plane, Plane, Plane]:
     """Normals of the surfaces, facing the camera.
 
     The inverse depth w of a plane is affine in u and v, so its gradient gives the normal,
@@ -28,24 +30,45 @@ def surface_normals(
         x, y and z of the unit normals, (H, W) float32 each; NaN where a pixel of the 5x5 around is no
         surface, and so at the outermost two rows and columns.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = np.where((depth > 0) & np.isfinite(depth), 1 / depth, np.float32(np.nan))
-    scale = 1 / 128.0  # Sobel's 5x5 sums 16 * 8 slopes
-    border = cv2.BORDER_CONSTANT
-    slope_u = cv2.Sobel(inverse, cv2.CV_32F, 1, 0, ksize=_WINDOW_PX, scale=scale, borderType=border)
-    slope_v = cv2.Sobel(inverse, cv2.CV_32F, 0, 1, ksize=_WINDOW_PX, scale=scale, borderType=border)
-    cut = _WINDOW_PX // 2
-    for edge in (slope_u[:cut], slope_u[-cut:], slope_u[:, :cut], slope_u[:, -cut:]):
-        edge[...] = np.nan
     height, width = depth.shape
+    normals = tuple(np.full(depth.shape, np.nan, np.float32) for _ in range(3))
     columns = (np.arange(width) - camera.cx).astype(np.float32)
     rows = (np.arange(height) - camera.cy).astype(np.float32)[:, None]
-    toward = inverse - columns * slope_u - rows * slope_v
-    slope_u *= np.float32(camera.fx)
-    slope_v *= np.float32(camera.fy)
-    length = np.sqrt(slope_u * slope_u + slope_v * slope_v + toward * toward)
+    count = max(1, _BLOCK_PX // width)
+    for top in range(_MARGIN, height - _MARGIN, count):  # in blocks, whose scratch stays in the cache
+        block = slice(top, min(top + count, height - _MARGIN))
+        inverse = _inverse(depth[top - _MARGIN : block.stop + _MARGIN])
+        out = tuple(axis[block] for axis in normals)
+        _normals_of_rows(inverse, columns, rows[block], (camera.fx, camera.fy), out)
+    for axis in normals:
+        axis[:, :_MARGIN] = axis[:, width - min(width, _MARGIN) :] = np.nan
+    return normals  # type: ignore[return-value]  # three of them
+
+
+def _inverse(depth: Plane) -> Plane:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.divide(1, depth, dtype=np.float32)
+        np.copyto(inverse, np.nan, where=~((inverse > 0) & np.isfinite(inverse)))
+    return inverse
+
+
+def _normals_of_rows(
+    inverse: Plane, columns: Plane, rows: Plane, focal_px: tuple[float, float], out: tuple[Plane, ...]
+) -> None:
+    """Fill the normals of all but the outermost rows of `inverse`, the inverse depth."""
+    slope_u, slope_v, toward = out
+    inner = slice(_MARGIN, len(inverse) - _MARGIN)
+    for slope, order in ((slope_u, (1, 0)), (slope_v, (0, 1))):
+        slope[...] = cv2.Sobel(inverse, cv2.CV_32F, *order, ksize=_WINDOW_PX, scale=_SCALE)[inner]
+    np.multiply(columns, slope_u, out=toward)
+    np.subtract(inverse[inner], toward, out=toward)
+    toward -= rows * slope_v
+    slope_u *= np.float32(focal_px[0])
+    slope_v *= np.float32(focal_px[1])
+    length = slope_u * slope_u
+    length += slope_v * slope_v
+    length += toward * toward
+    np.sqrt(length, out=length)
     np.divide(-1, length, out=length)
-    slope_u *= length
-    slope_v *= length
-    toward *= length
-    return slope_u, slope_v, toward
+    for axis in out:
+        axis *= length
