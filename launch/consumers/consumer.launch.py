@@ -1,0 +1,56 @@
+"""One consumer of the depth node, started as config/consumers.yaml says: RTAB-Map, OctoMap, nvblox, ..."""
+
+import yaml
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+from recon3d_ros.share import share_path
+
+ARGUMENTS = {
+    "namespace": "namespace of the depth node, and of the consumer",
+    "frame": "its main frame: of the robot, the map or the scan, see config/consumers.yaml",
+    "image": "rectified image in place of left/image_rect",
+    "params_file": "YAML of parameters that override those of config/consumers.yaml",
+    "use_sim_time": "true: time from /clock",
+}
+
+
+def read_consumers():
+    return yaml.safe_load(share_path("config", "consumers.yaml").read_text(encoding="utf-8"))
+
+
+def generate_launch_description():
+    consumer = DeclareLaunchArgument("consumer", description="which one", choices=sorted(read_consumers()))
+    arguments = [
+        DeclareLaunchArgument(name, default_value="", description=text) for name, text in ARGUMENTS.items()
+    ]
+    return LaunchDescription([consumer, *arguments, OpaqueFunction(function=make_nodes)])
+
+
+def make_nodes(context):
+    """The nodes of the consumer, now that the values of the arguments are known."""
+
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    consumer = read_consumers()[value("consumer")]
+    parameters = {**consumer["parameters"], "use_sim_time": value("use_sim_time") == "true"}
+    if value("frame"):
+        parameters[consumer["frame"]] = value("frame")
+    remappings = [(name, asked["topic"]) for name, asked in consumer["inputs"].items()]
+    if value("image"):
+        remappings = [
+            (name, value("image") if topic == "left/image_rect" else topic) for name, topic in remappings
+        ]
+    return [
+        Node(
+            **node,
+            namespace=value("namespace"),
+            parameters=[parameters, *([value("params_file")] if value("params_file") else [])],
+            remappings=remappings,
+            output="screen",
+        )
+        for node in consumer["nodes"]
+    ]

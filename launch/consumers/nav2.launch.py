@@ -1,0 +1,67 @@
+"""Nav2 with the voxel layer of config/nav2_voxel_layer.yaml in its local costmap, beside its own layers."""
+
+import tempfile
+
+import yaml
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
+from recon3d_ros.share import share_path
+
+LAYER = "recon3d_layer"
+NODE = "local_costmap"
+
+
+def generate_launch_description():
+    nav2 = FindPackageShare("nav2_bringup")
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "params_file",
+                default_value=PathJoinSubstitution([nav2, "params", "nav2_params.yaml"]),
+                description="your parameters of Nav2",
+            ),
+            DeclareLaunchArgument(
+                "namespace",
+                default_value="",
+                description="of the depth node: /<namespace>/points is its cloud",
+            ),
+            DeclareLaunchArgument("use_sim_time", default_value="false", description="time from /clock"),
+            OpaqueFunction(function=include_nav2, args=[nav2]),
+        ]
+    )
+
+
+def include_nav2(context, nav2):
+    """Nav2's own launch file, with a copy of the parameters that has the layer."""
+    with open(LaunchConfiguration("params_file").perform(context), encoding="utf-8") as file:
+        parameters = yaml.safe_load(file)
+    layers = yaml.safe_load(share_path("config", "nav2_voxel_layer.yaml").read_text(encoding="utf-8"))
+    merged = with_layer(parameters, layers, LaunchConfiguration("namespace").perform(context))
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="nav2_recon3d_", delete=False) as file:
+        yaml.safe_dump(merged, file)
+    launch_file = PathJoinSubstitution([nav2, "launch", "navigation_launch.py"])
+    arguments = {"params_file": file.name, "use_sim_time": LaunchConfiguration("use_sim_time")}
+    return [
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(launch_file), launch_arguments=arguments.items()
+        )
+    ]
+
+
+def with_layer(parameters, layers, namespace):
+    """Put our layer in front of the inflation, which has to be last; topics into the namespace."""
+    ours = layers[NODE][NODE]["ros__parameters"]
+    theirs = parameters.setdefault(NODE, {}).setdefault(NODE, {}).setdefault("ros__parameters", {})
+    layer = ours[LAYER]
+    for source in layer["observation_sources"].split():
+        topic = layer[source]["topic"].lstrip("/")
+        layer[source]["topic"] = "/".join(["", *filter(None, namespace.split("/")), topic])
+    plugins = [name for name in theirs.get("plugins", ours["plugins"]) if name != LAYER]
+    last = next((i for i, name in enumerate(plugins) if "inflation" in name), len(plugins))
+    theirs["plugins"] = [*plugins[:last], LAYER, *plugins[last:]]
+    theirs[LAYER] = layer
+    return parameters

@@ -1,0 +1,130 @@
+"""The launch files of consumers: what they make of config/consumers.yaml and config/nav2_voxel_layer.yaml."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "launch" / "consumers"
+FILES = sorted(FOLDER.glob("*.launch.py"))
+CONSUMERS = yaml.safe_load((ROOT / "config" / "consumers.yaml").read_text())
+LAYER_FILE = ROOT / "config" / "nav2_voxel_layer.yaml"
+
+
+def test_the_launch_files_are_there():
+    assert [path.name for path in FILES] == ["consumer.launch.py", "nav2.launch.py"]
+
+
+@pytest.fixture
+def with_layer():
+    """The function of nav2.launch.py that needs no launch, with the constants it reads."""
+    tree = ast.parse((FOLDER / "nav2.launch.py").read_text())
+    kept = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) or (isinstance(node, ast.FunctionDef) and node.name == "with_layer")
+    ]
+    names: dict = {}
+    exec(compile(ast.Module(kept, []), "nav2.launch.py", "exec"), names)
+    return names["with_layer"]
+
+
+def costmap(**parameters):
+    return {"local_costmap": {"local_costmap": {"ros__parameters": parameters}}, "amcl": {"kept": True}}
+
+
+@pytest.mark.parametrize(
+    ("plugins", "wanted"),
+    [
+        (["voxel_layer", "inflation_layer"], ["voxel_layer", "recon3d_layer", "inflation_layer"]),
+        (["static_layer"], ["static_layer", "recon3d_layer"]),
+        (["recon3d_layer", "inflation_layer"], ["recon3d_layer", "inflation_layer"]),
+    ],
+)
+def test_the_layer_stands_before_the_inflation(with_layer, plugins, wanted):
+    layers = yaml.safe_load(LAYER_FILE.read_text())
+    merged = with_layer(costmap(plugins=plugins, width=3), layers, "")
+    ours = merged["local_costmap"]["local_costmap"]["ros__parameters"]
+    assert ours["plugins"] == wanted and ours["width"] == 3 and merged["amcl"] == {"kept": True}
+    assert ours["recon3d_layer"]["free"]["topic"] == "/points_free"
+
+
+@pytest.mark.parametrize("namespace", ["robot/front", "/robot/front/"])
+def test_the_topics_move_into_the_namespace(with_layer, namespace):
+    merged = with_layer({}, yaml.safe_load(LAYER_FILE.read_text()), namespace)
+    ours = merged["local_costmap"]["local_costmap"]["ros__parameters"]
+    assert ours["plugins"] == ["recon3d_layer", "inflation_layer"]
+    layer = ours["recon3d_layer"]
+    topics = [layer[source]["topic"] for source in layer["observation_sources"].split()]
+    assert topics == ["/robot/front/points", "/robot/front/points", "/robot/front/points_free"]
+
+
+@pytest.fixture
+def made():
+    """Make the nodes of a consumer without starting a process: (nodes, context)."""
+    pytest.importorskip("launch.actions", reason="launch is in no wheel; a ROS 2 workspace has it")
+    pytest.importorskip("launch_ros", reason="launch_ros is in no wheel; a ROS 2 workspace has it")
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch_ros.actions import Node
+
+    from launch import LaunchContext
+
+    def visit(**arguments: str):
+        context = LaunchContext()
+        context.launch_configurations.update(arguments)
+        source = PythonLaunchDescriptionSource(str(FOLDER / "consumer.launch.py"))
+        description = source.get_launch_description(context)
+        nodes, waiting = [], list(description.entities)
+        while waiting:
+            entity = waiting.pop(0)
+            if isinstance(entity, Node):
+                entity._perform_substitutions(context)
+                nodes.append(entity)
+                continue
+            waiting = [*(entity.visit(context) or ()), *waiting]
+        return nodes, context
+
+    return visit
+
+
+def parameters_of(node):
+    (path, _), *_ = node._Node__expanded_parameter_arguments
+    (parameters,) = yaml.safe_load(Path(path).read_text()).values()
+    return parameters["ros__parameters"]
+
+
+@pytest.mark.parametrize("name", CONSUMERS)
+def test_the_nodes_of_a_consumer(made, name):
+    nodes, _ = made(consumer=name, namespace="front", frame="somewhere")
+    asked = CONSUMERS[name]
+    assert [node.node_executable for node in nodes] == [node["executable"] for node in asked["nodes"]]
+    for node in nodes:
+        topics = {key: row["topic"] for key, row in asked["inputs"].items()}
+        assert dict(node.expanded_remapping_rules) == topics
+        assert node.expanded_node_namespace == "/front"
+        text = yaml.safe_dump(parameters_of(node))
+        assert "somewhere" in text and "use_sim_time: false" in text
+
+
+def test_another_image(made):
+    nodes, _ = made(consumer="rtabmap", image="image", use_sim_time="true")
+    for node in nodes:
+        assert dict(node.expanded_remapping_rules)["rgb/image"] == "image"
+        assert parameters_of(node)["use_sim_time"] is True
+
+
+def test_nav2_describes_its_arguments():
+    pytest.importorskip("launch.actions", reason="launch is in no wheel; a ROS 2 workspace has it")
+    pytest.importorskip("launch_ros", reason="launch_ros is in no wheel; a ROS 2 workspace has it")
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchContext
+
+    source = PythonLaunchDescriptionSource(str(FOLDER / "nav2.launch.py"))
+    arguments = source.get_launch_description(LaunchContext()).get_launch_arguments()
+    assert {argument.name for argument in arguments} == {"params_file", "namespace", "use_sim_time"}
+    assert all(argument.description for argument in arguments)
