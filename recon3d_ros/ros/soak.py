@@ -151,8 +151,8 @@ def check(row: SoakRow) -> None:
     if faults:
         said = "; ".join(faults)
         raise BackendError(
-            f"expected a node that stays as it is over {row['frames']} frames, got: {said}; look into what it "
-            "does per frame"
+            f"expected a node that stays as it is over {row['frames']} frames, got: {said}; look into what "
+            "it does per frame"
         )
 
 

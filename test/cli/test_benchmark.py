@@ -10,7 +10,7 @@ from recon3d_ros.cli import benchmark
 from recon3d_ros.cli.main import main
 
 
-# Those of several processes take their time: test/ros/test_benchmark_node.py and test_soak.py run them shortly.
+# Those of several processes take their time: test_benchmark_node.py and test_soak.py run them shortly.
 @pytest.mark.parametrize("name", [n for n, b in benchmark.BENCHMARKS.items() if not b.processes])
 def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):
     pytest.importorskip("rclpy")
