@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ class Pipeline:
         estimator.require_metric()
         self.estimator = estimator
         self.config = config
-        self._filters = DepthFilters(config)
+        self.filters = DepthFilters(config)
         self._free = FreeSpace(config.free_space_frames, config.max_depth_m, config.min_confidence)
         self._camera: PinholeCamera | None = None
         self._packer: PointPacker | None = None
@@ -93,7 +93,6 @@ class Pipeline:
         frame: Frame,
         cloud_into: NDArray[np.float32] | None = None,
         want: Wanted = ALL,
-        want_cloud: bool = True,
     ) -> Result:
         """Estimate the depth of a frame, then :meth:`refine` it.
 
@@ -101,7 +100,6 @@ class Pipeline:
             frame: Rectified image or pair with calibration.
             cloud_into: See :meth:`refine`.
             want: What somebody looks at.
-            want_cloud: False is the same as a `want` without a cloud.
 
         Raises:
             ConfigError: a stereo model and a single image, or a mask of another aspect than the image.
@@ -111,12 +109,8 @@ class Pipeline:
         started = time.perf_counter()
         estimate = self.estimator.estimate(frame)
         took_ms = (time.perf_counter() - started) * 1e3
-        if not want_cloud:
-            want = Wanted(cloud=False, free=want.free)
         result = self.refine(frame, estimate, cloud_into, want)
-        return Result(
-            result.depth_map, result.cloud, result.free_points, {"estimate": took_ms, **result.timings_ms}
-        )
+        return replace(result, timings_ms={"estimate": took_ms, **result.timings_ms})
 
     def refine(
         self,
@@ -143,7 +137,7 @@ class Pipeline:
             self._camera = estimate.camera
         timings: dict[str, float] = {}
         clock = _Clock(timings)
-        depth_map = self._filters.apply(estimate, frame)
+        depth_map = self.filters.apply(estimate, frame)
         clock.lap("filter")
         cloud = free_points = None
         if want.cloud:
@@ -158,7 +152,7 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget all earlier frames: after a jump of the clock, in a new bag, with a new calibration."""
-        self._filters.reset()
+        self.filters.reset()
         self._free.reset()
 
     def fields(self, frame: Frame) -> tuple[str, ...]:

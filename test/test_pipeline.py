@@ -12,8 +12,9 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.contract import OutputContract
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimator import Estimator
-from recon3d_ros.geometry import Frame, StereoRig
-from recon3d_ros.pipeline import Pipeline
+from recon3d_ros.files import write_image
+from recon3d_ros.geometry import XYZ, XYZI, XYZRGB, Frame, StereoRig, UnorganizedCloud
+from recon3d_ros.pipeline import Pipeline, Wanted
 from recon3d_ros.zoo import BUILT_IN
 
 WIDTH, HEIGHT = 61, 47
@@ -86,7 +87,7 @@ def test_cloud_goes_into_the_given_memory_or_is_left_out(frame: Frame, estimator
     into = np.frombuffer(message, np.float32).reshape(HEIGHT, WIDTH, 4)
     result = pipeline.process(frame, cloud_into=into)
     assert result.cloud.data is into and into[20, 30, 2] == result.depth_map.depth[20, 30]
-    without = pipeline.process(frame, want_cloud=False)
+    without = pipeline.process(frame, want=Wanted(cloud=False))
     assert without.cloud is None and list(without.timings_ms) == ["estimate", "filter"]
 
 
@@ -98,6 +99,154 @@ def test_camera_may_change_between_frames(frame: Frame, estimator: Estimator) ->
     assert not np.allclose(moved[..., 0], first[..., 0])
     np.testing.assert_allclose(moved[20, 20, 0], 0.0, atol=1e-6)
     np.testing.assert_array_equal(pipeline.process(frame).cloud.xyz, first)
+
+
+def test_filters_run_and_the_estimate_stays_as_it_is(frame: Frame, estimator: Estimator, tmp_path) -> None:
+    mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    mask[:, :20] = 0
+    write_image(tmp_path / "mask.png", mask)
+    estimate = estimator.estimate(frame)
+    estimate = dataclasses.replace(
+        estimate, confidence=np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
+    )
+    before = estimate.depth.copy(), estimate.disparity.copy()
+    config = PipelineConfig(roi_mask=str(tmp_path / "mask.png"), min_confidence=0.25)
+    result = Pipeline(estimator, config).refine(frame, estimate)
+    kept = (mask > 0) & (estimate.confidence >= 0.25)
+    np.testing.assert_array_equal(np.isfinite(result.depth_map.depth), kept)
+    np.testing.assert_array_equal(result.cloud.valid, kept)
+    assert result.answered_share == pytest.approx(kept.mean())
+    for array, kept_array in zip((estimate.depth, estimate.disparity), before):
+        np.testing.assert_array_equal(array, kept_array)
+    assert list(result.timings_ms) == ["filter", "cloud"]
+
+
+EVERYTHING = PipelineConfig(
+    border_px=2,
+    min_confidence=0.1,
+    min_texture=1.0,
+    max_edge_jump=0.5,
+    speckle_px=2,
+    temporal_weight=0.5,
+    temporal_jump=0.5,
+    point_fields="auto",
+    point_confidence=True,
+    point_sigma=True,
+    point_normals=True,
+    decimation=2,
+    free_space_frames=1,
+)
+
+
+def test_every_filter_and_field_together(frame: Frame, estimator: Estimator) -> None:
+    """Twice the same frame: also the filters that remember."""
+    pipeline = Pipeline(estimator, EVERYTHING)
+    names = [name for name, _ in pipeline.filters.steps]
+    assert names == ["limits", "border", "confidence", "texture", "edges", "speckle", "temporal"]
+    for _ in range(2):
+        result = pipeline.process(frame)
+        shape, fields = pipeline.cloud_layout(frame)
+        assert result.cloud.data.shape == (*shape, len(fields)) == (24, 31, 9)
+        assert result.cloud.fields == fields
+        assert result.free_points.shape[1] == 3
+        assert list(result.timings_ms) == ["estimate", "filter", "cloud", "free"]
+        assert 0 < result.cloud.valid.sum()
+
+
+def test_the_past_smooths_depth_and_disparity_alike_until_it_is_reset(
+    frame: Frame, estimator: Estimator
+) -> None:
+    pipeline = Pipeline(estimator, PipelineConfig(temporal_weight=0.5, temporal_jump=0.2))
+    first = estimator.estimate(frame)
+    second = dataclasses.replace(first, depth=first.depth * np.float32(1.1))
+    assert np.array_equal(pipeline.refine(frame, first).depth_map.depth, first.depth)
+    smoothed = pipeline.refine(frame, second).depth_map
+    np.testing.assert_allclose(1 / smoothed.depth, 0.5 / first.depth + 0.5 / second.depth, rtol=1e-5)
+    np.testing.assert_allclose(frame.rig.depth_from_disparity(smoothed.disparity), smoothed.depth, rtol=1e-4)
+    pipeline.reset()
+    assert np.array_equal(pipeline.refine(frame, second).depth_map.depth, second.depth)
+    rig = StereoRig.simple(WIDTH, HEIGHT, fx=50.0, baseline_m=0.13, cx=20.0)
+    moved = dataclasses.replace(frame, camera=rig.left, rig=rig)
+    other = dataclasses.replace(first, camera=rig.left)
+    assert np.array_equal(pipeline.refine(moved, other).depth_map.depth, first.depth), "another calibration"
+
+
+@pytest.mark.parametrize(
+    ("choice", "grey", "fields"),
+    [
+        ("xyz", False, XYZ),
+        ("xyzrgb", True, XYZRGB),
+        ("xyzi", False, XYZI),
+        ("auto", False, XYZRGB),
+        ("auto", True, XYZI),
+    ],
+)
+def test_fields_follow_the_choice_and_the_image(
+    frame: Frame, estimator: Estimator, choice: str, grey: bool, fields: tuple[str, ...]
+) -> None:
+    if grey:
+        left, right = frame.image[..., 0].copy(), frame.right[..., 0].copy()
+        frame = dataclasses.replace(frame, image=left, right=right)
+    pipeline = Pipeline(estimator, PipelineConfig(point_fields=choice))
+    assert pipeline.cloud_layout(frame) == ((HEIGHT, WIDTH), fields)
+    cloud = pipeline.process(frame).cloud
+    assert cloud.fields == fields
+    if fields == XYZI and grey:
+        np.testing.assert_array_equal(cloud["intensity"], frame.image)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PipelineConfig(voxel_m=0.3, point_confidence=True),
+        PipelineConfig(outlier_radius_m=0.2, outlier_neighbours=25),
+        PipelineConfig(voxel_m=0.1, outlier_radius_m=0.3, decimation=2),
+    ],
+)
+def test_lists_of_points_have_no_layout_and_do_not_change_later(
+    frame: Frame, estimator: Estimator, config: PipelineConfig
+) -> None:
+    pipeline = Pipeline(estimator, config)
+    assert pipeline.cloud_layout(frame) is None
+    cloud = pipeline.process(frame).cloud
+    assert isinstance(cloud, UnorganizedCloud) and 0 < len(cloud) < HEIGHT * WIDTH
+    before = cloud.data.copy()
+    other = dataclasses.replace(frame, right=frame.right // 2)
+    assert not np.array_equal(pipeline.process(other).cloud.data, before)
+    np.testing.assert_array_equal(cloud.data, before)
+
+
+def test_a_voxel_grid_has_the_points_of_the_cloud(frame: Frame, estimator: Estimator) -> None:
+    whole = Pipeline(estimator, PipelineConfig()).process(frame).cloud
+    cloud = Pipeline(estimator, PipelineConfig(voxel_m=0.25)).process(frame).cloud
+    cubes = {tuple(cube) for cube in np.floor(whole.points().xyz / 0.25).astype(int)}
+    assert len(cloud) == len(cubes)
+
+
+def test_free_space_needs_frames_in_a_row_that_somebody_looked_at(frame: Frame, estimator: Estimator) -> None:
+    config = PipelineConfig(max_depth_m=0.5, free_space_frames=2)  # everything is beyond
+    pipeline = Pipeline(estimator, config)
+    frame = dataclasses.replace(frame, image=np.minimum(frame.image, 200))
+    numbers = []
+    for free in (True, True, True, False, True, True):
+        points = pipeline.process(frame, want=Wanted(free=free)).free_points
+        numbers.append(None if points is None else len(points))
+    assert numbers == [0, 35, 35, None, 0, 35]
+    pipeline.reset()
+    assert len(pipeline.process(frame).free_points) == 0
+    without = Pipeline(estimator, PipelineConfig(max_depth_m=0.5)).process(frame)
+    assert without.free_points is None and "free" not in without.timings_ms
+
+
+def test_a_mask_that_cannot_be_read_or_is_of_another_camera_is_a_wrong_option(
+    frame: Frame, estimator: Estimator, tmp_path
+) -> None:
+    with pytest.raises(ConfigError, match="roi_mask"):
+        Pipeline(estimator, PipelineConfig(roi_mask=str(tmp_path / "absent.png")))
+    write_image(tmp_path / "tall.png", np.zeros((WIDTH, HEIGHT), np.uint8))
+    pipeline = Pipeline(estimator, PipelineConfig(roi_mask=str(tmp_path / "tall.png")))
+    with pytest.raises(ConfigError, match=r"tall\.png is 47x61"):
+        pipeline.process(frame)
 
 
 def test_model_without_metres_is_refused_at_once() -> None:

@@ -83,9 +83,6 @@ class OrganizedCloud(_Fields):
     fields: tuple[str, ...] = XYZRGB
 
     organized = True
-    # For readers of the plain layout: bytes of a point of XYZRGB, and its fields with their offsets.
-    POINT_STEP = BYTES_PER_FIELD * len(XYZRGB)
-    FIELDS = tuple((name, BYTES_PER_FIELD * i) for i, name in enumerate(XYZRGB))
 
     def __post_init__(self) -> None:
         _check(self.data, self.fields, axes=3)
