@@ -32,7 +32,7 @@ TOPICS = {
     "points": ("points",),
 }
 # Topics in config/recon3d.rviz; make_nodes says what stands in for each.
-SHOWN = ("/points", "/depth/image", "/left/image_rect")
+SHOWN = ("/points", "/depth/preview", "/left/image_rect")
 
 
 def generate_launch_description():
@@ -90,7 +90,7 @@ def make_nodes(context):
         namespace=value("namespace"),
         arguments=["-d", str(share_path("config", "recon3d.rviz")), "-f", value("fixed_frame")],
         parameters=[{"use_sim_time": given.get("use_sim_time", False)}],
-        remappings=list(zip(SHOWN, (value("points") or "points", "depth/image", image))),
+        remappings=list(zip(SHOWN, (value("points") or "points", "depth/preview", image))),
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     return [depth_node, rviz]

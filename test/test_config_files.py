@@ -14,7 +14,7 @@ from recon3d_ros.ros.source_config import SourceConfig
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 NODES = {"depth_node": (NodeConfig, PipelineConfig, ModelConfig), "image_source": (SourceConfig,)}
-OURS = {"/points", "/depth/image", "/left/image_rect"}
+OURS = {"/points", "/depth/preview", "/left/image_rect"}
 OF_CONSUMERS = {"consumers.yaml", "nav2_voxel_layer.yaml"}  # test/ros/test_consumers.py holds them
 SEGMENT = 128 << 20
 XML_NAMES = {"": "http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"}

@@ -112,7 +112,7 @@ def test_rviz_shows_what_the_node_takes_and_gives(launched, name, arguments, ima
     (rviz,) = (node for node in nodes if node.node_executable == "rviz2")
     rviz._perform_substitutions(context)
     shown = dict(rviz.expanded_remapping_rules)
-    assert shown == {"/points": points, "/depth/image": "depth/image", "/left/image_rect": image}
+    assert shown == {"/points": points, "/depth/preview": "depth/preview", "/left/image_rect": image}
 
 
 def test_simulated_time_reaches_everybody(launched):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,42 @@ def test_another_image(made):
     for node in nodes:
         assert dict(node.expanded_remapping_rules)["rgb/image"] == "image"
         assert parameters_of(node)["use_sim_time"] is True
+
+
+def test_nav2_starts_with_a_copy_of_the_parameters(made, tmp_path, monkeypatch):
+    """With a stand-in for nav2_bringup, whose launch file only declares what it is given."""
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchContext
+
+    share = tmp_path / "share" / "nav2_bringup"
+    for folder in (
+        share / "launch",
+        share / "params",
+        tmp_path / "share/ament_index/resource_index/packages",
+    ):
+        folder.mkdir(parents=True)
+    (tmp_path / "share/ament_index/resource_index/packages/nav2_bringup").touch()
+    (share / "params" / "nav2_params.yaml").write_text(yaml.safe_dump(costmap(plugins=["inflation_layer"])))
+    (share / "launch" / "navigation_launch.py").write_text(
+        "from launch import LaunchDescription\n"
+        "def generate_launch_description():\n    return LaunchDescription([])\n"
+    )
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    context = LaunchContext()
+    context.launch_configurations["namespace"] = "front"
+    source = PythonLaunchDescriptionSource(str(FOLDER / "nav2.launch.py"))
+    waiting = list(source.get_launch_description(context).entities)
+    while waiting:
+        waiting = [*(waiting.pop(0).visit(context) or ()), *waiting]
+    given = yaml.safe_load(Path(context.launch_configurations["params_file"]).read_text())
+    ours = given["local_costmap"]["local_costmap"]["ros__parameters"]
+    assert ours["plugins"] == ["recon3d_layer", "inflation_layer"] and given["amcl"] == {"kept": True}
+    assert ours["recon3d_layer"]["free"]["topic"] == "/front/points_free"
+    assert yaml.safe_load((share / "params" / "nav2_params.yaml").read_text()) == costmap(
+        plugins=["inflation_layer"]
+    )
 
 
 def test_nav2_describes_its_arguments():
