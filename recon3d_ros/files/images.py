@@ -1,30 +1,16 @@
-"""Read and write images, depth (PNG, PFM), clouds (PLY), camera YAMLs and JSON.
-
-Writers are atomic: a reader sees the old file or the whole new one.
-"""
+"""Images, and depth as 16-bit PNG, PFM and colours."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from recon3d_ros.errors import CalibrationError, DataError, ImageError, OutputError
-from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, StereoRig
-
-_PLY_POINT = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
-_PLY_PROPERTIES = "".join(f"property float {axis}\n" for axis in "xyz") + "".join(
-    f"property uchar {colour}\n" for colour in ("red", "green", "blue")
-)
+from recon3d_ros.errors import DataError, ImageError, OutputError
+from recon3d_ros.files.disk import read_bytes, write_atomically
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -37,7 +23,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         DataError: The file cannot be read.
         ImageError: It is no image.
     """
-    encoded = np.frombuffer(_read_bytes(path), np.uint8)
+    encoded = np.frombuffer(read_bytes(path), np.uint8)
     try:
         image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     except cv2.error:  # absurd header sizes; the next lines say what matters
@@ -92,7 +78,7 @@ def read_pfm(path: Path) -> NDArray[np.float32]:
         DataError: The file cannot be read, or is no PFM.
     """
     try:
-        kind, size, scale, pixels = _read_bytes(path).split(b"\n", 3)
+        kind, size, scale, pixels = read_bytes(path).split(b"\n", 3)
         width, height = (int(number) for number in size.split())
         channels = {b"Pf": 1, b"PF": 3}[kind.strip()]
         order = "<f4" if float(scale) < 0 else ">f4"
@@ -101,34 +87,6 @@ def read_pfm(path: Path) -> NDArray[np.float32]:
         return flat.reshape(shape)[::-1].astype(np.float32)
     except (ValueError, KeyError) as exc:
         raise DataError(f"expected a whole PFM file, {path} is none ({exc}): write it again") from exc
-
-
-def write_ply(path: Path, cloud: OrganizedCloud) -> None:
-    """Write the valid points with their colours as binary PLY.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    valid = cloud.valid
-    points = np.empty(np.count_nonzero(valid), _PLY_POINT)
-    points["xyz"], points["rgb"] = cloud.xyz[valid], cloud.rgb[valid]
-    write_atomically(path, _ply_header(points.size), points.tobytes())
-
-
-def read_ply_points(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Read a PLY file as `write_ply` lays it out: (N, 3) float32 m, and (N, 3) uint8 RGB.
-
-    Raises:
-        DataError: The file cannot be read, or has another layout.
-    """
-    header, end, body = _read_bytes(path).partition(b"end_header\n")
-    count = len(body) // _PLY_POINT.itemsize
-    if header + end != _ply_header(count) or count * _PLY_POINT.itemsize != len(body):
-        raise DataError(
-            f"expected a PLY of float x y z and uchar red green blue, {path} is none: write it again"
-        )
-    points = np.frombuffer(body, _PLY_POINT)
-    return points["xyz"].astype(np.float32), points["rgb"].copy()
 
 
 def colour_depth(depth: NDArray[np.float32], min_m: float, max_m: float) -> NDArray[np.uint8]:
@@ -175,81 +133,6 @@ def colour_limits(values: NDArray[np.float32]) -> tuple[float, float]:
     return float(low), float(max(high, low + 0.01 * abs(low), low + 1e-6))
 
 
-def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
-    """Read a ROS camera_info YAML, or two of them under the keys `left` and `right`.
-
-    Raises:
-        DataError: The file cannot be read, or is no YAML.
-        CalibrationError: It describes no usable camera or rig.
-    """
-    try:
-        document = yaml.safe_load(_read_bytes(path).decode())
-    except (yaml.YAMLError, ValueError) as exc:  # ValueError: no UTF-8, or a date such as 2020-99-99
-        raise DataError(
-            f"expected a YAML file of a camera, {path} is none: {' '.join(str(exc).split())}"
-        ) from exc
-    if not isinstance(document, dict):
-        raise CalibrationError(f"expected a camera_info YAML, {path} holds {type(document).__name__}")
-    try:
-        if "left" in document and "right" in document:
-            return StereoRig(*(PinholeCamera.from_dict(document[side]) for side in ("left", "right")))
-        return PinholeCamera.from_dict(document)
-    except CalibrationError as exc:
-        raise CalibrationError(f"{path}: {exc}") from exc
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, unless it is there.
-
-    Raises:
-        OutputError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
-
-
-def finite(value: Any) -> Any:
-    """Replace what JSON does not know: NaN and infinities become None."""
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file; what is not finite becomes null.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    write_atomically(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
-
-
-def write_atomically(path: Path, *chunks: bytes) -> None:
-    """Write the chunks to a neighbour of `path`, then rename it.
-
-    Raises:
-        OutputError: The folder is missing or read-only, the disk is full, ...
-    """
-    path = Path(path)
-    if not path.name:
-        raise OutputError(f"expected the name of a file to write, got {str(path)!r}: give one")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(draft, "wb") as file:
-            file.writelines(chunks)
-        os.replace(draft, path)
-    except OSError as exc:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise OutputError(
-            f"cannot write {path} ({exc.strerror}): free the disk or choose another place"
-        ) from exc
-
-
 def _write_encoded(path: Path, image: NDArray[Any]) -> None:
     suffix = Path(path).suffix
     if not cv2.haveImageWriter(f"image{suffix}"):
@@ -264,15 +147,3 @@ def _write_encoded(path: Path, image: NDArray[Any]) -> None:
             "choose .png"
         )
     write_atomically(path, encoded.tobytes())
-
-
-def _ply_header(points: int) -> bytes:
-    head = f"ply\nformat binary_little_endian 1.0\nelement vertex {points}\n"
-    return f"{head}{_PLY_PROPERTIES}end_header\n".encode()
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as exc:
-        raise DataError(f"cannot read {path} ({exc.strerror}): check the path") from exc

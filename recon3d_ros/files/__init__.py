@@ -1,0 +1,37 @@
+"""Read and write images, depth (PNG, PFM), clouds (PLY), camera YAMLs and JSON.
+
+Writers are atomic: a reader sees the old file or the whole new one.
+"""
+
+from recon3d_ros.files.cameras import read_camera_yaml
+from recon3d_ros.files.disk import finite, make_folder, write_atomically, write_json
+from recon3d_ros.files.images import (
+    colour_depth,
+    colour_inverse_depth,
+    colour_limits,
+    read_image,
+    read_pfm,
+    write_depth_png16,
+    write_image,
+    write_pfm,
+)
+from recon3d_ros.files.ply import read_ply, read_ply_points, write_ply
+
+__all__ = [
+    "colour_depth",
+    "colour_inverse_depth",
+    "colour_limits",
+    "finite",
+    "make_folder",
+    "read_camera_yaml",
+    "read_image",
+    "read_pfm",
+    "read_ply",
+    "read_ply_points",
+    "write_atomically",
+    "write_depth_png16",
+    "write_image",
+    "write_json",
+    "write_pfm",
+    "write_ply",
+]

@@ -1,0 +1,77 @@
+"""What every kind of file needs: folders, whole files or none, JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recon3d_ros.errors import DataError, OutputError
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"cannot make the folder {folder} ({exc.strerror}): choose another place") from exc
+
+
+def finite(value: Any) -> Any:
+    """Replace what JSON does not know: NaN and infinities become None."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file; what is not finite becomes null.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    write_atomically(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_atomically(path: Path, *chunks: bytes) -> None:
+    """Write the chunks to a neighbour of `path`, then rename it.
+
+    Raises:
+        OutputError: The folder is missing or read-only, the disk is full, ...
+    """
+    path = Path(path)
+    if not path.name:
+        raise OutputError(f"expected the name of a file to write, got {str(path)!r}: give one")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(draft, "wb") as file:
+            file.writelines(chunks)
+        os.replace(draft, path)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise OutputError(
+            f"cannot write {path} ({exc.strerror}): free the disk or choose another place"
+        ) from exc
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as exc:
+        raise DataError(f"cannot read {path} ({exc.strerror}): check the path") from exc

@@ -1,0 +1,101 @@
+"""Clouds as binary PLY."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.errors import DataError, ImageError
+from recon3d_ros.files.disk import read_bytes, write_atomically
+from recon3d_ros.geometry import Cloud, UnorganizedCloud
+from recon3d_ros.geometry.cloud import KNOWN_FIELDS, NORMAL
+
+# What others call our fields; colours are three bytes instead.
+_NAMES = dict(zip(NORMAL, ("nx", "ny", "nz")))
+_FIELDS = {_NAMES.get(field, field): field for field in KNOWN_FIELDS if field != "rgb"}
+_COLOURS = ("red", "green", "blue")
+_TYPES = {"float": "<f4", "uchar": "u1"}
+
+
+def write_ply(path: Path, cloud: Cloud) -> None:
+    """Write the valid points as binary PLY, every field a float property of its name (normals nx, ny, nz).
+
+    `rgb` becomes the bytes red, green and blue; points without any colour are written without.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    points = cloud.points()
+    properties: list[tuple[str, str]] = []
+    for field in points.fields:
+        if field == "rgb":
+            properties += [(colour, "uchar") for colour in _COLOURS]
+        else:
+            properties.append((_NAMES.get(field, field), "float"))
+    rows = np.empty(len(points), [(name, _TYPES[kind]) for name, kind in properties])
+    for field in points.fields:
+        if field == "rgb":
+            for channel, colour in enumerate(_COLOURS):
+                rows[colour] = points.rgb[:, channel]
+        else:
+            rows[_NAMES.get(field, field)] = points[field]
+    write_atomically(path, _header(len(points), properties), rows.tobytes())
+
+
+def read_ply(path: Path) -> UnorganizedCloud:
+    """Read a PLY file as `write_ply` lays it out.
+
+    Raises:
+        DataError: The file cannot be read, or has another layout.
+    """
+    header, end, body = read_bytes(path).partition(b"end_header\n")
+    try:
+        properties = _properties((header + end).decode("ascii"))
+        rows = np.frombuffer(body, [(name, _TYPES[kind]) for name, kind in properties])
+        if header + end != _header(len(rows), properties):
+            raise ValueError("the number of points differs from the header")
+        return _cloud_of(rows, properties)
+    except (KeyError, ValueError, ImageError) as exc:
+        raise DataError(
+            "expected a binary PLY of float x y z and further fields as recon3d writes them, "
+            f"{path} is none ({' '.join(str(exc).split())}): write it again"
+        ) from exc
+
+
+def read_ply_points(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Read the places and colours of a PLY file of `write_ply`: (N, 3) float32 m, and (N, 3) uint8 RGB.
+
+    Raises:
+        DataError: The file cannot be read, or has another layout.
+    """
+    cloud = read_ply(path)
+    return cloud.xyz.copy(), cloud.rgb.copy()
+
+
+def _properties(header: str) -> list[tuple[str, str]]:
+    """Names and kinds in a header; what is no property line is checked by writing the header again."""
+    words = [line.split() for line in header.splitlines() if line.startswith("property ")]
+    return [(name, kind) for _, kind, name in words]
+
+
+def _header(points: int, properties: list[tuple[str, str]]) -> bytes:
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {points}"]
+    lines += [f"property {kind} {name}" for name, kind in properties]
+    return "\n".join([*lines, "end_header\n"]).encode()
+
+
+def _cloud_of(rows: NDArray[np.void], properties: list[tuple[str, str]]) -> UnorganizedCloud:
+    names = [name for name, _ in properties]
+    fields = tuple(
+        "rgb" if name == _COLOURS[0] else _FIELDS[name] for name in names if name not in _COLOURS[1:]
+    )
+    data = np.empty((len(rows), len(fields)), np.float32)
+    for column, field in enumerate(fields):
+        if field == "rgb":
+            red, green, blue = (rows[colour].astype(np.uint32) for colour in _COLOURS)
+            data[:, column] = (red << 16 | green << 8 | blue).view(np.float32)
+        else:
+            data[:, column] = rows[_NAMES.get(field, field)]
+    return UnorganizedCloud(data, fields)

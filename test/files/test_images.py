@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from recon3d_ros import files
+from recon3d_ros.errors import DataError, ImageError
+
+
+@pytest.fixture
+def rgb():
+    """13 x 7, every pixel and channel different."""
+    return np.arange(7 * 13 * 3, dtype=np.uint8).reshape(7, 13, 3)
+
+
+def test_images_keep_their_colour_order(tmp_path, rgb):
+    files.write_image(tmp_path / "a.png", rgb)
+    assert np.array_equal(files.read_image(tmp_path / "a.png"), rgb)
+    assert np.array_equal(cv2.imread(str(tmp_path / "a.png")), rgb[..., ::-1])
+    files.write_image(tmp_path / "m.png", rgb[..., 1])
+    assert np.array_equal(files.read_image(tmp_path / "m.png"), rgb[..., 1])
+
+
+def test_alpha_and_16_bit_become_plain_uint8(tmp_path, rgb):
+    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([rgb[..., ::-1], np.full((7, 13), 9, np.uint8)]))
+    assert np.array_equal(files.read_image(tmp_path / "a.png"), rgb)
+    cv2.imwrite(str(tmp_path / "w.png"), rgb[..., 0].astype(np.uint16) * 256 + 255)
+    assert np.array_equal(files.read_image(tmp_path / "w.png"), rgb[..., 0])
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(50)])
+def test_what_is_no_image_is_an_image_error(tmp_path, content):
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(ImageError, match=r"x\.png"):
+        files.read_image(tmp_path / "x.png")
+    with pytest.raises(DataError, match="absent"):
+        files.read_image(tmp_path / "absent.png")
+
+
+def test_depth_png_is_millimetres(tmp_path):
+    depth = np.array([[1.2344, np.nan, np.inf], [65.535, 70.0, -1.0]], np.float32)
+    files.write_depth_png16(tmp_path / "d.png", depth)
+    read = cv2.imread(str(tmp_path / "d.png"), cv2.IMREAD_UNCHANGED)
+    assert read.dtype == np.uint16
+    assert read.tolist() == [[1234, 0, 0], [65535, 65535, 0]]
+
+
+def test_pfm_round_trip_and_what_opencv_reads(tmp_path):
+    plane = np.linspace(-3, 900, 5 * 8, dtype=np.float32).reshape(5, 8)
+    plane[1, 2], plane[3, 4] = np.nan, np.inf
+    files.write_pfm(tmp_path / "d.pfm", plane)
+    assert np.array_equal(files.read_pfm(tmp_path / "d.pfm"), plane, equal_nan=True)
+    other = cv2.imread(str(tmp_path / "d.pfm"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(other, plane, equal_nan=True)
+
+
+def test_pfm_of_others_big_endian_and_colour(tmp_path):
+    pixels = np.arange(2 * 3 * 3, dtype=">f4").reshape(2, 3, 3)
+    (tmp_path / "c.pfm").write_bytes(b"PF\n3 2\n1.0\n" + pixels[::-1].tobytes())
+    read = files.read_pfm(tmp_path / "c.pfm")
+    assert read.dtype == np.float32
+    assert np.array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("content", [b"", b"P6\n1 1\n255\n...", b"Pf\n4 4\n-1.0\nshort"])
+def test_broken_pfm_is_a_data_error(tmp_path, content):
+    (tmp_path / "x.pfm").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.pfm"):
+        files.read_pfm(tmp_path / "x.pfm")
+
+
+def test_colours_of_depth_go_from_red_to_blue():
+    depth = np.array([[0.5, 1.0, 20.0, 50.0, np.inf, np.nan, 0.0]], np.float32)
+    near, first, last, beyond, sky, unknown, zero = files.colour_depth(depth, 1.0, 20.0)[0].astype(int)
+    assert first[0] > 100 > first[2]
+    assert last[2] > last[0]
+    assert near.tolist() == first.tolist()
+    assert beyond.tolist() == sky.tolist() == last.tolist()
+    assert unknown.tolist() == zero.tolist() == [0, 0, 0]
+
+
+def test_relative_inverse_depth_of_any_sign_has_colours():
+    values = np.array([[9, 4, 0, -4, -9, np.nan]], np.float32)
+    beyond, near, middle, far, below, unknown = files.colour_inverse_depth(values, -4.0, 4.0)[0].astype(int)
+    assert near[0] > 100 > near[2] and far[2] > far[0] and middle[1] > 200
+    assert beyond.tolist() == near.tolist() and below.tolist() == far.tolist()
+    assert unknown.tolist() == [0, 0, 0]
