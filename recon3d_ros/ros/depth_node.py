@@ -235,7 +235,11 @@ class DepthNode(LifecycleNode):
         self._status.notice(message)
         self.get_logger().error(message)
         self.set_parameters_atomically(
-            [Parameter(spec.name, value=getattr(serving, spec.name)) for spec in options(serving)]
+            [
+                Parameter(spec.name, value=getattr(serving, spec.name))
+                for spec in options(serving)
+                if not spec.read_only
+            ]
         )
 
     def _on_jump(self, jump: TimeJump) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
@@ -67,7 +68,8 @@ class SaveService:
     ) -> None:
         self._channels, self._folder, self._parameters = channels, folder, parameters
         self._answers: _Answers | None = None
-        node.create_service(Trigger, "~/save", self._on_save)
+        # A group of its own: while the answer waits for a frame its group executes nothing else.
+        node.create_service(Trigger, "~/save", self._on_save, callback_group=ReentrantCallbackGroup())
 
     async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         channels = self._channels()

@@ -170,7 +170,9 @@ class Bench:
     def set_parameters(self, **values: Any) -> Any:
         """Set parameters one by one, over DDS; return the results."""
         request = SetParameters.Request()
-        request.parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request.parameters = [
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
+        ]
         return self.call(SetParameters, "set_parameters", request).results
 
     def transit(self, transition: str | int) -> bool:

@@ -181,7 +181,8 @@ def test_the_camera_changes_its_resolution(smooth, scene):
     # Images of the new size before their camera_info: dropped and counted, not guessed.
     drops = int(smooth.status()["dropped_camera_info"])
     smooth.wait(
-        lambda: int(smooth.status()["dropped_camera_info"]) > drops, lambda: smooth.send(images, scene.infos())
+        lambda: int(smooth.status()["dropped_camera_info"]) > drops,
+        lambda: smooth.send(images, scene.infos()),
     )
     msg = smooth.expect("points", images, infos)
     assert (msg.height, msg.width) == (36, 80)

@@ -107,7 +107,9 @@ def test_a_storm_of_parameters_costs_no_frame_and_leaves_nothing_behind(bench, s
     results = {name: {future.result().results[0].successful for n, future in answers if n == name}
                for name, _ in values}  # fmt: skip
     assert results == {"max_depth_m": {True}, "border_px": {True}, "min_depth_m": {False}, "model": {False}}
-    after = bench.wait(lambda: bench.status() if bench.status()["frames_out"] != before["frames_out"] else None)
+    after = bench.wait(
+        lambda: bench.status() if bench.status()["frames_out"] != before["frames_out"] else None
+    )
     assert after["dropped"] == before["dropped"] and threading.active_count() == threads
     assert bench.set_parameters(max_depth_m=20.0, border_px=0)[0].successful
     bench.expect("points", scene.images(), scene.infos())

@@ -17,7 +17,6 @@ from recon3d_ros.ros.conversions import (
     camera_to_info,
     cloud_from_msg,
     compressed_to_msg,
-    depth_from_msg,
     image_to_msg,
     info_to_camera,
     ns_to_stamp,
@@ -147,25 +146,6 @@ def test_rectify_subscribes_to_raw_images_and_uses_the_rectified_p(make_bench, s
     assert info_to_camera(info) == left.camera and not any(info.d)
 
 
-def test_nobody_subscribes_then_nothing_is_inferred(make_bench, scene, monkeypatch):
-    calls = []
-    process = Pipeline.process
-    monkeypatch.setattr(
-        Pipeline, "process", lambda *a, **k: (calls.append(k["want_cloud"]), process(*a, **k))[1]
-    )
-    bench = make_bench({"model": "fake_stereo"}, "/idle", outputs=())
-    bench.wait(
-        lambda: int(bench.status()["skipped_without_subscribers"]) >= 3,
-        lambda: bench.send(scene.images(), scene.infos()),
-    )
-    assert calls == [] and bench.status()["message"].startswith("idle")
-    # Only depth: the cloud is not packed.
-    bench.listen("depth/image")
-    msg = bench.expect("depth/image", scene.images(), scene.infos())
-    assert calls and not any(calls)
-    assert depth_from_msg(msg).shape == (scene.height, scene.width)
-
-
 def test_old_frames_are_dropped_and_the_clock_explained(make_bench, scene):
     bench = make_bench({"model": "fake_stereo", "max_age_ms": 2000}, "/old", outputs=("points",))
     bench.expect("points", scene.images(), scene.infos())
@@ -211,7 +191,7 @@ def test_qos_is_overridable(make_bench):
         "qos_overrides./qos/left/image_rect.subscription.reliability": "reliable",
         "qos_overrides./qos/left/image_rect.subscription.depth": 7,
     }
-    bench = make_bench({"model": "fake_stereo", **overrides}, "/qos", outputs=())
+    bench = make_bench({"model": "fake_stereo", **overrides}, "/qos", outputs=("disparity",))
 
     def reliability(list_endpoints, topic):
         found = bench.wait(lambda: [e for e in list_endpoints(topic) if e.node_name == "depth_node"])
@@ -237,6 +217,13 @@ def test_qos_is_overridable(make_bench):
         ({"model": 3}, ConfigError, "correct parameter model"),
         ({"max_depth_m": -2.0}, ConfigError, "correct parameter max_depth_m"),
         ({"min_depth_m": 50.0, "model": "fake_stereo"}, ConfigError, "min_depth_m must be less"),
+        (
+            {"qos_overrides./bad/left/image_rect.subscription.history": "all", "model": "fake_stereo"},
+            ConfigError,
+            "qos_overrides",
+        ),
+        ({"cameras": ["front", "front"], "model": "fake_stereo"}, ConfigError, "different namespaces"),
+        ({"cameras": ["/front"], "model": "fake_stereo"}, ConfigError, "no leading or trailing slash"),
         (
             {"qos_overrides./bad/points.publisher.reliability": "sometimes", "model": "fake_stereo"},
             ConfigError,
