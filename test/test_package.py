@@ -146,6 +146,7 @@ def test_package_xml_names_what_the_node_imports():
         "python3-opencv": "cv2",
         "python3-tqdm": "tqdm",
         "python3-yaml": "yaml",
+        "tf2_ros_py": "tf2_ros",
     }
     for package in declared:
         name = imported.get(package, package)
