@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from recon3d_ros import lazy
 from recon3d_ros.errors import ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files import write_image
-from recon3d_ros.geometry import OrganizedCloud
+from recon3d_ros.geometry import Cloud, OrganizedCloud
 
 BACKGROUND_RGB = (52, 56, 64)
 # The viewer stands to the left of the camera and above it, by these angles around the middle of the scene.
@@ -46,7 +46,7 @@ class Viewpoint:
     point_px: float
 
 
-def render_cloud(cloud: OrganizedCloud, path: Path, size_wh: tuple[int, int] = (960, 720)) -> None:
+def render_cloud(cloud: Cloud, path: Path, size_wh: tuple[int, int] = (960, 720)) -> None:
     """Draw the coloured cloud from slightly above and aside of its camera into an image file.
 
     Args:
@@ -62,11 +62,11 @@ def render_cloud(cloud: OrganizedCloud, path: Path, size_wh: tuple[int, int] = (
     if importlib.util.find_spec("open3d") is None:
         lazy.require("open3d", extra="view")
     view = viewpoint(cloud, size_wh)
-    valid = cloud.valid
+    points = cloud.points()
     try:
         with tempfile.TemporaryDirectory(prefix="recon3d-view-") as folder:
             scene, picture = Path(folder, "scene.npz"), Path(folder, "picture.npy")
-            np.savez(scene, xyz=cloud.xyz[valid], rgb=cloud.rgb[valid], size_wh=size_wh, **vars(view))
+            np.savez(scene, xyz=points.xyz, rgb=points.rgb, size_wh=size_wh, **vars(view))
             _run_child([sys.executable, "-m", "recon3d_ros.view", str(scene), str(picture)], picture)
             pixels = np.load(picture)
     except (OSError, ValueError, EOFError) as exc:  # the last two: a picture that the child could not finish
@@ -76,7 +76,7 @@ def render_cloud(cloud: OrganizedCloud, path: Path, size_wh: tuple[int, int] = (
     write_image(path, pixels)
 
 
-def viewpoint(cloud: OrganizedCloud, size_wh: tuple[int, int]) -> Viewpoint:
+def viewpoint(cloud: Cloud, size_wh: tuple[int, int]) -> Viewpoint:
     """Place the viewer so that the scene is seen as in the image, but with its depth.
 
     Args:
@@ -86,7 +86,7 @@ def viewpoint(cloud: OrganizedCloud, size_wh: tuple[int, int]) -> Viewpoint:
     Raises:
         ImageError: The cloud has no valid point.
     """
-    xyz = cloud.xyz[cloud.valid].astype(np.float64)
+    xyz = cloud.points().xyz.astype(np.float64)
     if len(xyz) == 0:
         raise ImageError("expected a cloud with valid points to draw, got none: check depth and its limits")
     # The nearer part of a scene carries its shape; a few far points must not move the viewer away.
@@ -101,7 +101,8 @@ def viewpoint(cloud: OrganizedCloud, size_wh: tuple[int, int]) -> Viewpoint:
     half_wh = np.maximum((high - low) / 2, 0.05)  # tangents of half the cloud's field of view
     # A panorama is cut at its sides rather than shown as a thin strip.
     tangent = max(half_wh[1], _SIDES_KEPT * half_wh[0] * height / width)
-    columns = cloud.shape_hw[1]
+    # Points of a list are as far apart as if they stood in a square.
+    columns = cloud.shape_hw[1] if isinstance(cloud, OrganizedCloud) else np.sqrt(len(xyz))
     pitch_px = (width / columns) * (half_wh[0] * height / width / tangent)
     return Viewpoint(eye, target, float(2 * np.rad2deg(np.arctan(tangent))), float(max(2.0, 2.4 * pitch_px)))
 

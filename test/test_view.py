@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recon3d_ros import view
 from recon3d_ros.errors import ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files import read_image
+from recon3d_ros.filters import voxel_grid
 from recon3d_ros.geometry import PinholeCamera, PointPacker
 
 needs_open3d = pytest.mark.skipif(
@@ -74,6 +75,14 @@ def test_a_picture_that_was_not_finished_is_an_output_error(tmp_path, monkeypatc
     monkeypatch.setattr(view, "_run_child", lambda command, picture: picture.write_bytes(b"\x93NUMPY"))
     with pytest.raises(OutputError, match="temporary folder"):
         view.render_cloud(wall(), tmp_path / "cloud.png")
+
+
+def test_a_list_of_points_is_seen_from_where_the_grid_is():
+    cloud = wall()
+    grid, points = (view.viewpoint(c, (320, 260)) for c in (cloud, cloud.points()))
+    np.testing.assert_allclose(points.eye, grid.eye)
+    assert points.point_px == pytest.approx(grid.point_px, rel=0.25)  # a 161x119 grid is nearly a square
+    assert view.viewpoint(voxel_grid(cloud.points(), 0.2), (320, 260)).point_px > 3 * grid.point_px
 
 
 def test_nothing_to_draw_is_an_image_error():

@@ -33,7 +33,7 @@ class Writer:
         make_folder(folder)
 
     def write(self, name: str, result: Result) -> None:
-        """Write depth, disparity, the cloud, and their pictures.
+        """Write depth, disparity, confidence, the cloud, and their pictures.
 
         Raises:
             OutputError: A file cannot be written.
@@ -46,6 +46,8 @@ class Writer:
         files.write_pfm(self._path(name, "depth.pfm"), depth)
         if disparity is not None:
             files.write_pfm(self._path(name, "disparity.pfm"), disparity)
+        if result.depth_map.confidence is not None:
+            self._write_confidence(name, result.depth_map.confidence)
         colours = files.colour_depth(depth, *files.colour_limits(depth))
         files.write_image(self._path(name, "depth_colour.png"), colours)
         files.write_ply(self._path(name, "cloud.ply"), cloud)
@@ -63,6 +65,15 @@ class Writer:
         files.write_pfm(self._path(name, "relative.pfm"), relative_depth)
         colours = files.colour_inverse_depth(relative_depth, *files.colour_limits(relative_depth))
         files.write_image(self._path(name, "relative_colour.png"), colours)
+
+    def _write_confidence(self, name: str, confidence: NDArray[np.float32]) -> None:
+        import numpy as np
+
+        from recon3d_ros import files
+
+        files.write_pfm(self._path(name, "confidence.pfm"), confidence)
+        levels = np.rint(np.nan_to_num(confidence) * np.float32(255)).astype(np.uint8)
+        files.write_image(self._path(name, "confidence.png"), levels)
 
     def _draw(self, path: Path, result: Result) -> None:
         from recon3d_ros.view import render_cloud

@@ -10,8 +10,9 @@ import yaml
 
 from recon3d_ros.cli.main import main
 from recon3d_ros.errors import MissingDependencyError
-from recon3d_ros.files import read_image, read_pfm, read_ply_points, write_image
+from recon3d_ros.files import read_image, read_pfm, read_ply, read_ply_points, write_image
 from recon3d_ros.geometry import Rectifier, StereoRig, stereo_rectified_pair
+from recon3d_ros.zoo import BUILT_IN
 
 WIDTH, HEIGHT = 97, 61
 RIG = StereoRig.simple(WIDTH, HEIGHT, 80.0, 0.1, doffs_px=1.0)
@@ -72,6 +73,28 @@ def test_a_pair_gives_every_file_and_they_agree(folder, capsys):
     assert read_image(out / "l_depth_colour.png").shape == (HEIGHT, WIDTH, 3)
     said = capsys.readouterr().out
     assert "l 97x61" in said and "1 frame of fake_stereo" in said
+
+
+def test_confidence_of_a_model_that_answers_it_is_written_and_used(folder, monkeypatch):
+    manifest = BUILT_IN["fake_stereo"]
+    sure = replace(manifest, output=replace(manifest.output, confidence="confidence"))
+    monkeypatch.setitem(BUILT_IN, "fake_stereo", sure)
+    flags = ("--point-confidence", "--min-confidence", "0.5", "--point-fields", "xyz")
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", *flags) == 0
+    assert written(folder) == sorted(
+        f"l_{name}" for name in (*STEREO_FILES, "confidence.pfm", "confidence.png")
+    )
+    confidence = read_pfm(folder / "out" / "l_confidence.pfm")
+    assert confidence.shape == (HEIGHT, WIDTH) and (confidence == 1).all()
+    assert (read_image(folder / "out" / "l_confidence.png") == 255).all()
+    cloud = read_ply(folder / "out" / "l_cloud.ply")
+    assert cloud.fields == ("x", "y", "z", "confidence") and (cloud["confidence"] == 1).all()
+
+
+def test_a_voxel_grid_thins_the_cloud_and_leaves_the_depth(folder):
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", "--voxel-m", "0.2") == 0
+    depth = read_pfm(folder / "out" / "l_depth.pfm")
+    assert 0 < len(read_ply(folder / "out" / "l_cloud.ply")) < np.isfinite(depth).sum() / 2
 
 
 def test_two_camera_files_and_flags_are_the_same_camera(folder):
