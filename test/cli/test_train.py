@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
 import pytest
 
 from recon3d_ros.cli.main import main
 
 pytest.importorskip("torch", reason="training needs it")
+
+from recon3d_ros.training.checkpoint import load_checkpoint
 
 SMALL = (
     "--size 64 32 --render-width 96 --render-height 64 --validation-pairs 1 --max-pairs 2 --batch 2".split()
@@ -45,3 +58,44 @@ def test_wrong_arguments_are_one_sentence(tmp_path, capsys, words, said):
     assert main(["train", "--out", str(tmp_path), *SMALL, *words]) not in (0, 1)
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1 and "Traceback" not in err
+
+
+def test_bar_on_a_terminal_and_a_checkpoint_after_sigterm(tmp_path):
+    """As batch systems and torchrun end a run; the bar moves meanwhile."""
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    words = [*SMALL, *QUIET, "--minutes", "30", "--validate-minutes", "1000"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "recon3d_ros", "train", "--out", str(tmp_path), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    seen = ""
+    try:
+        end = time.monotonic() + 60.0
+        # Time left is told once there were steps.
+        while not re.search(r"0 %\|.*\d\d:\d\d<\d", seen) and time.monotonic() < end:
+            seen += os.read(screen, 4096).decode(errors="replace")
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 130, seen
+    finally:
+        child.kill()
+        child.wait()
+        os.close(screen)
+    assert "from step 0" in seen
+    checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert checkpoint["step"] > 0 and checkpoint["seconds"] > 0.0
+
+
+def test_unknown_loss_names_its_neighbour(tmp_path, capsys):
+    assert main(["train", "--out", str(tmp_path), *SMALL, "--losses", "smooth_l2=1"]) == 2
+    assert "did you mean 'smooth_l1'" in capsys.readouterr().err
+
+
+def test_torchrun_that_tells_half_is_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "--out", str(tmp_path), *SMALL]) == 2
+    assert "LOCAL_RANK" in capsys.readouterr().err
