@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from recon3d_ros.evaluation.report import to_dict, to_text
+from recon3d_ros.evaluation.calibration import Calibration, Collector
+from recon3d_ros.evaluation.report import to_rows, to_text
 from recon3d_ros.evaluation.scoring import FrameScore, SetScore, evaluate, score
 from recon3d_ros.evaluation.sgbm import SgbmEstimator
 
-__all__ = ["FrameScore", "SetScore", "SgbmEstimator", "evaluate", "score", "to_dict", "to_text"]
+__all__ = [
+    "Calibration",
+    "Collector",
+    "FrameScore",
+    "SetScore",
+    "SgbmEstimator",
+    "evaluate",
+    "score",
+    "to_rows",
+    "to_text",
+]

@@ -1,4 +1,4 @@
-"""Scores as a text table for people and as a dictionary for JSON."""
+"""Scores as a text table for people and as rows for JSON."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ COLUMNS = (
     Column("bad_px_3 %", "bad_px_3", 100.0),
     Column("epe_px", "epe_px", 1.0, 2),
     Column("coverage %", "coverage", 100.0),
+    Column("consistent_px_1 %", "consistent_px_1", 100.0),
+    Column("consistent_px_3 %", "consistent_px_3", 100.0),
     Column("abs_rel", "abs_rel", 1.0, 3),
     Column("rmse_m", "rmse_m", 1.0, 2),
     Column("delta_1 %", "delta_1", 100.0),
@@ -41,35 +43,58 @@ def to_text(scores: Sequence[SetScore]) -> str:
     """
     means = [score.metrics for score in scores]
     columns = [column for column in COLUMNS if any(column.metric in row for row in means)]
-    rows = [["data", "method", "frames", *(column.heading for column in columns), "ms/frame"]]
+    rows = [["data", "method", "precision", "frames", *(column.heading for column in columns), "ms/frame"]]
     for score, row in zip(scores, means):
         cells = [_cell(row.get(column.metric, math.nan), column) for column in columns]
         time_cell = "-" if math.isnan(score.time_ms_median) else f"{score.time_ms_median:.1f}"
-        rows.append([score.data, score.method, str(len(score.frames)), *cells, time_cell])
+        rows.append(
+            [score.data, score.method, score.precision or "-", str(len(score.frames)), *cells, time_cell]
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(_line(row, widths) for row in rows)
 
 
-def to_dict(scores: Sequence[SetScore]) -> dict[str, Any]:
-    """Everything, per set and per frame, ready for JSON: fractions in [0, 1], undefined metrics as None."""
-    document = {
-        "sets": [
-            {
-                "data": score.data,
-                "method": score.method,
-                "frames": len(score.frames),
-                "metrics": score.metrics,
-                "time_ms_median": score.time_ms_median,
-                "per_frame": [
-                    {"name": frame.name, "time_ms": frame.time_ms, "metrics": frame.metrics}
-                    for frame in score.frames
-                ],
-            }
-            for score in scores
-        ]
-    }
-    result: dict[str, Any] = finite(document)
+def to_rows(scores: Sequence[SetScore]) -> list[dict[str, Any]]:
+    """The scores ready for JSON, one dictionary per set and method, undefined metrics as None.
+
+    Of stereo: `model`, `precision` (None for a baseline), `set`, `scene`, `pairs`, `epe_px`, `bad_px_1` to
+    `bad_px_3` and `coverage` in percent, `median_ms`; the scene `all` is the mean over the pairs, and a row
+    for each pair follows it. Sets without truth have `consistent_px_1` and `consistent_px_3`, percent.
+    Of one camera: `frames` in place of scene and pairs, `abs_rel`, `rmse_m` and `delta_1` (a fraction), the
+    first and the last with `_median` after the estimate was scaled by the medians, `coverage` in percent.
+    """
+    rows = [
+        row for score in scores for row in (_stereo_rows(score) if score.is_stereo else [_mono_row(score)])
+    ]
+    result: list[dict[str, Any]] = finite(rows)
     return result
+
+
+def _stereo_rows(score: SetScore) -> list[dict[str, Any]]:
+    scenes = [("all", len(score.frames), score.metrics, score.time_ms_median)]
+    scenes += [(frame.name, 1, frame.metrics, frame.time_ms) for frame in score.frames]
+    rows = []
+    for scene, pairs, metrics, time_ms in scenes:
+        row = {**_head(score), "scene": scene, "pairs": pairs, "epe_px": metrics.get("epe_px", math.nan)}
+        for key in ("bad_px_1", "bad_px_2", "bad_px_3", "coverage", "consistent_px_1", "consistent_px_3"):
+            if key in metrics or not key.startswith("consistent"):
+                row[key] = 100 * metrics.get(key, math.nan)
+        rows.append({**row, "median_ms": time_ms})
+    return rows
+
+
+def _mono_row(score: SetScore) -> dict[str, Any]:
+    metrics = score.metrics
+    keys = {"abs_rel": "abs_rel", "rmse_m": "rmse_m", "delta_1": "delta_1"}
+    keys |= {"abs_rel_median": "abs_rel_scaled", "delta_1_median": "delta_1_scaled"}
+    row = {**_head(score), "frames": len(score.frames)}
+    row |= {key: metrics.get(name, math.nan) for key, name in keys.items()}
+    coverage = 100 * metrics.get("coverage", math.nan)
+    return {**row, "coverage": coverage, "median_ms": score.time_ms_median}
+
+
+def _head(score: SetScore) -> dict[str, Any]:
+    return {"model": score.method, "precision": score.precision, "set": score.data}
 
 
 def _cell(value: float, column: Column) -> str:
@@ -78,6 +103,6 @@ def _cell(value: float, column: Column) -> str:
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = [
-        cell.ljust(width) if i < 2 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
+        cell.ljust(width) if i < 3 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
     ]
     return "  ".join(cells).rstrip()

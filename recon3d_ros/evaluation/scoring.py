@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.evaluation.consistency import consistency_metrics, mirrored
 from recon3d_ros.geometry import DepthMap, Frame, Sample
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 
@@ -43,11 +44,17 @@ class FrameScore:
 
 @dataclass(frozen=True)
 class SetScore:
-    """One method on one data set."""
+    """One method on one data set.
+
+    ``precision`` is that of the model's file, None for a method without one; ``is_stereo`` says whether the
+    method answers with disparity.
+    """
 
     data: str
     method: str
     frames: tuple[FrameScore, ...]
+    precision: str | None = None
+    is_stereo: bool = True
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -71,16 +78,20 @@ def evaluate(
     samples: Iterable[Sample],
     data: str = "",
     method: str = "",
-    progress: Callable[[int], None] | None = None,
+    precision: str | None = None,
+    watch: Callable[[Sample, DepthMap], None] = lambda sample, depth_map: None,
 ) -> SetScore:
     """Score `estimator` on every sample.
+
+    Pairs without any truth are answered twice, the second time mirrored, for their left-right consistency.
 
     Args:
         estimator: a model or a baseline.
         samples: read one by one.
         data: name of the set, for the report.
         method: name of the estimator, for the report.
-        progress: called after each frame with the number of frames done.
+        precision: of the model's file, for the report.
+        watch: called with each sample and its answer.
 
     Raises:
         Recon3dError: whatever reading a sample or estimating raises; a score over part of a set is none.
@@ -90,10 +101,14 @@ def evaluate(
         start = time.perf_counter()
         depth_map = estimator.estimate(sample.frame)
         time_ms = (time.perf_counter() - start) * 1e3
-        frames.append(FrameScore(sample.name, time_ms, score(depth_map, sample, estimator.is_stereo)))
-        if progress is not None:
-            progress(len(frames))
-    return SetScore(data=data, method=method, frames=tuple(frames))
+        metrics = score(depth_map, sample, estimator.is_stereo)
+        if sample.disparity is None and sample.depth is None and depth_map.disparity is not None:
+            right = estimator.estimate(mirrored(sample.frame)).disparity
+            assert right is not None  # as in the first answer
+            metrics.update(consistency_metrics(depth_map.disparity, right[:, ::-1]))
+        frames.append(FrameScore(sample.name, time_ms, metrics))
+        watch(sample, depth_map)
+    return SetScore(data, method, tuple(frames), precision, estimator.is_stereo)
 
 
 def score(depth_map: DepthMap, sample: Sample, is_stereo: bool) -> dict[str, float]:

@@ -24,28 +24,31 @@ def held_out_accuracy(checkpoint: dict[str, Any]) -> tuple[Accuracy, ...]:
 
 
 def read_accuracy(path: Path, model: str) -> tuple[Accuracy, ...]:
-    """What `recon3d evaluate --json` measured for a model of this name, one entry per data set.
+    """What `recon3d evaluate --json` measured for the fp32 file of a stereo model of this name, per data set.
 
     Raises:
         DataError: The file is not of `recon3d evaluate`, or has nothing about this model.
     """
     try:
-        sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
-        rows = [row for row in sets if Path(row["method"]).stem == model]
-        found = tuple(_accuracy(row) for row in rows)
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        wholes = [(row["model"], row["precision"], row) for row in rows if row.get("scene", "all") == "all"]
+        found = tuple(_accuracy(row) for name, kind, row in wholes if (name, kind) == (model, "fp32"))
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise DataError(
             f"expected the JSON of 'recon3d evaluate' in {path}, got {exc}: evaluate again"
         ) from exc
     if not found:
-        have = ", ".join(sorted({row["method"] for row in sets})) or "nothing"
+        have = ", ".join(sorted({f"{name} {kind or ''}".strip() for name, kind, _ in wholes})) or "nothing"
         raise DataError(
-            f"expected scores of '{model}' in {path}, got those of {have}: evaluate it with --json"
+            f"expected scores of '{model}' in fp32 in {path}, got those of {have}: evaluate it with --json"
         )
     return found
 
 
 def _accuracy(row: dict[str, Any]) -> Accuracy:
-    wanted = ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px", "coverage")
-    metrics = {key: round(row["metrics"][key], 4) for key in wanted if row["metrics"].get(key) is not None}
-    return Accuracy(row["data"], metrics, f"mean over {row['frames']} pairs, never trained or selected on")
+    """Shares are percent in the rows, and fractions in a manifest as in `recon3d_ros.metrics`."""
+    metrics = {}
+    for key in ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px", "coverage"):
+        if row.get(key) is not None:
+            metrics[key] = round(row[key] / (1 if key == "epe_px" else 100), 4)
+    return Accuracy(row["set"], metrics, f"mean over {row['pairs']} pairs, never trained or selected on")

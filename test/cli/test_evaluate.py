@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import cv2
@@ -41,25 +42,73 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def sure_model(tmp_path):
+    """A model of two files that answers 8 px, is 90 % sure of it, and tells a sigma of the brightness."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    node, info, kind = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    constants = [("eight", 8.0), ("point_nine", 0.9), ("zero", 0.0)]
+    nodes = [
+        node("ReduceMean", ["left"], ["sigma"], axes=[1]),
+        node("ReduceMean", ["right"], ["unused"], axes=[1]),
+        node("Mul", ["unused", "zero"], ["nothing"]),
+        node("Add", ["nothing", "eight"], ["disparity"]),
+        node("Add", ["nothing", "point_nine"], ["confidence"]),
+    ]
+    outputs = [info(name, kind, ["n", 1, "h", "w"]) for name in ("disparity", "confidence", "sigma")]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "sure",
+        [info(name, kind, ["n", 3, "h", "w"]) for name in ("left", "right")],
+        outputs,
+        [onnx.numpy_helper.from_array(np.float32(value), name) for name, value in constants],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    (tmp_path / "sure.onnx").write_bytes(model.SerializeToString())
+    sha256 = hashlib.sha256((tmp_path / "sure.onnx").read_bytes()).hexdigest()
+    file = {"file": "sure.onnx", "sha256": sha256}
+    manifest = {
+        "name": "sure",
+        "task": "stereo_disparity",
+        "artifacts": [{**file, "precision": precision} for precision in ("fp32", "fp16")],
+        "input": {"names": ["left", "right"], "scale": 1 / 255, "multiple_of": 32},
+        "output": {"name": "disparity", "unit": "px", "confidence": "confidence", "sigma": "sigma"},
+        "licence": {"weights": "MIT"},
+    }
+    (tmp_path / "sure.yaml").write_text(json.dumps(manifest))
+    return tmp_path / "sure.yaml"
+
+
 def test_a_model_stands_beside_the_baseline(root, capsys):
     words = ["evaluate", "--data", "kitti2012", "--root", str(root), "--json", str(root / "scores.json")]
     assert main([*words, "--model", "fake_stereo", "--backend", "fake"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:3] for line in lines[1:]] == [
-        ["kitti2012", "fake_stereo", "2"],
-        ["kitti2012", "sgbm", "2"],
+    assert [line.split()[:4] for line in lines[1:]] == [
+        ["kitti2012", "fake_stereo", "fp32", "2"],
+        ["kitti2012", "sgbm", "-", "2"],
     ]
-    model, sgbm = json.loads((root / "scores.json").read_text())["sets"]
-    assert model["method"] == "fake_stereo" and [f["name"] for f in sgbm["per_frame"]] == ["one", "two"]
-    assert sgbm["metrics"]["bad_px_1"] < 0.1 < model["metrics"]["bad_px_1"]
-    assert sgbm["metrics"]["abs_rel"] < 0.02
-    assert sgbm["time_ms_median"] > 0
+    document = json.loads((root / "scores.json").read_text())
+    assert document["calibration"] == []
+    rows = document["rows"]
+    assert [(row["model"], row["precision"], row["scene"], row["pairs"]) for row in rows] == [
+        ("fake_stereo", "fp32", "all", 2),
+        ("fake_stereo", "fp32", "one", 1),
+        ("fake_stereo", "fp32", "two", 1),
+        ("sgbm", None, "all", 2),
+        ("sgbm", None, "one", 1),
+        ("sgbm", None, "two", 1),
+    ]
+    assert {row["set"] for row in rows} == {"kitti2012"}
+    assert rows[3]["bad_px_1"] < 10 < rows[0]["bad_px_1"] <= 100
+    assert 50 < rows[3]["coverage"] <= rows[0]["coverage"] == 100
+    assert rows[3]["median_ms"] > 0
 
 
 def test_the_root_may_come_from_the_environment_and_limit_shortens(root, capsys, monkeypatch):
     monkeypatch.setenv("RECON3D_DATA", str(root))
     assert main(["evaluate", "--data", "kitti2012", "--model", "none", "--limit", "1"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["kitti2012", "sgbm", "1"]
+    assert capsys.readouterr().out.splitlines()[1].split()[:4] == ["kitti2012", "sgbm", "-", "1"]
 
 
 def test_one_camera_is_scored_in_metres_and_sgbm_is_left_out(root, capsys):
@@ -70,6 +119,63 @@ def test_one_camera_is_scored_in_metres_and_sgbm_is_left_out(root, capsys):
     assert rows == [["hololens", "fake_mono"], ["kitti2012", "fake_mono"], ["kitti2012", "sgbm"]]
     assert "scaled: abs_rel" in out.splitlines()[0]
     assert "sgbm needs pairs and hololens has none" in err
+
+
+def test_every_file_of_a_model_is_evaluated_unless_some_are_asked_for(root, capsys, sure_model):
+    words = ["evaluate", "--data", "kitti2012", "--root", str(root), "--baseline", "none"]
+    words += ["--model", str(sure_model)]
+    assert main(words) == 0
+    rows = [line.split()[:4] for line in capsys.readouterr().out.splitlines()[1:3]]
+    assert rows == [["kitti2012", "sure", p, "2"] for p in ("fp32", "fp16")]
+    assert main([*words, "--precision", "fp16"]) == 0
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()[1:2]] == ["fp16"]
+    assert main([*words, "--precision", "int8"]) == 5
+    assert main([*words, "--precision", "int4"]) == 2
+    err = capsys.readouterr().err
+    assert "has no int8 artifact" in err and "precision must be one of auto, fp32, fp16, int8" in err
+
+
+def test_confidence_gets_its_calibration_and_pictures_are_drawn(root, capsys, sure_model):
+    words = ["evaluate", "--data", "kitti2012,hololens", "--root", str(root), "--precision", "fp32"]
+    words += ["--model", str(sure_model), "--json", str(root / "s.json"), "--pictures", str(root / "p")]
+    assert main(words) == 0
+    out, _ = capsys.readouterr()
+    assert "kitti2012  sure fp32: " in out and "largest gap" in out and "AUSE by sigma" in out
+    (curve,) = json.loads((root / "s.json").read_text())["calibration"]
+    assert (curve["model"], curve["precision"], curve["set"]) == ("sure", "fp32", "kitti2012")
+    assert len(curve["confidence"]) == len(curve["trusted"]) == 10 and curve["pixels"] > 1000
+    assert sorted(path.name for path in (root / "p").iterdir()) == [
+        "kitti2012.png",
+        "kitti2012_calibration.png",
+    ]
+    picture = cv2.imread(str(root / "p" / "kitti2012.png"))
+    assert picture.shape == (3 * (HEIGHT + 22), 2 * WIDTH, 3)  # image and truth, the model, SGBM
+
+
+def test_pairs_without_truth_are_scored_by_their_consistency(root, capsys):
+    (root / "own" / "left").mkdir(parents=True)
+    (root / "own" / "right").mkdir()
+    for side in ("left", "right"):
+        image = cv2.imread(str(root / "one" / f"{side}.png"), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(root / "own" / side / "1.png"), image)
+    rig = {
+        side: {
+            "image_width": WIDTH,
+            "image_height": HEIGHT,
+            "camera_matrix": {"data": [80, 0, 48, 0, 80, 32, 0, 0, 1]},
+            "distortion_model": "plumb_bob",
+            "distortion_coefficients": {"data": [0, 0, 0, 0, 0]},
+            "rectification_matrix": {"data": [1, 0, 0, 0, 1, 0, 0, 0, 1]},
+            "projection_matrix": {"data": [80, 0, 48, shift, 0, 80, 32, 0, 0, 0, 1, 0]},
+        }
+        for side, shift in (("left", 0), ("right", -40))
+    }
+    (root / "own" / "camera.yaml").write_text(json.dumps(rig))
+    words = ["evaluate", "--data", str(root / "own"), "--model", "none", "--json", str(root / "s.json")]
+    assert main(words) == 0
+    assert "consistent_px_1 %" in capsys.readouterr().out
+    whole = json.loads((root / "s.json").read_text())["rows"][0]
+    assert whole["epe_px"] is None and 70 < whole["consistent_px_1"] <= whole["consistent_px_3"] <= 100
 
 
 def test_the_table_survives_a_json_that_cannot_be_written(root, capsys):

@@ -125,15 +125,29 @@ def test_a_set_is_the_mean_over_frames_that_have_the_metric():
     assert math.isnan(SetScore("set", "method", ()).time_ms_median)
 
 
-def test_evaluate_asks_for_every_frame_once_and_reports_progress():
+def test_evaluate_asks_for_every_frame_once_and_shows_each_answer():
     estimator = _Answers(_answer(11.0))
-    done = []
+    seen = []
     samples = [_stereo_sample(10.0, name="a"), _stereo_sample(13.5, name="b")]
-    scores = evaluate(estimator, iter(samples), data="d", method="m", progress=done.append)
-    assert estimator.asked == ["a", "b"] and done == [1, 2]
-    assert (scores.data, scores.method, [frame.name for frame in scores.frames]) == ("d", "m", ["a", "b"])
+    scores = evaluate(
+        estimator, iter(samples), "d", "m", "fp16", lambda sample, answer: seen.append((sample.name, answer))
+    )
+    assert estimator.asked == ["a", "b"]
+    assert seen == [("a", estimator.depth_map), ("b", estimator.depth_map)]
+    assert (scores.data, scores.method, scores.precision, scores.is_stereo) == ("d", "m", "fp16", True)
+    assert [frame.name for frame in scores.frames] == ["a", "b"]
     assert scores.metrics["epe_px"] == pytest.approx((1.0 + 2.5) / 2)
     assert all(frame.time_ms >= 0 for frame in scores.frames)
+
+
+def test_pairs_without_any_truth_are_asked_twice_for_their_consistency():
+    sample = _stereo_sample(3.0)
+    blind = Sample(frame=sample.frame, disparity=None, depth=None, name="blind")
+    estimator = _Answers(_answer(3.0))
+    scores = evaluate(estimator, [blind])
+    assert len(estimator.asked) == 2
+    assert scores.metrics["consistent_px_1"] == pytest.approx((WIDTH - 3) / WIDTH)
+    assert "epe_px" not in scores.metrics
 
 
 def test_a_failing_frame_fails_the_set():

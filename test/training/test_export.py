@@ -129,17 +129,18 @@ def test_graph_that_answers_otherwise_is_not_written(checkpoint, tmp_path, monke
 
 
 def test_accuracy_of_an_evaluation_is_told(checkpoint, tmp_path):
-    row = {"data": "kitti2012", "method": "recon3d_stereo", "frames": 25}
-    row["metrics"] = {"bad_px_3": 0.17123456, "epe_px": 2.0, "coverage": 1.0, "abs_rel": None}
-    other = {**row, "method": "sgbm", "metrics": {"bad_px_3": 0.9}}
-    (tmp_path / "eval.json").write_text(json.dumps({"sets": [other, row]}))
+    row = {"model": "recon3d_stereo", "precision": "fp32", "set": "kitti2012", "scene": "all", "pairs": 25}
+    row |= {"bad_px_3": 17.123456, "epe_px": 2.0, "coverage": 100.0, "bad_px_1": None, "median_ms": 9.0}
+    others = [{"model": "sgbm", "precision": None}, {"precision": "int8"}, {"scene": "kitti2012_000001"}]
+    rows = [{**row, "bad_px_3": 90.0, **other} for other in others]
+    (tmp_path / "eval.json").write_text(json.dumps({"rows": [*rows, row]}))
     done = export(checkpoint, tmp_path / "models", accuracy_file=tmp_path / "eval.json")
     told = load_manifest(done.manifest.path).accuracy
     assert [entry.data for entry in told] == ["world", "kitti2012"]
     assert told[1].metrics == {"bad_px_3": 0.1712, "epe_px": 2.0, "coverage": 1.0}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"rows": []}', '{"sets": [{"method": 3}]}', '{"sets": []}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"rows": []}', '{"rows": [{"model": 3}]}', '{"sets": []}'])
 def test_accuracy_file_that_tells_nothing(checkpoint, tmp_path, text):
     (tmp_path / "eval.json").write_text(text)
     with pytest.raises(DataError, match=r"recon3d evaluate|evaluate it") as caught:

@@ -1,0 +1,72 @@
+"""Pictures have the tiles they promise, in the colours they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recon3d_ros.evaluation.calibration import Collector
+from recon3d_ros.evaluation.pictures import MISSING_RGB, compare, plot
+from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, Sample, StereoRig
+
+HEIGHT, WIDTH, TITLE = 40, 60, 22
+RIG = StereoRig.simple(WIDTH, HEIGHT, 100.0, 0.2)
+
+
+def stereo(truth):
+    image = np.full((HEIGHT, WIDTH), 77, np.uint8)
+    return Sample(Frame(0, image, RIG.left, image, RIG, "f"), truth, None, "f")
+
+
+def answer(disparity, confidence=None):
+    return DepthMap(RIG.depth_from_disparity(disparity), RIG.left, disparity, confidence)
+
+
+def test_a_row_per_method_beside_its_error():
+    truth = np.tile(np.linspace(5, 20, WIDTH, dtype=np.float32), (HEIGHT, 1))
+    truth[:3] = np.nan
+    got = truth.copy()
+    got[:3] = 9.0
+    got[10:20] += 6.0
+    got[20:25] = np.nan
+    picture = compare(stereo(truth), [("ours", answer(got)), ("other", answer(truth + 0))])
+    assert picture.shape == (3 * (HEIGHT + TITLE), 2 * WIDTH, 3)
+    assert (picture[TITLE:HEIGHT, :WIDTH] == 77).all()
+    error = picture[HEIGHT + 2 * TITLE : 2 * (HEIGHT + TITLE), WIDTH:]
+    assert not error[:3].any()  # no truth
+    assert (error[20:25] == MISSING_RGB).all()
+    assert (error[12, :, 0] > 100).all() and (error[12, :, 2] < 100).all()  # red: 6 px
+    assert (error[30, :, 2] > error[30, :, 0]).all()  # blue: right
+    assert (picture[-10, :WIDTH] == picture[HEIGHT + TITLE - 10, WIDTH:]).all()  # an answer like the truth
+
+
+def test_without_truth_the_right_image_stands_in_its_place():
+    plane = np.full((HEIGHT, WIDTH), 5.0, np.float32)
+    picture = compare(stereo(None), [("ours", answer(plane)), ("sgbm", answer(plane))])
+    assert picture.shape == (2 * (HEIGHT + TITLE), 2 * WIDTH, 3)
+    assert (picture[TITLE:HEIGHT, WIDTH:] == 77).all()
+
+
+def test_depth_of_one_camera():
+    camera = PinholeCamera.simple(WIDTH, HEIGHT, 50.0)
+    depth = np.tile(np.linspace(1, 4, WIDTH, dtype=np.float32), (HEIGHT, 1))
+    sample = Sample(Frame(0, np.zeros((HEIGHT, WIDTH, 3), np.uint8), camera, name="m"), None, depth, "m")
+    picture = compare(sample, [("mono", DepthMap(depth * 2, camera))])
+    assert picture.shape == (2 * (HEIGHT + TITLE), 2 * WIDTH, 3)
+    assert (picture[TITLE + 20, WIDTH:] != picture[HEIGHT + 2 * TITLE + 20, :WIDTH]).any()
+
+
+def test_curves_are_drawn_in_a_colour_of_their_own():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(2, 30, (HEIGHT, WIDTH)).astype(np.float32)
+    confidence = rng.random((HEIGHT, WIDTH)).astype(np.float32)
+    got = truth + (8 * (1 - confidence)).astype(np.float32)
+    curves = []
+    for name in ("a", "b"):
+        collector = Collector()
+        collector.add(stereo(truth), answer(got, confidence))
+        curves.append(collector.result("set", name, "fp32"))
+    one, two = plot(curves[:1]), plot(curves)
+    assert one.shape == two.shape and one.shape[2] == 3
+    colours = [{tuple(colour) for colour in picture.reshape(-1, 3)} for picture in (one, two)]
+    assert (200, 60, 40) in colours[0] and (40, 110, 200) not in colours[0]
+    assert (40, 110, 200) in colours[1]
