@@ -20,7 +20,8 @@ from recon3d_ros.ros import benchmark_node, benchmark_parts
 
 
 def test_rows_hold_what_was_sent_and_what_came(monkeypatch):
-    monkeypatch.setattr(benchmark_node, "_WARM_UP_S", 0.3)
+    for name, value in (("_WARM_UP_S", 0.3), ("GRACE_S", 0.3), ("BLOCKS", 2)):
+        monkeypatch.setattr(benchmark_node, name, value)
     (row,) = benchmark_node.benchmark_node(0.3, sizes_wh=((96, 64),), rates_hz=(20.0,))
     assert (row["width"], row["height"], row["rate_hz"]) == (96, 64, 20.0)
     assert row["sent"] == benchmark_node.BLOCKS * 6

@@ -9,7 +9,7 @@ import pytest
 from recon3d_ros.errors import BackendError
 from recon3d_ros.ros.soak import benchmark_soak, check, growth_mb, process_sample
 
-FRAMES = int(os.environ.get("RECON3D_SOAK_FRAMES", "150"))
+FRAMES = int(os.environ.get("RECON3D_SOAK_FRAMES", "90"))
 
 
 @pytest.mark.timeout(120 + FRAMES / 10)
