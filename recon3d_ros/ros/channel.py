@@ -28,7 +28,24 @@ from recon3d_ros.ros.transforms import TransformSource
 LINGER_S = 2.0  # images stay subscribed this long after the last reader left: readers often come back at once
 GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much later
 
+INFO_PERIOD_S = 1.0  # how often camera_info is looked at while nobody wants results
+
 OnResult = Callable[[Capture, Frame, Result], None]
+
+
+class Gate(MutuallyExclusiveCallbackGroup):
+    """A callback group that can be shut: its subscriptions stay, their newest messages wait in the middleware.
+
+    Every message costs a turn of the executor, whatever the callback does; behind a shut gate it costs none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_open = True
+
+    def can_execute(self, entity: Any) -> bool:
+        """Whether the executor may wait for the entity, as rclpy asks it."""
+        return self.is_open and bool(super().can_execute(entity))
 
 
 class CameraChannel:
@@ -75,7 +92,8 @@ class CameraChannel:
         self._info_subscriptions: list[Subscription] = []
         self._image_subscriptions: list[Subscription] = []
         self._epoch, self._last_stamp_ns = 0, 0
-        self._wanted_s = float("-inf")
+        self._gate = Gate()
+        self._wanted_s = self._listened_s = float("-inf")
         self._on_result: OnResult | None = None
         self._active = self._idle = False
 
@@ -90,12 +108,12 @@ class CameraChannel:
         Raises:
             ConfigError: a QoS override is no value of its policy.
         """
-        group = MutuallyExclusiveCallbackGroup()
+        self._gate = Gate()
         # camera_info before images: of what is ready at once the executor takes it first.
         for topic, resolved in zip(self._infos, self._info_topics):
             on_info = self._guarded(self._on_info(resolved))
             self._info_subscriptions.append(
-                subscribe(self._node, CameraInfo, topic, on_info, callback_group=group)
+                subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._gate)
             )
         self._open_images()  # in any case: a wrong override is to be told now, not to the first reader
         self._active, self._idle, self._wanted_s = True, False, time.monotonic()
@@ -139,6 +157,10 @@ class CameraChannel:
                 self._open_images()
         elif self._image_subscriptions and now - self._wanted_s > LINGER_S:
             self._close_images()
+        if now - self._listened_s > INFO_PERIOD_S:
+            self._listened_s, self._gate.is_open = now, True
+        else:
+            self._gate.is_open = bool(self._image_subscriptions)
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to an output, or waits for a result."""

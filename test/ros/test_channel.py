@@ -1,4 +1,4 @@
-"""One camera's channel: lazy subscriptions, time that jumps, calibrations that change; real rclpy, real DDS."""
+"""One camera's channel: lazy subscriptions, time that jumps, calibrations that change; over real DDS."""
 
 from __future__ import annotations
 
@@ -60,6 +60,14 @@ def test_without_a_reader_only_camera_info_is_subscribed_to(lazy, scene, monkeyp
     for topic, msg in scene.infos().items():
         lazy.publish(topic, msg)  # the first reader must not wait for the calibration
     lazy.wait(lambda: all(any(t in log and "64x48" in log for log in lazy.logs()) for t in INFOS))
+    # What comes later is heard too, though camera_info is looked at only now and then.
+    infos = scene.infos()
+    infos["left/camera_info"].width = 66
+    lazy.wait(lambda: any("66x48" in log for log in lazy.logs()), lambda: lazy.send({}, infos))
+    lazy.wait(
+        lambda: sum("left/camera_info: 64x48" in log for log in lazy.logs()) == 2,
+        lambda: lazy.send({}, scene.infos()),
+    )
     # Only depth: the cloud is not packed.
     reader = lazy.listen("depth/image")
     lazy.wait(lambda: subscribed(lazy) == INFOS | IMAGES)
@@ -83,9 +91,13 @@ def test_readers_come_and_go_in_batches_of_twenty(lazy, scene):
     lazy.wait(lambda: subscribed(lazy) == INFOS)
     threads = threading.active_count()
     for _ in range(10):
-        got = [[] for _ in range(20)]
+        got: list[list[PointCloud2]] = [[] for _ in range(20)]
         readers = [lazy.probe.create_subscription(PointCloud2, "points", one.append, 10) for one in got]
-        lazy.wait(lambda: all(got), lambda: lazy.send(scene.images(), scene.infos()), "a cloud for everybody")
+        lazy.wait(
+            lambda got=got: all(got),
+            lambda: lazy.send(scene.images(), scene.infos()),
+            "a cloud for everybody",
+        )
         for reader in readers:
             lazy.probe.destroy_subscription(reader)
     lazy.wait(lambda: subscribed(lazy) == INFOS)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import threading
-import time
-from array import array
-
 import numpy as np
 import pytest
-from rcl_interfaces.srv import DescribeParameters, SetParameters
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointField
 
 from recon3d_ros.config import ModelConfig, PipelineConfig

@@ -1,4 +1,4 @@
-"""Several cameras in one process with one model: apart from each other, fair, batched, each with its health."""
+"""Several cameras in one process with one model: apart, fair, batched, each with its health."""
 
 from __future__ import annotations
 
