@@ -36,6 +36,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         "depth and colour image to a complete PointCloud2 message",
         flags=("frames",),
     ),
+    "filters": Benchmark(
+        "recon3d_ros.evaluation.filter_benchmark:benchmark_filters",
+        "every filter of the depth image and of the cloud by itself",
+        flags=("frames",),
+    ),
     "node": Benchmark(
         "recon3d_ros.ros.benchmark_node:benchmark_node",
         "camera, node and consumer in three processes: from the stamp of an image to its cloud, beside the "
@@ -56,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     names = "; ".join(f"{name}: {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
     parser.add_argument("name", choices=tuple(BENCHMARKS), help=names)
-    parser.add_argument("--frames", type=int, metavar="N", help="how many, of cloud and soak")
+    parser.add_argument("--frames", type=int, metavar="N", help="how many, of cloud, filters and soak")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a block of node (default 4)")
     parser.add_argument("--rate-hz", type=float, metavar="HZ", help="of the camera of soak (default 30)")
     parser.add_argument("--json", type=Path, metavar="FILE", help='also write {"rows": [...]} to FILE')

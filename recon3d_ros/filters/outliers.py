@@ -75,7 +75,9 @@ def _within(
 ) -> NDArray[np.int64]:
     """Count those of `order[begin : begin + length]` that are near each point."""
     near = np.zeros(len(points), np.int64)
-    blocks = np.flatnonzero(np.diff(np.cumsum(length) // _PAIRS_AT_ONCE, prepend=0)) if len(points) else []
+    if not len(points):
+        return near
+    blocks = np.flatnonzero(np.diff(np.cumsum(length) // _PAIRS_AT_ONCE, prepend=0))
     for part in np.split(np.arange(len(points)), blocks):
         who = np.repeat(part, length[part])
         offset = np.arange(len(who)) - np.repeat(np.cumsum(length[part]) - length[part], length[part])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ class TemporalFilter:
     def __init__(self, weight: float, jump: float) -> None:
         self._weight, self._jump = np.float32(weight), np.float32(jump)
         self._past: NDArray[np.float32] | None = None
-        self._past_grey: NDArray[np.uint8] | None = None
+        self._past_grey: NDArray[Any] | None = None
 
     def reset(self) -> None:
         """Forget the past: the next frame stays as it is."""

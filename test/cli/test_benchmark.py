@@ -14,11 +14,12 @@ from recon3d_ros.cli.main import main
 @pytest.mark.parametrize("name", [n for n, b in benchmark.BENCHMARKS.items() if not b.processes])
 def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):
     pytest.importorskip("rclpy")
-    assert main(["benchmark", name, "--json", str(tmp_path / "rows.json")]) == 0
+    assert main(["benchmark", name, "--frames", "5", "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     table = capsys.readouterr().out.splitlines()
     assert len(table) == len(rows) + 1
     assert table[0].split() == list(rows[0])
+    assert {row["frames"] for row in rows} == {5}
     for row in rows:
         assert 0 < row["median_ms"] <= row["p95_ms"]
 
