@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import yaml
@@ -49,6 +49,7 @@ class Artifact:
     def __post_init__(self) -> None:
         check_text(self, "file")
         check_choice(self, "precision", PRECISIONS)
+        _check_file(self.file)
         _check_sha256(self.sha256, self.file)
 
 
@@ -101,6 +102,7 @@ class Golden:
 
     def __post_init__(self) -> None:
         check_text(self, "file")
+        _check_file(self.file)
         _check_sha256(self.sha256, self.file)
         if self.share is not None:
             set_number(self, "share")
@@ -170,7 +172,7 @@ class Manifest:
         )
 
     def file_path(self, file: str) -> Path:
-        """Return where a file named in the manifest lies: beside the YAML, unless its path is absolute."""
+        """Return where a file named in the manifest lies: beside the YAML, or in a folder below it."""
         return (self.path.parent if self.path else Path()) / file
 
 
@@ -264,6 +266,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): float(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _check_file(file: str) -> None:
+    """A manifest from somewhere else must not make us open files that are none of its own."""
+    if PurePosixPath(file).is_absolute() or PureWindowsPath(file).drive or ".." in re.split(r"[/\\]", file):
+        raise ManifestError(
+            f"files must lie beside the manifest or below, got {file!r}: name model.onnx and put it there"
+        )
 
 
 def _check_sha256(value: Any, file: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import mmap
 from pathlib import Path
 
 from recon3d_ros.contract import InputContract, OutputContract
@@ -121,6 +122,18 @@ def verify(manifest: Manifest) -> None:
                 f"{path} is not the file of model {manifest.name}: expected sha256 {item.sha256}, got {got}; "
                 f"copy the file again, or correct the manifest if the change is meant"
             )
+        if path.suffix == ".onnx" and path.stat().st_size and _has_external_data(path):
+            raise ArtifactError(
+                f"{path} keeps weights in other files, which sha256 does not cover and which may lie anywhere: "
+                "save the model as one file (onnx.save without external data)"
+            )
+
+
+def _has_external_data(path: Path) -> bool:
+    """Whether an ONNX file names others: a tensor's external_data has an entry with the key "location"."""
+    # Of onnx.proto: StringStringEntryProto, field 1 (key) of 8 bytes, then field 2 (value).
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"\x0a\x08location\x12") >= 0
 
 
 def _existing(manifest: Manifest, file: str) -> Path:
