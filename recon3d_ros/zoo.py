@@ -124,7 +124,7 @@ def verify(manifest: Manifest) -> None:
             )
         if path.suffix == ".onnx" and path.stat().st_size and _has_external_data(path):
             raise ArtifactError(
-                f"{path} keeps weights in other files, which sha256 does not cover and which may lie anywhere: "
+                f"{path} keeps weights in other files, which its sha256 does not cover: "
                 "save the model as one file (onnx.save without external data)"
             )
 
