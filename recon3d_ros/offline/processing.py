@@ -29,6 +29,8 @@ COMPRESSED = "sensor_msgs/msg/CompressedImage"
 # Images of one side that may wait for their partner. Nothing is late in a bag, but a recorder may have
 # written one side well behind the other.
 WAITING = 50
+# What temporal filters learnt is of no use so much later, nor when the recording starts over; as in the node.
+GAP_NS = 1_000_000_000
 # What one frame may be to blame for; it is counted and the next one comes. Anything else ends the run.
 CAUSES: dict[type[Recon3dError], str] = {
     CalibrationError: "camera_info",
@@ -136,8 +138,9 @@ def process_bag(
         images = find_images(bag, config)
         calibrations = Calibrations(bag, config.info_topics(), config.rectify)
         summary = Summary()
+        run = _Run(pipeline, calibrations, sinks, summary)
         for messages in _frames(bag, images, config, summary):
-            _process(messages, pipeline, calibrations, sinks, summary)
+            run.take(messages)
             advance()
         _require_some(summary, bag)
         for sink in sinks:
@@ -200,29 +203,36 @@ def _frames(
     summary.unmatched = summary.images - paired
 
 
-def _process(
-    messages: tuple[BagMessage, ...],
-    pipeline: Pipeline,
-    calibrations: Calibrations,
-    sinks: Sequence[Sink],
-    summary: Summary,
-) -> None:
-    number = summary.frames
-    summary.frames += 1
-    first = messages[0].msg
-    stamp_ns = _stamp_ns(first)
-    try:
-        images = [_pixels(message.msg) for message in messages]
-        right = images[1] if len(images) > 1 else None
-        frame = calibrations.at(stamp_ns).frame(stamp_ns, images[0], right)
-        result = pipeline.process(frame)
-    except tuple(CAUSES) as exc:
-        summary.drop(exc)
-        return
-    logged_ns = max(message.logged_ns for message in messages)
-    for sink in sinks:
-        sink.write(Processed(number, logged_ns, stamp_ns, first.header.frame_id, result))
-    summary.written += 1
+class _Run:
+    """One way through a bag; remembers the stamp of the frame before."""
+
+    def __init__(
+        self, pipeline: Pipeline, calibrations: Calibrations, sinks: Sequence[Sink], summary: Summary
+    ) -> None:
+        self._pipeline, self._calibrations, self._sinks = pipeline, calibrations, sinks
+        self._summary = summary
+        self._last_ns: int | None = None
+
+    def take(self, messages: tuple[BagMessage, ...]) -> None:
+        number = self._summary.frames
+        self._summary.frames += 1
+        first = messages[0].msg
+        stamp_ns = _stamp_ns(first)
+        if self._last_ns is not None and not 0 <= stamp_ns - self._last_ns <= GAP_NS:
+            self._pipeline.reset()
+        self._last_ns = stamp_ns
+        try:
+            images = [_pixels(message.msg) for message in messages]
+            right = images[1] if len(images) > 1 else None
+            frame = self._calibrations.at(stamp_ns).frame(stamp_ns, images[0], right)
+            result = self._pipeline.process(frame)
+        except tuple(CAUSES) as exc:
+            self._summary.drop(exc)
+            return
+        logged_ns = max(message.logged_ns for message in messages)
+        for sink in self._sinks:
+            sink.write(Processed(number, logged_ns, stamp_ns, first.header.frame_id, result))
+        self._summary.written += 1
 
 
 def _require_some(summary: Summary, bag: Bag) -> None:

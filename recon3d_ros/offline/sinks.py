@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from recon3d_ros.config import ProcessConfig
 from recon3d_ros.datasets.bag_writer import BagWriter
 from recon3d_ros.files import make_folder, write_ply
+from recon3d_ros.geometry import XYZ, UnorganizedCloud
 from recon3d_ros.pipeline import Result
 
 IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
@@ -38,15 +39,20 @@ class Sink(Protocol):
 
 
 class BagSink:
-    """Writes clouds, depth and its camera_info to a bag, under the names the node gives them."""
+    """Writes clouds, free space, depth and its camera_info to a bag, under the names the node gives them."""
 
     def __init__(self, path: Path, config: ProcessConfig, storage: str = "mcap") -> None:
-        kinds = {"points": CLOUD, "depth/image": IMAGE, "depth/camera_info": CAMERA_INFO}
+        kinds = {
+            "points": CLOUD,
+            "points_free": CLOUD,
+            "depth/image": IMAGE,
+            "depth/camera_info": CAMERA_INFO,
+        }
         self._topics = {name: config.absolute(name) for name in kinds}
         self._bag = BagWriter(path, {self._topics[name]: kind for name, kind in kinds.items()}, storage)
 
     def write(self, processed: Processed) -> None:
-        """Append the three messages of a frame, with the stamp and the frame of its (left) image."""
+        """Append the messages of a frame, with the stamp and the frame of its (left) image."""
         result, bag, stamped = processed.result, self._bag, (processed.stamp_ns, processed.frame_id)
         messages = {
             "depth/image": bag.depth(result.depth_map.depth, *stamped),
@@ -54,6 +60,8 @@ class BagSink:
         }
         if result.cloud is not None:
             messages["points"] = bag.cloud(result.cloud, *stamped)
+        if result.free_points is not None:
+            messages["points_free"] = bag.cloud(UnorganizedCloud(result.free_points, XYZ), *stamped)
         for name, msg in messages.items():
             bag.write(self._topics[name], processed.logged_ns, msg)
 

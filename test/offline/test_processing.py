@@ -122,6 +122,7 @@ def _check_outputs(bag_path, ply_folder, frames, pipeline):
             "/depth/camera_info": "sensor_msgs/msg/CameraInfo",
             "/depth/image": "sensor_msgs/msg/Image",
             "/points": "sensor_msgs/msg/PointCloud2",
+            "/points_free": "sensor_msgs/msg/PointCloud2",
         }
         clouds = [m.msg for m in bag.messages(["/points"])]
         depths = [m.msg for m in bag.messages(["/depth/image"])]
@@ -283,3 +284,35 @@ def test_nothing_is_overwritten_and_a_full_disk_leaves_nothing(tmp_path, frames,
     with Bag(bag) as opened, pytest.raises(OutputError, match="No space left"):
         process_bag(opened, pipeline, ProcessConfig(), [sink])
     assert not (tmp_path / "new.mcap").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_lists_of_points_and_free_space_go_into_the_bag_too(tmp_path, frames):
+    bag = record_stereo(tmp_path / "in.mcap", frames)
+    words = ["process", str(bag), "--model=fake_stereo", f"--out-bag={tmp_path / 'out.mcap'}"]
+    assert main([*words, "--voxel-m=0.05", "--free-space-frames=2", "--max-depth-m=1.2"]) == 0
+    with Bag(tmp_path / "out.mcap") as out:
+        clouds = [m.msg for m in out.messages(["/points"])]
+        free = [m.msg for m in out.messages(["/points_free"])]
+    assert len(clouds) == 3 and all(c.height == 1 and c.is_dense and c.width > 0 for c in clouds)
+    assert all(len(c.data) == c.width * c.point_step == c.row_step for c in clouds + free)
+    xyz = np.frombuffer(clouds[0].data, np.float32).reshape(-1, clouds[0].point_step // 4)[:, :3]
+    assert np.isfinite(xyz).all() and xyz[:, 2].max() <= 1.2
+    assert free and [f.name for f in free[-1].fields] == ["x", "y", "z"] and free[-1].width > 0
+
+
+def test_the_past_is_forgotten_where_the_recording_jumps(tmp_path, frames, pipeline, monkeypatch):
+    seen, resets = [], []
+    monkeypatch.setattr(pipeline, "reset", lambda: resets.append(len(seen)))
+    stamps_ns = [T0, T0 + NS // 10, T0 + 5 * NS, T0, T0 + NS // 10]  # a gap, and a start from the beginning
+    topics = {f"/{side}/image_rect": "Image" for side in SIDES}
+    infos = {f"/{side}/camera_info": "CameraInfo" for side in SIDES}
+    recording = Recording(tmp_path / "in.mcap", topics | infos)
+    for topic, camera in zip(infos, (frames[0].rig.left, frames[0].rig.right)):
+        recording.info(topic, camera, T0)
+    for stamp_ns in stamps_ns:
+        for topic in topics:
+            recording.add(topic, _image(recording.store, frames[0].image, stamp_ns, "rgb8"))
+    recording.close()
+    with Bag(tmp_path / "in.mcap") as bag:
+        summary = process_bag(bag, pipeline, ProcessConfig(), [], lambda: seen.append(True))
+    assert summary.written == 5 and set(resets) - {0} == {2, 3}
