@@ -19,6 +19,7 @@ PARAMETERS = {
     "model": "name of a model, or path of its manifest (.yaml)",
     "rectify": "true: subscribe to image_raw and rectify by camera_info",
     "image_transport": "raw or compressed",
+    "autostart": "false: a lifecycle manager configures and activates the node",
     "use_sim_time": "true: time from /clock, for bags and simulators",
 }
 # Arguments that are topics: what they replace, each relative to the namespace.
@@ -51,6 +52,9 @@ def generate_launch_description():
             "namespace", default_value="", description="namespace of the node and its topics"
         ),
         DeclareLaunchArgument("params_file", default_value="", description="YAML of parameters, see config/"),
+        DeclareLaunchArgument(
+            "respawn", default_value="true", description="start the node again, after 2 s, when it ended"
+        ),
         DeclareLaunchArgument("rviz", default_value="false", description="start rviz"),
         DeclareLaunchArgument(
             "fixed_frame",
@@ -80,6 +84,8 @@ def make_nodes(context):
         remappings=remappings,
         output="screen",
         emulate_tty=True,
+        respawn=yaml.safe_load(value("respawn")),
+        respawn_delay=2.0,
     )
     side = "left/" if given.get("mode", "stereo") == "stereo" else ""
     name = "image_raw" if given.get("rectify") else ("image_rect" if side else "image")

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
 from recon3d_ros.ros.source_config import SourceConfig
@@ -28,7 +29,7 @@ def constant(file: str, name: str):
 
 def test_the_launch_files_are_there():
     names = {path.name for path in FILES}
-    assert names == {"depth.launch.py", "stereo.launch.py", "mono.launch.py", "demo.launch.py"}
+    assert names == {f"{name}.launch.py" for name in ("depth", "stereo", "mono", "demo", "multi_camera")}
 
 
 @pytest.mark.parametrize("file, name", PARAMETERS)
@@ -77,7 +78,9 @@ def test_every_argument_is_described(launched, path):
 
     description = PythonLaunchDescriptionSource(str(path)).get_launch_description(LaunchContext())
     arguments = {argument.name: argument.description for argument in description.get_launch_arguments()}
-    assert {"model", "namespace", "params_file", "rectify", "image_transport", "rviz"} <= set(arguments)
+    common = {"namespace", "params_file", "use_sim_time", "respawn"}
+    one_camera = {"model", "rectify", "image_transport", "autostart", "rviz"}
+    assert common | (set() if path.name.startswith("multi_camera") else one_camera) <= set(arguments)
     assert all(arguments.values())
 
 
@@ -129,3 +132,43 @@ def test_simulated_time_reaches_everybody(launched):
 def test_a_mono_launch_wants_a_model(launched):
     with pytest.raises(RuntimeError, match="model"):
         launched(LAUNCH / "mono.launch.py")
+
+
+def parameters_of(node, context):
+    """The parameters of a node by the files that launch writes or names."""
+    node._perform_substitutions(context)
+    found: dict = {}
+    for path, _ in node._Node__expanded_parameter_arguments or ():
+        # FullLoader: launch writes lists as !!python/tuple, whose tag rcl's parser passes over
+        for content in yaml.load(Path(path).read_text(), yaml.FullLoader).values():
+            found |= content.get("depth_node", content)["ros__parameters"]
+    return found
+
+
+def test_one_process_serves_the_cameras_of_a_list(launched):
+    file = LAUNCH.parent / "config" / "cameras" / "two_pairs.yaml"
+    nodes, context = launched(LAUNCH / "multi_camera.launch.py", cameras_file=str(file), namespace="robot")
+    (node,) = nodes
+    given = parameters_of(node, context)
+    assert list(given["cameras"]) == ["front", "rear"] and given["max_depth_m"] == 10.0
+    assert node.expanded_node_namespace == "/robot"
+    assert context.environment["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("fastdds.xml")
+
+
+def test_or_a_node_each(launched, tmp_path):
+    file = tmp_path / "cameras.yaml"
+    file.write_text("{one_process: false, parameters: {border_px: 2}, cameras: {a: {}, b/c: {border_px: 5}}}")
+    nodes, context = launched(
+        LAUNCH / "multi_camera.launch.py", cameras_file=str(file), use_sim_time="true", respawn="false"
+    )
+    given = [parameters_of(node, context) for node in nodes]
+    assert [node.expanded_node_namespace for node in nodes] == ["/a", "/b/c"]
+    assert [each["border_px"] for each in given] == [2, 5] and all(each["use_sim_time"] for each in given)
+
+
+@pytest.mark.parametrize("respawn", ["true", "false"])
+def test_a_node_that_ended_is_started_again(launched, respawn):
+    file = LAUNCH.parent / "config" / "cameras" / "two_pairs.yaml"
+    for name, arguments in (("stereo", {}), ("multi_camera", {"cameras_file": str(file)})):
+        nodes, _ = launched(LAUNCH / f"{name}.launch.py", respawn=respawn, **arguments)
+        assert [node._ExecuteLocal__respawn for node in nodes] == [respawn == "true"]

@@ -1,0 +1,50 @@
+"""The cameras of a robot from one YAML, see config/cameras/: one process for all, or one node each."""
+
+import yaml
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+from recon3d_ros.ros.camera_list import read_camera_list
+from recon3d_ros.ros.dds import profile_environment
+
+ARGUMENTS = {
+    "cameras_file": (None, "YAML that lists the cameras, see config/cameras/"),
+    "namespace": ("", "put before the namespaces of all cameras"),
+    "params_file": ("", "YAML of parameters, see config/; the list of cameras has the last word"),
+    "use_sim_time": ("false", "true: time from /clock, for bags and simulators"),
+    "respawn": ("true", "start a node that ended again, after 2 s"),
+}
+
+
+def generate_launch_description():
+    profile = [SetEnvironmentVariable(name, value) for name, value in profile_environment().items()]
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*profile, *arguments, OpaqueFunction(function=make_nodes)])
+
+
+def make_nodes(context):
+    """The nodes, now that the values of the arguments are known."""
+
+    def value(name):
+        return LaunchConfiguration(name).perform(context)
+
+    files = [value("params_file")] if value("params_file") else []
+    return [
+        Node(
+            package="recon3d_ros",
+            executable="depth_node",
+            name="depth_node",
+            namespace="/".join(part for part in (value("namespace"), plan.namespace) if part),
+            parameters=[*files, {**plan.parameters, "use_sim_time": yaml.safe_load(value("use_sim_time"))}],
+            output="screen",
+            emulate_tty=True,
+            respawn=yaml.safe_load(value("respawn")),
+            respawn_delay=2.0,
+        )
+        for plan in read_camera_list(value("cameras_file"))
+    ]
