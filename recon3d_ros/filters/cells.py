@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from recon3d_ros.errors import ConfigError
 
 _KEY_BITS = 63
+_LEAST_INDEX_BITS = 11  # so that keys have at most 52 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,23 +43,28 @@ def sort_into_cells(xyz: NDArray[np.float32], cell_m: float, margin: int = 0) ->
     Raises:
         ConfigError: The cells are so small that their number overflows.
     """
-    cells = []
+    key = np.zeros(len(xyz))  # whole numbers, exact in float64 up to 2**53
+    cell = np.empty(len(xyz))
     spans = []
-    for column in range(3):
-        cell = np.floor(xyz[:, column] / np.float64(cell_m))
-        low = cell.min()
-        spans.append(int(cell.max() - low) + 1 + 2 * margin)
-        cells.append((cell - (low - margin)).astype(np.int64))
-    index_bits = max(1, (len(xyz) - 1).bit_length())
+    for axis in range(3):
+        np.divide(xyz[:, axis], cell_m, out=cell, dtype=np.float64)
+        np.floor(cell, out=cell)
+        low = cell.min() - margin
+        spans.append(int(cell.max() - low) + 1 + margin)
+        cell -= low
+        key *= spans[-1]
+        key += cell
+    index_bits = max(_LEAST_INDEX_BITS, (len(xyz) - 1).bit_length())
     if spans[0] * spans[1] * spans[2] >= 1 << (_KEY_BITS - index_bits):
         raise ConfigError(
             f"expected voxel_m and outlier_radius_m of more than {cell_m:g} m for points over "
             f"{max(spans) * cell_m:.0f} m, got more cells than can be counted: enlarge them"
         )
     strides = (spans[1] * spans[2], spans[2])
-    key_of = cells[0] * strides[0] + cells[1] * strides[1] + cells[2]
+    key_of = key.astype(np.int64)
     # The index rides in the lower bits: sorting numbers is several times as fast as sorting indices by them.
-    ridden = (key_of << index_bits) | np.arange(len(xyz))
+    ridden = key_of << index_bits
+    ridden |= np.arange(len(xyz))
     ridden.sort()
     order = ridden & ((1 << index_bits) - 1)
     ridden >>= index_bits
