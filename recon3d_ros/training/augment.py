@@ -1,11 +1,20 @@
 """Crop and augment a pair so that the network meets what real cameras do, with the disparity kept right.
 
-Left and right differ as two real cameras do: exposure, colour, noise, blur, a row offset, dirt on one lens.
-Half of the pairs are grey, as many robots' cameras are.
+What happens to a pair, in this order (docs/training.md says why, and how often):
+
+1. a random window, resized to the crop: the disparity scales with the width, as the focal length does;
+2. sometimes upside down: rows are swapped in both images, the disparity stays one to the left;
+3. photometry: grey or colour, exposure, gamma, tint, overexposure, blur and noise, partly each side its own;
+4. rows of the right image up to a pixel off, as after an imperfect calibration;
+5. places of the right image covered with other parts of it.
+
+Left and right are never mirrored: the truth is that of the left image, and would have to be the right one's.
+Normalisation is no part of it: images are in [0, 1], and the network itself makes them 2 x - 1.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -37,23 +46,56 @@ def training_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.G
     return _planes(left), _planes(right), np.ascontiguousarray(disparity)
 
 
+@dataclass(frozen=True)
+class Window:
+    """The part of an image that becomes a crop, px."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
 def scaled_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Pair:
-    """Cut a random window and resize it to the crop: disparity scales with the width."""
+    """Cut a random window and resize it to the crop."""
+    return cut(packed, draw_window(packed.shape[:2], size_wh, rng), size_wh)
+
+
+def draw_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.random.Generator) -> Window:
+    """A window of 0.66 to 1.74 times the size of the crop, its aspect up to a third another one."""
     width, height = size_wh
-    full_h, full_w = packed.shape[:2]
+    full_h, full_w = shape_hw
     scale = 2.0 ** rng.uniform(-0.6, 0.4)
     stretch = 2.0 ** rng.uniform(-0.2, 0.2)
     cut_w = int(np.clip(round(width / (scale * stretch)), 32, full_w))
     cut_h = int(np.clip(round(height / scale * stretch), 32, full_h))
     x, y = rng.integers(0, full_w - cut_w + 1), rng.integers(0, full_h - cut_h + 1)
-    left, right, disparity = unpack_pair(packed[y : y + cut_h, x : x + cut_w])
-    if (cut_w, cut_h) == (width, height):
+    return Window(int(x), int(y), cut_w, cut_h)
+
+
+def cut(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> Pair:
+    """The window of both images at the size of the crop; the disparity scales with the width.
+
+    The camera of the crop is `camera.cropped(x, y, width, height).scaled(size_wh)`: f and disparity grow by
+    the same factor, so f B / d is the same depth as before.
+
+    Args:
+        packed: (H, W, 8) uint8 of `store.pack_pair`.
+        window: Inside of it.
+        size_wh: Of the crop.
+
+    Returns:
+        Left and right (h, w, 3) uint8 RGB, disparity (h, w) float32 px with NaN for unknown.
+    """
+    rows = slice(window.y, window.y + window.height)
+    left, right, disparity = unpack_pair(packed[rows, window.x : window.x + window.width])
+    if (window.width, window.height) == size_wh:
         return left, right, disparity
-    how = cv2.INTER_AREA if cut_w > width else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if window.width > size_wh[0] else cv2.INTER_LINEAR
     left, right = (cv2.resize(image, size_wh, interpolation=how) for image in (left, right))
     # Nearest: a mean over an edge would be a surface that is not there.
-    disparity = cv2.resize(disparity, size_wh, interpolation=cv2.INTER_NEAREST_EXACT) * (width / cut_w)
-    return left, right, disparity.astype(np.float32)
+    disparity = cv2.resize(disparity, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
+    return left, right, (disparity * (size_wh[0] / window.width)).astype(np.float32)
 
 
 def change_photometry(
@@ -82,7 +124,8 @@ def change_photometry(
         if own_sigma > 0.2:
             image = cv2.GaussianBlur(image, (0, 0), own_sigma)
         if noise > 0.0:
-            image += np.float32(noise) * rng.standard_normal((*image.shape[:2], 1), np.float32)
+            own_noise = np.float32(noise * 2.0 ** rng.uniform(-0.5, 0.5))
+            image += own_noise * rng.standard_normal((*image.shape[:2], 1), np.float32)
         result.append(np.clip(image, 0.0, 1.0))
     return result[0], result[1]
 
