@@ -38,6 +38,7 @@ VERBS: dict[str, Verb] = {
     "benchmark": Verb("recon3d_ros.cli.benchmark", "measure how long the parts take on this machine"),
     "play": Verb("recon3d_ros.cli.play", "publish a folder, video, webcam or the world as ROS topics"),
     "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),
+    "doctor": Verb("recon3d_ros.cli.doctor", "look at live camera topics and say what is wrong with them"),
     "demo": Verb("recon3d_ros.cli.demo", "camera, node and recorder over ROS for ten seconds, with a report"),
 }
 

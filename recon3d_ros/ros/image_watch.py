@@ -42,7 +42,9 @@ class ImageWatch:
         if frame.right is not None:
             found += check_image(frame.right, "right image")
         self._single.update(found)
-        if frame.right is not None and frame.rig is not None and now >= self._next_pair:
+        if found:  # an image that is poor by itself says nothing of the pair
+            self._pair.update(())
+        elif frame.right is not None and frame.rig is not None and now >= self._next_pair:
             self._pair.update(check_pair(frame.image, frame.right, frame.rig.doffs_px))
             self._next_pair = now + (CHECK_PERIOD_S if self._pair.in_doubt else PAIR_PERIOD_S)
         self.messages = (*self._single.messages, *self._pair.messages)

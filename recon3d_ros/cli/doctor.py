@@ -1,0 +1,86 @@
+"""`recon3d doctor`: looks at the live graph and says what is wrong, each with its remedy."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from typing import TYPE_CHECKING
+
+from recon3d_ros.cli.flags import add_options, read_options
+
+if TYPE_CHECKING:
+    from recon3d_ros.ros.doctor import Diagnosis
+
+HELP = (
+    "Look at the topics of a camera or stereo pair for ten seconds, without touching anything, and say what "
+    "keeps depth from coming or makes it poor, with the remedy: topics, QoS, stamps, camera_info, frames, "
+    "the images themselves, rates, shared memory. Exit code 0: nothing found; 20: warnings; 21: errors."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    from recon3d_ros.ros.doctor_config import DoctorConfig  # here: the ros room does not open without rclpy
+
+    add_options(parser, DoctorConfig)
+    parser.add_argument("--json", action="store_true", help="write one JSON document instead of text")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Examine and tell; the exit code says how bad it is."""
+    from recon3d_ros.ros.dds import profile_environment
+    from recon3d_ros.ros.doctor import examine
+    from recon3d_ros.ros.doctor_config import DoctorConfig
+
+    config = read_options(args, DoctorConfig)
+    environ = dict(os.environ)  # what the user's shell gives to other programs, not what we add for ourselves
+    os.environ.update(profile_environment())
+    diagnosis = examine(config, environ)
+    print(json.dumps(to_dict(diagnosis), indent=1) if args.json else to_text(diagnosis))
+    return diagnosis.exit_code
+
+
+def to_dict(diagnosis: Diagnosis) -> dict[str, object]:
+    """The document of --json."""
+    return {
+        "mode": diagnosis.mode,
+        "seconds": diagnosis.seconds,
+        "topics": [dataclasses.asdict(seen) for seen in diagnosis.topics],
+        "symptoms": [
+            {**dataclasses.asdict(symptom), "level": symptom.level.name} for symptom in diagnosis.symptoms
+        ],
+        "exit_code": diagnosis.exit_code,
+    }
+
+
+def to_text(diagnosis: Diagnosis) -> str:
+    """A table of the topics, then one line for everything that is wrong."""
+    rows = [("topic", "Hz", "MB/s", "size", "encoding", "frame_id", "from")]
+    rows += [
+        (
+            seen.topic,
+            f"{seen.rate_hz:.1f}",
+            f"{seen.megabytes_per_s:.1f}",
+            seen.size or "-",
+            seen.encoding or "-",
+            seen.frame_id or "-",
+            ", ".join(seen.publishers) or "nobody",
+        )
+        for seen in diagnosis.topics
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    lines.append("")
+    lines += [
+        f"{symptom.level.name} {symptom.kind} {symptom.topic}".rstrip() + f": {symptom.message.rstrip('.')}."
+        for symptom in diagnosis.symptoms
+    ]
+    counts = [(name, sum(s.level.name == level for s in diagnosis.symptoms)) for level, name in _LEVELS]
+    told = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts if count)
+    lines.append(f"{diagnosis.mode}, {diagnosis.seconds:g} s: {told or 'nothing found'}")
+    return "\n".join(lines)
+
+
+_LEVELS = (("ERROR", "error"), ("WARN", "warning"))

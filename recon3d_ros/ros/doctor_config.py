@@ -1,0 +1,31 @@
+"""Options of `recon3d doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recon3d_ros.config.options import Config, option
+
+
+@dataclass(frozen=True)
+class DoctorConfig(Config):
+    """What to look at; the names are those of the node's parameters and of the launch files' arguments."""
+
+    mode: str = option(
+        "auto",
+        "stereo pair or single camera, auto = whichever is published",
+        choices=("auto", "stereo", "mono"),
+    )
+    namespace: str = option("", "namespace of the topics, as the node's")
+    rectify: bool = option(False, "look at image_raw, as a node that rectifies")
+    image_transport: str = option("raw", "transport of the images", choices=("raw", "compressed"))
+    sync_tolerance_ms: float = option(
+        0.0, "largest stamp difference of a stereo pair that the node accepts", unit="ms", minimum=0.0
+    )
+    left_image: str = option("", "topic in place of left/image_rect (left/image_raw with rectify)")
+    left_info: str = option("", "topic in place of left/camera_info")
+    right_image: str = option("", "topic in place of right/image_rect (right/image_raw with rectify)")
+    right_info: str = option("", "topic in place of right/camera_info")
+    image: str = option("", "topic in place of image (image_raw with rectify)")
+    camera_info: str = option("", "topic in place of camera_info")
+    seconds: float = option(10.0, "how long to look", unit="s", minimum=0.1, maximum=3600.0)
