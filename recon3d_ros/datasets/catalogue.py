@@ -13,6 +13,7 @@ from recon3d_ros.datasets.folders import folder_frames
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.rgbd_sets import hololens, nyuv2
 from recon3d_ros.datasets.stereo_sets import stereo_set
+from recon3d_ros.datasets.synthetic_pairs import nyuv2_pairs
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 
@@ -32,6 +33,8 @@ DATASETS: dict[str, Callable[[Path], Sequence[Sample]]] = {
     "hololens": hololens,
     "nyuv2": lambda root: nyuv2(root, "test"),
     "nyuv2_train": lambda root: nyuv2(root, "train"),
+    "nyuv2_pairs": nyuv2_pairs,
+    "nyuv2_pairs_seen": lambda root: nyuv2_pairs(root, seen_only=True),
     "euroc": lambda root: _without_truth(euroc_frames(root / "video" / "euroc")),
 }
 # Rendered, so they need no data folder.
