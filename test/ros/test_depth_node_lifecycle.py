@@ -122,6 +122,22 @@ def test_a_bug_in_a_transition_ends_unconfigured_and_the_next_try_works(bench, s
     assert bench.transit("deactivate") and bench.transit("cleanup")
 
 
+def test_it_works_as_navs_lifecycle_manager_asks(make_bench, scene):
+    """nav2_lifecycle_manager without bond: transitions by number, each followed by a look at the state."""
+    bench = make_bench({"model": "fake_stereo", "autostart": False}, "/nav", outputs=("points",))
+    up = ((Transition.TRANSITION_CONFIGURE, "inactive"), (Transition.TRANSITION_ACTIVATE, "active"))
+    for transition, state in up:
+        assert bench.transit(transition) and bench.state() == state
+    bench.expect("points", scene.images(), scene.infos())
+    down = (
+        (Transition.TRANSITION_DEACTIVATE, "inactive"),
+        (Transition.TRANSITION_CLEANUP, "unconfigured"),
+        (Transition.TRANSITION_UNCONFIGURED_SHUTDOWN, "finalized"),
+    )
+    for transition, state in down:
+        assert bench.transit(transition) and bench.state() == state
+
+
 def test_shutdown_is_final_from_every_state(make_bench):
     for i, steps in enumerate(((), ("configure",), ("configure", "activate"))):
         bench = make_bench({"model": "fake_stereo", "autostart": False}, f"/final{i}", outputs=())
