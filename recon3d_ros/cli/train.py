@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from recon3d_ros import lazy
@@ -29,6 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"size of the crops, multiples of 32 (default {default.width} {default.height} px)",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="DIR",
+        help="write the model there at the end, as 'recon3d export' does",
+    )
+    parser.add_argument(
+        "--name", default="recon3d_stereo", help="of the exported model (default %(default)s)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,6 +70,9 @@ def main(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, former)
     if leads:
         print(f"checkpoint: {checkpoint}")
+        if args.export:
+            done = lazy.load("recon3d_ros.training.export:export")(checkpoint, args.export, name=args.name)
+            print(f"model: {done.manifest.path}")
     return 0
 
 

@@ -25,7 +25,9 @@ SMALL = (
 QUIET = "--loaders 0 --threads 1 --device cpu --precision fp32".split()
 
 
-def test_train_resume_and_export_from_the_command_line(tmp_path, capsys):
+def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeypatch):
+    # Small scenes calibrate as well here, and render fifty times as fast.
+    monkeypatch.setattr("recon3d_ros.training.export.CALIBRATION_SIZE_WH", (96, 64))
     out = str(tmp_path / "run")
     words = ["train", "--out", out, *SMALL, *QUIET]
     assert main([*words, "--max-steps", "1"]) == 0
@@ -35,10 +37,12 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys):
     assert main([*words, "--max-steps", "1"]) == 2
     assert "--resume" in capsys.readouterr().err
 
-    assert main([*words, "--max-steps", "2", "--resume"]) == 0
-    assert "from step 1" in capsys.readouterr().out
-
     models = tmp_path / "models"
+    assert main([*words, "--max-steps", "2", "--resume", "--export", str(models), "--name", "mine"]) == 0
+    resumed = capsys.readouterr().out
+    assert "from step 1" in resumed and str(models / "mine.yaml") in resumed
+    assert (models / "mine.onnx").is_file()
+
     assert main(["export", f"{out}/checkpoint.pt", "--out", str(models)]) == 0
     assert "torch differ" in capsys.readouterr().out
     assert main(["models", "--models-dir", str(models)]) == 0
