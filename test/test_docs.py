@@ -1,0 +1,57 @@
+"""Pages that name tests name such as exist; the table of features has an answer in every row."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEST = re.compile(r"`(test/[\w/]+\.py)(?:::(\w+))?`")
+ROW = re.compile(r"^\| (.+?) \| (yes|no) \| (.+) \|$", re.MULTILINE)
+CAPABILITIES = 57
+
+
+@cache
+def functions(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def missing(text: str) -> list[str]:
+    """The tests that a text names and that are not there."""
+    wrong = []
+    for file, name in TEST.findall(text):
+        path = ROOT / file
+        if not path.is_file() or (name and name not in functions(path)):
+            wrong.append(f"{file}::{name}")
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_tests_that_are_named_exist(page):
+    assert not missing(page.read_text(encoding="utf-8"))
+
+
+def test_a_test_that_is_not_there_is_found():
+    assert missing("`test/test_docs.py::test_nothing`") and missing("`test/test_nothing.py`")
+    assert not missing("`test/test_docs.py::missing`")
+
+
+def test_every_feature_is_proved_or_declined_with_a_reason():
+    rows = ROW.findall((ROOT / "docs" / "features.md").read_text(encoding="utf-8"))
+    names = [name for name, _, _ in rows]
+    assert len(names) == len(set(names)) == CAPABILITIES
+    for name, answer, text in rows:
+        tests = [test for _, test in TEST.findall(text) if test]
+        assert all(test.startswith("test_") for test in tests)
+        assert tests if answer == "yes" else len(text) > 40, name
+
+
+def test_promises_about_security_have_their_tests():
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    assert len(TEST.findall(text)) >= 10
