@@ -6,6 +6,7 @@ lie well outside of what ordinary indoor and street recordings show, so a findin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -109,13 +110,13 @@ def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: floa
     """
     if not (_big_enough(left) and _big_enough(right)) or left.shape[:2] != right.shape[:2]:
         return []
-    thumbs = [_thumb(image) for image in (left, right)]
-    if np.array_equal(*thumbs) and float(np.std(thumbs[0])) > FLAT_STD:
+    thumbs = (_thumb(left), _thumb(right))
+    if np.array_equal(thumbs[0], thumbs[1]) and float(np.std(thumbs[0])) > FLAT_STD:
         words = "expected two views of a scene, got the same image twice; remap the topic of one camera"
         return [Finding("identical", words, 0.0)]
-    exposure = _check_exposure(*(float(np.mean(thumb)) for thumb in thumbs))
-    small = [_reduced(image) for image in (left, right)]
-    return exposure + _check_matches(*small, left.shape[1] / small[0].shape[1], doffs_px)
+    exposure = _check_exposure(float(np.mean(thumbs[0])), float(np.mean(thumbs[1])))
+    small = (_reduced(left), _reduced(right))
+    return exposure + _check_matches(small[0], small[1], left.shape[1] / small[0].shape[1], doffs_px)
 
 
 def _check_exposure(left: float, right: float) -> list[Finding]:
@@ -193,7 +194,7 @@ def _match(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> _Matches:
     orb = cv2.ORB_create(nfeatures=_FEATURES, nlevels=4, fastThreshold=10)  # type: ignore[attr-defined]
     points, words = zip(*(orb.detectAndCompute(image, None) for image in (left, right)))
     features = (len(points[0]), len(points[1]))
-    found = []
+    found: Sequence[cv2.DMatch] = ()
     if min(features):
         found = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(*words)
     close = [match for match in found if match.distance <= 50]  # of 256 bits; unrelated features have 128

@@ -154,7 +154,7 @@ def of_images(
 ) -> Iterator[Symptom]:
     """What most of the pictures show: dark, blurred, covered, swapped, askew."""
     topics = [camera.image.topic for camera in cameras]
-    alone = []
+    alone: list[Symptom] = []
     for i, topic in enumerate(topics):
         alone += _most(decoded, topic, lambda images, i=i: check_image(images[i]))  # type: ignore[misc]
     yield from alone
@@ -164,8 +164,8 @@ def of_images(
 
 def _check_pair(images: Decoded, calibration: Calibration | None) -> list[Finding]:
     if calibration is None:
-        return check_pair(*images)
-    frame = calibration.frame(0, *images)
+        return check_pair(images[0], images[1])
+    frame = calibration.frame(0, images[0], images[1])
     if frame.right is None or frame.rig is None:
         return []
     return check_pair(frame.image, frame.right, frame.rig.doffs_px)

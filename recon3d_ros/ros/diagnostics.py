@@ -85,7 +85,7 @@ def _times(report: Report) -> dict[str, str]:
 
 
 def _answers(report: Report) -> dict[str, str]:
-    values = {"progress": report.progress} if report.progress else {}
+    values = {}
     if report.valid_share is not None:
         values["valid_share"] = f"{report.valid_share:.3f}"
     if report.confidence_histogram is not None:

@@ -45,7 +45,7 @@ class Health:
         self._fault: tuple[float, str] | None = None
         self._last_skipped = float("-inf")
         self._unanswered_since: float | None = None
-        self._idle, self._progress = "", ""
+        self._idle = ""
         self._checks = ImageWatch()
 
     def count_received(self) -> None:
@@ -114,12 +114,6 @@ class Health:
             self._idle = reason if on else ""
             self._unanswered_since = None if on else self._unanswered_since
 
-    def progress(self, text: str) -> None:
-        """Say what the model is busy with before it can answer ("loading ..."); "" when it is ready."""
-        with self._lock:
-            self._progress = text
-            self._unanswered_since = None
-
     def check(self, frame: Frame) -> None:
         """Look at the images, at most once a second: dark, blurred, blocked, swapped and so on.
 
@@ -159,7 +153,6 @@ class Health:
                 valid_share=self._answers.valid_share,
                 confidence_histogram=self._answers.confidence_histogram,
                 findings=self._checks.messages,
-                progress=self._progress,
             )
 
     def _state(self, now: float) -> tuple[Level, str]:
@@ -180,7 +173,7 @@ class Health:
                 "check the camera, its driver and the names of the topics (recon3d doctor looks closer)",
             )
         waited_s = 0.0 if self._unanswered_since is None else now - self._unanswered_since
-        if waited_s > WINDOW_S and not self._progress:
+        if waited_s > WINDOW_S:
             yield (
                 Level.WARN,
                 f"expected an answer of the model within {WINDOW_S:.0f} s, got none for {waited_s:.0f} s; "
@@ -188,8 +181,6 @@ class Health:
             )
         for message in self._checks.messages or ():
             yield Level.WARN, message
-        if self._progress:
-            yield Level.OK, self._progress
         if out:
             yield Level.OK, "publishing"
         yield Level.OK, "working on a frame" if self._in.count(now) else "waiting for images"

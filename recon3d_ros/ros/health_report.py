@@ -82,7 +82,6 @@ class Report:
         confidence_histogram: shares of ten equal bins from 0 to 1 in the last frames; None without a model
             that says its confidence.
         findings: what is wrong in the images, one sentence each; None before the first look at them.
-        progress: what the model is busy with before it answers, empty when it is ready.
     """
 
     level: Level
@@ -99,4 +98,3 @@ class Report:
     valid_share: float | None = None
     confidence_histogram: tuple[float, ...] | None = None
     findings: tuple[str, ...] | None = None
-    progress: str = ""

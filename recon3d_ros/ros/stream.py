@@ -87,7 +87,8 @@ class Stream:
     @property
     def steps_ns(self) -> NDArray[np.int64]:
         """Differences of one stamp to the next."""
-        return np.diff(np.array(self.stamps_ns, np.int64))
+        stamps_ns = np.array(self.stamps_ns, np.int64)
+        return stamps_ns[1:] - stamps_ns[:-1]
 
     @property
     def period_ns(self) -> float:

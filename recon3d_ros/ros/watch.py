@@ -178,8 +178,11 @@ class Watch:
         except ImportError:  # pip's ROS has none; then the names of the frames have to do
             return
         latched = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
-        node.create_subscription(tf_message, "/tf", lambda msg: self.tf.add(msg.transforms), 100)
-        node.create_subscription(tf_message, "/tf_static", lambda msg: self.tf.add(msg.transforms), latched)
+        node.create_subscription(tf_message, "/tf", self._on_tf, 100)
+        node.create_subscription(tf_message, "/tf_static", self._on_tf, latched)
+
+    def _on_tf(self, msg: Any) -> None:
+        self.tf.add(msg.transforms)
 
     def _on_clock(self, msg: Clock) -> None:
         self.clock_ns.append(stamp_to_ns(msg.clock))

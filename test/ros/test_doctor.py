@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -313,6 +314,12 @@ def test_the_worst_comes_first(diagnoses):
     levels = [symptom.level.value for symptom in diagnoses["covered"].symptoms]
     assert levels == sorted(levels, reverse=True)
     assert diagnoses["nothing"].mode == "stereo" and len(diagnoses["nothing"].symptoms) == 4
+
+
+def test_every_kind_is_explained():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    kinds = {kind for fake in FAKES.values() for kind in fake.expected} | {"fast_dds", "tf", "exposure"}
+    assert {kind for kind in kinds if f"`{kind}`" not in text} == set()
 
 
 def doctor(*words):

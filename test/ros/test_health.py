@@ -128,17 +128,6 @@ def test_silence_does_not_count_while_nobody_wants_images(health, clock):
     assert health.report().message == "idle: inactive"
 
 
-def test_a_model_that_loads_is_no_fault(health, clock):
-    health.progress("building the engine, 40 %")
-    for _ in range(70):
-        health.count_received()
-        health.count_dropped(Cause.BUSY)
-        clock.now += 0.1
-    assert (health.report().level, health.report().message) == (Level.OK, "building the engine, 40 %")
-    health.progress("")
-    assert health.report().progress == "" and health.report().message == "working on a frame"
-
-
 def answer(share_valid, confidence=None):
     camera = PinholeCamera.simple(64, 48, fx=50.0)
     depth = np.full((48, 64), np.nan, np.float32)
