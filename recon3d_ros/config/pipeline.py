@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from recon3d_ros.config.options import Config, option
 from recon3d_ros.errors import ConfigError
 
+_SMALLEST_M = 0.001  # no camera resolves less, and cells of less overflow
+
 
 @dataclass(frozen=True)
 class PipelineConfig(Config):
@@ -98,9 +100,14 @@ class PipelineConfig(Config):
     )
 
     def validate(self) -> None:
-        """Check that the depth limits leave something between them."""
+        """Check that the depth limits leave something between them, and that lengths are 0 or sensible."""
         if not self.min_depth_m < self.max_depth_m:
             raise ConfigError(
                 f"min_depth_m must be less than max_depth_m, "
                 f"got {self.min_depth_m:g} m and {self.max_depth_m:g} m"
             )
+        for name in ("voxel_m", "outlier_radius_m"):
+            if 0 < getattr(self, name) < _SMALLEST_M:
+                raise ConfigError(
+                    f"{name} must be 0 (off) or at least {_SMALLEST_M:g} m, got {getattr(self, name):g}"
+                )
