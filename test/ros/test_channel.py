@@ -12,6 +12,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import PointCloud2
 
 from recon3d_ros.geometry import StereoRig
+from recon3d_ros.messages.calibration import CalibrationCache
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.ros import channel
 from recon3d_ros.ros.conversions import camera_to_info, cloud_from_msg, image_to_msg, ns_to_stamp, stamp_to_ns
@@ -69,14 +70,26 @@ def test_without_a_reader_only_camera_info_is_subscribed_to(lazy, scene, monkeyp
         lambda: lazy.send({}, scene.infos()),
     )
     # Only depth: the cloud is not packed.
+    began_s = time.monotonic()
     reader = lazy.listen("depth/image")
     lazy.wait(lambda: subscribed(lazy) == INFOS | IMAGES)
     lazy.expect("depth/image", scene.images(), {})
+    assert time.monotonic() - began_s < 5.0  # 0.1 to 0.3 s on an idle machine
     assert calls and not any(calls)
     lazy.probe.destroy_subscription(reader)
     lazy.wait(lambda: subscribed(lazy) == INFOS)
     lazy.wait(lambda: lazy.status()["message"] == "idle: nobody subscribes")
     assert int(lazy.status()["frames_in"]) > int(received)
+
+
+def test_idle_most_camera_info_is_not_even_taken(lazy, scene, monkeypatch):
+    lazy.wait(lambda: lazy.status()["message"] == "idle: nobody subscribes" and subscribed(lazy) == INFOS)
+    taken, update = [], CalibrationCache.update
+    monkeypatch.setattr(CalibrationCache, "update", lambda *args: (taken.append(1), update(*args))[1])
+    for _ in range(100):
+        lazy.send({}, scene.infos())
+        time.sleep(0.02)
+    assert 0 < len(taken) < 100  # of 200
 
 
 def test_silence_is_no_fault_before_and_one_after_somebody_subscribes(lazy):
