@@ -167,7 +167,7 @@ FAKES = {
     "qos": Fake(image_qos="best_effort", expected={"qos": "qos_overrides./qos/left/image_rect.subscription"}),
     "two": Fake(doubled=True, expected={"several_publishers": "got 2"}),
     "unsynchronised": Fake(offset_ms=(0.0, 12.0), expected={"unsynchronised": "12 ms off"}),
-    "late_side": Fake(offset_ms=(0.0, -730.0), expected={"unsynchronised": "trigger the cameras"}),
+    "late_side": Fake(offset_ms=(0.0, -300.0), expected={"unsynchronised": "trigger the cameras"}),
     "no_info": Fake(with_infos=False, expected={"missing": "sensor_msgs/msg/CameraInfo"}),
     "latched": Fake(
         info_qos="latched", info_once=True, expected={"latched": "subscription.durability to transient_local"}
@@ -209,7 +209,7 @@ FAKES = {
 }
 # Where more than one sentence of a kind, or a consequence, belongs to the fault.
 ALSO = {"jump": {"clock", "unsynchronised"}}
-# Forty cameras in one process: on a busy machine images get lost. The command is tested with one of them.
+# Ten cameras in one process: on a busy machine images get lost. The command is tested with one of them.
 BUSY = {"gaps", "fast_dds"}
 ERROR_KINDS = {
     "missing", "wrong_type", "silent", "qos", "latched", "unsynchronised", "uncalibrated", "size", "baseline",
@@ -264,17 +264,19 @@ def stage():
 
 @pytest.fixture(scope="module")
 def diagnoses(stage):
-    """What the doctor says of every fake camera, all watched at once."""
+    """What the doctor says of every fake camera, ten of them watched at a time."""
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
-    watches = {
-        name: Watch(DoctorConfig(namespace=f"/{name}", **fake.config), context)
-        for name, fake in FAKES.items()
-    }
-    observe(list(watches.values()), context, SECONDS)
-    found = {name: diagnose(watch) for name, watch in watches.items()}
-    for watch in watches.values():
-        watch.node.destroy_node()
+    found, names = {}, list(FAKES)
+    for first in range(0, len(names), 10):
+        watches = {
+            name: Watch(DoctorConfig(namespace=f"/{name}", **FAKES[name].config), context)
+            for name in names[first : first + 10]
+        }
+        observe(list(watches.values()), context, SECONDS)
+        found.update({name: diagnose(watch) for name, watch in watches.items()})
+        for watch in watches.values():
+            watch.node.destroy_node()
     rclpy.shutdown(context=context)
     return found
 
@@ -405,12 +407,9 @@ def test_readers_of_the_outputs_that_hear_nothing_are_named(stage):
 
 
 def test_a_clock_that_is_set_while_we_look(stage, monkeypatch):
-    wall = time.time
-    begin = time.monotonic()
-    monkeypatch.setattr(
-        watch_module.time, "time", lambda: wall() + (2.0 if time.monotonic() > begin + 0.7 else 0)
-    )
-    diagnosis = watched("/healthy", lambda node: lambda: None)
+    wall, shift = time.time, []
+    monkeypatch.setattr(watch_module.time, "time", lambda: wall() + (2.0 if shift else 0.0))
+    diagnosis = watched("/healthy", lambda node: lambda: shift.append(1))
     (symptom,) = diagnosis.symptoms
     assert symptom.kind == "clock_jump" and "set by +2000 ms" in symptom.message
 
