@@ -27,7 +27,7 @@ EXTRAS = {
     ],
     "bags": ["rosbags>=0.11"],
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
-    "convert": ["onnxruntime>=1.18", "onnx>=1.16"],
+    "convert": ["onnxruntime>=1.20", "onnx>=1.16"],
     "train": ["torch>=2.13", "onnx>=1.16"],
     "tensorrt": ["tensorrt>=10", "pycuda"],
     "dev": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,8 @@ from recon3d_ros.lazy import require
 # What carries weights: the bulk of a network's work, and what lower precision is for.
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
 _FLOAT, _HALF = 1, 10  # onnx.TensorProto
+# How the converter names the casts it puts after a node that stays in float; older ones the second way.
+_ADDED = re.compile(r"_cast_to_fp16_node$|_output_cast\d+$")
 
 
 def name_nodes(model: Any) -> None:
@@ -59,8 +62,8 @@ def drop_casts(model: Any) -> None:
         if back is None or _target(back) != _FLOAT:
             return name
         down = casts.get(back.input[0])
-        if down is None or _target(down) != _HALF or not down.input[0].endswith("_cast_to_fp16"):
-            return name
+        if down is None or _target(down) != _HALF or not _ADDED.search(down.name):
+            return name  # a cast of the network itself may come from integers
         return down.input[0]
 
     renamed = {source(name): name for name in outputs if source(name) != name}

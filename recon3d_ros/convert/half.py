@@ -16,6 +16,18 @@ FLOAT_OPS = frozenset(
 )
 
 
+def delicate(model: Any) -> set[str]:
+    """Names of the nodes of `FLOAT_OPS`, and of the products that are summed up: squares overflow first."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    found = set()
+    for node in model.graph.node:
+        if node.op_type in FLOAT_OPS:
+            found.add(node.name)
+            before = [makers[name] for name in node.input if name in makers]
+            found |= {maker.name for maker in before if maker.op_type == "Mul"}
+    return found
+
+
 def to_fp16(source: Path, target: Path) -> tuple[str, ...]:
     """Write the model in half precision, its inputs and outputs as they were.
 
@@ -27,7 +39,7 @@ def to_fp16(source: Path, target: Path) -> tuple[str, ...]:
     """
     vendor: Any = require("onnxruntime.transformers.float16", extra="convert")
     model = load(str(source))
-    kept = {node.name for node in model.graph.node if node.op_type in FLOAT_OPS} | set(regression(model))
+    kept = {*delicate(model), *regression(model)}
     converted = vendor.convert_float_to_float16(
         model,
         keep_io_types=True,

@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +37,20 @@ class Quantizer:
 
     def __init__(self, source: Path, frames: Sequence[Feed]) -> None:
         self._vendor: Any = require("onnxruntime.quantization", extra="convert")
-        self._model = load(str(source))
+        model = load(str(source))  # which names its nodes
+        self._content = model.SerializeToString()
         self._frames = frames
-        self.nodes = weighted_nodes(self._model)
+        self.nodes = weighted_nodes(model)
 
     def write(self, target: Path, nodes: Iterable[str], frames: int | None = None) -> None:
         """Write the model with these nodes in int8, all others in float."""
         vendor = self._vendor
+        # Given as a file: older versions hand a model over by way of another file, which newer onnx refuses.
+        named = target.with_suffix(".fp32")
+        named.write_bytes(self._content)
         with _silence():
             vendor.quantize_static(
-                deepcopy(self._model),  # which it changes
+                str(named),
                 str(target),
                 _reader(vendor, self._frames[:frames]),
                 quant_format=vendor.QuantFormat.QDQ,
@@ -63,6 +66,7 @@ class Quantizer:
                     "CalibPercentile": _PERCENTILE,
                 },
             )
+        named.unlink()
 
 
 def to_int8(

@@ -131,14 +131,14 @@ class _Bench:
                 f"{100 * GOLDEN_SHARES[precision]:g} % of the pixels, got {100 * row.off_share:.1f} %: leave "
                 f"this precision out, or calibrate on images of your own"
             )
-        manifest, backend = self._open(precision, draft)
-        self_check(manifest, backend)
+        backend = self._open(precision, draft)
+        self_check(self._manifest, backend)
         backend.close()
         return row
 
     def row(self, precision: str, file: Path, float_nodes: int) -> Row:
         """Compare a file on the scenes for comparison, with fp32 and with the truth."""
-        _, backend = self._open(precision, file)
+        backend = self._open(precision, file)
         answers = [self._answer(backend, feed) for feed in self._truths]
         backend.close()
         off = [self._off(got, feed) for got, feed in zip(answers, self._truths)]
@@ -147,16 +147,16 @@ class _Bench:
         return Row(precision, file.stat().st_size / 1e6, float(np.mean(off)), means, float_nodes)
 
     def _harm(self, file: Path, count: int) -> float:
-        _, backend = self._open("int8", file)
+        backend = self._open("int8", file)
         off = [self._off(self._answer(backend, feed), feed) for feed in self._calibration[:count]]
         backend.close()
         return float(np.mean(off))
 
-    def _open(self, precision: str, file: Path) -> tuple[Manifest, Backend]:
+    def _open(self, precision: str, file: Path) -> Backend:
         """Open a file that lies anywhere as this model's artifact."""
-        artifact = Artifact(str(file.resolve()), "0" * 64, precision)
-        manifest = replace(self._manifest, artifacts=(artifact,))
-        return manifest, open_backend("onnxruntime", manifest, precision=precision)
+        artifact = Artifact(file.name, "0" * 64, precision)
+        manifest = replace(self._manifest, artifacts=(artifact,), path=file.with_suffix(".yaml"))
+        return open_backend("onnxruntime", manifest, precision=precision)
 
     def _answer(self, backend: Backend, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
         return backend.infer(feed)[self._manifest.output.name]

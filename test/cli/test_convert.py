@@ -7,7 +7,7 @@ import pytest
 from recon3d_ros.cli.main import main
 
 pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime", minversion="1.20")
 
 
 @pytest.mark.parametrize(

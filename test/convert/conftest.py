@@ -13,7 +13,7 @@ import yaml
 from recon3d_ros.convert import images
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime", minversion="1.20")
 
 
 @pytest.fixture(autouse=True)

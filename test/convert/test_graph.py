@@ -17,7 +17,7 @@ def model(*nodes: tuple[str, str, str]) -> onnx.ModelProto:
     for op, inputs, output in nodes:
         kind, _, to = op.partition(":")
         more = {"to": int(to)} if to else {}
-        made.append(onnx.helper.make_node(kind, inputs.split(), [output], name="same", **more))
+        made.append(onnx.helper.make_node(kind, inputs.split(), [output], name=f"{inputs}_node", **more))
     info = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(made, "g", [info("x", FLOAT, [2])], [info("y", FLOAT, [2])])
     return onnx.helper.make_model(graph)
@@ -25,6 +25,8 @@ def model(*nodes: tuple[str, str, str]) -> onnx.ModelProto:
 
 def test_every_node_gets_a_name_of_its_own() -> None:
     graph = model(("Relu", "x", "a"), ("Conv", "a w", "b"), ("Gemm", "b w", "y"))
+    for node in graph.graph.node:
+        node.name = "same"
     name_nodes(graph)
     assert len({node.name for node in graph.graph.node}) == 3
     assert weighted_nodes(graph) == [node.name for node in graph.graph.node[1:]]

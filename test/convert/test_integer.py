@@ -11,7 +11,7 @@ import pytest
 from recon3d_ros.convert.integer import Quantizer, to_int8
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime", minversion="1.20")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from recon3d_ros.manifest import load_manifest
 from recon3d_ros.zoo import find_model, verify
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime", minversion="1.20")
 
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 
