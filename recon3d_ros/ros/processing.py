@@ -190,6 +190,7 @@ class _Lane:
         """Filter, make the cloud and publish, each as far as somebody wants it."""
         camera, capture, frame = self._camera, job.capture, job.frame
         if not camera.accepts_results():
+            camera.health.count_skipped()
             return
         started = time.perf_counter()
         into = camera.outputs.prepare(frame, capture.frame_id, pipeline)

@@ -11,6 +11,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from recon3d_ros.estimator import Estimator
 from recon3d_ros.ros.channel import CameraChannel
 from recon3d_ros.ros.conversions import cloud_from_msg
 
@@ -49,6 +50,38 @@ def test_a_managed_node_waits_then_works_then_stops(bench, scene):
     bench.expect("points", scene.images(), scene.infos())
     assert len(bench.received["points"]) > clouds
     assert bench.transit("deactivate") and bench.transit("cleanup") and bench.state() == "unconfigured"
+
+
+def test_what_is_on_its_way_at_deactivate_is_not_published_but_accounted_for(bench, scene, monkeypatch):
+    entered, go_on, estimate = threading.Event(), threading.Event(), Estimator.estimate_many
+
+    def slow(self, frames):
+        entered.set()
+        assert go_on.wait(20)
+        return estimate(self, frames)
+
+    assert bench.transit("configure") and bench.transit("activate")
+    bench.expect("points", scene.images(), scene.infos())
+    bench.wait(lambda: accounted(bench.status()))
+    monkeypatch.setattr(Estimator, "estimate_many", slow)
+    bench.wait(entered.is_set, lambda: bench.send(scene.images(), scene.infos()))
+    waiting = int(bench.status()["frames_in"])
+    bench.wait(  # one with the worker, one in the mailbox
+        lambda: int(bench.status()["frames_in"]) > waiting, lambda: bench.send(scene.images(), scene.infos())
+    )
+    clouds = len(bench.received["points"])
+    assert bench.transit("deactivate")
+    go_on.set()
+    bench.wait(lambda: accounted(bench.status()), what="every frame's fate")
+    assert int(bench.status()["skipped_without_subscribers"]) >= 2
+    assert len(bench.received["points"]) == clouds
+    assert bench.transit("cleanup")
+
+
+def accounted(status):
+    fates = ("frames_out", "dropped", "skipped_without_subscribers")
+    unmatched = int(status["dropped_unmatched"])  # these are images, not frames
+    return int(status["frames_in"]) == sum(int(status[fate]) for fate in fates) - unmatched
 
 
 def test_a_hundred_rounds_leave_nothing_behind(bench, scene):
