@@ -45,10 +45,11 @@ class BagWriter:
         if self._single:
             storage = "mcap" if self.path.suffix == ".mcap" else "sqlite3"
         self._store = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
-        # The bag's own files are named after its folder, which so has its last name in the draft already.
+        # A bag names its files inside: a folder's are called as they will be, and a single file, whose name
+        # nobody reads, always the same, so that its bytes do not depend on what it is called.
         self._draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         make_folder(self._draft)
-        self._folder = self._draft / (self.path.stem if self._single else self.path.name)
+        self._folder = self._draft / ("bag" if self._single else self.path.name)
         try:
             plugin = rosbag2.StoragePlugin[storage.upper()]
             self._writer = rosbag2.Writer(self._folder, version=_METADATA_VERSION, storage_plugin=plugin)

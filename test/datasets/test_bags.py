@@ -80,3 +80,12 @@ def test_an_aborted_bag_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         BagWriter(tmp_path / "file" / "x.mcap", {"/depth": IMAGE})
+
+
+@pytest.mark.parametrize("suffix", [".mcap", ".db3"])
+def test_the_bytes_of_a_single_file_do_not_depend_on_its_name(tmp_path, suffix):
+    for name in ("a", "another"):
+        writer = BagWriter(tmp_path / f"{name}{suffix}", {"/camera_info": INFO})
+        writer.write("/camera_info", 1, writer.camera_info(CAMERA, 1, "optical"))
+        writer.close()
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"another{suffix}").read_bytes()
