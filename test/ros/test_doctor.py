@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -24,13 +21,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from recon3d_ros.cli.main import main
 from recon3d_ros.ros import watch as watch_module
-from recon3d_ros.ros.camera_symptoms import of_frames
 from recon3d_ros.ros.conversions import camera_to_info, compressed_to_msg, image_to_msg, ns_to_stamp
 from recon3d_ros.ros.dds import PROFILE_VARIABLES
 from recon3d_ros.ros.doctor import ERRORS, HEALTHY, WARNINGS, diagnose
 from recon3d_ros.ros.doctor_config import DoctorConfig
-from recon3d_ros.ros.shared_memory import live_segments, of_profile, of_segments
-from recon3d_ros.ros.watch import CameraStreams, TfTree, Watch, observe
+from recon3d_ros.ros.shared_memory import live_segments
+from recon3d_ros.ros.watch import Watch, observe
 from recon3d_ros.world import WorldCamera
 
 PERIOD_S = 0.2
@@ -414,80 +410,5 @@ def test_a_clock_that_is_set_while_we_look(stage, monkeypatch):
     assert symptom.kind == "clock_jump" and "set by +2000 ms" in symptom.message
 
 
-def transform(parent, child, q=(0.0, 0.0, 0.0, 1.0)):
-    msg = TransformStamped(child_frame_id=child)
-    msg.header.frame_id = parent
-    r = msg.transform.rotation
-    r.x, r.y, r.z, r.w = q
-    return msg
-
-
-OPTICAL_Q = (-0.5, 0.5, -0.5, 0.5)  # z forward, x right, in a frame of x forward, y left
-
-
-@pytest.mark.parametrize(
-    ("frame", "kinds"),
-    [
-        ("eye_optical", []),
-        ("eye", []),  # z forward by tf, whatever its name
-        ("body_optical", ["frame_id"]),
-        ("lonely_optical", ["tf"]),
-        ("base_link", ["frame_id"]),  # a root: only its name tells
-        ("round_a", ["frame_id"]),
-        ("right_of_optical_root", []),
-    ],
-)
-def test_frames_by_tf(frame, kinds):
-    tree = TfTree()
-    tree.add([transform("base_link", "mast"), transform("mast", "eye", OPTICAL_Q)])
-    tree.add([transform("eye", "eye_optical"), transform("/mast", "/body_optical", (0.0, 0.0, 0.0, 0.0))])
-    tree.add([transform("round_b", "round_a"), transform("round_a", "round_b")])
-    tree.add([transform("left_optical", "right_of_optical_root")])
-    stream = SimpleNamespace(topic="/image", frame_ids=[frame], recent=[])
-    camera = CameraStreams(stream, stream, stream)
-    assert [symptom.kind for symptom in of_frames(camera, tree)] == kinds
-
-
-def segment(folder, name, size, locked):
-    (folder / name).write_bytes(b"\0" * size)
-    lock = open(folder / f"{name}_el", "w")
-    if locked:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
-
-
-def test_small_segments_matter_where_messages_get_lost(tmp_path):
-    held = [
-        segment(tmp_path, "fastrtps_0123456789abcdef", 500, True),
-        segment(tmp_path, "fastdds_0123456789abcde0", 5000, True),
-        segment(tmp_path, "fastrtps_ffffffffffffffff", 400, False),  # its process is gone
-        segment(tmp_path, "fastrtps_port7411", 300, True),
-    ]
-    assert sorted(live_segments(tmp_path)) == [500, 5000]
-    (symptom,) = of_segments(1000, True, tmp_path)
-    assert "1 of 2 processes" in symptom.message
-    assert list(of_segments(1000, False, tmp_path)) == list(of_segments(400, True, tmp_path)) == []
-    assert held
-
-
 def test_our_own_process_has_a_segment(stage):
     assert any(size > 100_000_000 for size in live_segments())
-
-
-@pytest.mark.parametrize(
-    ("text", "rmw", "size", "words"),
-    [
-        ("<segment_size>134217728</segment_size>", "rmw_fastrtps_cpp", 5e6, None),
-        ("<segment_size>1000000</segment_size>", "rmw_fastrtps_cpp", 5e6, "got 1.0 MB"),
-        ("<profiles/>", "rmw_fastrtps_cpp", 5e6, "got 0.5 MB"),
-        (None, "rmw_fastrtps_cpp", 5e6, "cannot be read"),
-        (None, "rmw_fastrtps_cpp", 1e5, None),
-        (None, "rmw_cyclonedds_cpp", 5e6, None),
-    ],
-)
-def test_profiles(tmp_path, text, rmw, size, words):
-    path = tmp_path / "profile.xml"
-    if text is not None:
-        path.write_text(text)
-    symptoms = list(of_profile({PROFILE_VARIABLES[0]: str(path)}, rmw, size))
-    assert [words in symptom.message for symptom in symptoms] == ([] if words is None else [True])
