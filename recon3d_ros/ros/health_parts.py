@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections import deque
@@ -17,8 +18,8 @@ WINDOW_S = 5.0  # rates, and how long a fault shows in the state
 LATENCIES_KEPT = 300
 _ANSWERS_KEPT = 30
 _KINDS_KEPT = 100
-# Every eighth pixel of every eighth row: 4800 of 640x480 tell a share to a percent in some microseconds.
-_STRIDE = 8
+# About so many pixels on a grid tell a share to a percent; all of them would cost as much as the filters.
+_GRID_PIXELS = 5000
 BINS = 10
 
 
@@ -95,12 +96,13 @@ class Answers:
 
     def look_at(self, depth_map: DepthMap) -> None:
         """Note the valid share and the confidences of one answer, from a grid of its pixels."""
-        depth = depth_map.depth[::_STRIDE, ::_STRIDE]
+        step = max(1, math.isqrt(depth_map.depth.size // _GRID_PIXELS))
+        depth = depth_map.depth[::step, ::step]
         self._valid_shares.append(float(np.mean(np.isfinite(depth) & (depth > 0))))
         if depth_map.confidence is None:
             self._confidences.clear()  # another model: the histogram of the old one says nothing any more
             return
-        confidence = depth_map.confidence[::_STRIDE, ::_STRIDE]
+        confidence = depth_map.confidence[::step, ::step]
         known = np.clip(confidence[np.isfinite(confidence)], 0.0, 1.0)
         bins = np.minimum((known * BINS).astype(np.int64), BINS - 1)
         self._confidences.append(np.bincount(bins, minlength=BINS))
