@@ -50,8 +50,8 @@ def main(args: argparse.Namespace) -> int:
     lazy.require("torch", extra="train")
     train = lazy.load("recon3d_ros.training.loop:train")
     leads = lazy.load("recon3d_ros.training.distributed:find_team")().leads
-    # torchrun, batch systems and shutdown end a process with it: save as after Ctrl-C.
-    former = signal.signal(signal.SIGTERM, _interrupt)
+    stop = _Stop()
+    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     # Without a terminal: lines only.
     style = "{percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
     try:
@@ -65,9 +65,14 @@ def main(args: argparse.Namespace) -> int:
             def move_bar(share: float) -> None:
                 bar.update(min(share, 1.0) - bar.n)
 
-            checkpoint = train(config, resume=args.resume, report=print_line, progress=move_bar)
+            checkpoint = train(
+                config, resume=args.resume, report=print_line, progress=move_bar, stop=lambda: stop.asked
+            )
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    if stop.asked:
+        raise KeyboardInterrupt  # all is saved; the exit code tells
     if leads:
         print(f"checkpoint: {checkpoint}")
         if args.export:
@@ -76,5 +81,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+class _Stop:
+    """What Ctrl-C does, and SIGTERM of torchrun, batch systems, shutdown: the first ends after the step."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, *_: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,22 +81,28 @@ def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Itera
 
 
 def _start_loader(_: int) -> None:
+    # Ctrl-C and torchrun signal the whole group: the training process ends its loaders after its last step.
+    for asked_to_end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked_to_end, signal.SIG_IGN)
     cv2.setNumThreads(1)
     keep_memory()
 
 
-def wait_for_pairs(store: PairStore, count: int, alive: Callable[[], bool]) -> None:
+def wait_for_pairs(
+    store: PairStore, count: int, alive: Callable[[], bool], stop: Callable[[], bool] = lambda: False
+) -> None:
     """Wait until so many pairs are rendered.
 
     Args:
         store: Where they appear.
         count: How many.
         alive: Whether somebody still renders.
+        stop: Whether to wait no longer.
 
     Raises:
         DataError: They will not come.
     """
-    while store.refresh() < count:
+    while store.refresh() < count and not stop():
         if not alive() and store.refresh() < count:
             raise DataError(
                 f"expected {count} rendered pairs in {store.folder}, got {len(store)} "

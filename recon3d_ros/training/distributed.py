@@ -56,14 +56,14 @@ class Team:
         ids = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=not whole)
 
-    def agree(self, value: float) -> float:
-        """The value of the first process: clocks differ, and all have to stop at the same step."""
+    def agree(self, *values: float) -> list[float]:
+        """The values of the first process: clocks differ, and all have to stop at the same step."""
         if self.size == 1:
-            return value
+            return list(values)
         # On the processor, also beside GPUs: nothing there has to wait for it.
-        shared = torch.tensor([value], dtype=torch.float64)
+        shared = torch.tensor(values, dtype=torch.float64)
         distributed.broadcast(shared, src=0)
-        return float(shared)
+        return shared.tolist()
 
 
 def find_team() -> Team:

@@ -24,6 +24,7 @@ SAVE_EVERY_S = 120.0
 
 Report = Callable[[str], None]
 Progress = Callable[[float], None]
+Stop = Callable[[], bool]
 
 
 def train(
@@ -33,6 +34,7 @@ def train(
     network_settings: dict[str, Any] | None = None,
     report: Report = lambda line: None,
     progress: Progress = lambda share: None,
+    stop: Stop = lambda: False,
 ) -> Path:
     """Train until the time or the steps of `config` are spent, and save.
 
@@ -44,6 +46,7 @@ def train(
         network_settings: Fields of the network's config that differ from the defaults; not with `resume`.
         report: Takes one line of progress at a time.
         progress: Takes the share of the budget that is spent, 0 to 1, after each step.
+        stop: Asked before each step whether to save and end early.
 
     Returns:
         The checkpoint.
@@ -72,9 +75,9 @@ def train(
 
         try:
             if team.leads:
-                wait_for_pairs(held_out, config.validation_pairs, alive)
-            wait_for_pairs(pairs, 1, alive)
-            fit(run, pairs, held_out, report, progress)
+                wait_for_pairs(held_out, config.validation_pairs, alive, stop)
+            wait_for_pairs(pairs, 1, alive, stop)
+            fit(run, pairs, held_out, report, progress, stop)
         finally:
             for process in renderers:
                 process.terminate()
@@ -101,8 +104,9 @@ def fit(
     held_out: PairStore,
     report: Report,
     progress: Progress = lambda share: None,
+    stop: Stop = lambda: False,
 ) -> None:
-    """Step until the budget is spent; saves every two minutes, at the end, and when interrupted."""
+    """Step until the budget is spent; saves every two minutes, at the end, when stopped and interrupted."""
     config, team = run.config, run.team
     crops = Crops(pairs.folder, (config.width, config.height), config.seed)
     order = Order(run.samples + team.rank * config.batch, config.batch, team.size * config.batch)
@@ -110,15 +114,17 @@ def fit(
     watch = Watch(run, pairs, held_out, report) if team.leads else None
     clock = time.monotonic()
     try:
-        while run.progress < 1.0:
-            loss = run.advance(stream)
+        while True:
             now = time.monotonic()
-            run.seconds = team.agree(run.seconds + now - clock)
+            run.seconds, stopped = team.agree(run.seconds + now - clock, float(stop()))
             clock = now
+            if stopped or run.progress >= 1.0:
+                break
+            loss = run.advance(stream)
             if watch:
-                watch.stepped(loss, now)
+                watch.stepped(loss, time.monotonic())
                 progress(run.progress)
-        if watch:
+        if watch and not stopped:
             watch.validate()
     finally:
         if watch:

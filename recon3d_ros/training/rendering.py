@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,7 @@ def start_renderers(
 
 def _render_jobs(jobs: list[tuple[Path, range]], renderer: Renderer) -> None:
     os.nice(5)  # training goes first
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the training process ends this one
     keep_memory()
     for folder, seeds in jobs:
         renderer.render(folder, seeds)

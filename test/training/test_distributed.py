@@ -87,7 +87,7 @@ def test_two_processes_have_one_network(make_config, stores, tiny_network, tmp_p
 
 def test_without_torchrun_there_is_one_process(alone):
     assert find_team() == Team() and Team().leads
-    assert Team().agree(0.125) == 0.125
+    assert Team().agree(0.125, 1.0) == [0.125, 1.0]
     module = torch.nn.Linear(1, 1)
     assert Team().share(module, torch.device("cpu"), whole=True) is module
 

@@ -55,6 +55,24 @@ def test_interrupted_run_is_saved(make_config, stores, tiny_network):
     assert load_checkpoint(run.path)["step"] == 2
 
 
+def test_stopped_run_ends_after_its_step_without_a_validation(make_config, stores, tiny_network):
+    run = start_run(make_config(), tiny_network)
+    fit(run, *stores, report=lambda line: None, stop=lambda: run.step == 3)
+    saved = load_checkpoint(run.path)
+    assert (saved["step"], saved["samples"], saved["history"]) == (3, 6, []) and saved["seconds"] > 0.0
+
+
+def test_weights_of_another_checkpoint_to_start_from(make_config, stores, tiny_network, tmp_path):
+    first = start_run(make_config(max_steps=2), tiny_network)
+    fit(first, *stores, report=lambda line: None)
+    again = start_run(make_config(out=str(tmp_path / "second"), init=str(first.path)), tiny_network)
+    assert again.step == 0 and again.seconds == 0.0
+    for name, value in first.average.module.state_dict().items():
+        torch.testing.assert_close(again.network.state_dict()[name], value)
+    with pytest.raises(ArtifactError, match="nowhere"):
+        start_run(make_config(out=str(tmp_path / "third"), init=str(tmp_path / "nowhere.pt")), tiny_network)
+
+
 def test_lines_of_progress_and_history(make_config, stores, tiny_network, monkeypatch):
     monkeypatch.setattr("recon3d_ros.training.loop.LOG_EVERY_S", 0.0)
     lines: list[str] = []
