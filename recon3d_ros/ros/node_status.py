@@ -87,17 +87,17 @@ class NodeStatus:
         return diagnostic_status(report, name, labels.get("model", ""), labels)
 
     def _overlaid(self, report: Report, state: str) -> Report:
-        """The report of a camera, unless the node has something worse to say."""
+        """The report of a camera, unless the node has something worse to say; of equals the node's."""
         notice, since = self._notice
-        told = [(report.level, report.message)]
-        if self._loading and report.level is Level.OK:
-            told = [(Level.OK, f"loading {self._loading}, {report.message} meanwhile")]
-        if state != "active":
-            told = [(Level.OK, f"{state}: waiting for whoever manages this node")]
-        told += [(Level.WARN, problem) for problem in self._mismatches]
+        told = [(Level.ERROR, self._fault)] if self._fault else []
         if notice and time.monotonic() - since < NOTICE_S:
             told.append((Level.WARN, notice))
-        if self._fault:
-            told.append((Level.ERROR, self._fault))
+        told += [(Level.WARN, problem) for problem in self._mismatches]
+        if state != "active":
+            told.append((Level.OK, f"{state}: waiting for whoever manages this node"))
+        elif self._loading and report.level is Level.OK:
+            told.append((Level.OK, f"loading {self._loading}, {report.message} meanwhile"))
+        else:
+            told.append((report.level, report.message))
         level, message = max(told, key=lambda item: _SEVERITY.index(item[0]))
         return replace(report, level=level, message=message)

@@ -100,6 +100,13 @@ class Bench:
         self.node.destroy_node()
         self.probe.destroy_node()
 
+    def silence(self, endpoint: Any) -> None:
+        """Destroy a subscription or publisher of the probe, in the executor's thread, as rclpy wants it."""
+        is_publisher = endpoint in list(self.probe.publishers)
+        destroy = self.probe.destroy_publisher if is_publisher else self.probe.destroy_subscription
+        task = self._executor.create_task(destroy, endpoint)
+        self.wait(task.done, what="the executor does not turn")
+
     def publish(self, topic: str, msg: Any) -> None:
         """Publish at once; the publisher is made and matched at its first use."""
         if topic not in self._publishers:
