@@ -32,7 +32,8 @@ def to_fp16(source: Path, target: Path) -> tuple[str, ...]:
     """Write the model in half precision, its inputs and outputs as they were.
 
     Returns:
-        Names of the nodes that stay in float: those of `FLOAT_OPS`, and the final regression.
+        Names of the nodes that stay in float, but for constants: those of `FLOAT_OPS`, and the final
+        regression.
 
     Raises:
         MissingDependencyError: onnx or onnxruntime is not installed.
@@ -49,4 +50,5 @@ def to_fp16(source: Path, target: Path) -> tuple[str, ...]:
     drop_casts(converted)
     require("onnx", extra="convert").checker.check_model(converted)
     target.write_bytes(converted.SerializeToString())
-    return tuple(sorted(kept))
+    constants = {node.name for node in model.graph.node if node.op_type == "Constant"}
+    return tuple(sorted(kept - constants))

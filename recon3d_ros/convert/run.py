@@ -33,7 +33,7 @@ class Row:
 
     `off_share` is the share of pixels, 0 to 1, off from fp32 by more than 1 px and 5 % (mono: by 5 %), and
     `metrics` the accuracy against the truth, as in `recon3d_ros.metrics`; `float_nodes` the number of nodes
-    that were left in float by their names.
+    that were left in float: of int8 those with weights, of fp16 all but constants.
     """
 
     precision: str
