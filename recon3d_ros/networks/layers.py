@@ -24,11 +24,10 @@ class ResidualUnit(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = ConvUnit(channels, channels)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        normalise = nn.BatchNorm2d(channels)
         # Starts as the identity (Goyal et al., 2017), so that depth can also be added to a trained network.
-        nn.init.zeros_(self.second[1].weight)
+        nn.init.zeros_(normalise.weight)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), normalise)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in and out."""

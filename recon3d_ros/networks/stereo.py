@@ -226,6 +226,11 @@ class Uncertainty(nn.Module):
     images, make too cautious; `training.calibration` sets them.
     """
 
+    scale_gain: Tensor
+    scale_offset: Tensor
+    trust_gain: Tensor
+    trust_offset: Tensor
+
     def __init__(self, config: StereoConfig) -> None:
         super().__init__()
         width = config.uncertainty
