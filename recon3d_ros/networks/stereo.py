@@ -146,8 +146,8 @@ class Encoder(nn.Module):
         )
 
         if self.refine is not None:  # starts as nothing, so that it can be added to a trained network
-            nn.init.zeros_(self.refine.weight)
-            nn.init.zeros_(self.refine.bias)
+            for parameter in self.refine.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) in [0, 1] -> features at half and quarter size, descriptors (H/4, W/step_px)."""
