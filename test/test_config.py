@@ -12,7 +12,7 @@ CONFIGS = (ModelConfig, PipelineConfig, NodeConfig)
 def test_defaults_are_valid_and_described(config: type[Config]) -> None:
     instance = config()
     for spec in options(config):
-        assert spec.type in (bool, int, float, str)
+        assert spec.type in (bool, int, float, str, tuple)
         assert getattr(instance, spec.name) == spec.default
         assert spec.description
 
@@ -24,6 +24,10 @@ def test_defaults_are_valid_and_described(config: type[Config]) -> None:
         (PipelineConfig, {"max_depth_m": float("nan")}, "max_depth_m must be finite, got nan"),
         (PipelineConfig, {"border_px": 2000}, "at least 0 and at most 1024 px, got 2000"),
         (PipelineConfig, {"border_px": 1.5}, "border_px must be of type int, got 1.5"),
+        (NodeConfig, {"cameras": "front"}, "cameras must be of type tuple, got 'front'"),
+        (NodeConfig, {"cameras": ["a", 1]}, "cameras must be of type tuple"),
+        (NodeConfig, {"cameras": ["a", "a"]}, "cameras must be different namespaces, got a, a"),
+        (NodeConfig, {"cameras": ["a b"]}, "cameras must be namespaces such as front"),
         (PipelineConfig, {"border_px": True}, "border_px must be of type int, got True"),
         (PipelineConfig, {"min_depth_m": 5, "max_depth_m": 5}, "min_depth_m must be less than max_depth_m"),
         (PipelineConfig, {"voxel_m": 0.0005}, "voxel_m must be 0 .off. or at least 0.001 m, got 0.0005"),
