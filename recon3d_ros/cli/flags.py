@@ -24,7 +24,8 @@ def add_options(parser: argparse.ArgumentParser, config: type[Config], skip: Col
             continue
         kind: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
         if spec.type is not bool:
-            kind = {"type": spec.type, "choices": spec.choices or None, "metavar": _metavar(spec)}
+            words = _split if spec.type is tuple else spec.type
+            kind = {"type": words, "choices": spec.choices or None, "metavar": _metavar(spec)}
         flag = "--" + spec.name.replace("_", "-")
         parser.add_argument(flag, default=spec.default, help=_help(spec), **kind)
 
@@ -45,10 +46,15 @@ def read_options(args: argparse.Namespace, config: type[C], **values: Any) -> C:
 
 
 def _metavar(spec: Option) -> str | None:
-    return None if spec.choices else (spec.unit or {int: "N", float: "X", str: "TEXT"}[spec.type]).upper()
+    words = {int: "N", float: "X", str: "TEXT", tuple: "TEXT,TEXT"}
+    return None if spec.choices else (spec.unit or words[spec.type]).upper()
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 def _help(spec: Option) -> str:
     unit = f" {spec.unit}" if spec.unit else ""
-    default = "" if spec.default == "" else f" (default {spec.default}{unit})"
+    default = "" if spec.default in ("", ()) else f" (default {spec.default}{unit})"
     return (spec.description + default).replace("%", "%%")

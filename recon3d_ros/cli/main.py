@@ -29,7 +29,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "run": Verb("recon3d_ros.cli.run", "images and a camera file in, depth maps and point clouds out"),
-    "process": Verb("recon3d_ros.cli.process", "a recorded bag in, a bag or files of clouds out, no ROS needed"),
+    "process": Verb("recon3d_ros.cli.process", "a recorded bag in, a bag or files of clouds out, no ROS"),
     "models": Verb("recon3d_ros.cli.models", "list the models, or verify their files"),
     "evaluate": Verb("recon3d_ros.cli.evaluate", "score models and SGBM on data sets with ground truth"),
     "train": Verb("recon3d_ros.cli.train", "train a network on the procedural world"),

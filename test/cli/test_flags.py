@@ -36,6 +36,8 @@ def test_words_become_values_of_the_right_type():
     assert (config.max_depth_m, config.border_px) == (7.0, 3) and isinstance(config.max_depth_m, float)
     args = _parser(NodeConfig).parse_args(["--rectify"])
     assert read_options(args, NodeConfig).rectify is True
+    args = _parser(NodeConfig).parse_args(["--cameras", "front,rear"])
+    assert read_options(args, NodeConfig).cameras == ("front", "rear")
 
 
 def test_a_skipped_option_is_set_by_the_verb():

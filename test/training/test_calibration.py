@@ -37,7 +37,7 @@ def observed(seed, size_hw=(64, 96)):
 
 def test_confidence_becomes_the_share_of_good_pixels(network):
     calibrate(network, [observed(seed) for seed in range(6)])
-    left, right, truth = observed(100, (192, 256))
+    left, _, truth = observed(100, (192, 256))
     output = network.analyse(torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255)), None)
     confidence = torch.sigmoid(output.trust).numpy().ravel()
     good = (truth < network.TRUSTED_PX).ravel()
