@@ -14,18 +14,10 @@ from recon3d_ros.files import make_folder, write_atomically
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoNetwork
 
-REQUIRED = (
-    "network",
-    "config",
-    "state",
-    "average",
-    "optimizer",
-    "step",
-    "samples",
-    "seconds",
-    "history",
-    "run",
-)
+# What an exported model or a new run needs of a checkpoint; this much is kept beside a shipped model.
+WEIGHTS = ("network", "config", "average", "step", "samples", "seconds", "history", "run")
+# What continues the very same run.
+PROGRESS = ("state", "optimizer")
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -40,11 +32,17 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+def load_checkpoint(path: Path, device: str = "cpu", *, resume: bool = False) -> dict[str, Any]:
     """Read a checkpoint; tensors and plain values only, so a foreign file cannot run code.
 
+    Args:
+        path: Of a training run, or of the weights beside an exported model.
+        device: Where its tensors go.
+        resume: Ask for what continues the run, too.
+
     Raises:
-        ArtifactError: The file is missing, corrupt, or not a checkpoint of this package.
+        ArtifactError: The file is missing, corrupt, not a checkpoint of this package, or (to resume) one
+            of weights alone.
     """
     if not path.is_file():
         raise ArtifactError(
@@ -56,7 +54,13 @@ def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
         raise ArtifactError(
             f"expected a checkpoint in {path}, got a file torch cannot read: train again"
         ) from exc
-    missing = [key for key in REQUIRED if key not in content] if isinstance(content, dict) else list(REQUIRED)
+    required = WEIGHTS + PROGRESS if resume else WEIGHTS
+    missing = [key for key in required if key not in content] if isinstance(content, dict) else list(required)
+    if missing and not set(missing) - set(PROGRESS):
+        raise ArtifactError(
+            f"expected a checkpoint of a training run in {path}, got weights alone: start a new run from "
+            f"them with --init {path}"
+        )
     if missing:
         raise ArtifactError(
             f"expected a checkpoint of 'recon3d train' in {path}, got one without {missing}: train again"

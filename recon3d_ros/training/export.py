@@ -23,7 +23,7 @@ from recon3d_ros.manifest import Artifact, Golden, Licence, Manifest, Source, du
 from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
 from recon3d_ros.training.calibration import calibrate
-from recon3d_ros.training.checkpoint import load_network
+from recon3d_ros.training.checkpoint import WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.validation import as_tensor
 from recon3d_ros.zoo import sha256_of
 
@@ -63,8 +63,9 @@ def export(
 ) -> Exported:
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
-    Confidence and sigma are calibrated first, on scenes of their own. All is written and compared in a draft
-    folder; `out_dir` gets the files only if they agree with torch.
+    `<name>.pt` beside them has these weights for torch: `train --init` starts from it, and it can be exported
+    again. Confidence and sigma are calibrated first, on scenes of their own. All is written and compared in
+    a draft folder; `out_dir` gets the files only if they agree with torch.
 
     Args:
         checkpoint: Written by `train`.
@@ -96,8 +97,10 @@ def export(
                 network, draft, [golden, world_pair(PARITY_SEED, PARITY_SIZE_WH)]
             )
             draft = write_golden(draft, golden, answers[0])
+            weights = {key: content[key] for key in WEIGHTS} | {"average": network.state_dict()}
+            save_checkpoint(Path(folder) / f"{name}.pt", weights)
             # The manifest last: it names the sums of the others.
-            files = [f"{name}.onnx", f"{name}.golden.npz", f"{name}.yaml"]
+            files = [f"{name}.pt", f"{name}.onnx", f"{name}.golden.npz", f"{name}.yaml"]
             dump_manifest(draft, Path(folder) / files[-1])
             for file in files:
                 (Path(folder) / file).replace(out_dir / file)

@@ -164,7 +164,7 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     """
     device = pick_device(config, team)
     path = checkpoint_path(config)
-    saved = load_checkpoint(path, str(device))
+    saved = load_checkpoint(path, str(device), resume=True)
     if saved["network"] != config.network:
         raise ArtifactError(
             f"expected a checkpoint of '{config.network}' in {path}, got '{saved['network']}': "

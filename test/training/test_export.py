@@ -8,17 +8,24 @@ import torch
 
 from recon3d_ros import zoo
 from recon3d_ros.backends import open_backend
-from recon3d_ros.errors import BackendError, DataError, OutputError
+from recon3d_ros.errors import ArtifactError, BackendError, DataError, OutputError
 from recon3d_ros.manifest import load_manifest
 from recon3d_ros.training import export as exporting
 from recon3d_ros.training.checkpoint import load_checkpoint, load_network
 from recon3d_ros.training.export import OUTPUTS
-from recon3d_ros.training.run import start_run
+from recon3d_ros.training.run import resume_run, start_run
 
 
 def export(*args, **kwargs):
     """Without the scenes that calibrate: rendering them takes longer than all the rest."""
     return exporting.export(*args, **{"calibration_pairs": 0, **kwargs})
+
+
+@pytest.fixture(autouse=True)
+def small_pairs(monkeypatch):
+    """Rendering takes longer than all the rest."""
+    for name, size_wh in (("GOLDEN", (128, 96)), ("PARITY", (160, 64)), ("CALIBRATION", (128, 96))):
+        monkeypatch.setattr(exporting, f"{name}_SIZE_WH", size_wh)
 
 
 @pytest.fixture
@@ -37,6 +44,7 @@ def test_model_is_complete_and_answers_as_torch(checkpoint, tmp_path):
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
         "mine.golden.npz",
         "mine.onnx",
+        "mine.pt",
         "mine.yaml",
     ]
     assert done.largest_px < 1e-2 and done.share_apart == 0.0
@@ -80,6 +88,22 @@ def test_export_calibrates_confidence_and_sigma(checkpoint, tmp_path):
     np.testing.assert_allclose(before["disparity"], after["disparity"], atol=1e-3)
     for name in OUTPUTS[1:]:
         assert not np.allclose(before[name], after[name], atol=1e-3)
+
+
+def test_weights_beside_the_model_give_it_again_and_start_a_run(
+    checkpoint, make_config, tiny_network, tmp_path
+):
+    first = export(checkpoint, tmp_path / "models", name="mine").manifest
+    weights = first.file_path("mine.pt")
+    again = export(weights, tmp_path / "again", name="mine").manifest
+    assert first.artifacts[0].sha256 == again.artifacts[0].sha256
+    run = start_run(make_config(out=str(tmp_path / "next"), init=str(weights)), tiny_network)
+    for name, value in load_network(weights)[0].state_dict().items():
+        torch.testing.assert_close(run.network.state_dict()[name], value)
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "checkpoint.pt").write_bytes(weights.read_bytes())
+    with pytest.raises(ArtifactError, match=r"weights alone.*--init"):
+        resume_run(make_config(out=str(tmp_path / "third")))
 
 
 def test_golden_answer_is_what_the_model_says(checkpoint, tmp_path):
