@@ -43,8 +43,8 @@ class LiveParameters:
     Args:
         node: declares the parameters; read-only ones never change (rclpy refuses them).
         classes: what to declare.
-        prepare: called with every changed configuration; raises a `Recon3dError` to refuse it with that
-            reason, else returns what applies it.
+        prepare: called with every changed configuration; raises (a `Recon3dError`, if all is well) to refuse
+            it with that reason, else returns what applies it.
 
     Raises:
         ConfigError: a value given at start has a wrong type or is outside its limits.
@@ -79,8 +79,9 @@ class LiveParameters:
             changed = {cls: _replaced(config, values) for cls, config in self._configs.items()}
             touched = [config for cls, config in changed.items() if config != self._configs[cls]]
             commits = [self._prepare(config) for config in touched]
-        except Recon3dError as exc:
-            return SetParametersResult(successful=False, reason=str(exc))
+        except Exception as exc:  # the seam: what leaves this callback ends the executor, and so the node
+            reason = str(exc) if isinstance(exc, Recon3dError) else f"{type(exc).__name__}: {exc}"
+            return SetParametersResult(successful=False, reason=reason)
         self._configs = changed
         for commit in commits:
             commit()

@@ -119,3 +119,15 @@ def test_nothing_is_applied_when_one_of_several_configurations_cannot_be_prepare
     assert (result.successful, result.reason) == (False, "no such file: give another one")
     assert applied == [] and live[Limits].on and node.get_parameter("on").value is True
     assert setter(node)(on=False).successful and not live[Limits].on
+
+
+def test_a_bug_in_the_preparation_refuses_the_change_and_does_not_leave_the_callback(make_node):
+    node = make_node()
+
+    def prepare(config):
+        raise KeyError("forgotten")
+
+    live = LiveParameters(node, (Limits,), prepare)
+    result = setter(node)(on=False)
+    assert (result.successful, result.reason) == (False, "KeyError: 'forgotten'")
+    assert live[Limits].on and node.get_parameter("on").value is True
