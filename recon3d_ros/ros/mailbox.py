@@ -41,6 +41,8 @@ class Mailbox(Generic[T]):
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or any(item is not None for item in self._items))
+            if self._closed:  # what waits belongs to whoever closed it
+                return []
             taken: list[tuple[int, T]] = []
             count, first = len(self._items), self._next
             for slot in ((first + step) % count for step in range(count)):
@@ -49,18 +51,21 @@ class Mailbox(Generic[T]):
                     taken.append((slot, item))
                     self._items[slot] = None
                     self._next = (slot + 1) % count
-            return [] if self._closed else taken
+            return taken
 
     def clear(self) -> list[tuple[int, T]]:
         """Take back what waits."""
         with self._changed:
-            waiting = [(slot, item) for slot, item in enumerate(self._items) if item is not None]
-            self._items = [None] * len(self._items)
-            return waiting
+            return self._emptied()
 
     def close(self) -> list[tuple[int, T]]:
         """Release whoever waits; return what waited."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        return self.clear()
+            return self._emptied()
+
+    def _emptied(self) -> list[tuple[int, T]]:
+        waiting = [(slot, item) for slot, item in enumerate(self._items) if item is not None]
+        self._items = [None] * len(self._items)
+        return waiting

@@ -41,6 +41,17 @@ def test_close_releases_who_waits_and_gives_back():
     assert full.close() == [(1, "waiting")]
 
 
+def test_whoever_closes_gets_what_waits_though_the_worker_wakes_up_meanwhile():
+    for _ in range(300):
+        mailbox, taken, given_back = Mailbox(), [], []
+        thread = Thread(target=lambda mailbox=mailbox, taken=taken: taken.extend(mailbox.take()))
+        thread.start()
+        mailbox.put("frame")
+        given_back = mailbox.close()
+        thread.join(5)
+        assert [*taken, *given_back] == [(0, "frame")]
+
+
 def test_a_slow_worker_serves_every_camera_in_turn():
     mailbox, served = Mailbox(3), []
     for _ in range(7):
