@@ -16,6 +16,8 @@ from rclpy.time import Time
 from recon3d_ros.errors import FrameError, MissingDependencyError
 
 PATIENCE_S = 0.1  # for the transform of a moving frame, which is often published after the image
+# A transform that did not come is not waited for again so soon: the worker serves other cameras too.
+IMPATIENCE_S = 1.0
 _POLL_S = 0.002
 
 
@@ -76,6 +78,7 @@ class Tf2Source:
         self._node = node
         self._tf2: Any = None
         self._buffer: Any = None
+        self._impatient_until_s: dict[tuple[str, str], float] = {}
 
     def start(self) -> None:
         """Subscribe to the transforms.
@@ -106,16 +109,21 @@ class Tf2Source:
     def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> NDArray[np.float64]:
         """Return T_target_source at that time; waits up to `PATIENCE_S` if the frames are connected at all.
 
+        Waiting in vain is done once in `IMPATIENCE_S` for each two frames.
+
         Raises:
             FrameError: the frames are not connected, or not at that time.
         """
         if self._buffer is None:
             raise _unknown(target_frame, source_frame, "nobody listens to /tf yet")
         stamp, latest = Time(nanoseconds=stamp_ns), Time()
-        deadline = time.monotonic() + PATIENCE_S
+        frames, began = (target_frame, source_frame), time.monotonic()
+        patient = began >= self._impatient_until_s.get(frames, began)
         while not self._buffer.can_transform(target_frame, source_frame, stamp):
-            connected = self._buffer.can_transform(target_frame, source_frame, latest)
-            if not connected or time.monotonic() > deadline:
+            if not patient or not self._buffer.can_transform(target_frame, source_frame, latest):
+                break
+            if time.monotonic() - began > PATIENCE_S:
+                self._impatient_until_s[frames] = time.monotonic() + IMPATIENCE_S
                 break
             time.sleep(_POLL_S)
         try:
