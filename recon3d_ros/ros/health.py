@@ -111,13 +111,15 @@ class Health:
         with self._lock:
             if self._idle and not on:
                 self._silence.restart(self._clock())
+                self._last_skipped = float("-inf")  # or the first seconds of work would be called idle
             self._idle = reason if on else ""
             self._unanswered_since = None if on else self._unanswered_since
 
     def check(self, frame: Frame) -> None:
         """Look at the images, at most once a second: dark, blurred, blocked, swapped and so on.
 
-        Cheap when it is not due, so it may be called with every frame; it belongs behind the publication.
+        Cheap when it is not due, so it may be called with every frame; it belongs behind the publication. A
+        check that fails is told and costs no frame: this one was counted as published.
 
         Args:
             frame: the rectified image or pair.
@@ -125,8 +127,14 @@ class Health:
         now = self._clock()
         if not self._checks.is_due(now):
             return
-        self._checks.look_at(frame, now)
-        for message in self._checks.messages or ():
+        try:
+            self._checks.look_at(frame, now)
+        except Exception as exc:
+            failed = f"cannot look at the images ({type(exc).__name__}: {exc}); please report it with ~/save"
+            messages: tuple[str, ...] = (failed,)
+        else:
+            messages = self._checks.messages or ()
+        for message in messages:
             with self._lock:
                 due = self._throttle.is_due(message, now)
             if due:

@@ -257,3 +257,24 @@ def test_unexpected_errors_name_their_type(health, warnings):
     health.count_error(KeyError("left"))
     assert "KeyError" in warnings[0]
     assert health.report().drops[Cause.INTERNAL] == 1
+
+
+def test_a_look_at_the_images_that_fails_is_told_and_costs_no_frame(health, clock, warnings, monkeypatch):
+    def fails(*args):
+        raise ZeroDivisionError("a bug of this test")
+
+    monkeypatch.setattr("recon3d_ros.ros.image_watch.check_image", fails)
+    camera = PinholeCamera.simple(200, 150, fx=100.0)
+    health.check(Frame(0, np.zeros((150, 200), np.uint8), camera))
+    assert len(warnings) == 1 and "a bug of this test" in warnings[0]
+    assert sum(health.report().drops.values()) == 0
+
+
+def test_frames_that_were_skipped_do_not_hide_the_work_that_follows(health, clock):
+    health.count_skipped()
+    health.idle(True)
+    clock.now += 1.0
+    health.idle(False)
+    health.count_received()
+    health.count_published(1.0, 1.0)
+    assert health.report().message == "publishing"
