@@ -68,7 +68,7 @@ class DepthNode(LifecycleNode):
         self._jumps = self.get_clock().create_jump_callback(backward, post_callback=self._on_jump)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on while simulated time stands still
         self.create_timer(TICK_S, self._tick, clock=steady)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._tell, clock=steady)
         if self._live[NodeConfig].autostart:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
@@ -203,17 +203,22 @@ class DepthNode(LifecycleNode):
             self.get_logger().info(f"loading {config.model} beside the model that serves")
 
     def _tick(self) -> None:
+        for step in (*(channel.tick for channel in self._channels), self._save.tick, self._look_at_model):
+            self._survive(step)
+
+    def _tell(self) -> None:
+        self._survive(self._publish_diagnostics)
+
+    def _survive(self, step: Callable[[], None]) -> None:
+        """Take a step of a timer, each for itself: nothing that goes wrong there is worth a robot's depth."""
         try:
-            self._look_around()
-        except Exception as exc:  # nothing that goes wrong here is worth a robot's depth
+            step()
+        except Exception as exc:
             if self.context.ok():
                 text = f"{type(exc).__name__}: {exc}"
                 self.get_logger().error(text, throttle_duration_sec=5.0)
 
-    def _look_around(self) -> None:
-        for channel in self._channels:
-            channel.tick()
-        self._save.tick()
+    def _look_at_model(self) -> None:
         if self._switch is None:
             return
         outcome = self._switch.poll()

@@ -10,7 +10,9 @@ from sensor_msgs.msg import PointCloud2
 
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.geometry import StereoRig
+from recon3d_ros.ros.channel import CameraChannel
 from recon3d_ros.ros.conversions import camera_to_info, cloud_from_msg, image_to_msg, stamp_to_ns
+from recon3d_ros.ros.node_status import NodeStatus
 
 CAMERAS = ("front", "rear", "arm/left")
 SIZES_WH = {"front": (64, 48), "rear": (64, 48), "arm/left": (32, 40)}
@@ -69,6 +71,27 @@ def test_a_camera_that_nobody_reads_is_not_subscribed_to(bench, make_bench):
         lambda: not any("/b/" in s.topic_name and "image" in s.topic_name for s in pair.node.subscriptions)
     )
     pair.expect("a/points", *topics_of("a", (64, 48), 1))
+
+
+def test_a_camera_whose_turn_fails_costs_the_others_nothing(make_bench, monkeypatch):
+    pair = make_bench({"model": "fake_stereo", "cameras": ["a", "b"]}, "/broken", outputs=())
+    pair.wait(lambda: "idle" in pair.status("b")["message"])
+    tick, publish = CameraChannel.tick, NodeStatus.publish
+
+    def broken(self, *args):
+        if self.name == "a":
+            raise ZeroDivisionError("a bug of this test")
+        tick(self, *args)
+
+    def unpublished(self, *args):
+        raise ZeroDivisionError("another bug")
+
+    monkeypatch.setattr(CameraChannel, "tick", broken)
+    monkeypatch.setattr(NodeStatus, "publish", unpublished)
+    pair.listen("b/points", PointCloud2)
+    pair.expect("b/points", *topics_of("b", (64, 48), 1))
+    monkeypatch.setattr(NodeStatus, "publish", publish)
+    pair.wait(lambda: any("a bug of this test" in log for log in pair.logs()))
 
 
 @pytest.fixture
