@@ -14,6 +14,7 @@ import pytest
 import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
+from std_srvs.srv import Trigger
 
 from recon3d_ros.geometry import StereoRig
 from recon3d_ros.ros.conversions import camera_to_info, cloud_from_msg, image_to_msg, stamp_to_ns
@@ -51,30 +52,38 @@ def probe():
     rclpy.shutdown(context=context)
 
 
+def publishers_of(probe, rig, image):
+    """(publisher, message) of the four topics of a pair."""
+    topics = {}
+    for side, camera in (("left", rig.left), ("right", rig.right)):
+        topics[f"{side}/camera_info"] = camera_to_info(camera, 0, side)
+        topics[f"{side}/image_rect"] = image_to_msg(image, 0, side, "bgr8")
+    return [(probe.create_publisher(type(msg), topic, 2), msg) for topic, msg in topics.items()]
+
+
+def send_until(done, probe, publishers, process):
+    """Publish a frame every 0.2 s until it is done, the process ended, or 20 s are over."""
+    deadline = time.monotonic() + 20
+    while not done() and time.monotonic() < deadline and process.poll() is None:
+        stamp = probe.get_clock().now().to_msg()
+        for publisher, msg in publishers:
+            msg.header.stamp = stamp
+            publisher.publish(msg)
+        pause = time.monotonic() + 0.2
+        while not done() and time.monotonic() < pause:
+            probe.spin_for(0.05)
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_vga_cloud_between_processes_and_a_clean_end(probe, stop):
     rig = StereoRig.simple(640, 480, fx=400.0, baseline_m=0.1)
     image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     clouds = []
     probe.create_subscription(PointCloud2, "points", clouds.append, 2)
-    publishers = {}
-    for side, camera in (("left", rig.left), ("right", rig.right)):
-        for topic, msg in (
-            (f"{side}/camera_info", camera_to_info(camera, 0, side)),
-            (f"{side}/image_rect", image_to_msg(image, 0, side, "bgr8")),
-        ):
-            publishers[topic] = (probe.create_publisher(type(msg), topic, 2), msg)
+    publishers = publishers_of(probe, rig, image)
     process = start("model:=fake_stereo")
     try:
-        deadline = time.monotonic() + 20
-        while not clouds and time.monotonic() < deadline and process.poll() is None:
-            stamp = probe.get_clock().now().to_msg()
-            for publisher, msg in publishers.values():
-                msg.header.stamp = stamp
-                publisher.publish(msg)
-            pause = time.monotonic() + 0.2
-            while not clouds and time.monotonic() < pause:
-                probe.spin_for(0.05)
+        send_until(lambda: clouds, probe, publishers, process)
         process.send_signal(stop)
         out, err = process.communicate(timeout=15)
     finally:
@@ -86,6 +95,26 @@ def test_a_vga_cloud_between_processes_and_a_clean_end(probe, stop):
     assert cloud.shape_hw == (480, 640) and cloud.valid.all()
     np.testing.assert_array_equal(cloud.rgb, image)
     assert stamp_to_ns(clouds[0].header.stamp) > 0
+
+
+def test_save_is_answered_by_the_executor_that_robots_run(probe, tmp_path):
+    publishers = publishers_of(
+        probe, StereoRig.simple(64, 48, fx=50.0, baseline_m=0.1), np.full((48, 64, 3), 90, np.uint8)
+    )
+    probe.create_subscription(
+        PointCloud2, "points", lambda msg: None, 2
+    )  # so that nothing else wakes the node
+    process = start("model:=fake_stereo", f"save_folder:={tmp_path}")
+    try:
+        client = probe.create_client(Trigger, "/depth_node/save")
+        assert client.wait_for_service(20)
+        answer = client.call_async(Trigger.Request())
+        send_until(answer.done, probe, publishers, process)
+    finally:
+        process.kill()
+        process.communicate()
+    assert answer.done() and answer.result().success
+    assert (Path(answer.result().message) / "result" / "cloud.ply").is_file()
 
 
 @pytest.mark.parametrize(
