@@ -261,3 +261,19 @@ def test_wrong_images_are_refused(image: np.ndarray, message: str) -> None:
 def test_empty_image() -> None:
     with pytest.raises(ImageError, match="an image must have pixels, got 0x9"):
         plan_fit(InputContract("x", multiple_of=8), (0, 9))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_bytes_that_need_no_change_arrive_as_they_are(batch: int) -> None:
+    rng = np.random.default_rng(3)
+    contract = InputContract(("left", "right"), layout="NHWC", dtype="uint8", multiple_of=1)
+    preprocessor = Preprocessor(contract, plan_fit(contract, (13, 9)), 2, batch)
+    frames = [
+        [rng.integers(0, 255, shape, np.uint8) for shape in ((9, 13, 3), (9, 13))] for _ in range(batch)
+    ]
+    got = preprocessor.tensors(*frames)
+    for i, (colour, grey) in enumerate(frames):
+        np.testing.assert_array_equal(got["left"][i], colour)
+        np.testing.assert_array_equal(got["right"][i], np.dstack([grey] * 3))
+    with pytest.raises(ImageError, match="13x9"):
+        preprocessor.tensors(*[[np.zeros((13, 9, 3), np.uint8)] * 2] * batch)
