@@ -60,7 +60,7 @@ class Camera(Protocol):
         """False once the node was told to stop publishing."""
 
     def on_result(self, capture: Capture, frame: Frame, result: Result) -> None:
-        """Called after a frame was published."""
+        """Called after a frame was published, or could not be."""
 
 
 class Processor:
@@ -195,7 +195,11 @@ class _Lane:
         started = time.perf_counter()
         into = camera.outputs.prepare(frame, capture.frame_id, pipeline)
         result = pipeline.refine(frame, depth_map, into, camera.outputs.want)
-        camera.outputs.publish(frame, capture.frame_id, result)
+        try:
+            camera.outputs.publish(frame, capture.frame_id, result)
+        except Exception:
+            camera.on_result(capture, frame, result)  # ~/save is for what cannot be published, too
+            raise
         finish_ms = (time.perf_counter() - started) * 1e3
         timings_ms = {"rectify": job.rectify_ms, "estimate": estimate_ms, **result.timings_ms}
         # By a clock that a bag or simulator drives a frame may seem to come from the future.

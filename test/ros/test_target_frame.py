@@ -10,6 +10,7 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
 
 from recon3d_ros.ros.conversions import cloud_from_msg, depth_from_msg
 
@@ -49,12 +50,12 @@ def bench(make_bench):
         yield make_bench({"model": "fake_stereo", "target_frame": "base_link"}, "/target_frame")
 
 
-def set_frame(bench, value):
+def set_parameter(bench, name, value):
     client = bench.probe.create_client(
         SetParameters, f"{bench.node.get_fully_qualified_name()}/set_parameters"
     )
     assert client.wait_for_service(5)
-    parameter = Parameter("target_frame", value=value).to_parameter_msg()
+    parameter = Parameter(name, value=value).to_parameter_msg()
     future = client.call_async(SetParameters.Request(parameters=[parameter]))
     (result,) = bench.wait(lambda: future.result() if future.done() else None).results
     assert result.successful, result.reason
@@ -77,7 +78,7 @@ def test_points_are_in_the_target_frame_and_depth_is_not(bench, scene):
     np.testing.assert_array_equal(cloud.rgb, scene.picture(0))
 
 
-def test_without_a_transform_the_drop_is_counted_and_depth_goes_on(bench, scene, monkeypatch):
+def test_without_a_transform_the_drop_is_counted_and_depth_goes_on(bench, scene, monkeypatch, tmp_path):
     bench.expect("points", scene.images(), scene.infos())
     with monkeypatch.context() as patch:
         patch.setattr(Buffer, "connected", False)
@@ -92,11 +93,17 @@ def test_without_a_transform_the_drop_is_counted_and_depth_goes_on(bench, scene,
         assert len(bench.received["points"]) == clouds
         assert "base_link" in bench.status()["message"]
         assert any("two unconnected trees" in warning for warning in bench.warnings())
+        set_parameter(bench, "save_folder", str(tmp_path))
+        client = bench.probe.create_client(Trigger, f"{bench.node.get_fully_qualified_name()}/save")
+        assert client.wait_for_service(5)
+        saved = client.call_async(Trigger.Request())  # what is wrong is what one wants to save
+        bench.wait(saved.done, lambda: bench.send(scene.images(), scene.infos()), "no answer of save")
+        assert saved.result().success, saved.result().message
     bench.expect("points", scene.images(), scene.infos())
 
 
 def test_the_frame_changes_while_the_node_runs(bench, scene):
-    set_frame(bench, "")
+    set_parameter(bench, "target_frame", "")
     try:
         msg = bench.wait(
             lambda: next((m for m in bench.received["points"] if m.header.frame_id == "left_optical"), None),
@@ -105,4 +112,4 @@ def test_the_frame_changes_while_the_node_runs(bench, scene):
         )
         assert np.nanmin(cloud_from_msg(msg)["z"]) > 0
     finally:
-        set_frame(bench, "base_link")
+        set_parameter(bench, "target_frame", "base_link")
