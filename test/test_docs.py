@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,31 @@ def missing(text: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_tests_that_are_named_exist(page):
     assert not missing(page.read_text(encoding="utf-8"))
+
+
+LINK = re.compile(r"\]\(((?!https?://|#)[^)#]+)[^)]*\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), f"{page.name} links {link}, which is not there"
+
+
+def test_the_first_page_links_every_other_one_once():
+    linked = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    pages = [link for link in linked if link.startswith("docs/") and link.endswith(".md")]
+    assert sorted(pages) == [f"docs/{page.name}" for page in PAGES]
+
+
+def test_every_topic_of_the_node_is_in_the_table():
+    pytest.importorskip("rclpy")  # the ros room does not open without
+    topics = import_module("recon3d_ros.ros.outputs").TYPES
+    text = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(topics) > 5
+    for topic in topics:
+        assert f"`{topic}`" in text and f"`{topic}`" in readme
 
 
 def test_a_test_that_is_not_there_is_found():

@@ -157,7 +157,7 @@ def test_package_xml_names_what_the_node_imports():
 
 
 def parameter_table(*configs: type[Config]) -> str:
-    """The table of README.md, as the configuration classes declare it."""
+    """A table of docs/parameters.md, as the configuration classes declare it."""
     lines = ["| Parameter | Default | | Meaning |", "|---|---|---|---|"]
     for spec in (spec for config in configs for spec in options(config)):
         default = (
@@ -172,18 +172,18 @@ def parameter_table(*configs: type[Config]) -> str:
     return "\n".join(lines)
 
 
-def assert_in_readme(table: str) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert table in readme, f"the table in README.md should read\n{table}"
+def assert_in_page(table: str) -> None:
+    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    assert table in page, f"the table in docs/parameters.md should read\n{table}"
 
 
-def test_readme_lists_the_parameters_of_the_node():
-    assert_in_readme(parameter_table(NodeConfig, PipelineConfig, ModelConfig))
+def test_the_page_lists_the_parameters_of_the_node():
+    assert_in_page(parameter_table(NodeConfig, PipelineConfig, ModelConfig))
 
 
-def test_readme_lists_the_parameters_of_the_image_source():
+def test_the_page_lists_the_parameters_of_the_image_source():
     pytest.importorskip("rclpy")  # the ros room does not open without
-    assert_in_readme(parameter_table(importlib.import_module("recon3d_ros.ros.source_config").SourceConfig))
+    assert_in_page(parameter_table(importlib.import_module("recon3d_ros.ros.source_config").SourceConfig))
 
 
 def test_readme_manifest_example_is_a_manifest(tmp_path):
