@@ -98,7 +98,7 @@ class StereoRig:
             can be measured.
         """
         depth = np.subtract(disparity, np.float32(self.doffs_px), dtype=np.float32)
-        if (depth <= 0).any():  # looking is cheaper than these two: 0.10 of 0.15 ms at 640x480
+        if (depth <= 0).any():  # looking is cheaper than these two, 0.1 ms at 640x480
             np.maximum(depth, 0, out=depth)
             np.abs(depth, out=depth)  # -0.0 would divide to -Inf
         with np.errstate(divide="ignore"):

@@ -22,7 +22,7 @@ class ShortWayExecutor(SingleThreadedExecutor):
     rclpy makes a task of each message, wakes itself up twice for it, and filters and copies the lists of all
     entities several times a turn. Callbacks run in the thread that spins and in rclpy's order: timers, then
     subscriptions as they were created. It rests on the parts of rclpy that its `wait_for_message` uses too.
-    At 30 pairs a second this saves a third of a millisecond of 1.7 ms a frame.
+    It takes 1.4 instead of 1.7 ms of that thread a frame, at 30 pairs of 640x480 a second.
     """
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
