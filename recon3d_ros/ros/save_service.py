@@ -78,16 +78,25 @@ class SaveService:
         elif not channels:
             response.message = "the node is not active, so there are no frames: activate it first"
         else:
-            answers = self._answers = _Answers(channels, Path(self._folder()).expanduser())
             try:
-                for channel in channels:
-                    channel.ask(partial(self._save, answers, channel, self._parameters()))
-                response.success, response.message = await answers.future
-            finally:
-                self._answers = None
-                for channel in channels:
-                    channel.ask(None)
+                response.success, response.message = await self._ask(channels)
+            except Exception as exc:  # the seam: what leaves a service's callback ends the node
+                response.message = f"cannot save a frame ({type(exc).__name__}: {exc}): check save_folder"
         return response
+
+    async def _ask(self, channels: Sequence[CameraChannel]) -> tuple[bool, str]:
+        """Ask every camera for its next frame; whether all are written, and where, or why not."""
+        answers = _Answers(channels, Path(self._folder()).expanduser())
+        self._answers = answers
+        try:
+            for channel in channels:
+                channel.ask(partial(self._save, answers, channel, self._parameters()))
+            success, message = await answers.future
+            return success, message
+        finally:
+            self._answers = None
+            for channel in channels:
+                channel.ask(None)
 
     def tick(self) -> None:
         """Give up on cameras that send nothing; the executor calls it now and then."""

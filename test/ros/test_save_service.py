@@ -65,6 +65,17 @@ def test_a_folder_that_cannot_be_made_is_the_reason_and_the_node_goes_on(bench, 
     bench.expect("points", scene.images(), scene.infos())
 
 
+def test_a_home_that_nobody_has_is_the_reason_and_the_node_goes_on(bench, scene):
+    good = bench.node.get_parameter("save_folder").value
+    assert bench.set_parameters(save_folder="~nobody-of-this-name/frames")[0].successful
+    future = ask(bench)
+    bench.wait(future.done, what="no answer")
+    assert not future.result().success and "save_folder" in future.result().message
+    assert bench.set_parameters(save_folder=good)[0].successful
+    bench.wait((again := ask(bench)).done, lambda: bench.send(scene.images(), scene.infos()))
+    assert again.result().success
+
+
 def test_a_node_that_is_not_active_says_so(make_bench):
     bench = make_bench({"model": "fake_stereo", "autostart": False}, "/asleep", outputs=())
     answer = bench.call(Trigger, "save", Trigger.Request())
