@@ -78,13 +78,12 @@ class LiveParameters:
         try:
             changed = {cls: _replaced(config, values) for cls, config in self._configs.items()}
             touched = [config for cls, config in changed.items() if config != self._configs[cls]]
-            commits = [self._prepare(config) for config in touched]
+            for commit in [self._prepare(config) for config in touched]:  # all of them before the first one
+                commit()
         except Exception as exc:  # the seam: what leaves this callback ends the executor, and so the node
             reason = str(exc) if isinstance(exc, Recon3dError) else f"{type(exc).__name__}: {exc}"
             return SetParametersResult(successful=False, reason=reason)
         self._configs = changed
-        for commit in commits:
-            commit()
         return SetParametersResult(successful=True)
 
 

@@ -121,11 +121,15 @@ def test_nothing_is_applied_when_one_of_several_configurations_cannot_be_prepare
     assert setter(node)(on=False).successful and not live[Limits].on
 
 
-def test_a_bug_in_the_preparation_refuses_the_change_and_does_not_leave_the_callback(make_node):
+@pytest.mark.parametrize("when", ["prepare", "apply"])
+def test_a_bug_refuses_the_change_and_does_not_leave_the_callback(make_node, when):
     node = make_node()
 
-    def prepare(config):
+    def fails():
         raise KeyError("forgotten")
+
+    def prepare(config):
+        return fails() if when == "prepare" else fails
 
     live = LiveParameters(node, (Limits,), prepare)
     result = setter(node)(on=False)
