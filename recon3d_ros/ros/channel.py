@@ -27,14 +27,13 @@ from recon3d_ros.ros.transforms import TransformSource
 
 LINGER_S = 2.0  # images stay subscribed this long after the last reader left: readers often come back at once
 GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much later
-
 INFO_PERIOD_S = 1.0  # how often camera_info is looked at while nobody wants results
 
 OnResult = Callable[[Capture, Frame, Result], None]
 
 
 class Gate(MutuallyExclusiveCallbackGroup):
-    """A callback group that can be shut: its subscriptions stay, their newest messages wait in the middleware.
+    """A callback group that can be shut: subscriptions stay, their newest messages wait in the middleware.
 
     Every message costs a turn of the executor, whatever the callback does; behind a shut gate it costs none.
     """
@@ -204,11 +203,14 @@ class CameraChannel:
         self._last_stamp_ns = 0
         group = MutuallyExclusiveCallbackGroup()
         msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
-        for side, topic in enumerate(self._images):
-            on_image = self._guarded(self._on_side(side) if self._stereo else self._on_image)
-            self._image_subscriptions.append(
-                subscribe(self._node, msg_type, topic, on_image, callback_group=group)
-            )
+        try:
+            for side, topic in enumerate(self._images):
+                on_image = self._guarded(self._on_side(side) if self._stereo else self._on_image)
+                images = subscribe(self._node, msg_type, topic, on_image, callback_group=group)
+                self._image_subscriptions.append(images)
+        except BaseException:  # one side alone would look open and give nothing; the next tick tries again
+            self._close_images()
+            raise
 
     def _close_images(self) -> None:
         self._destroy(self._image_subscriptions)

@@ -100,6 +100,24 @@ def test_silence_is_no_fault_before_and_one_after_somebody_subscribes(lazy):
     lazy.wait(lambda: lazy.status()["level"] == "0")
 
 
+def test_a_side_that_could_not_be_subscribed_to_is_tried_again(lazy, scene, monkeypatch):
+    lazy.wait(lambda: subscribed(lazy) == INFOS)
+    subscribe, failed = channel.subscribe, []
+
+    def fails_once(node, msg_type, topic, callback, **options):
+        if topic == "right/image_rect" and not failed:
+            failed.append(topic)
+            raise ZeroDivisionError("a bug of this test")
+        return subscribe(node, msg_type, topic, callback, **options)
+
+    monkeypatch.setattr(channel, "subscribe", fails_once)
+    reader = lazy.listen("points")
+    lazy.wait(lambda: failed and any(topic.endswith("right/image_rect") for topic in subscribed(lazy)))
+    lazy.expect("points", scene.images(), scene.infos())
+    lazy.silence(reader)
+    lazy.wait(lambda: subscribed(lazy) == INFOS)
+
+
 def test_readers_come_and_go_in_batches_of_twenty(lazy, scene):
     lazy.wait(lambda: subscribed(lazy) == INFOS)
     threads = threading.active_count()
