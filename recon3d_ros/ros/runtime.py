@@ -8,7 +8,7 @@ from typing import Any
 import rclpy
 from rclpy.callback_groups import CallbackGroup
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -18,7 +18,6 @@ from rclpy.subscription import Subscription
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import ConfigError, Recon3dError
-from recon3d_ros.ros.executor import ShortWayExecutor
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -144,7 +143,7 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         _init(args)
         initialised = True
         node = make_node()
-        executor = ShortWayExecutor()
+        executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -17,7 +17,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -27,7 +27,6 @@ from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros import depth_node
 from recon3d_ros.ros.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns
 from recon3d_ros.ros.dds import profile_environment
-from recon3d_ros.ros.executor import ShortWayExecutor
 
 os.environ.update(profile_environment())  # before the first context; children inherit it
 OUTPUTS = {
@@ -77,7 +76,7 @@ class Bench:
         self.listen("/rosout", Log)
         for topic in outputs:
             self.listen(topic)
-        self._executor = ShortWayExecutor(context=self.context)  # as in run_node
+        self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._executor.add_node(self.probe)
         self._thread = threading.Thread(target=self._spin)
