@@ -58,11 +58,6 @@ class Result:
     free_points: NDArray[np.float32] | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def answered_share(self) -> float:
-        """Share of the pixels that have a depth."""
-        return float(np.count_nonzero(self.depth_map.valid) / self.depth_map.valid.size)
-
 
 class Pipeline:
     """The way of a frame of one camera; it remembers what temporal filters need.

@@ -18,21 +18,6 @@ _LEVELS = {
 _UNKNOWN = Percentiles(float("nan"), float("nan"), float("nan"))
 
 
-def diagnostics_msg(
-    report: Report, stamp: Time, name: str, hardware_id: str, labels: Mapping[str, str]
-) -> DiagnosticArray:
-    """Make the message of one moment of a node with one camera.
-
-    Args:
-        report: what the node counted.
-        stamp: now.
-        name: fully qualified name of the node.
-        hardware_id: what does the work.
-        labels: further values, such as model and backend.
-    """
-    return diagnostic_array([diagnostic_status(report, f"{name}: depth", hardware_id, labels)], stamp)
-
-
 def diagnostic_array(statuses: Sequence[DiagnosticStatus], stamp: Time) -> DiagnosticArray:
     """Put the statuses of all cameras of a node into one message."""
     msg = DiagnosticArray(status=list(statuses))

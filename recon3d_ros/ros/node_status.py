@@ -93,7 +93,9 @@ class NodeStatus:
         if notice and time.monotonic() - since < NOTICE_S:
             told.append((Level.WARN, notice))
         told += [(Level.WARN, problem) for problem in self._mismatches]
-        if state != "active":
+        if state == "finalized":
+            told.append((Level.OK, "finalized: shut down for good; start the node again to use it"))
+        elif state != "active":
             told.append((Level.OK, f"{state}: waiting for whoever manages this node"))
         elif self._loading and report.level is Level.OK:
             told.append((Level.OK, f"loading {self._loading}, {report.message} meanwhile"))

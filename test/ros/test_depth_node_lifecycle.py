@@ -182,3 +182,4 @@ def test_shutdown_is_final_from_every_state(make_bench):
         assert bench.node.trigger_shutdown() == TransitionCallbackReturn.SUCCESS
         assert bench.state() == "finalized"
         assert not bench.transit("configure")
+        bench.wait(lambda bench=bench: "start the node again" in bench.status()["message"])

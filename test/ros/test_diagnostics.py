@@ -10,7 +10,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from recon3d_ros.errors import ImageError
-from recon3d_ros.ros.diagnostics import diagnostic_array, diagnostic_status, diagnostics_msg
+from recon3d_ros.ros.diagnostics import diagnostic_array, diagnostic_status
 from recon3d_ros.ros.health import Cause, Health
 
 
@@ -22,9 +22,7 @@ class Clock:
 
 
 def message_of(health: Health) -> tuple[DiagnosticStatus, dict[str, str]]:
-    msg = diagnostics_msg(health.report(), Time(sec=3), "/robot/depth", "net", {"model": "net"})
-    assert msg.header.stamp.sec == 3
-    (status,) = msg.status
+    status = diagnostic_status(health.report(), "/robot/depth: depth", "net", {"model": "net"})
     assert (status.name, status.hardware_id) == ("/robot/depth: depth", "net")
     return status, {pair.key: pair.value for pair in status.values}
 
