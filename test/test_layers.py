@@ -58,8 +58,9 @@ RANKS = {
 # What a room may import from outside the standard library, beyond NumPy (which all but rank 0 may use).
 OUTSIDE = {
     "cli": {"tqdm"},
-    "ros": {"rclpy", "cv2", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "std_msgs"}
-    | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs", "std_srvs", "tf2_msgs", "rosgraph_msgs", "yaml"},
+    "ros": {"rclpy", "cv2", "yaml", "tf2_ros", "tf2_msgs", "rcl_interfaces", "rosgraph_msgs"}
+    | {"builtin_interfaces", "std_msgs", "std_srvs", "sensor_msgs", "stereo_msgs", "geometry_msgs"}
+    | {"diagnostic_msgs"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
