@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "recon3d_ros"
 
 # A module imports rooms of a LOWER rank, or its own room. `__main__` only forwards to the command line.
 # A decimal orders rooms that share a row of the plan: readers of data sets use the file formats and offer the
-# procedural world as one more data set; a manifest is made of contracts.
+# procedural world as one more data set; a manifest is made of contracts; CUDA stages keep them, too.
 RANKS = {
     "__main__": 11,
     "cli": 10,
@@ -38,7 +38,7 @@ RANKS = {
     "scale": 3,
     "view": 3,
     "image_checks": 3,
-    "cuda": 2,
+    "cuda": 2.1,
     "config": 2,
     "manifest": 2.1,
     "contract": 2,
