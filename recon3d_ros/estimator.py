@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends import Backend, batch_is_free, device_of, open_backend
+from recon3d_ros.backends import Backend, batch_is_free, device_of
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.geometry import DepthMap, Frame, StereoRig
@@ -21,7 +21,7 @@ from recon3d_ros.preprocess import (
     sigma_to_image_grid,
     to_image_grid,
 )
-from recon3d_ros.serving import self_check
+from recon3d_ros.serving import SILENT, Told, chosen, open_checked
 from recon3d_ros.zoo import find_model, verify
 
 # Sizes of images whose buffers are kept: cameras of one node that take turns must not allocate each time.
@@ -43,31 +43,29 @@ class Estimator:
         self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
 
     @classmethod
-    def open(cls, config: ModelConfig, check: bool = True, stereo: bool = True) -> Estimator:
+    def open(
+        cls, config: ModelConfig, check: bool = True, stereo: bool = True, told: Told = SILENT
+    ) -> Estimator:
         """Find a model, verify its files, open it in a backend and see that it gives its golden answer.
 
         Args:
             config: Which model, in which backend.
             check: False saves the one small inference of the self-check.
             stereo: False when single images are to be answered, for which no ``auto`` model is shipped.
+            told: Who hears how far an engine is, and whether something safer may serve in its place.
 
         Raises:
             ConfigError: ``auto`` for single images.
             ModelError: no such model, its manifest is wrong, a file is missing or not the right one, or the
                 file does not keep what the manifest promises.
             MissingDependencyError: the backend's library is not installed.
+            BackendError: no engine can be had.
         """
+        config = chosen(config, stereo)
         device = device_of(config.backend)
         manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
         verify(manifest)
-        backend = open_backend(config.backend, manifest, threads=config.threads, precision=config.precision)
-        if check and backend.name != "fake":  # which gives no model's answer
-            try:
-                self_check(manifest, backend)
-            except BaseException:
-                backend.close()
-                raise
-        return cls(manifest, backend)
+        return cls(manifest, open_checked(manifest, config, check, told))
 
     @property
     def backend_name(self) -> str:

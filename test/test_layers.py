@@ -63,10 +63,11 @@ OUTSIDE = {
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
-    "backends": {"onnxruntime", "tensorrt"},
+    "backends": {"onnxruntime", "tensorrt", "tensorrt_rtx"},
     "preprocess": {"cv2"},
     "filters": {"cv2"},
     "zoo": {"cv2"},
+    "serving": {"cv2"},  # known images at the size of the camera's
     "scale": {"cv2"},
     "view": {"cv2", "open3d"},
     "image_checks": {"cv2"},
@@ -80,7 +81,7 @@ OUTSIDE = {
     "geometry": {"cv2"},
     "messages": {"cv2", "cv_bridge"},  # cv_bridge, where it is installed, knows the rare encodings
 }
-HEAVY = ("rclpy", "torch", "tensorrt", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags", "tqdm")
+HEAVY = ("rclpy", "torch", "tensorrt", "tensorrt_rtx", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags", "tqdm")
 BANNED_NAMES = {"utils", "util", "common", "core", "helpers", "misc"}
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40
