@@ -122,7 +122,7 @@ class Device:
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
             raise BackendError(
-                f"GPU {self.index} was opened in another thread than the one that uses it now: open the model "
+                f"GPU {self.index} was opened in another thread than the one that uses it: open the model "
                 "in the thread that runs it"
             )
 
@@ -159,7 +159,7 @@ def _driver() -> ModuleType:
     except MissingDependencyError as exc:
         if "libcuda" in str(exc):
             raise MissingDependencyError(
-                f"pycuda is installed, but not the NVIDIA driver it needs ({exc.__cause__}): install the driver, "
+                f"pycuda is installed, but not the NVIDIA driver it needs ({exc.__cause__}): install it, "
                 "start the container with --gpus all, or set backend:=onnxruntime"
             ) from exc
         raise
