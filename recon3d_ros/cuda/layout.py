@@ -2,8 +2,8 @@
 
 The resize of images, in floats, is defined here: where the network's content is nowhere larger than the
 image, an output pixel is the mean of the area it covers (cv2.INTER_AREA); else the blend of the four nearest
-pixel centres, output i at (i + 0.5) size / count - 0.5 (cv2.INTER_LINEAR). Neither rounds to whole grey levels, as
-OpenCV's uint8 does. See docs/cuda.md for how far the two are apart.
+pixel centres, output i at (i + 0.5) size / count - 0.5 (cv2.INTER_LINEAR). Neither rounds to whole grey
+levels, as OpenCV's uint8 does. See docs/cuda.md for how far the two are apart.
 """
 
 from __future__ import annotations

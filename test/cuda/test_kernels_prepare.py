@@ -174,5 +174,5 @@ def test_half_precision_is_that_of_numpy(host):
 
 
 def test_bayer_stays_on_the_cpu():
-    with pytest.raises(ImageError, match="bayer_rggb8.*decode"):
+    with pytest.raises(ImageError, match=r"bayer_rggb8.*decode"):
         pixels("bayer_rggb8", 10, 0)
