@@ -59,7 +59,16 @@ RANKS = {
 OUTSIDE = {
     "cli": {"tqdm"},
     "ros": {"rclpy", "cv2", "tf2_ros", "rcl_interfaces", "builtin_interfaces", "std_msgs"}
-    | {"sensor_msgs", "stereo_msgs", "geometry_msgs", "diagnostic_msgs", "std_srvs", "tf2_msgs", "rosgraph_msgs", "yaml"},
+    | {
+        "sensor_msgs",
+        "stereo_msgs",
+        "geometry_msgs",
+        "diagnostic_msgs",
+        "std_srvs",
+        "tf2_msgs",
+        "rosgraph_msgs",
+        "yaml",
+    },
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
@@ -81,7 +90,18 @@ OUTSIDE = {
     "geometry": {"cv2"},
     "messages": {"cv2", "cv_bridge"},  # cv_bridge, where it is installed, knows the rare encodings
 }
-HEAVY = ("rclpy", "torch", "tensorrt", "tensorrt_rtx", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags", "tqdm")
+HEAVY = (
+    "rclpy",
+    "torch",
+    "tensorrt",
+    "tensorrt_rtx",
+    "onnxruntime",
+    "onnx",
+    "pycuda",
+    "open3d",
+    "rosbags",
+    "tqdm",
+)
 BANNED_NAMES = {"utils", "util", "common", "core", "helpers", "misc"}
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40

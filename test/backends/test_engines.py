@@ -131,7 +131,9 @@ def test_whatever_the_engine_depends_on_makes_another_one(bench: Bench, changed,
 
 def test_an_engine_that_answered_wrong_stays_in_quarantine_until_it_is_forced(bench: Bench) -> None:
     bench.store.judge(KEY, "12 % of the pixels off")
-    with pytest.raises(BackendError, match=r"quarantine.*12 %.*recon3d engines build net --precision fp16 --force"):
+    with pytest.raises(
+        BackendError, match=r"quarantine.*12 %.*recon3d engines build net --precision fp16 --force"
+    ):
         bench.get()
     assert bench.built == 1
     assert bench.get(rebuild=True) == SECOND and bench.get() == SECOND and bench.built == 2
@@ -166,7 +168,10 @@ def test_the_lock_of_a_process_that_was_killed_is_free(bench: Bench, tmp_path: P
     root = Path(__file__).resolve().parents[2]
     environ = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{tmp_path}"}
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(bench.store.folder)], stdout=subprocess.PIPE, text=True, env=environ
+        [sys.executable, "-c", HOLDER, str(bench.store.folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environ,
     )
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     waiting = threading.Thread(target=bench.get)
