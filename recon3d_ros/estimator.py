@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from recon3d_ros.backends import Backend, batch_is_free, device_of
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.geometry import DepthMap, Frame, StereoRig
+from recon3d_ros.gpu_stages import GpuStages
 from recon3d_ros.manifest import Manifest
 from recon3d_ros.preprocess import (
     Fit,
@@ -34,11 +35,15 @@ class Estimator:
     Args:
         manifest: Describes the model.
         backend: Has the model open.
+        warn: Told once when the backend's GPU cannot prepare images, and the CPU does.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+    def __init__(
+        self, manifest: Manifest, backend: Backend, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.manifest = manifest
         self._backend = backend
+        self._gpu = GpuStages(manifest, backend, warn)
         self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
         self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
 
@@ -65,7 +70,7 @@ class Estimator:
         device = device_of(config.backend)
         manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
         verify(manifest)
-        return cls(manifest, open_checked(manifest, config, check, told))
+        return cls(manifest, open_checked(manifest, config, check, told), told.warn)
 
     @property
     def backend_name(self) -> str:
@@ -76,6 +81,11 @@ class Estimator:
     def precision(self) -> str:
         """Precision of the file that answers: fp32, fp16 or int8."""
         return self._backend.precision
+
+    @property
+    def gpu_timings_ms(self) -> dict[str, float]:
+        """Stages of the last frame that went over the GPU, by its own clock; empty when none did."""
+        return self._gpu.timings_ms
 
     @property
     def batches(self) -> bool:
@@ -149,9 +159,12 @@ class Estimator:
 
     def close(self) -> None:
         """Release the model."""
+        self._gpu.close()
         self._backend.close()
 
     def _estimate_batch(self, frames: Sequence[Frame]) -> list[DepthMap]:
+        if len(frames) == 1 and (depth_map := self._on_gpu(frames[0])) is not None:
+            return [depth_map]
         fit, answers = self._infer(frames)
         return [
             self._restore(frame, {name: answer[i : i + 1] for name, answer in answers.items()}, fit)
@@ -159,6 +172,14 @@ class Estimator:
             else self._restore(frame, answers, fit)
             for i, frame in enumerate(frames)
         ]
+
+    def _on_gpu(self, frame: Frame) -> DepthMap | None:
+        """The answer made on the backend's GPU from the pixels on; None when the CPU has to prepare it."""
+        if not self._gpu.offered:
+            return None
+        self._images(frame)  # refuses a single image for a stereo model
+        height, width = frame.image.shape[:2]
+        return self._gpu.estimate(frame, plan_fit(self.manifest.input, (width, height)))
 
     def _restore(self, frame: Frame, answers: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
         """From the tensors of one frame to its depth map."""

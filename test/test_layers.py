@@ -31,6 +31,7 @@ RANKS = {
     "pipeline": 6,
     "estimator": 5,
     "serving": 4,
+    "gpu_stages": 4,
     "backends": 3,
     "preprocess": 3,
     "filters": 3,

@@ -90,7 +90,8 @@ class Device:
             try:
                 yield
             finally:
-                self.driver.Context.pop()
+                if self._context is not None:  # closed meanwhile: then nothing is left to pop
+                    self.driver.Context.pop()
 
     def synchronize(self) -> None:
         """Wait until the stream has done everything; within `active`."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda.arguments import (
     DTYPES,
+    ENCODINGS,
     Answer,
     Finish,
     Prepare,
@@ -86,6 +87,18 @@ def answer_taps(fit: Fit, answer_hw: tuple[int, int]) -> tuple[Taps, Taps]:
         return area_taps(width, width), area_taps(height, height)  # each pixel itself; no NaN of a neighbour
     same = (round(kept[0] * fy), round(kept[1] * fx)) == kept
     return linear_taps(width, 1 / fx, kept[1], same), linear_taps(height, 1 / fy, kept[0], same)
+
+
+def pixel_bytes(encoding: str) -> int:
+    """Bytes of one pixel; of an encoding of `ENCODINGS`."""
+    return ENCODINGS[encoding][0]
+
+
+def tensor_shape(contract: InputContract, fit: Fit, image_count: int) -> tuple[int, int, int, int]:
+    """Shape of each input tensor."""
+    width, height = fit.network_size_wh
+    channels = contract.channels * image_count // len(contract.names)
+    return (1, channels, height, width) if contract.layout == "NCHW" else (1, height, width, channels)
 
 
 def prepare_layout(contract: InputContract, fit: Fit, image_count: int, encoding: str, dtype: str) -> Prepare:
