@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend, batch_is_free, device_of
-from recon3d_ros.config import ModelConfig
+from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.geometry import DepthMap, Frame, StereoRig
+from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud, StereoRig
 from recon3d_ros.gpu_stages import GpuStages
 from recon3d_ros.manifest import Manifest
 from recon3d_ros.preprocess import (
@@ -36,6 +37,10 @@ class Estimator:
         manifest: Describes the model.
         backend: Has the model open.
         warn: Told once when the backend's GPU cannot prepare images, and the CPU does.
+
+    Attributes:
+        timings_ms: Of the last inference: preprocess, infer, postprocess; on a GPU, by its own clock, upload
+            and download, too.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Estimator:
         self.manifest = manifest
         self._backend = backend
         self._gpu = GpuStages(manifest, backend, warn)
+        self.timings_ms: dict[str, float] = {}
         self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
         self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
 
@@ -83,11 +89,6 @@ class Estimator:
         return self._backend.precision
 
     @property
-    def gpu_timings_ms(self) -> dict[str, float]:
-        """Stages of the last frame that went over the GPU, by its own clock; empty when none did."""
-        return self._gpu.timings_ms
-
-    @property
     def batches(self) -> bool:
         """True when :meth:`estimate_many` answers frames of one size by one inference."""
         return self._batches
@@ -115,6 +116,17 @@ class Estimator:
             BackendError: the runtime failed.
         """
         return self.estimate_many([frame])[0]
+
+    def finish_on_gpu(
+        self,
+        estimate: DepthMap,
+        frame: Frame,
+        config: PipelineConfig,
+        fields: tuple[str, ...] | None,
+        into: NDArray[np.float32] | None,
+    ) -> tuple[DepthMap, OrganizedCloud | None] | None:
+        """Filter and pack the last estimate where it lies, :meth:`GpuStages.finish`; None: the CPU has to."""
+        return self._gpu.finish(estimate, frame, config, fields, into)
 
     def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
         """Estimate several frames, each as :meth:`estimate` does.
@@ -164,14 +176,18 @@ class Estimator:
 
     def _estimate_batch(self, frames: Sequence[Frame]) -> list[DepthMap]:
         if len(frames) == 1 and (depth_map := self._on_gpu(frames[0])) is not None:
+            self.timings_ms = self._gpu.timings_ms
             return [depth_map]
         fit, answers = self._infer(frames)
-        return [
+        started = time.perf_counter()
+        maps = [
             self._restore(frame, {name: answer[i : i + 1] for name, answer in answers.items()}, fit)
             if self._batches
             else self._restore(frame, answers, fit)
             for i, frame in enumerate(frames)
         ]
+        self.timings_ms["postprocess"] = (time.perf_counter() - started) * 1e3
+        return maps
 
     def _on_gpu(self, frame: Frame) -> DepthMap | None:
         """The answer made on the backend's GPU from the pixels on; None when the CPU has to prepare it."""
@@ -202,7 +218,13 @@ class Estimator:
         images = [self._images(frame) for frame in frames]
         height, width = frames[0].image.shape[:2]
         fit, preprocessor = self._prepare((width, height), len(frames))
-        return fit, self._backend.infer(preprocessor.tensors(*images))
+        started = time.perf_counter()
+        tensors = preprocessor.tensors(*images)
+        prepared = time.perf_counter()
+        answers = self._backend.infer(tensors)
+        done = time.perf_counter()
+        self.timings_ms = {"preprocess": (prepared - started) * 1e3, "infer": (done - prepared) * 1e3}
+        return fit, answers
 
     def _prepare(self, size_wh: tuple[int, int], batch: int) -> tuple[Fit, Preprocessor]:
         """The plan and the buffers for images of this size; those used last are kept."""

@@ -6,15 +6,18 @@ alone, while the same backend goes on with tensors made on the CPU, or with its 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import Backend, DeviceBackend, TensorSpec, device_of_backend
+from recon3d_ros.config import PipelineConfig
 from recon3d_ros.errors import BackendError, ContractError, MissingDependencyError
-from recon3d_ros.geometry import DepthMap, Frame
+from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, OrganizedCloud
 from recon3d_ros.lazy import load
 from recon3d_ros.manifest import Manifest
 from recon3d_ros.preprocess import Fit, value_limits
@@ -22,6 +25,7 @@ from recon3d_ros.preprocess import Fit, value_limits
 _STAGES = "recon3d_ros.cuda.stages:CudaStages"
 _MODEL = "recon3d_ros.cuda.stages:Model"
 _KERNELS = "recon3d_ros.cuda.kernels:Kernels"
+_LIMITS = "recon3d_ros.cuda.layout:FilterLimits"
 _KEPT_SIZES = 4
 
 
@@ -42,6 +46,7 @@ class GpuStages:
         self._kernels: Any = None
         self._kept: dict[tuple[object, ...], Any] = {}
         self._failed = False
+        self._last: tuple[weakref.ref[DepthMap], Any] | None = None
         self.timings_ms: dict[str, float] = {}
 
     @property
@@ -69,14 +74,60 @@ class GpuStages:
         except ContractError:  # a size that the engine does not take; the backend knows who does
             return None
         except (BackendError, MissingDependencyError) as exc:
-            self._failed = True
-            self._kept.clear()  # the memory went with the context, or goes with it
-            self._warn(f"{exc}; the CPU prepares images and restores answers instead")
+            self._give_up(exc)
             return None
-        return self._depth_map(frame, planes)
+        depth_map = self._depth_map(frame, planes)
+        self._last = weakref.ref(depth_map), stages
+        return depth_map
+
+    def finish(
+        self,
+        estimate: DepthMap,
+        frame: Frame,
+        config: PipelineConfig,
+        fields: tuple[str, ...] | None,
+        into: NDArray[np.float32] | None,
+    ) -> tuple[DepthMap, OrganizedCloud | None] | None:
+        """Filter an estimate and pack its cloud where it still lies; None when the CPU has to.
+
+        Args:
+            estimate: Of `estimate`; only the last one is still on the GPU.
+            frame: Its images.
+            config: Which filters run.
+            fields: Of an organized cloud; None when no cloud is wanted.
+            into: (rows, columns, 4) float32 to write the cloud into; without it a new array is made.
+        """
+        device_backend = device_of_backend(self._backend) if self.offered else None
+        if device_backend is None or self._last is None or self._last[0]() is not estimate:
+            return None
+        if fields not in (None, XYZRGB, XYZI) or not _for_the_gpu(config):
+            return None
+        height, width = frame.camera.image_shape_hw
+        n = config.decimation
+        if fields is not None and into is None:
+            into = np.empty((-(-height // n), -(-width // n), len(fields)), np.float32)
+        limits = load(_LIMITS)(
+            config.min_depth_m,
+            config.max_depth_m,
+            config.border_px,
+            config.min_confidence,
+            config.max_edge_jump,
+        )
+        try:
+            with device_backend.device.active("filtering depth"):
+                depth, values = self._last[1].finish(
+                    frame.camera, limits, n, fields == XYZI, None if fields is None else into
+                )
+        except BackendError as exc:
+            self._give_up(exc)
+            return None
+        disparity = None if estimate.disparity is None else values
+        cloud = None if fields is None or into is None else OrganizedCloud(into, fields)
+        return replace(estimate, depth=depth, disparity=disparity), cloud
 
     def close(self) -> None:
         """Free the memory; before the backend is closed."""
+        self._last = None
         device_backend = device_of_backend(self._backend)
         if self._kept and device_backend is not None:
             try:
@@ -87,6 +138,11 @@ class GpuStages:
             except BackendError as exc:  # a lost device has nothing left to free
                 self._warn(str(exc))
         self._kept.clear()
+
+    def _give_up(self, exc: Exception) -> None:
+        self._failed, self._last = True, None
+        self._kept.clear()  # the memory went with the context, or goes with it
+        self._warn(f"{exc}; the CPU prepares images and restores answers instead")
 
     def _stages_of(self, backend: DeviceBackend, fit: Fit, images: list[Any]) -> Any:
         """The memory for such frames, allocated when they come first; those used last are kept."""
@@ -124,3 +180,9 @@ class GpuStages:
         return DepthMap(
             planes["depth"], frame.camera, disparity, planes.get("confidence"), planes.get("sigma")
         )
+
+
+def _for_the_gpu(config: PipelineConfig) -> bool:
+    """Whether all filters of a configuration have a kernel; others look at patches, images or the past."""
+    filters = config.roi_mask or config.min_texture or config.speckle_px or config.temporal_weight
+    return not (filters or config.voxel_m or config.outlier_radius_m)

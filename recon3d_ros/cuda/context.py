@@ -58,7 +58,7 @@ class Device:
             self.driver.init()
             device = self.driver.Device(index)
             self.name = str(device.name())
-            self.compute_capability: tuple[int, int] = tuple(device.compute_capability())  # type: ignore[assignment]
+            self.compute_capability: tuple[int, int] = tuple(device.compute_capability())
             self._context: Any = device.retain_primary_context()
         try:
             with self.active():

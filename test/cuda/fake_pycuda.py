@@ -1,4 +1,4 @@
-"""A stand-in for pycuda.driver: memory is host memory, kernels are the host loops, everything is written down.
+"""A stand-in for pycuda.driver: memory is host memory, kernels are the host loops, all is written down.
 
 It is as strict as the driver: a call without a current context, from another thread, or beyond the end of an
 allocation fails.

@@ -13,11 +13,10 @@ from recon3d_ros.config import PipelineConfig
 from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.cuda.kernels import Kernels
-from recon3d_ros.cuda.layout import FilterLimits
 from recon3d_ros.errors import BackendError, ConfigError, ContractError, MissingDependencyError
 from recon3d_ros.estimator import Estimator
-from recon3d_ros.filters import DepthFilters
-from recon3d_ros.geometry import Frame, PointPacker, StereoRig
+from recon3d_ros.geometry import Frame, StereoRig
+from recon3d_ros.pipeline import Pipeline, Wanted
 from recon3d_ros.zoo import BUILT_IN
 
 
@@ -127,8 +126,8 @@ def test_the_order_of_a_frame(pycuda):
         "push", "memcpy_htod_async", "memcpy_htod_async", "prepare", "restore",
         *["memcpy_dtoh_async"] * 4, "synchronize", "pop",
     ]  # fmt: skip
-    assert list(estimator.gpu_timings_ms) == ["upload", "preprocess", "infer", "postprocess", "download"]
-    assert all(took == 1.0 for took in estimator.gpu_timings_ms.values())
+    assert list(estimator.timings_ms) == ["upload", "preprocess", "infer", "postprocess", "download"]
+    assert all(took == 1.0 for took in estimator.timings_ms.values())
 
 
 @pytest.mark.parametrize("where", ["mem_alloc", "compile", "synchronize", "engine"])
@@ -174,29 +173,61 @@ def test_a_backend_without_a_gpu_offers_none():
 def test_without_nvcc_the_toolkit_is_named(pycuda):
     pycuda.fail["compile"] = OSError("nvcc not found")
     device = Device()
-    with pytest.raises(MissingDependencyError, match="nvcc is needed.*sm_87.*toolkit"), device.active():
+    with pytest.raises(MissingDependencyError, match=r"nvcc is needed.*sm_87.*toolkit"), device.active():
         Kernels(device)
     assert pycuda.balanced
 
 
 @pytest.mark.parametrize("decimation", [1, 3])
-def test_finish_filters_and_packs_into_the_memory_of_a_message(pycuda, decimation):
+@pytest.mark.parametrize("fields", ["xyzrgb", "xyzi"])
+def test_the_pipeline_finishes_on_the_gpu(pycuda, decimation, fields):
     manifest = manifest_of()
-    backend = GpuBackend(manifest, pycuda)
-    estimator, frame = Estimator(manifest, backend), frame_of(61, 47)
+    backend, frame = GpuBackend(manifest, pycuda), frame_of(61, 47)
+    estimator = Estimator(manifest, backend)
+    config = PipelineConfig(
+        max_depth_m=1.5, border_px=2, max_edge_jump=0.02, decimation=decimation, point_fields=fields
+    )
     estimate = estimator.estimate(frame)
-    config = PipelineConfig(max_depth_m=1.5, border_px=2, max_edge_jump=0.02)
-    expected = DepthFilters(config).apply(estimate, frame)
-    cloud = PointPacker(frame.camera, decimation=decimation).pack(expected.depth, frame.image).data
-    into = np.empty(cloud.shape, np.float32)
-    [stages] = estimator._gpu._kept.values()
-    with backend.device.active():
-        limits = FilterLimits(config.min_depth_m, 1.5, 2, 0.0, 0.02)
-        depth, disparity = stages.finish(frame.camera, limits, decimation, False, into)
-    np.testing.assert_array_equal(depth, expected.depth)
-    np.testing.assert_array_equal(disparity, expected.disparity)
-    np.testing.assert_array_equal(into.view(np.uint32)[..., 3], cloud.view(np.uint32)[..., 3])
-    np.testing.assert_array_equal(into[..., :3], cloud[..., :3])
-    assert np.isfinite(depth).any() and np.isinf(depth).any()
+    cpu = Pipeline(Estimator(manifest, open_backend("fake", manifest)), config).refine(frame, estimate)
+    pipeline = Pipeline(estimator, config)
+    shape_hw, names = pipeline.cloud_layout(frame)
+    into = np.full((*shape_hw, len(names)), 7, np.float32)
+    gpu = pipeline.refine(frame, estimate, into)
+    assert set(gpu.timings_ms) == {"finish"} and gpu.cloud.data is into
+    np.testing.assert_array_equal(gpu.depth_map.depth, cpu.depth_map.depth)
+    np.testing.assert_array_equal(gpu.depth_map.disparity, cpu.depth_map.disparity)
+    np.testing.assert_array_equal(into[..., :3], cpu.cloud.data[..., :3])
+    np.testing.assert_array_equal(into[..., 3].view(np.uint32), cpu.cloud.data[..., 3].view(np.uint32))
+    assert np.isfinite(gpu.depth_map.depth).any() and np.isinf(gpu.depth_map.depth).any()
+    unseen = pipeline.refine(frame, estimate, want=Wanted(cloud=False))
+    assert unseen.cloud is None and set(unseen.timings_ms) == {"finish"}
     estimator.close()
-    assert pycuda.allocated == {}
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+@pytest.mark.parametrize(
+    "options", [dict(speckle_px=9), dict(temporal_weight=0.5), dict(point_sigma=True), dict(voxel_m=0.1)]
+)
+def test_what_has_no_kernel_is_for_the_cpu(pycuda, options):
+    manifest = manifest_of()
+    pipeline = Pipeline(Estimator(manifest, GpuBackend(manifest, pycuda)), PipelineConfig(**options))
+    assert set(pipeline.process(frame_of(61, 47)).timings_ms) == {"estimate", "filter", "cloud"}
+
+
+def test_an_estimate_that_left_the_gpu_is_for_the_cpu(pycuda):
+    manifest = manifest_of()
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
+    pipeline, frames = Pipeline(estimator, PipelineConfig()), [frame_of(61, 47, seed) for seed in (1, 2)]
+    first, second = (estimator.estimate(frame) for frame in frames)
+    stages = [set(pipeline.refine(f, e).timings_ms) for f, e in zip(frames, (first, second), strict=True)]
+    assert stages == [{"filter", "cloud"}, {"finish"}]
+
+
+def test_a_gpu_that_fails_while_finishing(pycuda):
+    manifest, warned = manifest_of(), []
+    estimator, frame = Estimator(manifest, GpuBackend(manifest, pycuda), warned.append), frame_of(61, 47)
+    estimate = estimator.estimate(frame)
+    pycuda.fail["finish"] = pycuda.driver.LaunchError("cuLaunchKernel failed: launch failed")
+    result = Pipeline(estimator, PipelineConfig()).refine(frame, estimate)
+    assert set(result.timings_ms) == {"filter", "cloud"} and len(warned) == 1
+    assert pycuda.balanced
