@@ -1,4 +1,4 @@
-"""Stand-ins for a vendor and a device: engines are text, device memory is the host's, everything else is real."""
+"""Stand-ins for a vendor and a device: engines are text, device memory is the host's, the rest is real."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def refusal(vendor: Vendor, model: str, errors: list[Any]) -> Recon3dError:
     for error in errors:
         operator, node = error.node_operator(), error.node_name()
         if operator:
-            reason = one_line(error.desc()).rpartition("Assertion failed: ")[2]
+            reason = _reason(error.desc())
             return BackendError(
                 f"{vendor.flavour} {vendor.version} takes no {operator} as in node {node!r} of {model} "
                 f"({reason}): use another precision of the model, as recon3d convert makes; {_STAY}"
@@ -141,6 +141,12 @@ def refusal(vendor: Vendor, model: str, errors: list[Any]) -> Recon3dError:
         f"{vendor.flavour} {vendor.version} cannot read {model} ({said or 'it gives no reason'}): "
         f"use another precision of the model, as recon3d convert makes; {_STAY}"
     )
+
+
+def _reason(text: str) -> str:
+    """What the parser objects to, without the places in its sources and what followed from it."""
+    words = one_line(text).rpartition("Assertion failed: ")[2].partition(" [checkMacros")[0]
+    return words.rpartition("API Usage Error ")[2].strip("( ).") if "API Usage" in words else words
 
 
 def one_line(text: str) -> str:

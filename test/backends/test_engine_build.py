@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (make test TENSORRT=0)")
@@ -86,12 +87,37 @@ def test_fastdepth_in_float_is_built(data_dir, tmp_path):
     assert len(build_engine(vendor, manifest, manifest.artifacts[0], profiles, lambda _: None)) > 100_000
 
 
+@pytest.mark.timeout(600)
+def test_what_convert_makes_is_taken_too(tmp_path):
+    """Half precision, and integers with every weighted node among them."""
+    pytest.importorskip("onnx")
+    from recon3d_ros.convert.half import to_fp16
+    from recon3d_ros.convert.integer import to_int8
+
+    shipped = next(m for m, precision in SHIPPED if precision == "fp32")
+    source = shipped.file_path(shipped.artifact("fp32").file)
+    rng = np.random.default_rng(0)
+    frames = [{n: rng.random((1, 3, 96, 160), np.float32) for n in ("left", "right")}]
+    to_fp16(source, tmp_path / "fp16.onnx")
+    to_int8(source, tmp_path / "int8.onnx", frames, lambda file, count: 0.0, 0.0)
+    sizes = {}
+    for precision in ("fp16", "int8"):
+        content = (tmp_path / f"{precision}.onnx").read_bytes()
+        artifact = Artifact(f"{precision}.onnx", hashlib.sha256(content).hexdigest(), precision)
+        made = dataclasses.replace(shipped, artifacts=(artifact,), path=tmp_path / "made.yaml")
+        profiles = profile_shapes(made, ((160, 96),))
+        engine = build_engine(load_vendor("tensorrt_rtx"), made, artifact, profiles, lambda _: None)
+        sizes[precision] = len(engine)
+    assert min(sizes.values()) > 100_000
+
+
 def test_fastdepth_in_uint8_is_refused_in_one_sentence(data_dir, tmp_path):
     manifest = fastdepth(data_dir, tmp_path, "fast_depth_224_qdq_uint8_nhwc")
     with pytest.raises(
         BackendError,
-        match=r"^tensorrt_rtx 1\.\S+ takes no DequantizeLinear as in node '\S+' of fast_depth_224_qdq_uint8_nhwc "
-        r"\(fp32\) \(.*unsupported input type of UINT8\): use another precision .*recon3d convert makes; "
+        match=r"^tensorrt_rtx 1\.\S+ takes no DequantizeLinear as in node '\S+' of "
+        r"fast_depth_224_qdq_uint8_nhwc \(fp32\) \(.*unsupported input type of UINT8\): "
+        r"use another precision .*recon3d convert makes; "
         r"backend:=onnxruntime runs on the CPU meanwhile$",
     ):
         build_in_child(
@@ -146,7 +172,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path):
         build(tiny(tmp_path, graph(("Unheard", ["left", "right"], ["disparity"]))))
     manifest = tiny(tmp_path, sound)
     (tmp_path / "tiny.onnx").unlink()
-    with pytest.raises(ArtifactError, match="cannot read .*tiny.onnx"):
+    with pytest.raises(ArtifactError, match=r"cannot read .*tiny.onnx"):
         build(manifest)
 
 

@@ -58,9 +58,9 @@ def test_whatever_kills_the_child_is_one_sentence(script, words):
 
 
 def test_an_error_of_the_child_keeps_its_kind():
-    with pytest.raises(ContractError, match="^the input is another$"):
+    with pytest.raises(ContractError, match=r"^the input is another$"):
         build("say(error='the input is another', kind='ContractError')")
-    with pytest.raises(BackendError, match="^refused$"):
+    with pytest.raises(BackendError, match=r"^refused$"):
         build("say(error='refused', kind='EngineRefused')")
 
 
@@ -86,7 +86,8 @@ def test_the_child_dies_with_its_parent(tmp_path):
     os.mkfifo(pipe)
     script = (
         "import subprocess, sys, json, os, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'recon3d_ros.backends.engine_child'], stdin=-1, text=True)\n"
+        "words = [sys.executable, '-m', 'recon3d_ros.backends.engine_child']\n"
+        "child = subprocess.Popen(words, stdin=-1, text=True)\n"
         f"request = {{'manifest': {str(pipe)!r}, 'parent': os.getpid()}}\n"
         "child.stdin.write(json.dumps(request)); child.stdin.close()\n"
         "print(child.pid, flush=True); time.sleep(100)"

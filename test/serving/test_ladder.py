@@ -1,4 +1,4 @@
-"""The fastest engine that passes its check serves, else the next safer one; nothing wrong is ever answered."""
+"""The fastest engine that passes its check serves, else a safer one; nothing wrong is ever answered."""
 
 from __future__ import annotations
 
