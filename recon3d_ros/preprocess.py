@@ -42,9 +42,8 @@ class Fit:
     def kept_hw(self, answer_hw: tuple[int, ...]) -> tuple[int, int]:
         """Rows and columns of an answer that show the image, and one more of each to blend."""
         keep: list[int] = []
-        for side, content, network in zip(
-            answer_hw, self.content_size_wh[::-1], self.network_size_wh[::-1], strict=True
-        ):
+        sizes = zip(answer_hw, self.content_size_wh[::-1], self.network_size_wh[::-1], strict=True)
+        for side, content, network in sizes:
             cells = content * side / network
             keep.append(content if side == network else min(side, math.ceil(cells) + 1))
         return keep[0], keep[1]
@@ -275,15 +274,14 @@ def _plane(answer: NDArray[Any], contract: OutputContract) -> NDArray[Any]:
 
 def _uncovered(plane: NDArray[Any], fit: Fit) -> NDArray[Any]:
     """The part of an answer that shows the image, without the padding; one more row and column to blend."""
-    keep_hw = fit.kept_hw(plane.shape)
-    return plane[: keep_hw[0], : keep_hw[1]]
+    rows, columns = fit.kept_hw(plane.shape)
+    return plane[:rows, :columns]
 
 
 def _resized(values: NDArray[Any], answer_hw: tuple[int, ...], fit: Fit) -> NDArray[np.float32]:
     """Resize what :func:`_uncovered` left onto the image."""
     width, height = fit.image_size_wh
-    # Given to cv2.resize as they are: sizes in whole pixels would round them, and shift the far columns of a
-    # padded image.
+    # As they are: sizes in whole pixels would round them, and shift the far columns of a padded image.
     fy, fx = fit.factors_yx(answer_hw)
     if fx != 1.0 or fy != 1.0:
         if (round(values.shape[0] * fy), round(values.shape[1] * fx)) == values.shape:

@@ -29,9 +29,9 @@ def benchmark_backends(frames: int = 300) -> list[Row]:
         frames: How many are timed, after some that are not.
 
     Returns:
-        A row for each stage: backend, precision, stage, median_ms, p95_ms, note. Stages are those of
+        A row for each stage: backend, precision, stage, frames, median_ms, p95_ms, note. Stages are those of
         `Estimator.timings_ms` and `Result.timings_ms`; ``total`` is the wall time of all, ``decode`` of both
-        images. A backend that is not there has one row, whose note says why, and NaN for times.
+        images. A backend that is not there has one row, whose note says why, with no frames and no times.
     """
     rows: list[Row] = []
     for backend in BACKENDS:
@@ -43,7 +43,7 @@ def benchmark_backends(frames: int = 300) -> list[Row]:
             except ArtifactError:  # the shipped model has no such file
                 continue
             except (BackendError, MissingDependencyError) as exc:
-                rows.append(_row(backend, precision, "", [float("nan")], str(exc)))
+                rows.append(_row(backend, precision, "", [], str(exc)))
                 break  # the other precisions would say the same
     return rows
 
@@ -97,11 +97,12 @@ def _message(seed: int) -> SimpleNamespace:
 
 
 def _row(backend: str, precision: str, stage: str, times_ms: list[float], note: str) -> Row:
-    median, p95 = (float(np.percentile(times_ms, share)) for share in (50, 95))
+    median, p95 = (float(np.percentile(times_ms, share)) if times_ms else None for share in (50, 95))
     return {
         "backend": backend,
         "precision": precision,
         "stage": stage,
+        "frames": len(times_ms),
         "median_ms": median,
         "p95_ms": p95,
         "note": note,
