@@ -178,6 +178,8 @@ class FakeGpu:
             monkeypatch.setattr(f"recon3d_ros.{where}.find_gpu", lambda: gpu)
         monkeypatch.setattr("recon3d_ros.cuda.context.Device", FakeDevice)
         monkeypatch.setattr("recon3d_ros.backends.engine_plan.build_in_child", self._build)
+        # Kernels need a real device: images are prepared on the CPU here.
+        monkeypatch.setattr("recon3d_ros.gpu_stages.device_of_backend", lambda backend: None)
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
     @property

@@ -29,7 +29,7 @@ class GuardedBackend:
         self._engine: Any = engine
         self._open_spare, self._warn = open_spare, warn
         self._spare: Backend | None = None
-        self._failed = False
+        self._failed = self._released = False
         self._told: set[str] = set()
         self._answered: Backend = engine
         self.inputs: tuple[TensorSpec, ...] = engine.inputs
@@ -79,6 +79,10 @@ class GuardedBackend:
                 self._give_up(exc)
             except ContractError as exc:  # a size, or what the spare will refuse as well
                 self._tell(exc)
+        if self._failed and not self._released:
+            self._released = True
+            with suppress(Recon3dError):
+                self._engine.close()
         if self._spare is None:
             self._spare = self._open_spare()
         self._answered = self._spare
@@ -92,10 +96,9 @@ class GuardedBackend:
             self._spare.close()
 
     def _give_up(self, exc: BackendError) -> None:
+        """Use the engine no more; it is released by the next `infer`, as its device may be in use here."""
         self._failed = True
         self._tell(exc)
-        with suppress(Recon3dError):
-            self._engine.close()
 
     def _tell(self, exc: Recon3dError) -> None:
         if str(exc) not in self._told:

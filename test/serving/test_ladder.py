@@ -160,3 +160,23 @@ def test_auto_is_the_engine_s_model_at_once(fake_gpu):
 def test_sizes_that_are_none_are_refused(size):
     with pytest.raises(ConfigError, match="640x480"):
         ModelConfig(engine_sizes=(size,))
+
+
+def test_a_gpu_that_dies_with_tensors_on_it_is_offered_no_more(fake_gpu):
+    from recon3d_ros.backends.base import device_of_backend
+    from recon3d_ros.serving import open_checked
+
+    heard = Listener()
+    backend = open_checked(fake_gpu.manifest, config(fake_gpu), told=heard.told())
+    guarded = device_of_backend(backend)
+    assert guarded is not None
+    device, shape = guarded.device, (1, 3, 64, 128)
+    assert guarded.bind({"left": shape, "right": shape})["disparity"].shape == (1, 1, 64, 128)
+    fake_gpu.module.dies = True
+    with pytest.raises(BackendError, match="the GPU failed"):
+        guarded.enqueue({}, 7)
+    assert device_of_backend(backend) is None and not device.closed  # it may be in use where this was raised
+    feed = {name: np.zeros(shape, np.float32) for name in ("left", "right")}
+    assert backend.infer(feed)["disparity"].shape == (1, 1, 64, 128)
+    assert device.closed and backend.name == "onnxruntime" and len(heard.warnings) == 1
+    backend.close()
