@@ -275,3 +275,20 @@ def test_flying_pixels_do_fly_in_the_scene(host):
         filtered, _, _ = run_finish(host, frame, DepthMap(depth, rig.left), config, "rgb8")
         lost.append(np.isnan(filtered).sum())
     assert lost[1] > lost[0] + 50
+
+
+def test_flying_pixels_to_the_very_edge(host):
+    """Ramps of random steepness everywhere, so that each rule about the image's end decides some pixel."""
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        height, width = rng.integers(1, 20, 2)
+        steps = rng.choice([0.0, 0.001, 0.02, 0.1], (height, width))
+        inverse = 0.2 + (np.cumsum(steps, axis=1) if rng.random() < 0.5 else np.cumsum(steps, axis=0))
+        depth = (1 / inverse).astype(np.float32)
+        depth[rng.random(depth.shape) < 0.03] = rng.choice(np.float32([np.nan, np.inf]))
+        rig = StereoRig.simple(int(width), int(height), 50.0, 0.12)
+        image = np.zeros((height, width, 3), np.uint8)
+        frame, estimate = Frame(0, image, rig.left, image, rig), DepthMap(depth, rig.left)
+        config = PipelineConfig(min_depth_m=0.0, max_edge_jump=0.01)
+        got, _, _ = run_finish(host, frame, estimate, config, "rgb8")
+        np.testing.assert_array_equal(got, DepthFilters(config).apply(estimate, frame).depth)
