@@ -2,7 +2,8 @@
 #
 #   make demo [INPUT=video|folder|webcam index] [ARGS="--model mine.yaml"]
 #                                                 camera, node and recorder over ROS 2; see out/demo/report.md
-#   make test [TRAIN=0]                           lint, types, every test (TRAIN=0: without torch, a big download)
+#   make test [TRAIN=0] [TENSORRT=0]              lint, types, every test (TRAIN=0: without torch, a big download;
+#                                                 TENSORRT=0: without tensorrt_rtx, another one)
 #   make lint | types | clean
 #
 # PYTHON=python3.12 names another interpreter. With a ROS 2 from apt sourced, that one is used, else ROS's wheels.
@@ -10,6 +11,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 TRAIN ?= 1
+TENSORRT ?= 1
 INPUT ?=
 ARGS ?=
 
@@ -22,7 +24,11 @@ RUN_EXTRAS := cpu,bags,view$(if $(ROS_DISTRO),,$(comma)ros)
 ROS_NUMPY := $(if $(filter humble iron jazzy kilted,$(ROS_DISTRO)),"numpy<2")
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check
 
-FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train)
+# Builds engines without a GPU, on x86-64 alone; bounded in time, as its tests are skipped without it.
+RTX := tensorrt_rtx>=1.7,<2
+RTX_S := 600
+WANT_RTX := $(if $(filter 0,$(TENSORRT)),,$(filter x86_64,$(shell uname -m)))
+FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train) $(if $(WANT_RTX),$(VENV)/.rtx)
 
 .PHONY: demo test lint types test-numpy1 test-all clean system
 .DELETE_ON_ERROR:
@@ -77,6 +83,11 @@ $(VENV)/.train: $(VENV)/.test
 	@echo "installing torch into $(VENV) (TRAIN=0 goes without)"
 	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev,train]" "torch==2.13.0" $(ROS_NUMPY)
 	@touch "$@"
+
+$(VENV)/.rtx: $(VENV)/.test
+	@echo "installing tensorrt_rtx into $(VENV) (TENSORRT=0 goes without)"
+	@timeout $(RTX_S) $(VENV)/bin/python $(PIP_INSTALL) "$(RTX)" $(ROS_NUMPY) && touch "$@" || \
+		echo "tensorrt_rtx did not come within $(RTX_S) s: the tests that build engines are skipped"
 
 $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
 	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"

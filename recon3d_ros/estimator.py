@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends import Backend, batch_is_free, device_of, open_backend
-from recon3d_ros.config import ModelConfig
+from recon3d_ros.backends import Backend, batch_is_free, device_of
+from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.geometry import DepthMap, Frame, StereoRig
+from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud, StereoRig
+from recon3d_ros.gpu_stages import GpuStages
 from recon3d_ros.manifest import Manifest
 from recon3d_ros.preprocess import (
     Fit,
@@ -21,7 +23,7 @@ from recon3d_ros.preprocess import (
     sigma_to_image_grid,
     to_image_grid,
 )
-from recon3d_ros.serving import self_check
+from recon3d_ros.serving import SILENT, Told, chosen, open_checked
 from recon3d_ros.zoo import find_model, verify
 
 # Sizes of images whose buffers are kept: cameras of one node that take turns must not allocate each time.
@@ -34,40 +36,47 @@ class Estimator:
     Args:
         manifest: Describes the model.
         backend: Has the model open.
+        warn: Told once when the backend's GPU cannot prepare images, and the CPU does.
+
+    Attributes:
+        timings_ms: Of the last inference: preprocess, infer, postprocess; on a GPU, by its own clock, upload
+            and download, too.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+    def __init__(
+        self, manifest: Manifest, backend: Backend, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.manifest = manifest
         self._backend = backend
+        self._gpu = GpuStages(manifest, backend, warn)
+        self.timings_ms: dict[str, float] = {}
         self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
         self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
 
     @classmethod
-    def open(cls, config: ModelConfig, check: bool = True, stereo: bool = True) -> Estimator:
+    def open(
+        cls, config: ModelConfig, check: bool = True, stereo: bool = True, told: Told = SILENT
+    ) -> Estimator:
         """Find a model, verify its files, open it in a backend and see that it gives its golden answer.
 
         Args:
             config: Which model, in which backend.
             check: False saves the one small inference of the self-check.
             stereo: False when single images are to be answered, for which no ``auto`` model is shipped.
+            told: Who hears how far an engine is, and whether something safer may serve in its place.
 
         Raises:
             ConfigError: ``auto`` for single images.
             ModelError: no such model, its manifest is wrong, a file is missing or not the right one, or the
                 file does not keep what the manifest promises.
             MissingDependencyError: the backend's library is not installed.
+            BackendError: no engine can be had.
         """
+        config = chosen(config, stereo)
         device = device_of(config.backend)
         manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
         verify(manifest)
-        backend = open_backend(config.backend, manifest, threads=config.threads, precision=config.precision)
-        if check and backend.name != "fake":  # which gives no model's answer
-            try:
-                self_check(manifest, backend)
-            except BaseException:
-                backend.close()
-                raise
-        return cls(manifest, backend)
+        return cls(manifest, open_checked(manifest, config, check, told), told.warn)
 
     @property
     def backend_name(self) -> str:
@@ -107,6 +116,17 @@ class Estimator:
             BackendError: the runtime failed.
         """
         return self.estimate_many([frame])[0]
+
+    def finish_on_gpu(
+        self,
+        estimate: DepthMap,
+        frame: Frame,
+        config: PipelineConfig,
+        fields: tuple[str, ...] | None,
+        into: NDArray[np.float32] | None,
+    ) -> tuple[DepthMap, OrganizedCloud | None] | None:
+        """Filter and pack the last estimate where it lies, :meth:`GpuStages.finish`; None: the CPU has to."""
+        return self._gpu.finish(estimate, frame, config, fields, into)
 
     def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
         """Estimate several frames, each as :meth:`estimate` does.
@@ -151,16 +171,31 @@ class Estimator:
 
     def close(self) -> None:
         """Release the model."""
+        self._gpu.close()
         self._backend.close()
 
     def _estimate_batch(self, frames: Sequence[Frame]) -> list[DepthMap]:
+        if len(frames) == 1 and (depth_map := self._on_gpu(frames[0])) is not None:
+            self.timings_ms = self._gpu.timings_ms
+            return [depth_map]
         fit, answers = self._infer(frames)
-        return [
+        started = time.perf_counter()
+        maps = [
             self._restore(frame, {name: answer[i : i + 1] for name, answer in answers.items()}, fit)
             if self._batches
             else self._restore(frame, answers, fit)
             for i, frame in enumerate(frames)
         ]
+        self.timings_ms["postprocess"] = (time.perf_counter() - started) * 1e3
+        return maps
+
+    def _on_gpu(self, frame: Frame) -> DepthMap | None:
+        """The answer made on the backend's GPU from the pixels on; None when the CPU has to prepare it."""
+        if not self._gpu.offered:
+            return None
+        self._images(frame)  # refuses a single image for a stereo model
+        height, width = frame.image.shape[:2]
+        return self._gpu.estimate(frame, plan_fit(self.manifest.input, (width, height)))
 
     def _restore(self, frame: Frame, answers: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
         """From the tensors of one frame to its depth map."""
@@ -183,7 +218,13 @@ class Estimator:
         images = [self._images(frame) for frame in frames]
         height, width = frames[0].image.shape[:2]
         fit, preprocessor = self._prepare((width, height), len(frames))
-        return fit, self._backend.infer(preprocessor.tensors(*images))
+        started = time.perf_counter()
+        tensors = preprocessor.tensors(*images)
+        prepared = time.perf_counter()
+        answers = self._backend.infer(tensors)
+        done = time.perf_counter()
+        self.timings_ms = {"preprocess": (prepared - started) * 1e3, "infer": (done - prepared) * 1e3}
+        return fit, answers
 
     def _prepare(self, size_wh: tuple[int, int], batch: int) -> tuple[Fit, Preprocessor]:
         """The plan and the buffers for images of this size; those used last are kept."""

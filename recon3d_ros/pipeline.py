@@ -50,7 +50,8 @@ class Result:
         cloud: Organized, or not after a voxel grid or without outliers; None when it was not wanted.
         free_points: (N, 3) float32 m in the optical frame, ends of rays on which nothing stands; None when
             not wanted or not configured.
-        timings_ms: Wall time of each stage that ran: estimate, filter, cloud, free.
+        timings_ms: Wall time of each stage that ran: estimate, filter, cloud, free; finish in place of filter
+            and cloud on a GPU.
     """
 
     depth_map: DepthMap
@@ -132,12 +133,19 @@ class Pipeline:
             self._camera = estimate.camera
         timings: dict[str, float] = {}
         clock = _Clock(timings)
-        depth_map = self.filters.apply(estimate, frame)
-        clock.lap("filter")
-        cloud = free_points = None
-        if want.cloud:
-            cloud = self._cloud(frame, depth_map, cloud_into)
-            clock.lap("cloud")
+        cloud: Cloud | None = None
+        free_points = None
+        fields = self.fields(frame) if want.cloud else None
+        finished = self.estimator.finish_on_gpu(estimate, frame, self.config, fields, cloud_into)
+        if finished is not None:
+            depth_map, cloud = finished
+            clock.lap("finish")
+        else:
+            depth_map = self.filters.apply(estimate, frame)
+            clock.lap("filter")
+            if want.cloud:
+                cloud = self._cloud(frame, depth_map, cloud_into)
+                clock.lap("cloud")
         if want.free and self.config.free_space_frames:
             free_points = self._free.update(depth_map, frame.image)
             clock.lap("free")

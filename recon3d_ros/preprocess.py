@@ -34,6 +34,26 @@ class Fit:
     content_size_wh: tuple[int, int]
     network_size_wh: tuple[int, int]
 
+    @property
+    def shrinks(self) -> bool:
+        """True when the content is nowhere larger than the image: areas are averaged."""
+        return all(c <= i for c, i in zip(self.content_size_wh, self.image_size_wh, strict=True))
+
+    def kept_hw(self, answer_hw: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of an answer that show the image, and one more of each to blend."""
+        keep: list[int] = []
+        sizes = zip(answer_hw, self.content_size_wh[::-1], self.network_size_wh[::-1], strict=True)
+        for side, content, network in sizes:
+            cells = content * side / network
+            keep.append(content if side == network else min(side, math.ceil(cells) + 1))
+        return keep[0], keep[1]
+
+    def factors_yx(self, answer_hw: tuple[int, ...]) -> tuple[float, float]:
+        """Image pixels per cell of the answer, down and along."""
+        (width, height), (content_w, content_h) = self.image_size_wh, self.content_size_wh
+        network_w, network_h = self.network_size_wh
+        return height / content_h * network_h / answer_hw[0], width / content_w * network_w / answer_hw[1]
+
 
 def plan_fit(contract: InputContract, size_wh: tuple[int, int]) -> Fit:
     """Choose the network's input size for an image of ``size_wh``, and the image's place in it.
@@ -152,8 +172,7 @@ class Preprocessor:
         if contract.color == "mono" and image.ndim == 3:
             image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         if fit.content_size_wh != fit.image_size_wh:
-            shrinks = all(c <= i for c, i in zip(fit.content_size_wh, fit.image_size_wh, strict=True))
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            how = cv2.INTER_AREA if fit.shrinks else cv2.INTER_LINEAR
             image = cv2.resize(image, fit.content_size_wh, interpolation=how)
         if image.ndim == 2:
             return [image] * contract.channels
@@ -178,6 +197,11 @@ def to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> N
         ContractError: the rank or the batch size is not that of the layout.
     """
     plane = _plane(answer, contract)
+    return _resized(_limited(_uncovered(plane, fit), *value_limits(contract, fit)), plane.shape, fit)
+
+
+def value_limits(contract: OutputContract, fit: Fit) -> tuple[float, float, float]:
+    """The factor to the unit of the image, and the least and the largest value that is an answer there."""
     factor, low, high = _factor(contract, fit), 0.0, _FLOAT32_MAX
     if contract.unit == "relative_inverse_depth":
         low = -_FLOAT32_MAX
@@ -185,7 +209,7 @@ def to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> N
         low = _SMALLEST_DEPTH
     elif contract.max_disparity_px is not None:
         high = contract.max_disparity_px * fit.image_size_wh[0] / fit.content_size_wh[0]
-    return _resized(_limited(_uncovered(plane, fit), factor, low, high), plane.shape, fit)
+    return factor, low, high
 
 
 def confidence_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
@@ -263,23 +287,15 @@ def _plane(answer: NDArray[Any], contract: OutputContract) -> NDArray[Any]:
 
 def _uncovered(plane: NDArray[Any], fit: Fit) -> NDArray[Any]:
     """The part of an answer that shows the image, without the padding; one more row and column to blend."""
-    keep_hw = []
-    for side, content, network in zip(
-        plane.shape, fit.content_size_wh[::-1], fit.network_size_wh[::-1], strict=True
-    ):
-        cells = content * side / network
-        keep_hw.append(content if side == network else min(side, math.ceil(cells) + 1))
-    return plane[: keep_hw[0], : keep_hw[1]]
+    rows, columns = fit.kept_hw(plane.shape)
+    return plane[:rows, :columns]
 
 
 def _resized(values: NDArray[Any], answer_hw: tuple[int, ...], fit: Fit) -> NDArray[np.float32]:
     """Resize what :func:`_uncovered` left onto the image."""
-    (width, height), (content_w, content_h) = fit.image_size_wh, fit.content_size_wh
-    network_w, network_h = fit.network_size_wh
-    # Image pixels per cell of the answer. Given to cv2.resize as they are: sizes in whole pixels would
-    # round them, and shift the far columns of a padded image.
-    fx = width / content_w * network_w / answer_hw[1]
-    fy = height / content_h * network_h / answer_hw[0]
+    width, height = fit.image_size_wh
+    # As they are: sizes in whole pixels would round them, and shift the far columns of a padded image.
+    fy, fx = fit.factors_yx(answer_hw)
     if fx != 1.0 or fy != 1.0:
         if (round(values.shape[0] * fy), round(values.shape[1] * fx)) == values.shape:
             # Sizes that round to what they were: cv2.resize would copy, whatever the factors.

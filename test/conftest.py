@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,15 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.fail(f"RECON3D_DATA must name a folder, got {root}: unset it or correct it")
     return path
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A computer with a GPU and TensorRT, none of them real: see `FakeGpu` in vendors.py."""
+    pytest.importorskip("onnxruntime")
+    spec = importlib.util.spec_from_file_location("vendors", Path(__file__).with_name("vendors.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["vendors"] = module  # for its annotations
+    spec.loader.exec_module(module)
+    return module.FakeGpu(monkeypatch, tmp_path)

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "recon3d_ros"
 
 # A module imports rooms of a LOWER rank, or its own room. `__main__` only forwards to the command line.
 # A decimal orders rooms that share a row of the plan: readers of data sets use the file formats and offer the
-# procedural world as one more data set; a manifest is made of contracts.
+# procedural world as one more data set; a manifest is made of contracts; CUDA stages keep them, too.
 RANKS = {
     "__main__": 11,
     "cli": 10,
@@ -31,6 +31,7 @@ RANKS = {
     "pipeline": 6,
     "estimator": 5,
     "serving": 4,
+    "gpu_stages": 4,
     "backends": 3,
     "preprocess": 3,
     "filters": 3,
@@ -38,7 +39,7 @@ RANKS = {
     "scale": 3,
     "view": 3,
     "image_checks": 3,
-    "cuda": 2,
+    "cuda": 2.1,
     "config": 2,
     "manifest": 2.1,
     "contract": 2,
@@ -64,10 +65,11 @@ OUTSIDE = {
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
-    "backends": {"onnxruntime", "tensorrt"},
+    "backends": {"onnxruntime", "tensorrt", "tensorrt_rtx"},
     "preprocess": {"cv2"},
     "filters": {"cv2"},
     "zoo": {"cv2"},
+    "serving": {"cv2"},  # known images at the size of the camera's
     "scale": {"cv2"},
     "view": {"cv2", "open3d"},
     "image_checks": {"cv2"},
@@ -81,7 +83,18 @@ OUTSIDE = {
     "geometry": {"cv2"},
     "messages": {"cv2", "cv_bridge"},  # cv_bridge, where it is installed, knows the rare encodings
 }
-HEAVY = ("rclpy", "torch", "tensorrt", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags", "tqdm")
+HEAVY = (
+    "rclpy",
+    "torch",
+    "tensorrt",
+    "tensorrt_rtx",
+    "onnxruntime",
+    "onnx",
+    "pycuda",
+    "open3d",
+    "rosbags",
+    "tqdm",
+)
 BANNED_NAMES = {"utils", "util", "common", "core", "helpers", "misc"}
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40

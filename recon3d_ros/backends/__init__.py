@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from recon3d_ros.backends.base import Backend, TensorSpec, batch_is_free
+from recon3d_ros.backends.engines import EngineOptions
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.lazy import load
 from recon3d_ros.manifest import Manifest
 
-__all__ = ["BACKENDS", "Backend", "TensorSpec", "batch_is_free", "device_of", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "EngineOptions", "TensorSpec", "batch_is_free", "device_of", "open_backend"]
 
 BACKENDS = {
     "onnxruntime": "recon3d_ros.backends.onnxruntime:OnnxRuntimeBackend",
+    "tensorrt": "recon3d_ros.backends.tensorrt:TensorRtBackend",
     "fake": "recon3d_ros.backends.fake:FakeBackend",
 }
 # Those that need a GPU; all others are for every machine.
@@ -22,11 +24,19 @@ def device_of(name: str) -> str:
     return "gpu" if name in GPU_BACKENDS else "cpu"
 
 
-def open_backend(name: str, manifest: Manifest, *, threads: int = 0, precision: str = "auto") -> Backend:
-    """Open a model in the runtime of this name; ``auto`` takes the best one that can.
+def open_backend(
+    name: str,
+    manifest: Manifest,
+    *,
+    threads: int = 0,
+    precision: str = "auto",
+    engine: EngineOptions | None = None,
+) -> Backend:
+    """Open a model in the runtime of this name; ``auto`` takes the best one of the CPU.
 
     ``auto`` gives the fake to the built-in models alone. ``threads`` is the number of CPU threads, 0 for all;
-    ``precision`` names the artifact, ``auto`` the one with the most accurate answers.
+    ``precision`` names the artifact, ``auto`` the one with the most accurate answers; ``engine`` is for the
+    backends of a GPU.
 
     Raises:
         ConfigError: no such backend.
@@ -39,5 +49,6 @@ def open_backend(name: str, manifest: Manifest, *, threads: int = 0, precision: 
         name = "fake" if manifest.path is None and not manifest.artifacts else "onnxruntime"
     if name not in BACKENDS:
         raise ConfigError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
-    backend: Backend = load(BACKENDS[name])(manifest, threads, precision)
+    more = (engine,) if name in GPU_BACKENDS else ()
+    backend: Backend = load(BACKENDS[name])(manifest, threads, precision, *more)
     return backend

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import ContractError
 from recon3d_ros.manifest import Manifest
+
+if TYPE_CHECKING:
+    from recon3d_ros.cuda.context import Device
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,43 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release the model; a closed backend answers no more."""
+
+
+class DeviceBackend(Backend, Protocol):
+    """A backend that can also run on tensors that stay in the memory of a GPU.
+
+    The estimator then prepares images and restores answers on that GPU, too
+    (:mod:`recon3d_ros.cuda.stages`); `infer` goes on working with arrays of the host.
+    """
+
+    @property
+    def device(self) -> Device:
+        """The GPU it runs on; everything below happens in its thread, within ``with device.active()``."""
+
+    def bind(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
+        """Fix the shapes of all inputs, and answer dtype and shape of every output, all sides known.
+
+        Raises:
+            ContractError: the model does not take these shapes.
+            BackendError: the runtime failed.
+        """
+
+    def enqueue(self, pointers: Mapping[str, int], stream: int) -> None:
+        """Put one inference into a CUDA stream, without waiting for it; shapes are those of `bind`.
+
+        Args:
+            pointers: Device address of every input and output.
+            stream: Handle (CUstream) of the stream.
+
+        Raises:
+            BackendError: the runtime failed.
+        """
+
+
+def device_of_backend(backend: Backend) -> DeviceBackend | None:
+    """The backend as one that works on a GPU, or None when it offers no `enqueue` there."""
+    offers = getattr(backend, "enqueue", None) is not None and getattr(backend, "device", None) is not None
+    return cast(DeviceBackend, backend) if offers else None
 
 
 def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:

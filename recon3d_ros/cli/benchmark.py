@@ -41,6 +41,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         "every filter of the depth image and of the cloud by itself",
         flags=("frames",),
     ),
+    "backends": Benchmark(
+        "recon3d_ros.evaluation.backend_benchmark:benchmark_backends",
+        "every backend that is there, from the message of a pair to its cloud, stage by stage",
+        flags=("frames",),
+    ),
     "node": Benchmark(
         "recon3d_ros.ros.benchmark_node:benchmark_node",
         "camera, node and consumer in three processes: from the stamp of an image to its cloud, beside the "
@@ -61,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     names = "; ".join(f"{name}: {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
     parser.add_argument("name", choices=tuple(BENCHMARKS), help=names)
-    parser.add_argument("--frames", type=int, metavar="N", help="how many, of cloud, filters and soak")
+    parser.add_argument("--frames", type=int, metavar="N", help="how many, not of node")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a block of node (default 4)")
     parser.add_argument("--rate-hz", type=float, metavar="HZ", help="of the camera of soak (default 30)")
     parser.add_argument("--json", type=Path, metavar="FILE", help='also write {"rows": [...]} to FILE')

@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb("recon3d_ros.cli.train", "train a network on the procedural world"),
     "export": Verb("recon3d_ros.cli.export", "write a checkpoint as an ONNX model with its manifest"),
     "convert": Verb("recon3d_ros.cli.convert", "make fp16 and int8 files of a model, and compare them"),
+    "engines": Verb("recon3d_ros.cli.engines", "list, build, check and prune TensorRT engines"),
     "benchmark": Verb("recon3d_ros.cli.benchmark", "measure how long the parts take on this machine"),
     "play": Verb("recon3d_ros.cli.play", "publish a folder, video, webcam or the world as ROS topics"),
     "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from recon3d_ros.config.options import Config, option
+from recon3d_ros.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -16,15 +18,34 @@ class ModelConfig(Config):
     )
     precision: str = option(
         "auto",
-        "which file of the model is executed, auto = fp32",
+        "which file of the model is executed, auto = fp32 (tensorrt: fp16 where the model has it)",
         choices=("auto", "fp32", "fp16", "int8"),
     )
     backend: str = option(
         "auto",
-        "runtime that executes the model",
-        choices=("auto", "onnxruntime", "fake"),
+        "runtime that executes the model, auto = tensorrt with a GPU and TensorRT, else onnxruntime",
+        choices=("auto", "onnxruntime", "tensorrt", "fake"),
+    )
+    tensorrt_flavour: str = option(
+        "auto",
+        "which TensorRT, auto = tensorrt where it is installed, else tensorrt_rtx",
+        choices=("auto", "tensorrt", "tensorrt_rtx"),
+    )
+    engine_sizes: tuple[str, ...] = option(
+        (), "sizes of the images that engines are built for, such as 640x480; empty = as the images come"
     )
     threads: int = option(0, "CPU threads for inference, 0 = all cores", minimum=0, maximum=1024)
     models_dir: str = option(
         "", "folder of model manifests, empty = those of the installation", read_only=True
     )
+
+    @property
+    def engine_sizes_wh(self) -> tuple[tuple[int, int], ...]:
+        """`engine_sizes` as numbers."""
+        return tuple((int(width), int(height)) for width, height in (s.split("x") for s in self.engine_sizes))
+
+    def validate(self) -> None:
+        """Check that the sizes are sizes."""
+        for size in self.engine_sizes:
+            if not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", size):
+                raise ConfigError(f"engine_sizes must be sizes such as 640x480, got {size!r}")

@@ -64,6 +64,7 @@ class Quantizer:
                     "ActivationSymmetric": True,
                     "WeightSymmetric": True,
                     "CalibPercentile": _PERCENTILE,
+                    "QuantizeBias": False,  # TensorRT takes no int32 DequantizeLinear
                 },
             )
         named.unlink()

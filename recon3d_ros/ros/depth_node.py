@@ -221,6 +221,9 @@ class DepthNode(LifecycleNode):
     def _look_at_model(self) -> None:
         if self._switch is None:
             return
+        for warning in self._switch.warnings():
+            self._status.notice(warning)
+            self.get_logger().warning(warning)
         outcome = self._switch.poll()
         if outcome is not None:
             self._on_outcome(outcome)
@@ -230,12 +233,18 @@ class DepthNode(LifecycleNode):
         assert self._switch is not None and self._switch.config is not None
         if outcome.failure is None:
             labels = self._switch.labels
-            self._status.notice("")
+            if not outcome.engine:  # why it is not the engine that was meant stays told
+                self._status.notice("")
             self.get_logger().info(
                 f"{labels['model']} on {labels['backend']} serves now, loaded in {outcome.seconds:.1f} s"
             )
             return
         serving = self._switch.config
+        if outcome.engine:
+            message = f"no engine for {serving.model}, onnxruntime goes on: {outcome.failure}"
+            self._status.notice(message)
+            self.get_logger().warning(message)
+            return
         message = f"cannot change to {outcome.config.model}, {serving.model} goes on: {outcome.failure}"
         self._status.notice(message)
         self.get_logger().error(message)

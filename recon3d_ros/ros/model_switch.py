@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.ros.engine_upgrade import CalledOff, EngineUpgrade
 from recon3d_ros.ros.mailbox import Mailbox
 from recon3d_ros.ros.processing import Camera, Capture, Processor, check_model
 from recon3d_ros.ros.worker import Worker
@@ -14,11 +15,15 @@ from recon3d_ros.ros.worker import Worker
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a change of the model ended: `failure` is None when `config` serves now."""
+    """How a change of the model ended: `failure` is None when `config` serves now.
+
+    `engine` is True when only its engine was to come, and ONNX Runtime goes on if it does not.
+    """
 
     config: ModelConfig
     failure: Exception | None
     seconds: float
+    engine: bool = False
 
 
 class ModelSwitch:
@@ -32,7 +37,7 @@ class ModelSwitch:
         report: receives, in the worker's thread, what no camera is to blame for.
 
     Attributes:
-        config: of the model that serves.
+        config: of the model that serves, be it by its engine or, until that is built, by ONNX Runtime.
     """
 
     def __init__(self, cameras: Sequence[Camera], stereo: bool, report: Callable[[Exception], None]) -> None:
@@ -42,6 +47,7 @@ class ModelSwitch:
         self._loading: tuple[ModelConfig, Worker[Capture], float] | None = None
         self._requested: ModelConfig | None = None
         self._pipeline = PipelineConfig()
+        self._upgrade = EngineUpgrade(stereo)
 
     def open(self, model: ModelConfig, pipeline: PipelineConfig) -> None:
         """Open the first model and wait for it.
@@ -53,6 +59,7 @@ class ModelSwitch:
         worker = self._make_worker(model)
         worker.start()
         self._worker, self.config = worker, model
+        self._upgrade.serves(model)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -66,10 +73,17 @@ class ModelSwitch:
         if self._loading is None:
             return ""
         config, _, began = self._loading
-        return f"{config.model} ({config.backend}, {config.precision}), for {time.monotonic() - began:.0f} s"
+        words = f"{config.model} ({config.backend}, {config.precision})"
+        step = f": {self._upgrade.step}" if self._upgrade.loading else ""
+        return f"{words}{step}, for {time.monotonic() - began:.0f} s"
+
+    def warnings(self) -> list[str]:
+        """Return, once, what the models and engines warned of."""
+        return self._upgrade.warnings()
 
     def put(self, slot: int, capture: Capture) -> bool:
         """Hand a capture to the worker; return whether it replaced one that waited."""
+        self._upgrade.see((capture.image.shape[1], capture.image.shape[0]))
         return self._worker is not None and self._worker.mailbox.put(capture, slot)
 
     def take_back(self) -> list[tuple[int, Capture]]:
@@ -109,14 +123,23 @@ class ModelSwitch:
         self._requested = None if model == self.config else model
         if self._loading is None and self._requested is not None:
             self._load(self._requested)
+        elif self._requested is not None:
+            self._upgrade.call_off()  # an engine takes minutes
         return self._requested is not None
 
     def poll(self) -> Outcome | None:
         """Switch if a model is ready; return the outcome that was last asked for, once."""
-        if self._loading is None or not self._loading[1].opened:
+        if self._loading is None:
+            engine = self._upgrade.next() if self._worker is not None else None
+            if engine is not None:
+                self._load(engine)
+            return None
+        if not self._loading[1].opened:
             return None
         config, worker, began = self._loading
         self._loading = None
+        if self._upgrade.loading:
+            return self._end_upgrade(config, worker, began)
         if config != self._requested:
             worker.stop(timeout_s=0.0)
             if self._requested is not None:
@@ -126,11 +149,13 @@ class ModelSwitch:
         failure = worker.failure or self._adopt(worker)
         if failure is None:
             self.config = config
+            self._upgrade.serves(config)
         return Outcome(config, failure, time.monotonic() - began)
 
     def close(self) -> bool:
         """End all workers; False when one did not finish its frame in time."""
         if self._loading is not None:
+            self._upgrade.call_off()
             self._loading[1].stop(timeout_s=0.0)  # it may load for minutes: it ends when it is done
         ended = self._worker is None or self._worker.stop()
         self._loading = self._worker = self.config = self._requested = None
@@ -140,6 +165,18 @@ class ModelSwitch:
     def _processor(self) -> Processor | None:
         handler = self._worker.handler if self._worker is not None else None
         return handler if isinstance(handler, Processor) else None
+
+    def _end_upgrade(self, config: ModelConfig, worker: Worker[Capture], began: float) -> Outcome | None:
+        """Switch to an engine, unless another model is asked for meanwhile."""
+        self._upgrade.ended()
+        if self._requested is not None:
+            worker.stop(timeout_s=0.0)
+            self._load(self._requested)
+            return None
+        if isinstance(worker.failure, CalledOff):
+            return None
+        failure = worker.failure or self._adopt(worker)
+        return Outcome(config, failure, time.monotonic() - began, engine=True)
 
     def _load(self, model: ModelConfig) -> None:
         worker = self._make_worker(model)
@@ -159,9 +196,9 @@ class ModelSwitch:
         return None
 
     def _make_worker(self, model: ModelConfig) -> Worker[Capture]:
-        pipeline = self._pipeline
+        pipeline, now, told = self._pipeline, self._upgrade.now(model), self._upgrade.told
 
         def open_processor() -> Processor:
-            return Processor(model, pipeline, self._stereo, self._cameras)
+            return Processor(now, pipeline, self._stereo, self._cameras, told)
 
         return Worker(Mailbox(len(self._cameras)), open_processor, self._report)

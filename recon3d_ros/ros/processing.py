@@ -18,6 +18,7 @@ from recon3d_ros.messages.calibration import Calibration
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.ros.health import Health
 from recon3d_ros.ros.outputs import Outputs
+from recon3d_ros.serving import SILENT, Told
 from recon3d_ros.zoo import find_model
 
 NS_PER_MS = 1_000_000
@@ -71,6 +72,7 @@ class Processor:
         pipeline_config: limits and filters at start.
         stereo: whether captures have two images.
         cameras: the cameras, in the order of the mailbox's slots.
+        told: who hears how far an engine is, and what serves in its place.
 
     Raises:
         Recon3dError: the model does not open, is of the other kind than `stereo`, or a filter cannot work.
@@ -82,10 +84,11 @@ class Processor:
         pipeline_config: PipelineConfig,
         stereo: bool,
         cameras: Sequence[Camera],
+        told: Told = SILENT,
     ) -> None:
         self._cameras = cameras
         check_model(model_config, stereo)
-        self._estimator = Estimator.open(model_config, stereo=stereo)
+        self._estimator = Estimator.open(model_config, stereo=stereo, told=told)
         try:
             self.prepare(pipeline_config)()
         except BaseException:

@@ -19,8 +19,9 @@ def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):
     table = capsys.readouterr().out.splitlines()
     assert len(table) == len(rows) + 1
     assert table[0].split() == list(rows[0])
-    assert {row["frames"] for row in rows} == {5}
-    for row in rows:
+    measured = [row for row in rows if not row.get("note")]  # a backend that is not there says why
+    assert measured and {row["frames"] for row in measured} == {5}
+    for row in measured:
         assert 0 < row["median_ms"] <= row["p95_ms"]
 
 

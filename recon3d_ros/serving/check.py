@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends import Backend
+from recon3d_ros.backends import Backend, open_backend
 from recon3d_ros.errors import ArtifactError, ModelError
 from recon3d_ros.manifest import Manifest
 from recon3d_ros.preprocess import Preprocessor, plan_fit
@@ -30,15 +33,64 @@ def self_check(manifest: Manifest, backend: Backend) -> None:
     fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
     answer = backend.infer(Preprocessor(manifest.input, fit, len(images)).tensors(images))
     got = answer[manifest.output.name]
+    _require_share(manifest, backend, got, expected, "does not give its golden answer")
+
+
+def cross_check(manifest: Manifest, backend: Backend, size_wh: tuple[int, int], threads: int = 0) -> None:
+    """Compare a backend with ONNX Runtime at one size of images: one inference each.
+
+    The images are the golden ones, resized; noise for a model without.
+
+    Raises:
+        ModelError: too many pixels differ.
+        BackendError: a runtime failed.
+    """
+    count = 2 if manifest.is_stereo else 1
+    images = [np.asarray(cv2.resize(i, size_wh), np.uint8) for i in _known_images(manifest, count)]
+    feed = Preprocessor(manifest.input, plan_fit(manifest.input, size_wh), count).tensors(images)
+    reference = open_backend("onnxruntime", manifest, threads=threads)
+    try:
+        expected = reference.infer(feed)[manifest.output.name]
+    finally:
+        reference.close()
+    got = backend.infer(feed)[manifest.output.name]
+    label = f"differs from ONNX Runtime on images of {size_wh[0]}x{size_wh[1]}"
+    _require_share(manifest, backend, got, expected, label)
+
+
+def golden_size_wh(manifest: Manifest) -> tuple[int, int] | None:
+    """Size of the golden images; None for a model without.
+
+    Raises:
+        ArtifactError: the golden file is not what the manifest promises.
+    """
+    if manifest.golden is None:
+        return None
+    height, width = _read_golden(manifest)[0][0].shape[:2]
+    return width, height
+
+
+def _require_share(
+    manifest: Manifest, backend: Backend, got: NDArray[Any], expected: NDArray[Any], what: str
+) -> None:
     share = off_share(got, expected, manifest.output.unit == "px")
-    limit = manifest.golden.share
+    limit = manifest.golden.share if manifest.golden else None
     limit = GOLDEN_SHARES[backend.precision] if limit is None else limit
     if not share <= limit:
         raise ModelError(
-            f"model {manifest.name} ({backend.precision}) in {backend.name} does not give its golden answer: "
+            f"model {manifest.name} ({backend.precision}) in {backend.name} {what}: "
             f"expected at most {100 * limit:g} % of the pixels off, got {100 * share:.1f} %: use another "
             "backend or precision, or export it again"
         )
+
+
+def _known_images(manifest: Manifest, count: int) -> list[NDArray[np.uint8]]:
+    """The golden images, else smooth noise, of which the right one is moved by a few columns."""
+    if manifest.golden is not None:
+        return _read_golden(manifest)[0]
+    coarse = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    left = cv2.resize(coarse, (320, 240)).astype(np.uint8)
+    return [left, np.roll(left, -6, axis=1)][:count]
 
 
 def off_share(got: NDArray[np.floating], expected: NDArray[np.floating], in_px: bool) -> float:

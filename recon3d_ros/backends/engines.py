@@ -1,0 +1,290 @@
+"""The cache of built engines: what each was built from, in words; one builder at a time; nothing trusted."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from recon3d_ros.errors import BackendError, OutputError
+from recon3d_ros.files.disk import make_folder, write_atomically, write_json
+
+_POLL_S = 0.2
+_SUFFIX = ".engine"
+
+
+def silent(text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a backend gets its engine.
+
+    Args:
+        flavour: auto, tensorrt or tensorrt_rtx.
+        sizes_wh: Sizes of the network's input, one optimisation profile each; none = that of the manifest.
+        step: Told how far a build is.
+        warn: Told why an engine is built again, and what could not be kept.
+        rebuild: Build even if there is one.
+    """
+
+    flavour: str = "auto"
+    sizes_wh: tuple[tuple[int, int], ...] = ()
+    step: Callable[[str], None] = silent
+    warn: Callable[[str], None] = silent
+    rebuild: bool = False
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All that an engine depends on; two engines with equal keys may stand in for each other.
+
+    Attributes:
+        model: name and
+        precision: of the artifact and
+        onnx_sha256: its sum.
+        flavour: tensorrt or tensorrt_rtx and
+        version: of it.
+        target: device, compute capability, driver and CUDA; of portable engines the set of devices.
+        shapes: of the inputs, a profile each.
+        options: of the builder.
+    """
+
+    model: str
+    precision: str
+    onnx_sha256: str
+    flavour: str
+    version: str
+    target: Mapping[str, str]
+    shapes: tuple[str, ...]
+    options: str
+
+    @property
+    def stem(self) -> str:
+        """Name of the files, without suffix: model, precision and a digest of everything."""
+        digest = hashlib.sha256(json.dumps(self.words(), sort_keys=True).encode()).hexdigest()
+        return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self.model)}-{self.precision}-{digest[:16]}"
+
+    def words(self) -> dict[str, Any]:
+        """The key as it stands in the sidecar."""
+        return {**asdict(self), "target": dict(self.target), "shapes": list(self.shapes)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sidecar: the key's words, sum and size of the engine, and what became of it.
+
+    ``verdict`` is empty before the self-check, then ``passed``, or why the engine must not serve.
+    """
+
+    key: Mapping[str, Any]
+    sha256: str = ""
+    size: int = 0
+    build_seconds: float = 0.0
+    built: str = ""
+    verdict: str = ""
+    stem: str = field(default="", compare=False)
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether the engine gave a wrong answer."""
+        return self.verdict not in ("", "passed")
+
+
+def default_folder() -> Path:
+    """`$XDG_CACHE_HOME/recon3d_ros/engines`, or below `~/.cache`."""
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(root) if os.path.isabs(root) else Path.home() / ".cache") / "recon3d_ros" / "engines"
+
+
+class EngineStore:
+    """A folder of engines, each `<stem>.engine` with `<stem>.json` beside it.
+
+    Args:
+        folder: Made when something is put there; None for `default_folder`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+
+    def path(self, stem: str) -> Path:
+        """Where the engine lies."""
+        return self.folder / f"{stem}{_SUFFIX}"
+
+    def entries(self) -> list[Entry]:
+        """Every sidecar that can be read, and an empty entry for every engine without."""
+        stems = {path.stem for path in [*self.folder.glob(f"*{_SUFFIX}"), *self.folder.glob("*.json")]}
+        return [self.entry(stem) or Entry({}, stem=stem) for stem in sorted(stems)]
+
+    def entry(self, stem: str) -> Entry | None:
+        """The sidecar of an engine; None when it is missing or not one."""
+        try:
+            content = json.loads((self.folder / f"{stem}.json").read_text(encoding="utf-8"))
+            entry = Entry(**content, stem=stem)
+            return entry if isinstance(entry.key, dict) and isinstance(entry.verdict, str) else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def load(self, key: EngineKey) -> tuple[bytes | None, str]:
+        """Return the engine of a key, or None and why there is none that can be trusted ("" = never built).
+
+        Raises:
+            BackendError: it is in quarantine.
+        """
+        path, entry = self.path(key.stem), self.entry(key.stem)
+        if entry is None:
+            return None, f"{path.name} has no readable description" if path.exists() else self._stale(key)
+        if entry.quarantined and entry.key == key.words():
+            raise BackendError(
+                f"engine {path.name} is in quarantine since its self-check ({entry.verdict}): build it again "
+                f"with recon3d engines build {key.model} --precision {key.precision} --force"
+            )
+        return self._read(path, entry, key)
+
+    def put(self, key: EngineKey, content: bytes, build_seconds: float) -> None:
+        """Keep an engine: the engine first, then its description, each whole or not at all.
+
+        Raises:
+            OutputError: the folder is read-only, the disk is full.
+        """
+        make_folder(self.folder)
+        built = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        digest = hashlib.sha256(content).hexdigest()
+        write_atomically(self.path(key.stem), content)
+        self._describe(Entry(key.words(), digest, len(content), round(build_seconds, 3), built, "", key.stem))
+
+    def judge(self, key: EngineKey, verdict: str) -> None:
+        """Write the result of the self-check into the description.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        entry = self.entry(key.stem)
+        if entry is not None and entry.verdict != verdict:
+            self._describe(replace(entry, verdict=verdict))
+
+    def discard(self, stem: str) -> None:
+        """Remove an engine and all that lies beside it.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        try:
+            for path in (self.path(stem), *self.folder.glob(f"{stem}.*")):
+                path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise OutputError(
+                f"cannot remove {self.path(stem)} ({exc.strerror}): check the permissions of {self.folder}"
+            ) from exc
+
+    @contextmanager
+    def lock(self, key: EngineKey, step: Callable[[str], None]) -> Iterator[None]:
+        """Hold the lock of a key; waits while another process or thread holds it.
+
+        The kernel gives it back when its holder dies, however that comes. Where no file can be made, there
+        is nothing to share and nothing to lock.
+        """
+        try:
+            make_folder(self.folder)
+            file = open(self.folder / f"{key.stem}.lock", "a+")
+        except (OSError, OutputError):
+            yield
+            return
+        with file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    file.seek(0)
+                    step(f"process {file.read(20).strip() or 'unknown'} builds it")
+                    time.sleep(_POLL_S)
+            with suppress(OSError):  # a full disk: the number is for people only
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+            yield
+
+    def _describe(self, entry: Entry) -> None:
+        content = {name: value for name, value in asdict(entry).items() if name != "stem"}
+        write_json(self.folder / f"{entry.stem}.json", content)
+
+    def _read(self, path: Path, entry: Entry, key: EngineKey) -> tuple[bytes | None, str]:
+        if entry.key != key.words():
+            return None, f"{path.name} is described as another engine ({_difference(entry.key, key)})"
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            return None, f"{path.name} cannot be read ({exc.strerror})"
+        if len(content) != entry.size:
+            return None, f"{path.name} is truncated: expected {entry.size} bytes, got {len(content)}"
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            return None, f"{path.name} is damaged: its sha256 is not the one it was written with"
+        return content, ""
+
+    def _stale(self, key: EngineKey) -> str:
+        """Why an engine of the same model and precision does not do; empty when there is none."""
+        for entry in self.entries():
+            same = (entry.key.get("model"), entry.key.get("precision")) == (key.model, key.precision)
+            if same and entry.key.get("flavour") == key.flavour:
+                return f"{entry.stem}{_SUFFIX} is of other circumstances ({_difference(entry.key, key)})"
+        return ""
+
+
+def obtain(store: EngineStore, key: EngineKey, build: Callable[[], bytes], options: EngineOptions) -> bytes:
+    """Return the engine of a key from the store, or have it built and kept.
+
+    Args:
+        store: The cache.
+        key: Of the engine.
+        build: Builds it, which may take minutes; called by one process at a time.
+        options: Who is told, and whether to build in any case.
+
+    Raises:
+        BackendError: it is in quarantine, or the build failed.
+    """
+    began = time.monotonic()
+    with store.lock(key, options.step):
+        waited = time.monotonic() - began > _POLL_S
+        content, reason = (None, "") if options.rebuild and not waited else store.load(key)
+        if content is not None:
+            return content
+        if reason:
+            options.warn(f"{reason}: building {key.model} ({key.precision}) again")
+        began = time.monotonic()
+        content = build()
+        try:
+            store.put(key, content, time.monotonic() - began)
+        except OutputError as exc:
+            options.warn(f"{exc}; the engine is used, but built again at the next start")
+        return content
+
+
+def _difference(words: Mapping[str, Any], key: EngineKey) -> str:
+    """What differs, in words: "version 10.3 instead of 10.7"."""
+    here, there = _flat(key.words()), _flat(words)
+    parts = [
+        f"{name} {there.get(name)} instead of {here[name]}" for name in here if here[name] != there.get(name)
+    ]
+    return "; ".join(parts) or "nothing known differs"
+
+
+def _flat(words: Mapping[str, Any]) -> dict[str, str]:
+    target = words.get("target")
+    flat = {name: _text(value) for name, value in words.items() if name != "target"}
+    return flat | {
+        name: str(value) for name, value in (target if isinstance(target, Mapping) else {}).items()
+    }
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -1,0 +1,257 @@
+"""TensorRT on an NVIDIA GPU, in both flavours: an engine from the cache, run by device pointers and a stream.
+
+Execution was never run on a GPU so far: written against the documentation of TensorRT 10 and the bindings of
+tensorrt_rtx 1.7, tested with stand-ins for both vendor and device. Parsing and building are tested for real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed
+from recon3d_ros.backends.engine_build import tensor_spec
+from recon3d_ros.backends.engine_plan import EnginePlan, plan_engine
+from recon3d_ros.backends.engines import EngineOptions, EngineStore
+from recon3d_ros.backends.gpu import find_gpu
+from recon3d_ros.backends.runtime_cache import RuntimeCache
+from recon3d_ros.backends.vendor import NO_GPU, EngineRefused, Vendor
+from recon3d_ros.errors import BackendError, ContractError, OutputError
+from recon3d_ros.lazy import load
+from recon3d_ros.manifest import Manifest
+
+_DEVICE = "recon3d_ros.cuda.context:Device"
+
+
+class UnknownSizeError(ContractError):
+    """Images of a size the engine was not built for; it is sound, and answers the others."""
+
+
+class TensorRtBackend:
+    """Executes an engine of an artifact of a model; opened, used and closed in one thread.
+
+    Args:
+        manifest: Says which file, and what its tensors must be.
+        threads: Has no effect.
+        precision: Of the artifact; ``auto`` is fp32, or what there is.
+        engine: Flavour and sizes, and who is told while it is built.
+
+    Attributes:
+        device: The GPU it runs on.
+
+    Raises:
+        MissingDependencyError: TensorRT or pycuda is not installed.
+        ArtifactError: there is no such file, or it is not the one of the manifest.
+        ContractError: the file does not keep what the manifest promises, or no size is given.
+        BackendError: no GPU, the engine cannot be built or loaded, or it is in quarantine.
+    """
+
+    name = "tensorrt"
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        threads: int = 0,
+        precision: str = "auto",
+        engine: EngineOptions | None = None,
+    ) -> None:
+        options = engine or EngineOptions()
+        self._plan = plan = plan_engine(manifest, precision, options)
+        self.precision = plan.artifact.precision
+        gpu = find_gpu()
+        if gpu is None:
+            raise BackendError(f"{plan.vendor.flavour} {plan.vendor.version} cannot run: {NO_GPU}")
+        self._warn = options.warn
+        self._store = EngineStore()
+        self._bound: _Context | None = None
+        self._contexts: dict[tuple[tuple[str, tuple[int, ...]], ...], _Context] = {}
+        self.device = load(_DEVICE)()  # before the build: what is missing for running shows at once
+        try:
+            self._engine = _Engine.obtain(plan, self._store, options, self.device)
+        except BaseException:
+            self.device.close()
+            raise
+        self._cache = RuntimeCache(self._store.folder / plan.key.stem, gpu)
+        self.inputs, self.outputs = self._engine.inputs, self._engine.outputs
+
+    def bind(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
+        """Fix the shapes, as :meth:`recon3d_ros.backends.base.DeviceBackend.bind`; within `device.active`."""
+        wanted = dict(inputs)
+        key = tuple(sorted(wanted.items()))
+        if key not in self._contexts:
+            if wanted not in self._plan.profiles:
+                raise UnknownSizeError(
+                    f"the engine of {self._plan.manifest.name} is built for "
+                    f"{'; '.join(self._plan.key.shapes)}, got {wanted}: name the images' size in engine_sizes"
+                )
+            index = self._plan.profiles.index(wanted)
+            self._contexts[key] = _Context(
+                self._vendor, self._live(), index, wanted, self.device, self._cache
+            )
+        self._bound = self._contexts[key]
+        return self._bound.outputs
+
+    def enqueue(self, pointers: Mapping[str, int], stream: int) -> None:
+        """Run without waiting, as :meth:`recon3d_ros.backends.base.DeviceBackend.enqueue`."""
+        self._live()
+        if self._bound is None:
+            raise BackendError(f"no shapes are fixed for {self._plan.manifest.name}: bind them first")
+        self._bound.enqueue(pointers, stream)
+
+    def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
+        self._live()
+        check_feed(self.inputs, feed)
+        with self.device.active(f"running {self._plan.manifest.name}"):
+            self.bind({name: array.shape for name, array in feed.items()})
+            assert self._bound is not None  # by bind
+            return self._bound.run(feed, self._plan.manifest.output.names)
+
+    def record_check(self, verdict: str) -> None:
+        """Keep the result of the self-check with the engine: ``passed``, or why it must not serve."""
+        try:
+            self._store.judge(self._plan.key, verdict)
+            if verdict == "passed":
+                self._cache.save()
+        except OutputError as exc:
+            self._warn(str(exc))
+
+    def close(self) -> None:
+        """Free engine, buffers and context."""
+        if self._engine.live is None:
+            return
+        with suppress(BackendError):  # a lost device cannot free, and has nothing left
+            with self.device.active("closing the model"):
+                self._contexts.clear()
+                self._bound = None
+                self._engine.live = None
+        self._engine.live = self._bound = None
+        self._contexts.clear()
+        with suppress(BackendError):
+            self.device.close()
+
+    @property
+    def _vendor(self) -> Vendor:
+        return self._plan.vendor
+
+    def _live(self) -> Any:
+        if self._engine.live is None:
+            raise BackendError(f"model {self._plan.manifest.name} is closed, open it again")
+        return self._engine.live
+
+
+class _Engine:
+    """A deserialised engine whose tensors are those of the manifest."""
+
+    def __init__(self, plan: EnginePlan, content: bytes) -> None:
+        vendor, label = plan.vendor, f"{plan.manifest.name} ({plan.artifact.precision})"
+        vendor.forget()
+        try:
+            self._runtime = vendor.module.Runtime(vendor.logger)  # must outlive the engine
+            _check_validity(vendor, self._runtime, content, label)
+            self.live = self._runtime.deserialize_cuda_engine(content)
+        except (TypeError, RuntimeError, MemoryError) as exc:
+            raise vendor.error(f"load the engine of {label}", exc) from exc
+        if self.live is None:
+            raise vendor.error(f"load the engine of {label}")
+        self.inputs = self._tensors(vendor.module.TensorIOMode.INPUT)
+        self.outputs = self._tensors(vendor.module.TensorIOMode.OUTPUT)
+        check_contract(plan.manifest, self.inputs, self.outputs)
+
+    @classmethod
+    def obtain(cls, plan: EnginePlan, store: EngineStore, options: EngineOptions, device: Any) -> _Engine:
+        """From the store, or built; what the store has and the vendor refuses is built once again."""
+        content = plan.obtain(store, options)
+        with device.active("loading the engine"):
+            try:
+                return cls(plan, content)
+            except (EngineRefused, ContractError) as exc:
+                refused = exc
+        options.warn(f"{refused}: building it again")
+        try:
+            store.discard(plan.key.stem)
+        except OutputError as exc:
+            options.warn(str(exc))
+        content = plan.obtain(store, EngineOptions(step=options.step, warn=options.warn, rebuild=True))
+        with device.active("loading the engine"):
+            return cls(plan, content)
+
+    def _tensors(self, mode: Any) -> tuple[TensorSpec, ...]:
+        names = [self.live.get_tensor_name(i) for i in range(self.live.num_io_tensors)]
+        return tuple(
+            tensor_spec(name, self.live.get_tensor_dtype(name), self.live.get_tensor_shape(name), batch=1)
+            for name in names
+            if self.live.get_tensor_mode(name) == mode
+        )
+
+
+class _Context:
+    """An execution context for one profile, with host and device memory for `run`."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        engine: Any,
+        index: int,
+        shapes: Mapping[str, tuple[int, ...]],
+        device: Any,
+        cache: RuntimeCache,
+    ) -> None:
+        vendor.forget()
+        self._vendor, self._device = vendor, device
+        self._context = cache.context(engine)
+        if self._context is None:
+            raise vendor.error("make an execution context")
+        ready = self._context.set_optimization_profile_async(index, device.stream_handle)
+        for name, shape in shapes.items():
+            ready = ready and self._context.set_input_shape(name, shape)
+        if not ready:
+            raise vendor.error(f"take inputs of {dict(shapes)}")
+        modes = vendor.module.TensorIOMode
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        specs = {
+            name: tensor_spec(name, engine.get_tensor_dtype(name), self._context.get_tensor_shape(name))
+            for name in names
+        }
+        self.outputs = {n: spec for n, spec in specs.items() if engine.get_tensor_mode(n) == modes.OUTPUT}
+        self._specs, self._memory = specs, dict[str, tuple[Any, Any]]()
+        device.synchronize()
+
+    def enqueue(self, pointers: Mapping[str, int], stream: int) -> None:
+        self._vendor.forget()
+        good = all(self._context.set_tensor_address(name, int(at)) for name, at in pointers.items())
+        if not (good and self._context.execute_async_v3(stream)):
+            raise self._vendor.error("run the engine")
+
+    def run(self, feed: Mapping[str, NDArray[Any]], wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+        driver, stream = self._device.driver, self._device.stream
+        for name, spec in self._specs.items():
+            if name not in self._memory:  # once per shape; pinned, so that copies run beside the host
+                host = driver.pagelocked_empty(tuple(side or 1 for side in spec.shape), np.dtype(spec.dtype))
+                self._memory[name] = (host, driver.mem_alloc(max(1, host.nbytes)))
+        for name, array in feed.items():
+            host, at = self._memory[name]
+            np.copyto(host, array)
+            driver.memcpy_htod_async(at, host, stream)
+        self.enqueue({name: int(at) for name, (_, at) in self._memory.items()}, self._device.stream_handle)
+        for name in wanted:
+            host, at = self._memory[name]
+            driver.memcpy_dtoh_async(host, at, stream)
+        self._device.synchronize()
+        return {name: self._memory[name][0].copy() for name in wanted}
+
+
+def _check_validity(vendor: Vendor, runtime: Any, content: bytes, label: str) -> None:
+    """Ask tensorrt_rtx whether an engine may run here, and why not."""
+    ask = getattr(runtime, "get_engine_validity", None)
+    if ask is None:
+        return
+    validity, diagnostics = ask(content)
+    if validity == vendor.module.EngineValidity.INVALID:
+        reasons = vendor.module.EngineInvalidityDiagnostics.__members__.items()
+        vendor.messages += [name for name, bit in reasons if int(diagnostics) & int(bit)]
+        raise vendor.error(f"load the engine of {label}")

@@ -1,0 +1,181 @@
+"""`recon3d engines`: the cache of TensorRT engines: what is in it, build, check, clear."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from recon3d_ros.config import ModelConfig
+from recon3d_ros.errors import ConfigError, Recon3dError
+
+if TYPE_CHECKING:
+    from recon3d_ros.backends.engine_plan import EnginePlan
+    from recon3d_ros.backends.engines import Entry
+    from recon3d_ros.manifest import Manifest
+
+HELP = (
+    "The TensorRT engines of this computer, in $XDG_CACHE_HOME/recon3d_ros/engines. list shows them; build "
+    "makes those of a model, or of all, so that no node has to wait; check runs each and compares its answer "
+    "with the known one; prune removes what cannot be used here, with --all everything."
+)
+_HEADER = ("engine", "TensorRT", "for", "shapes", "MB", "built", "seconds", "self-check")
+_DEFAULT_SIZES = "640x480"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    parser.add_argument("action", choices=("list", "build", "check", "prune"))
+    parser.add_argument(
+        "model", nargs="?", default="", help="name of a model, or path of its manifest (.yaml)"
+    )
+    parser.add_argument("--models-dir", default="", metavar="DIR", help="folder of manifests")
+    parser.add_argument(
+        "--precision", default="", metavar="TEXT", help="of the model, comma-separated (default: all it has)"
+    )
+    parser.add_argument(
+        "--sizes", default=_DEFAULT_SIZES, metavar="WxH,WxH", help="of the images (default %(default)s)"
+    )
+    parser.add_argument(
+        "--flavour", default="auto", choices=("auto", "tensorrt", "tensorrt_rtx"), help="which TensorRT"
+    )
+    parser.add_argument("--all", action="store_true", help="build, check: every model; prune: everything")
+    parser.add_argument("--force", action="store_true", help="build what is there already, or in quarantine")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Do what is asked for; one bad engine hides none of the others."""
+    if args.action == "list":
+        return _list()
+    if args.action == "prune":
+        return _prune(args)
+    code = 0
+    for manifest in _manifests(args):
+        for precision in _precisions(args, manifest):
+            try:
+                (_build if args.action == "build" else _check)(args, manifest, precision)
+            except Recon3dError as exc:
+                code = exc.exit_code
+                print(f"recon3d: error: {' '.join(str(exc).split())}", file=sys.stderr)
+    return code
+
+
+def _list() -> int:
+    from recon3d_ros.backends.engines import EngineStore
+
+    store = EngineStore()
+    lines = [_HEADER, *(_row(entry) for entry in store.entries())]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+    print(f"{len(lines) - 1} in {store.folder}")
+    return 0
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    if not entry.key:
+        return (entry.stem, *["?"] * (len(_HEADER) - 2), "no readable description: prune removes it")
+    target = entry.key.get("target", {})
+    return (
+        entry.stem,
+        f"{entry.key.get('flavour')} {entry.key.get('version')}",
+        target.get("devices") or f"{target.get('device')}, driver {target.get('driver')}",
+        "; ".join(entry.key.get("shapes", [])),
+        f"{entry.size / 1e6:.1f}",
+        entry.built,
+        f"{entry.build_seconds:.1f}",
+        entry.verdict or "not run yet",
+    )
+
+
+def _build(args: argparse.Namespace, manifest: Manifest, precision: str) -> None:
+    from tqdm import tqdm
+
+    from recon3d_ros.backends.engines import EngineOptions, EngineStore
+
+    plan = _plan(args, manifest, precision)
+    label = f"{manifest.name} ({plan.artifact.precision})"
+    with tqdm(desc=label, bar_format="{desc}: {postfix} [{elapsed}]", disable=None, leave=False) as bar:
+        options = EngineOptions(step=bar.set_postfix_str, warn=_warn, rebuild=args.force)
+        store = EngineStore()
+        content = plan.obtain(store, options)
+    entry = store.entry(plan.key.stem)
+    seconds = f"built in {entry.build_seconds:.1f} s" if entry else "not kept"
+    print(f"{label}: {store.path(plan.key.stem)}, {len(content) / 1e6:.1f} MB, {seconds}")
+
+
+def _check(args: argparse.Namespace, manifest: Manifest, precision: str) -> None:
+    from recon3d_ros.serving import Told, open_checked
+    from recon3d_ros.zoo import verify
+
+    verify(manifest)
+    backend = open_checked(manifest, _config(args, precision), told=Told(warn=_warn))
+    backend.close()
+    print(f"{manifest.name} ({precision}): passed on images of {args.sizes}")
+
+
+def _prune(args: argparse.Namespace) -> int:
+    """Keep what a model has today, as built by this version for this machine, and what passed or waits."""
+    from recon3d_ros.backends.engines import EngineStore
+
+    store = EngineStore()
+    removed = [entry for entry in store.entries() if args.all or not _usable(entry, args)]
+    for entry in removed:
+        store.discard(entry.stem)
+        print(f"removed {entry.stem}")
+    print(f"{len(removed)} removed, {len(store.entries())} kept in {store.folder}")
+    return 0
+
+
+def _usable(entry: Entry, args: argparse.Namespace) -> bool:
+    from recon3d_ros.backends.engine_plan import target_of
+    from recon3d_ros.backends.vendor import load_vendor
+    from recon3d_ros.zoo import list_models
+
+    if not entry.key or entry.quarantined:
+        return False
+    sums = {a.sha256 for manifest in list_models(args.models_dir)[0] for a in manifest.artifacts}
+    try:
+        vendor = load_vendor(str(entry.key.get("flavour")))
+        here = (vendor.version, target_of(vendor))
+    except Recon3dError:
+        return False
+    return (
+        here == (entry.key.get("version"), entry.key.get("target")) and entry.key.get("onnx_sha256") in sums
+    )
+
+
+def _manifests(args: argparse.Namespace) -> Sequence[Manifest]:
+    from recon3d_ros.zoo import find_model, list_models
+
+    if bool(args.model) == args.all:
+        raise ConfigError(f"expected a model or --all, got {'both' if args.all else 'neither'}: give one")
+    if args.model:
+        return [find_model(args.model, args.models_dir, device="gpu")]
+    return [manifest for manifest in list_models(args.models_dir)[0] if manifest.artifacts]
+
+
+def _precisions(args: argparse.Namespace, manifest: Manifest) -> list[str]:
+    have = [artifact.precision for artifact in manifest.artifacts]
+    return [name for name in args.precision.split(",") if name] or have
+
+
+def _config(args: argparse.Namespace, precision: str) -> ModelConfig:
+    sizes = tuple(size for size in args.sizes.split(",") if size)
+    return ModelConfig(
+        backend="tensorrt", precision=precision, tensorrt_flavour=args.flavour, engine_sizes=sizes
+    )
+
+
+def _plan(args: argparse.Namespace, manifest: Manifest, precision: str) -> EnginePlan:
+    from recon3d_ros.backends.engine_plan import plan_engine
+    from recon3d_ros.backends.engines import EngineOptions
+    from recon3d_ros.serving.ladder import network_sizes_wh
+
+    sizes = network_sizes_wh(manifest, _config(args, precision), check=True)
+    return plan_engine(manifest, precision, EngineOptions(args.flavour, sizes))
+
+
+def _warn(text: str) -> None:
+    print(f"recon3d: warning: {text}", file=sys.stderr)

@@ -1,0 +1,263 @@
+"""The way of a frame on the GPU: images up, prepare, inference, restore, and down again; then finish.
+
+Never run on a GPU so far: see :mod:`recon3d_ros.cuda.context`. The kernels are compared with the NumPy
+pipeline as host code, and this way with a stand-in for pycuda that runs them so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.contract import InputContract, OutputContract
+from recon3d_ros.cuda import layout
+from recon3d_ros.cuda.arguments import Finish, Restore, pixels
+from recon3d_ros.cuda.buffers import Buffer, Timeline
+from recon3d_ros.cuda.context import Device
+from recon3d_ros.cuda.kernels import Kernels
+from recon3d_ros.errors import ImageError
+from recon3d_ros.geometry import PinholeCamera, StereoRig
+
+Enqueue = Callable[[Mapping[str, int], int], None]
+Plane = NDArray[np.float32]
+_STAGES = ("upload", "preprocess", "infer", "postprocess", "download")
+
+
+class Tensor(Protocol):
+    """An output of the network: :class:`recon3d_ros.backends.base.TensorSpec` with all sides known."""
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """All sides known."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of a network; ``limits``: the factor to the image's unit, and the values kept there."""
+
+    input: InputContract
+    output: OutputContract
+    fit: layout.Fit
+    limits: tuple[float, float, float]
+    input_dtype: str
+    outputs: Mapping[str, Tensor]
+
+
+class CudaStages:
+    """All memory for frames of one size and encoding, and what is done in it.
+
+    Everything here is called within ``with device.active()``.
+
+    Args:
+        device: The GPU.
+        kernels: Compiled for it.
+        model: The network, and how images of this size lie in it.
+        encodings: Of each image, `ENCODINGS` of :mod:`recon3d_ros.cuda.arguments`.
+
+    Attributes:
+        timings_ms: Of the last frame on the GPU, by stage.
+    """
+
+    def __init__(self, device: Device, kernels: Kernels, model: Model, encodings: Sequence[str]) -> None:
+        self._device, self._kernels, self._model = device, kernels, model
+        self._buffers: list[Buffer] = []
+        self._timeline = Timeline(device, _STAGES)
+        self.timings_ms: dict[str, float] = {}
+        width, height = model.fit.image_size_wh
+        if len(set(encodings)) != 1:
+            raise ImageError(f"expected both images in one encoding on the GPU, got {', '.join(encodings)}")
+        self._encoding = encodings[0]
+        size = layout.pixel_bytes(self._encoding)
+        self._images = [self._buffer((height, width, size), np.uint8) for _ in encodings]
+        self._prepare = self._wire_inputs(len(encodings))
+        self._answers = {
+            name: self._buffer(tuple(spec.shape), spec.dtype, pinned=False)
+            for name, spec in model.outputs.items()
+        }
+        names = (
+            "values",
+            "depth",
+            *(name for name in ("confidence", "sigma") if getattr(model.output, name)),
+        )
+        self._planes = {name: self._buffer((height, width), np.float32) for name in names}
+        self._parts = self._wire_answers()
+        self._finishers: dict[tuple[object, ...], _Finisher] = {}
+
+    def estimate(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        camera: PinholeCamera,
+        rig: StereoRig | None,
+        enqueue: Enqueue,
+    ) -> dict[str, Plane]:
+        """Answer one frame.
+
+        Args:
+            images: (H, W) or (H, W, C) uint8 in the encoding given, left before right.
+            camera: Of the (left) image.
+            rig: Of a stereo network's pair.
+            enqueue: Puts the inference into the stream, given device addresses by name.
+
+        Returns:
+            New (H, W) float32 arrays: ``values`` as the network answers them (px, m), ``depth`` in m, and
+            ``confidence`` and ``sigma`` in m where the network has them.
+        """
+        timeline = self._timeline
+        timeline.start()
+        for buffer, image in zip(self._images, images, strict=True):
+            buffer.upload(image.reshape(buffer.shape))
+        timeline.mark()
+        self._kernels.launch(self._prepare, self._model.fit.network_size_wh, len(images))
+        timeline.mark()
+        pointers = {name: buffer.address for name, buffer in (*self._tensors.items(), *self._answers.items())}
+        enqueue(pointers, self._device.stream_handle)
+        timeline.mark()
+        self._kernels.launch(self._restore(camera, rig), self._model.fit.image_size_wh)
+        timeline.mark()
+        for buffer in self._planes.values():
+            buffer.download()
+        timeline.mark()
+        self._device.synchronize()
+        self.timings_ms = timeline.read_ms()
+        return {name: _copy(buffer.host) for name, buffer in self._planes.items()}
+
+    def finish(
+        self,
+        camera: PinholeCamera,
+        limits: layout.FilterLimits,
+        decimation: int,
+        intensity: bool,
+        cloud_into: Plane | None,
+    ) -> tuple[Plane, Plane]:
+        """Filter the depth of the last frame, and pack its cloud straight into the memory of a message.
+
+        Args:
+            camera: Of the (left) image.
+            limits: What is taken away.
+            decimation: Of every so many rows and columns one makes points.
+            intensity: Grey levels as the fourth field, instead of colours.
+            cloud_into: (rows, columns, 4) float32 in C order; None when no cloud is wanted.
+
+        Returns:
+            New (H, W) float32 arrays: depth in m; and the values (px of stereo), NaN where depth is.
+        """
+        key = (camera, decimation, intensity)
+        if key not in self._finishers:
+            for old in self._finishers.values():
+                old.free()
+            self._finishers = {key: _Finisher(self._device, camera, decimation)}
+        finisher = self._finishers[key]
+        a = layout.finish_layout(camera, limits, decimation, intensity)
+        self._wire_finish(a)
+        finisher.wire(a, cloud_into is not None)
+        self._kernels.launch(a, camera.image_size_wh)
+        planes = finisher.depth.download(), finisher.values.download()
+        if cloud_into is not None:
+            finisher.cloud.download(cloud_into)
+        self._device.synchronize()
+        return _copy(planes[0]), _copy(planes[1])
+
+    def free(self) -> None:
+        """Give all memory back."""
+        for finisher in self._finishers.values():
+            finisher.free()
+        for buffer in self._buffers:
+            buffer.free()
+        self._finishers.clear()
+
+    def _buffer(self, shape: tuple[int, ...], dtype: Any, pinned: bool = True) -> Buffer:
+        self._buffers.append(Buffer(self._device, shape, dtype, pinned))
+        return self._buffers[-1]
+
+    def _constant(self, table: NDArray[Any]) -> int:
+        buffer = self._buffer(table.shape, table.dtype)
+        buffer.upload(table)
+        return buffer.address
+
+    def _wire_inputs(self, count: int) -> Any:
+        contract, fit = self._model.input, self._model.fit
+        a = layout.prepare_layout(contract, fit, count, self._encoding, self._model.input_dtype)
+        a.columns, a.rows = (self._constant(table) for table in layout.input_taps(fit))
+        shape = layout.tensor_shape(contract, fit, count)
+        self._tensors = {
+            name: self._buffer(shape, self._model.input_dtype, pinned=False) for name in contract.names
+        }
+        targets = list(self._tensors.values())
+        for i, image in enumerate(self._images):
+            a.image[i] = pixels(self._encoding, image.nbytes // image.shape[0], image.address)
+            a.target[i] = targets[i % len(targets)].address
+            if i >= len(targets):
+                a.target[i] += layout.second_image_offset(contract, fit) * targets[0].dtype.itemsize
+        return a
+
+    def _wire_answers(self) -> dict[str, Any]:
+        contract, parts = self._model.output, {}
+        for part, name in (
+            ("value", contract.name),
+            ("confidence", contract.confidence),
+            ("sigma", contract.sigma),
+        ):
+            if name is None:
+                continue
+            spec = self._model.outputs[name]
+            if part == "value":
+                answer = layout.answer_layout(contract, spec.shape, spec.dtype, self._model.limits)
+            elif part == "confidence":
+                answer = layout.confidence_layout(contract, spec.shape, spec.dtype)
+            else:
+                answer = layout.sigma_layout(contract, spec.shape, spec.dtype, self._model.limits[0])
+            answer_hw, _ = layout.answer_plane(contract, spec.shape)
+            tables = layout.answer_taps(self._model.fit, answer_hw)
+            answer.columns, answer.rows = (self._constant(table) for table in tables)
+            answer.data = self._answers[name].address
+            parts[part] = answer
+        return parts
+
+    def _restore(self, camera: PinholeCamera, rig: StereoRig | None) -> Restore:
+        a = layout.restore_layout(camera, rig)
+        for part, answer in self._parts.items():
+            setattr(a, part, answer)
+        for name, buffer in self._planes.items():
+            setattr(a, name if name in ("values", "depth") else f"out_{name}", buffer.address)
+        return a
+
+    def _wire_finish(self, a: Finish) -> None:
+        left = self._images[0]
+        a.image = pixels(self._encoding, left.nbytes // left.shape[0], left.address)
+        a.depth, a.disparity = self._planes["depth"].address, self._planes["values"].address
+        if "confidence" in self._planes:
+            a.confidence = self._planes["confidence"].address
+
+
+class _Finisher:
+    """The memory of `CudaStages.finish` for one camera and one density of the cloud."""
+
+    def __init__(self, device: Device, camera: PinholeCamera, decimation: int) -> None:
+        shape, tables = camera.image_shape_hw, layout.rays(camera, decimation)
+        self.depth, self.values = (Buffer(device, shape, np.float32) for _ in range(2))
+        self.cloud = Buffer(device, (len(tables[1]), len(tables[0]), 4), np.float32, pinned=False)
+        self._rays = [Buffer(device, table.shape, np.float32) for table in tables]
+        for buffer, table in zip(self._rays, tables, strict=True):
+            buffer.upload(table)
+
+    def wire(self, a: Finish, cloud: bool) -> None:
+        a.out_depth, a.out_disparity = self.depth.address, self.values.address
+        a.rays_x, a.rays_y = (buffer.address for buffer in self._rays)
+        a.cloud = self.cloud.address if cloud else None
+
+    def free(self) -> None:
+        for buffer in (self.depth, self.values, self.cloud, *self._rays):
+            buffer.free()
+
+
+def _copy(array: NDArray[Any] | None) -> Plane:
+    assert array is not None  # these buffers are pinned
+    return np.array(array, np.float32)

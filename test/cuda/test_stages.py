@@ -1,0 +1,233 @@
+"""A frame on the GPU, with kernels run as host code: through the estimator, as the node drives it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from recon3d_ros.backends import open_backend
+from recon3d_ros.backends.base import TensorSpec, device_of_backend
+from recon3d_ros.config import PipelineConfig
+from recon3d_ros.contract import InputContract, OutputContract
+from recon3d_ros.cuda.context import Device
+from recon3d_ros.cuda.kernels import Kernels
+from recon3d_ros.errors import BackendError, ConfigError, ContractError, MissingDependencyError
+from recon3d_ros.estimator import Estimator
+from recon3d_ros.geometry import Frame, StereoRig
+from recon3d_ros.pipeline import Pipeline, Wanted
+from recon3d_ros.zoo import BUILT_IN
+
+
+def frame_of(width: int, height: int, seed: int = 0, grey: bool = False) -> Frame:
+    rng = np.random.default_rng(seed)
+    left, right = rng.integers(0, 255, (2, height, width) if grey else (2, height, width, 3), np.uint8)
+    rig = StereoRig.simple(width, height, fx=0.8 * width, baseline_m=0.12, doffs_px=-2.0)
+    return Frame(7, left, rig.left, right, rig)
+
+
+class GpuBackend:
+    """The fake backend, behind device addresses."""
+
+    def __init__(self, manifest, pycuda) -> None:
+        self._inner, self._pycuda, self._manifest = open_backend("fake", manifest), pycuda, manifest
+        self.device: Device | None = Device()
+        self.name, self.precision = "gpu", "fp32"
+        self.inputs, self.outputs = self._inner.inputs, self._inner.outputs
+        self.inferred = self.enqueued = 0
+        self.refuses: Exception | None = None
+
+    def bind(self, inputs):
+        self._shapes = dict(inputs)
+        zeros = {name: np.zeros(shape, self.inputs[0].dtype) for name, shape in inputs.items()}
+        answers = self._inner.infer(zeros)
+        return {name: TensorSpec(name, array.dtype.name, array.shape) for name, array in answers.items()}
+
+    def enqueue(self, pointers, stream) -> None:
+        assert stream == 4711 and self._pycuda.stack
+        if self.refuses is not None:
+            raise self.refuses
+        self.enqueued += 1
+        feed = {name: self._view(pointers[name], shape) for name, shape in self._shapes.items()}
+        for name, array in self._inner.infer(feed).items():
+            self._view(pointers[name], array.shape)[...] = array
+
+    def infer(self, feed):
+        self.inferred += 1
+        return self._inner.infer(feed)
+
+    def close(self) -> None:
+        if self.device is not None:
+            self.device.close()
+
+    def _view(self, address: int, shape) -> np.ndarray:
+        import ctypes
+
+        count = int(np.prod(shape))
+        assert self._pycuda.allocated[address] == 4 * count
+        return np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(shape)
+
+
+def manifest_of(**changes):
+    manifest = BUILT_IN["fake_stereo"]
+    contract = InputContract(
+        ("left", "right"), scale=1 / 255, mean=(0.4, 0.5, 0.45), std=(0.2, 0.25, 0.3), color="bgr",
+        multiple_of=16, max_size_wh=(96, 64),
+    )  # fmt: skip
+    output = OutputContract("d", "px", confidence="c", sigma="s", scale=0.5)
+    return dataclasses.replace(manifest, input=contract, output=output, **changes)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(61, 47), (201, 97)])
+def test_the_same_depth_map_as_on_the_cpu(pycuda, width, height, grey):
+    manifest, warned = manifest_of(), []
+    backend = GpuBackend(manifest, pycuda)
+    gpu, cpu = (
+        Estimator(manifest, backend, warned.append),
+        Estimator(manifest, open_backend("fake", manifest)),
+    )
+    for seed in (1, 2):  # the second one in the same memory
+        frame = frame_of(width, height, seed, grey)
+        got, expected = gpu.estimate(frame), cpu.estimate(frame)
+        for name in ("depth", "disparity", "confidence", "sigma_m"):
+            # The fake answers by the mean of its inputs, which cv2 rounds to whole levels.
+            np.testing.assert_allclose(getattr(got, name), getattr(expected, name), rtol=2e-3)
+    assert (backend.enqueued, backend.inferred, warned) == (2, 0, [])
+    assert pycuda.calls.count("compile") == 1 and pycuda.calls.count("prepare") == 2
+    gpu.close()
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+def test_memory_is_allocated_once_for_a_size(pycuda):
+    manifest = manifest_of()
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
+    answers, counts = [], []
+    for seed in (1, 2, 3):
+        answers.append(estimator.estimate(frame_of(61, 47, seed)).depth)
+        counts.append(pycuda.calls.count("mem_alloc"))
+    assert counts[0] == counts[1] == counts[2]
+    assert not np.array_equal(answers[0], answers[1])  # they belong to the caller
+    for width in range(62, 70):
+        estimator.estimate(frame_of(width, 47))
+    assert len(pycuda.allocated) <= 4 * counts[0]
+    estimator.close()
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+def test_the_order_of_a_frame(pycuda):
+    manifest = manifest_of()
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
+    estimator.estimate(frame_of(61, 47))
+    del pycuda.calls[:]
+    estimator.estimate(frame_of(61, 47))
+    assert [name for name in pycuda.calls if name != "record"] == [
+        "push", "memcpy_htod_async", "memcpy_htod_async", "prepare", "restore",
+        *["memcpy_dtoh_async"] * 4, "synchronize", "pop",
+    ]  # fmt: skip
+    assert list(estimator.timings_ms) == ["upload", "preprocess", "infer", "postprocess", "download"]
+    assert all(took == 1.0 for took in estimator.timings_ms.values())
+
+
+@pytest.mark.parametrize("where", ["mem_alloc", "compile", "synchronize", "engine"])
+def test_a_gpu_that_fails_is_left_alone(pycuda, where):
+    manifest, warned = manifest_of(), []
+    backend = GpuBackend(manifest, pycuda)
+    estimator = Estimator(manifest, backend, warned.append)
+    failure = pycuda.driver.CompileError("no nvcc") if where == "compile" else None
+    pycuda.fail[where] = failure or pycuda.driver.MemoryError("cuMemAlloc failed: out of memory")
+    if where == "engine":
+        backend.refuses = BackendError("the engine failed")
+    frame = frame_of(61, 47)
+    expected = Estimator(manifest, open_backend("fake", manifest)).estimate(frame)
+    for _ in range(2):
+        np.testing.assert_array_equal(estimator.estimate(frame).depth, expected.depth)
+    assert backend.inferred == 2 and len(warned) == 1 and "CPU" in warned[0]
+    assert pycuda.balanced
+
+
+def test_a_size_the_engine_does_not_take_is_for_the_cpu_alone(pycuda):
+    manifest, warned = manifest_of(), []
+    backend = GpuBackend(manifest, pycuda)
+    estimator = Estimator(manifest, backend, warned.append)
+    backend.refuses = ContractError("not built for this size")
+    estimator.estimate(frame_of(61, 47))
+    backend.refuses = None
+    estimator.estimate(frame_of(61, 47))
+    assert (backend.inferred, backend.enqueued, warned) == (1, 1, [])
+
+
+def test_a_single_image_for_a_stereo_model_is_refused(pycuda):
+    manifest = manifest_of()
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
+    pair = frame_of(61, 47)
+    with pytest.raises(ConfigError, match="stereo pair"):
+        estimator.estimate(Frame(0, pair.image, pair.camera))
+
+
+def test_a_backend_without_a_gpu_offers_none():
+    assert device_of_backend(open_backend("fake", BUILT_IN["fake_stereo"])) is None
+
+
+def test_without_nvcc_the_toolkit_is_named(pycuda):
+    pycuda.fail["compile"] = OSError("nvcc not found")
+    device = Device()
+    with pytest.raises(MissingDependencyError, match=r"nvcc is needed.*sm_87.*toolkit"), device.active():
+        Kernels(device)
+    assert pycuda.balanced
+
+
+@pytest.mark.parametrize("decimation", [1, 3])
+@pytest.mark.parametrize("fields", ["xyzrgb", "xyzi"])
+def test_the_pipeline_finishes_on_the_gpu(pycuda, decimation, fields):
+    manifest = manifest_of()
+    backend, frame = GpuBackend(manifest, pycuda), frame_of(61, 47)
+    estimator = Estimator(manifest, backend)
+    config = PipelineConfig(
+        max_depth_m=1.5, border_px=2, max_edge_jump=0.02, decimation=decimation, point_fields=fields
+    )
+    estimate = estimator.estimate(frame)
+    cpu = Pipeline(Estimator(manifest, open_backend("fake", manifest)), config).refine(frame, estimate)
+    pipeline = Pipeline(estimator, config)
+    shape_hw, names = pipeline.cloud_layout(frame)
+    into = np.full((*shape_hw, len(names)), 7, np.float32)
+    gpu = pipeline.refine(frame, estimate, into)
+    assert set(gpu.timings_ms) == {"finish"} and gpu.cloud.data is into
+    np.testing.assert_array_equal(gpu.depth_map.depth, cpu.depth_map.depth)
+    np.testing.assert_array_equal(gpu.depth_map.disparity, cpu.depth_map.disparity)
+    np.testing.assert_array_equal(into[..., :3], cpu.cloud.data[..., :3])
+    np.testing.assert_array_equal(into[..., 3].view(np.uint32), cpu.cloud.data[..., 3].view(np.uint32))
+    assert np.isfinite(gpu.depth_map.depth).any() and np.isinf(gpu.depth_map.depth).any()
+    unseen = pipeline.refine(frame, estimate, want=Wanted(cloud=False))
+    assert unseen.cloud is None and set(unseen.timings_ms) == {"finish"}
+    estimator.close()
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+@pytest.mark.parametrize(
+    "options", [dict(speckle_px=9), dict(temporal_weight=0.5), dict(point_sigma=True), dict(voxel_m=0.1)]
+)
+def test_what_has_no_kernel_is_for_the_cpu(pycuda, options):
+    manifest = manifest_of()
+    pipeline = Pipeline(Estimator(manifest, GpuBackend(manifest, pycuda)), PipelineConfig(**options))
+    assert set(pipeline.process(frame_of(61, 47)).timings_ms) == {"estimate", "filter", "cloud"}
+
+
+def test_an_estimate_that_left_the_gpu_is_for_the_cpu(pycuda):
+    manifest = manifest_of()
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
+    pipeline, frames = Pipeline(estimator, PipelineConfig()), [frame_of(61, 47, seed) for seed in (1, 2)]
+    first, second = (estimator.estimate(frame) for frame in frames)
+    stages = [set(pipeline.refine(f, e).timings_ms) for f, e in zip(frames, (first, second), strict=True)]
+    assert stages == [{"filter", "cloud"}, {"finish"}]
+
+
+def test_a_gpu_that_fails_while_finishing(pycuda):
+    manifest, warned = manifest_of(), []
+    estimator, frame = Estimator(manifest, GpuBackend(manifest, pycuda), warned.append), frame_of(61, 47)
+    estimate = estimator.estimate(frame)
+    pycuda.fail["finish"] = pycuda.driver.LaunchError("cuLaunchKernel failed: launch failed")
+    result = Pipeline(estimator, PipelineConfig()).refine(frame, estimate)
+    assert set(result.timings_ms) == {"filter", "cloud"} and len(warned) == 1
+    assert pycuda.balanced
