@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def estimators(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     for name, text in MANIFESTS.items():
         file = data_dir / "models" / f"{name}.onnx"
         path = tmp_path_factory.mktemp("models") / f"{name}.yaml"
-        path.write_text(text.format(file=file, sha256=hashlib.sha256(file.read_bytes()).hexdigest()))
+        shutil.copy(file, path.parent)  # files lie beside their manifest
+        path.write_text(text.format(file=file.name, sha256=hashlib.sha256(file.read_bytes()).hexdigest()))
         opened[name] = Estimator.open(ModelConfig(model=str(path)))
     yield opened
     for estimator in opened.values():

@@ -58,16 +58,18 @@ class _Context:
             self.engine.module.loggers[-1].log(0, "cudaError 719: unspecified launch failure")
             return False
         arrays = {n: _array(at, self.get_tensor_shape(n)) for n, at in self.addresses.items()}
-        answer = self.engine.module.network({n: arrays[n] for n in ("left", "right")})["disparity"]
-        arrays["disparity"][...] = answer + (50.0 if self.engine.kind == WRONG else 0.0)
+        answers = self.engine.module.network({n: arrays[n] for n in ("left", "right")})
+        for name in self.engine.names[2:]:
+            arrays[name][...] = answers[name]
+        arrays["disparity"][...] += 50.0 if self.engine.kind == WRONG else 0.0
         return True
 
 
 class FakeEngine:
     def __init__(self, module: Any, kind: str, profiles: list[dict[str, list[int]]], output: str) -> None:
         self.module, self.kind, self.profiles = module, kind, profiles
-        self.names = ["left", "right", output]
-        self.num_io_tensors = 3
+        self.names = ["left", "right", output, "confidence", "sigma_px"]
+        self.num_io_tensors = len(self.names)
 
     def get_tensor_name(self, i: int) -> str:
         return self.names[i]

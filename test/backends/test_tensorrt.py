@@ -59,8 +59,9 @@ def test_tensors_may_stay_on_the_device(fake_gpu):
         backend.enqueue({}, 0)
     shape = (1, 3, 32, 64)
     bound = backend.bind({"left": shape, "right": shape})
-    assert bound == {"disparity": TensorSpec("disparity", "float32", (1, 1, 32, 64))}
-    arrays = {**feed(64, 32), "disparity": np.zeros((1, 1, 32, 64), np.float32)}
+    names = ("disparity", "confidence", "sigma_px")
+    assert bound == {name: TensorSpec(name, "float32", (1, 1, 32, 64)) for name in names}
+    arrays = {**feed(64, 32), **{name: np.zeros((1, 1, 32, 64), np.float32) for name in names}}
     backend.enqueue({name: array.ctypes.data for name, array in arrays.items()}, 7)
     np.testing.assert_array_equal(arrays["disparity"], backend.infer(feed(64, 32))["disparity"])
 

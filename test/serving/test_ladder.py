@@ -80,7 +80,7 @@ def test_an_engine_that_is_wrong_only_at_the_size_of_the_images_does_not_serve(f
     def wrong_there(feed):
         answer = network(feed)
         height = feed["left"].shape[2]
-        return {"disparity": answer["disparity"] + (30.0 if height == 64 else 0.0)}
+        return {**answer, "disparity": answer["disparity"] + (30.0 if height == 64 else 0.0)}
 
     fake_gpu.module.network = wrong_there
     with pytest.raises(ModelError, match=r"differs from ONNX Runtime on images of 100x60.*got 100.0 %"):
