@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -82,8 +82,7 @@ def export(
     """
     network, content = load_network(checkpoint)
     if calibration_pairs:
-        seeds = range(CALIBRATION_SEED, CALIBRATION_SEED + calibration_pairs)
-        calibrate(network, (world_sample(seed, CALIBRATION_SIZE_WH, network) for seed in seeds))
+        calibrate(network, calibration_scenes(calibration_pairs, network.config.largest_px))
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     golden = world_pair(GOLDEN_SEED, GOLDEN_SIZE_WH)
     make_folder(out_dir)
@@ -209,13 +208,22 @@ def write_golden(manifest: Manifest, pair: Images, expected: NDArray[np.float32]
     return replace(manifest, golden=Golden(path.name, sha256_of(path)))
 
 
-def world_sample(
-    seed: int, size_wh: tuple[int, int], network: StereoNetwork
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
-    """Left, right and true disparity of a scene of the world, (H, W) px."""
-    sample = world.training_sample(seed, size_wh, network.config.largest_px)
-    assert sample.frame.right is not None and sample.disparity is not None
-    return sample.frame.image, sample.frame.right, sample.disparity
+def calibration_scenes(
+    count: int, largest_px: float
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]]:
+    """Left, right and true disparity of scenes of the world, (H, W) px.
+
+    Training scenes are made to be harder than what a camera mostly sees, so every second one is a place to
+    walk through instead.
+    """
+    for seed in range(CALIBRATION_SEED, CALIBRATION_SEED + count):
+        if seed % 2:
+            kind = ("indoor", "outdoor")[seed // 2 % 2]
+            sample = world.WorldCamera(seed, kind, CALIBRATION_SIZE_WH).sample(seed)
+        else:
+            sample = world.training_sample(seed, CALIBRATION_SIZE_WH, largest_px)
+        assert sample.frame.right is not None and sample.disparity is not None
+        yield sample.frame.image, sample.frame.right, sample.disparity
 
 
 def world_pair(seed: int, size_wh: tuple[int, int]) -> Images:
