@@ -9,8 +9,8 @@ from recon3d_ros.ros.machine import resident_mb, temperatures_c
 
 def test_memory_grows_with_what_is_allocated():
     before = resident_mb()
-    block = np.ones(8_000_000)  # 64 MB, touched
-    assert 50 < resident_mb() - before < 200
+    block = np.ones(30_000_000)  # 240 MB, touched; some of it may be memory that was freed before
+    assert 150 < resident_mb() - before < 400
     assert block.size
 
 

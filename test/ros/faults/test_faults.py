@@ -16,8 +16,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from std_srvs.srv import Trigger
 
 from recon3d_ros.ros.soak import process_sample
-
-ROOT = Path(__file__).resolve().parents[3]
+from recon3d_ros.zoo import find_model
 
 
 def call(robot, kind, name, request):
@@ -81,8 +80,9 @@ def set_model(robot, model: Path):
 def test_model_files_that_vanish_or_change_while_they_serve(make_robot, scene, tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
-    for path in (ROOT / "models").glob("recon3d_stereo.*"):
-        shutil.copy(path, folder)
+    shipped = find_model("recon3d_stereo")
+    for name in ("recon3d_stereo.yaml", shipped.golden.file, *(one.file for one in shipped.artifacts)):
+        shutil.copy(shipped.file_path(name), folder)
     manifest, weights = folder / "recon3d_stereo.yaml", folder / "recon3d_stereo.onnx"
     whole = weights.read_bytes()
     robot = make_robot(model=manifest, backend="onnxruntime", threads=1)
