@@ -93,7 +93,7 @@ def assert_planes(got: np.ndarray, expected: np.ndarray, fit, answer_hw) -> None
             zero = (at < 0) | (at >= kept[axis] - 1) | (np.abs(at - np.round(at)) < 1e-6)
             undecided |= zero[:, None] if axis == 0 else zero[None]
     undecided &= np.isnan(got) != np.isnan(expected)
-    # Values of both signs, tens in size, may cancel: then the last digits of what was blended are all there is.
+    # Values of both signs, tens in size, may cancel: what is left are the last digits of what was blended.
     np.testing.assert_allclose(
         np.where(undecided, 0, got), np.where(undecided, 0, expected), rtol=1e-5, atol=4e-6
     )
