@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.geometry.grey import to_grey
+
 # Smaller images say too little about focus and geometry.
 MIN_SIZE_WH = (160, 120)
 _THUMB_WH = (160, 120)
@@ -242,7 +244,7 @@ def _focus(image: NDArray[np.uint8]) -> float:
     """
     height, width = image.shape[:2]
     top, left = max(height - 960, 0) // 2, max(width - 1280, 0) // 2
-    grey = _grey(image[top : height - top, left : width - left])
+    grey = to_grey(image[top : height - top, left : width - left])
     half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.float32)
     worst = 0.0
     for axis, size_wh in ((0, (1, 9)), (1, (9, 1))):
@@ -265,17 +267,13 @@ def _big_enough(image: NDArray[np.uint8]) -> bool:
     return image.shape[1] >= MIN_SIZE_WH[0] and image.shape[0] >= MIN_SIZE_WH[1]
 
 
-def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
-
-
 def _thumb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return _grey(cv2.resize(image, _THUMB_WH, interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
+    return to_grey(cv2.resize(image, _THUMB_WH, interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
 
 
 def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     if width <= _MATCH_WIDTH:
-        return _grey(image)
+        return to_grey(image)
     size_wh = (_MATCH_WIDTH, max(round(height * _MATCH_WIDTH / width), 1))
-    return cv2.resize(_grey(image), size_wh, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return cv2.resize(to_grey(image), size_wh, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

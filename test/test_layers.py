@@ -52,6 +52,7 @@ RANKS = {
     "world": 2.1,
     "geometry": 1,
     "metrics": 1,
+    "table": 1,
     "errors": 0,
     "lazy": 0.1,
     "__init__": 0,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from recon3d_ros import lazy
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.table import aligned
 
 HELP = "Measure how long the parts take on this machine. Run it on an otherwise idle machine."
 
@@ -117,8 +118,7 @@ def _own_domain(processes: int) -> Iterator[None]:
 def to_text(rows: Sequence[Mapping[str, object]]) -> str:
     """The rows as a table, one column a key, numbers to the right."""
     table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in table)
+    return "\n".join(aligned(table, left=0))
 
 
 def _cell(value: object) -> str:

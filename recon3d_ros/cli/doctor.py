@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.table import aligned
 
 if TYPE_CHECKING:
     from recon3d_ros.ros.doctor import Diagnosis
@@ -70,9 +71,7 @@ def to_text(diagnosis: Diagnosis) -> str:
         )
         for seen in diagnosis.topics
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    lines.append("")
+    lines = [*aligned(rows), ""]
     lines += [
         f"{symptom.level.name} {symptom.kind} {symptom.topic}".rstrip() + f": {symptom.message.rstrip('.')}."
         for symptom in diagnosis.symptoms

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError, Recon3dError
+from recon3d_ros.table import aligned
 
 if TYPE_CHECKING:
     from recon3d_ros.backends.engine_plan import EnginePlan
@@ -66,9 +67,7 @@ def _list() -> int:
 
     store = EngineStore()
     lines = [_HEADER, *(_row(entry) for entry in store.entries())]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+    print("\n".join(aligned(lines)))
     print(f"{len(lines) - 1} in {store.folder}")
     return 0
 

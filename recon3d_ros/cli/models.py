@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError
+from recon3d_ros.table import aligned
 
 if TYPE_CHECKING:
     from recon3d_ros.manifest import Manifest
@@ -46,9 +47,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _list(manifests: Sequence[Manifest]) -> int:
     lines = [_HEADER, *(_row(manifest) for manifest in manifests)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+    print("\n".join(aligned(lines)))
     return 0
 
 

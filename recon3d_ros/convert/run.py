@@ -20,6 +20,7 @@ from recon3d_ros.manifest import Artifact, Manifest, dump_manifest
 from recon3d_ros.metrics import abs_rel, bad_px, delta_1, epe_px
 from recon3d_ros.preprocess import plan_fit, to_image_grid
 from recon3d_ros.serving import GOLDEN_SHARES, off_share, self_check
+from recon3d_ros.table import aligned
 from recon3d_ros.zoo import sha256_of, verify
 
 METHODS = ("fp16", "int8")
@@ -189,8 +190,7 @@ def to_text(rows: Sequence[Row]) -> str:
         lines.append(
             [row.precision, f"{row.size_mb:.2f}", f"{100 * row.off_share:.2f}", *cells, str(row.float_nodes)]
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
+    return "\n".join(aligned(lines, left=0))
 
 
 def _is_share(key: str) -> bool:

@@ -97,11 +97,6 @@ class Device:
         """Wait until the stream has done everything; within `active`."""
         self.stream.synchronize()
 
-    def free_bytes(self) -> tuple[int, int]:
-        """Free and total memory of the GPU, bytes; within `active`."""
-        free, total = self.driver.mem_get_info()
-        return int(free), int(total)
-
     def close(self) -> None:
         """Release stream and context; free everything that was allocated here first. Twice is harmless.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from recon3d_ros.evaluation.scoring import SetScore
 from recon3d_ros.files import finite
+from recon3d_ros.table import aligned
 
 
 class Column(NamedTuple):
@@ -50,8 +51,7 @@ def to_text(scores: Sequence[SetScore]) -> str:
         rows.append(
             [score.data, score.method, score.precision or "-", str(len(score.frames)), *cells, time_cell]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(_line(row, widths) for row in rows)
+    return "\n".join(aligned(rows, left=3))
 
 
 def to_rows(scores: Sequence[SetScore]) -> list[dict[str, Any]]:
@@ -99,10 +99,3 @@ def _head(score: SetScore) -> dict[str, Any]:
 
 def _cell(value: float, column: Column) -> str:
     return "-" if math.isnan(value) else f"{value * column.factor:.{column.digits}f}"
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [
-        cell.ljust(width) if i < 3 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
-    ]
-    return "  ".join(cells).rstrip()

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.geometry.grey import to_grey
+
 _WINDOW_PX = 11  # of the mean; 121 differences of 255 fit into 16 bits
 
 
@@ -33,7 +35,7 @@ def require_texture(depth: NDArray[np.float32], image: NDArray[np.uint8], min_te
         image: (H, W, 3) RGB or (H, W) mono uint8.
         min_texture: Least mean difference kept, in grey levels.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    grey = to_grey(image)
     change = np.zeros(grey.shape, np.uint8)
     if grey.shape[1] > 1:
         cv2.absdiff(grey[:, 1:], grey[:, :-1], dst=change[:, 1:])

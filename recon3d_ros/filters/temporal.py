@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.geometry.grey import to_grey
+
 _CHANGE_GREY = 6  # difference of blurred grey levels that is more than noise
 _BLUR_PX = 5
 
@@ -41,8 +43,7 @@ class TemporalFilter:
             depth: (H, W) m, NaN = invalid, +Inf = far; changed in place.
             image: (H, W, 3) RGB or (H, W) mono uint8, where the depth was seen.
         """
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
-        grey = cv2.blur(grey, (_BLUR_PX, _BLUR_PX))
+        grey = cv2.blur(to_grey(image), (_BLUR_PX, _BLUR_PX))
         if self._past is not None and self._past_grey is not None and self._past.shape == depth.shape:
             with np.errstate(divide="ignore", invalid="ignore"):
                 change = np.divide(depth, self._past, out=self._past)

@@ -10,6 +10,7 @@ from recon3d_ros.errors import ImageError
 from recon3d_ros.geometry.camera import PinholeCamera
 from recon3d_ros.geometry.cloud import NORMAL, XYZRGB, OrganizedCloud, check_fields
 from recon3d_ros.geometry.depth_map import check_plane
+from recon3d_ros.geometry.grey import to_grey
 from recon3d_ros.geometry.normals import surface_normals
 
 _BLOCK_PX = 1 << 15  # of scratch at a time: 16 bytes each, half a megabyte
@@ -148,5 +149,5 @@ class PointPacker:
         grey = self._grey[:count]
         if image is not None:
             part = image[rows]
-            grey[:] = (part if part.ndim == 2 else cv2.cvtColor(part, cv2.COLOR_RGB2GRAY))[:, :: self._step]
+            grey[:] = to_grey(part)[:, :: self._step]
         return grey

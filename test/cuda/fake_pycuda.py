@@ -158,7 +158,6 @@ class FakePycuda:
         driver.init = lambda: call("init", current=False)
         driver.get_version, driver.get_driver_version = lambda: (12, 6, 0), lambda: 12060
         driver.mem_alloc, driver.pagelocked_empty = Memory, pagelocked_empty
-        driver.mem_get_info = lambda: (10, 20)
         driver.memcpy_htod_async, driver.memcpy_dtoh_async = copy_up, copy_down
         driver.module_from_buffer = module_from_buffer
         compiler = ModuleType("pycuda.compiler")
