@@ -105,6 +105,9 @@ class OutputContract:
     ``confidence`` names a second output of the same layout in [0, 1], ``sigma`` a third one: one standard
     deviation of the value, in its unit and times the same scale. Each may be smaller than the value's.
     Disparities above ``max_disparity_px`` are beyond what the network can tell and become invalid.
+    ``focal_px`` is the focal length, in px of the network's input, at which an answered depth is right: for
+    a camera with another one it is multiplied by fx / focal_px (Yin et al., Metric3D, ICCV 2023). Without it
+    the answer is taken as it is.
     """
 
     name: str
@@ -115,6 +118,7 @@ class OutputContract:
     confidence: str | None = None
     sigma: str | None = None
     max_disparity_px: float | None = None
+    focal_px: float | None = None
 
     def __post_init__(self) -> None:
         check_text(self, "name")
@@ -135,6 +139,10 @@ class OutputContract:
             set_number(self, "max_disparity_px")
             if self.unit != "px" or self.max_disparity_px <= 0:
                 raise ManifestError("output.max_disparity_px must be positive, and is for the unit px alone")
+        if self.focal_px is not None:
+            set_number(self, "focal_px")
+            if self.unit not in ("m", "cm") or self.focal_px <= 0:
+                raise ManifestError("output.focal_px must be positive, and is for the units m and cm alone")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,7 @@ class Estimator:
             BackendError: the runtime failed.
         """
         fit, answers = self._infer([frame])
+        fit = replace(fit, fx_px=frame.camera.fx)
         return to_image_grid(answers[self.manifest.output.name], self.manifest.output, fit)
 
     def require_metric(self) -> None:
@@ -195,11 +197,14 @@ class Estimator:
             return None
         self._images(frame)  # refuses a single image for a stereo model
         height, width = frame.image.shape[:2]
-        return self._gpu.estimate(frame, plan_fit(self.manifest.input, (width, height)))
+        fit = plan_fit(self.manifest.input, (width, height))
+        if self.manifest.output.focal_px is not None:
+            fit = replace(fit, fx_px=frame.camera.fx)
+        return self._gpu.estimate(frame, fit)
 
     def _restore(self, frame: Frame, answers: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
         """From the tensors of one frame to its depth map."""
-        output = self.manifest.output
+        output, fit = self.manifest.output, replace(fit, fx_px=frame.camera.fx)
         values = to_image_grid(answers[output.name], output, fit)
         depth, disparity, confidence, sigma_m = values, None, None, None
         if output.confidence is not None:

@@ -8,7 +8,7 @@ import mmap
 from pathlib import Path
 
 from recon3d_ros.contract import InputContract, OutputContract
-from recon3d_ros.errors import ArtifactError, ConfigError, DataError, ManifestError
+from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.manifest import Artifact, Golden, Licence, Manifest, load_manifest
 from recon3d_ros.share import share_path
 
@@ -39,8 +39,9 @@ BUILT_IN = {
     )
 }
 
-# What ``auto`` means for pairs, by the device that computes: the first one of the folder.
+# What ``auto`` means, by the device that computes: for pairs the first one of the folder.
 DEFAULT_MODELS = {"cpu": ("recon3d_stereo_light", "recon3d_stereo"), "gpu": ("recon3d_stereo",)}
+MONO_MODELS = ("recon3d_mono",)
 
 
 def list_models(models_dir: Path | str = "") -> tuple[list[Manifest], list[ManifestError]]:
@@ -73,7 +74,6 @@ def find_model(
         stereo: For ``auto``: False when the model is to answer single images.
 
     Raises:
-        ConfigError: ``auto`` for single images: no mono model is shipped.
         ManifestError: there is no such model, or its manifest is wrong.
         DataError: the folder does not exist.
     """
@@ -97,12 +97,7 @@ def find_model(
 
 
 def _default_model(models_dir: Path | str, device: str, stereo: bool) -> str:
-    if not stereo:
-        raise ConfigError(
-            "model auto is a stereo model, and no mono model is shipped: name one for single images by "
-            "model:=<manifest.yaml>"
-        )
-    names, folder = DEFAULT_MODELS[device], _folder(models_dir)
+    names, folder = DEFAULT_MODELS[device] if stereo else MONO_MODELS, _folder(models_dir)
     return next((name for name in names if (folder / f"{name}.yaml").is_file()), names[-1])
 
 

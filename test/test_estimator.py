@@ -154,11 +154,6 @@ def test_many_sizes_in_turn_keep_the_buffers_few() -> None:
     assert len(estimator._prepared) == 4
 
 
-def test_auto_is_no_model_for_single_images() -> None:
-    with pytest.raises(ConfigError, match="no mono model is shipped"):
-        Estimator.open(ModelConfig(), stereo=False)
-
-
 def test_relative_model_has_no_metres_but_an_answer() -> None:
     manifest = dataclasses.replace(
         BUILT_IN["fake_mono"],
@@ -179,3 +174,15 @@ def test_relative_model_has_no_metres_but_an_answer() -> None:
 def test_unknown_model() -> None:
     with pytest.raises(ManifestError, match=r"no model 'fake_stereos'.*nearest name is fake_stereo"):
         Estimator.open(ModelConfig(model="fake_stereos"))
+
+
+@pytest.mark.parametrize("size_wh", [(320, 240), (160, 121), (803, 600)])
+def test_depth_for_another_focal_length_scales_with_that_of_the_image(size_wh: tuple[int, int]) -> None:
+    """focal_px counts px of the network's input, here 320 columns: shrunk images have shorter lenses."""
+    plain = BUILT_IN["fake_mono"]
+    manifest = dataclasses.replace(plain, output=dataclasses.replace(plain.output, focal_px=200.0))
+    width, height = size_wh
+    for fx in (90.0, 400.0):
+        frame = Frame(0, np.zeros((height, width, 3), np.uint8), PinholeCamera.simple(width, height, fx))
+        taken, scaled = (Estimator(m, open_backend("fake", m)).estimate(frame) for m in (plain, manifest))
+        np.testing.assert_allclose(scaled.depth, taken.depth * (fx * 320 / width / 200.0), rtol=1e-5)

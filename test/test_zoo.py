@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recon3d_ros.errors import ArtifactError, ConfigError, DataError, ManifestError
+from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.manifest import Golden
 from recon3d_ros.zoo import find_model, list_models, verify
 
@@ -66,7 +66,7 @@ def test_auto_is_the_light_model_on_a_cpu_as_soon_as_there_is_one(folder: Path) 
 def test_auto_without_a_default_model(folder: Path) -> None:
     with pytest.raises(ManifestError, match="no model 'recon3d_stereo' in"):
         find_model("auto", folder)
-    with pytest.raises(ConfigError, match=r"no mono model is shipped: name one .* by model:="):
+    with pytest.raises(ManifestError, match="no model 'recon3d_mono' in"):
         find_model("auto", folder, stereo=False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class OnnxRuntimeBackend:
         manifest: Says which file, and what its tensors must be.
         threads: CPU threads inside one inference, 0 for all cores this process may use.
         precision: Of the artifact; ``auto`` is fp32, or what there is.
+        also: Outputs of the file to answer beside those that the manifest names.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -33,7 +34,9 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, manifest: Manifest, threads: int = 0, precision: str = "auto") -> None:
+    def __init__(
+        self, manifest: Manifest, threads: int = 0, precision: str = "auto", also: Sequence[str] = ()
+    ) -> None:
         vendor = require("onnxruntime", extra="cpu")
         artifact = manifest.artifact(precision)
         path, self.precision = manifest.file_path(artifact.file), artifact.precision
@@ -49,7 +52,7 @@ class OnnxRuntimeBackend:
         self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_inputs()))
         self.outputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_outputs()))
         check_contract(manifest, self.inputs, self.outputs)
-        self._output_names = list(manifest.output.names)
+        self._output_names = [*manifest.output.names, *also]
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""

@@ -51,8 +51,9 @@ def main(args: argparse.Namespace) -> int:
         accuracy_file=args.accuracy,
         calibration_pairs=args.calibration_pairs,
     )
+    unit = done.manifest.output.unit
     print(
-        f"{done.manifest.path}: ONNX Runtime and torch differ by at most {done.largest_px:.2g} px, "
-        f"by more than 0.01 px on {100 * done.share_apart:.3g} % of the pixels"
+        f"{done.manifest.path}: ONNX Runtime and torch differ by at most {done.largest:.2g} {unit}, by more "
+        f"than 0.01 {unit} on {100 * done.share_apart:.3g} % of the pixels"
     )
     return 0

@@ -35,12 +35,12 @@ class Scored(NamedTuple):
 
 def world_images(manifest: Manifest) -> list[Images]:
     """Images of the procedural world that find ranges."""
-    return [_of(manifest, _sample(seed, CALIBRATION_SIZE_WH)) for seed in CALIBRATION_SEEDS]
+    return [_of(manifest, _sample(manifest, seed, CALIBRATION_SIZE_WH)) for seed in CALIBRATION_SEEDS]
 
 
 def comparison_images(manifest: Manifest) -> list[Scored]:
     """Images of other scenes of the world, with their truth."""
-    samples = [_sample(seed, SIZES_WH[seed % len(SIZES_WH)]) for seed in COMPARISON_SEEDS]
+    samples = [_sample(manifest, seed, SIZES_WH[seed % len(SIZES_WH)]) for seed in COMPARISON_SEEDS]
     return [Scored(_of(manifest, sample), sample) for sample in samples]
 
 
@@ -83,11 +83,12 @@ def feeds(manifest: Manifest, frames: Sequence[Images]) -> list[dict[str, NDArra
     return made
 
 
-def _sample(seed: int, size_wh: tuple[int, int]) -> Sample:
+def _sample(manifest: Manifest, seed: int, size_wh: tuple[int, int]) -> Sample:
+    if not manifest.is_stereo:
+        return world.view_sample(seed, size_wh)
     return world.training_sample(seed, size_wh, MAX_DISPARITY_PX)
 
 
 def _of(manifest: Manifest, sample: Sample) -> Images:
     right = sample.frame.right
-    assert right is not None  # the world makes pairs
-    return [sample.frame.image, right] if manifest.is_stereo else [sample.frame.image]
+    return [sample.frame.image] if right is None else [sample.frame.image, right]

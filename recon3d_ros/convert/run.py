@@ -168,6 +168,7 @@ class _Bench:
     def _score(self, answer: NDArray[Any], scored: Scored) -> dict[str, float]:
         image, sample = scored.images[0], scored.sample
         fit = plan_fit(self._manifest.input, (image.shape[1], image.shape[0]))
+        fit = replace(fit, fx_px=sample.frame.camera.fx)
         values = to_image_grid(answer, self._manifest.output, fit)
         if self._manifest.is_stereo:
             assert sample.disparity is not None  # the world knows it

@@ -12,8 +12,12 @@ from recon3d_ros import lazy
 from recon3d_ros.errors import ConfigError
 
 if TYPE_CHECKING:
+    from recon3d_ros.networks.mono import MonoNetwork
     from recon3d_ros.networks.stereo import StereoNetwork
 
+    Network = StereoNetwork | MonoNetwork
+
+MONO = ("recon3d_ros.networks.mono:MonoNetwork", "recon3d_ros.networks.mono:MonoConfig")
 STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.stereo:StereoConfig")
 # name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
 # name and config.
@@ -33,10 +37,16 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "uncertainty": 24,
         },
     ),
+    "mono": (*MONO, {}),
 }
 
 
-def build_network(name: str, config: dict[str, Any] | None = None) -> StereoNetwork:
+def task_of(name: str) -> str:
+    """Which of the two a network is trained for: `mono`, or `stereo`, what an unknown one is taken for."""
+    return "mono" if NETWORKS.get(name, STEREO)[0] == MONO[0] else "stereo"
+
+
+def build_network(name: str, config: dict[str, Any] | None = None) -> Network:
     """A freshly initialised network.
 
     Args:
@@ -59,10 +69,10 @@ def build_network(name: str, config: dict[str, Any] | None = None) -> StereoNetw
             f"expected the fields of {config_class.__name__}, got {sorted(config or {})}: "
             "the checkpoint was made by another version of this network, train it again"
         ) from exc
-    network: StereoNetwork = module(settings)
+    network: Network = module(settings)
     return network
 
 
-def network_config(network: StereoNetwork) -> dict[str, Any]:
+def network_config(network: Network) -> dict[str, Any]:
     """The config of a network as a plain dict that `build_network` takes back."""
     return asdict(network.config)

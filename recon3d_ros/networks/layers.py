@@ -46,3 +46,76 @@ class Merge(nn.Module):
         """(B, coarse, H/2, W/2) and (B, fine, H, W) -> (B, fine, H, W)."""
         coarse = F.interpolate(self.reduce(coarse), scale_factor=2.0, mode="nearest")
         return self.blend(torch.cat([coarse, fine], dim=1))
+
+
+class ConvexUpsampler(nn.Module):
+    """Quarter to full size: each pixel is a weighted mean of the 3x3 coarse neighbours (RAFT, ECCV 2020).
+
+    The weights see the half-size features, folded into channels, so that edges follow the image.
+
+    Args:
+        hidden: Channels at a quarter of the size.
+        stem: Channels at half of the size.
+    """
+
+    def __init__(self, hidden: int, stem: int) -> None:
+        super().__init__()
+        self.weigh = nn.Sequential(
+            ConvUnit(hidden + 4 * stem, hidden, kernel=1),
+            ConvUnit(hidden, hidden),
+            nn.Conv2d(hidden, 9 * 16, 1),
+        )
+
+    def forward(self, coarse: Tensor, hidden: Tensor, details: Tensor) -> Tensor:
+        """(B, 1, H/4, W/4), hidden features and the folded half-size ones at H/4 -> (B, 1, H, W)."""
+        weights = self.weigh(torch.cat([hidden, details], dim=1)).float()
+        batch, _, height, width = weights.shape
+        weights = exponential(weights.view(batch, 9, 16, height, width))
+        padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
+        neighbours = torch.stack(
+            [padded[:, :, v : v + height, u : u + width] for v in range(3) for u in range(3)], dim=1
+        )
+        return F.pixel_shuffle((weights * neighbours).sum(dim=1) / weights.sum(dim=1), 4)
+
+
+class Uncertainty(nn.Module):
+    """How far an answer may be off: a Laplace scale (Kendall and Gal, NeurIPS 2017) and a probability.
+
+    It looks at the network without moving it: its inputs are detached, or the network would learn to excuse
+    hard pixels instead of solving them. Gains and offsets correct what training images, harder than clean
+    ones, make too cautious; `training.calibration` sets them.
+
+    Args:
+        channels: Of all it sees, at a quarter of the size.
+        width: Of its own features.
+    """
+
+    scale_gain: Tensor
+    scale_offset: Tensor
+    trust_gain: Tensor
+    trust_offset: Tensor
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.judge = nn.Sequential(
+            ConvUnit(channels, width, kernel=1), ConvUnit(width, width), nn.Conv2d(width, 2 * 16, 1)
+        )
+        for name, value in (
+            ("scale_gain", 1.0),
+            ("scale_offset", 0.0),
+            ("trust_gain", 1.0),
+            ("trust_offset", 0.0),
+        ):
+            self.register_buffer(name, torch.tensor(value))
+
+    def forward(self, *seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps at H/4 -> logarithm of the scale and logit of the confidence, (B, 1, H, W) each."""
+        answer = self.judge(torch.cat(seen, dim=1).detach()).float()
+        log_scale, trust = F.pixel_shuffle(answer[:, :16], 4), F.pixel_shuffle(answer[:, 16:], 4)
+        log_scale = self.scale_gain * log_scale.clamp(-5.0, 5.0) + self.scale_offset
+        return log_scale, self.trust_gain * trust + self.trust_offset
+
+
+def exponential(logits: Tensor) -> Tensor:
+    """Softmax over channels before its division: ONNX Runtime's own is ten times slower on this axis."""
+    return torch.exp(logits - logits.amax(dim=1, keepdim=True).detach())

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recon3d_ros.networks.layers import exponential
+
 
 def correlate(left: Tensor, right: Tensor, bins: int) -> Tensor:
     """The normalised correlation of each left column with the `bins` columns to its left in the right image.
@@ -40,11 +42,6 @@ def _unit(features: Tensor) -> Tensor:
     features = features - features.mean(dim=(2, 3), keepdim=True)
     # 1e-3 under the root survives half precision.
     return features * torch.rsqrt(features.square().sum(dim=1, keepdim=True) + 1e-3)
-
-
-def exponential(logits: Tensor) -> Tensor:
-    """Softmax over channels before its division: ONNX Runtime's own is ten times slower on this axis."""
-    return torch.exp(logits - logits.amax(dim=1, keepdim=True).detach())
 
 
 def border_ramp(correlation: Tensor, columns_per_cell: int) -> Tensor:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.networks.layers import ConvUnit, Merge, ResidualUnit
-from recon3d_ros.networks.matching import border_ramp, correlate, exponential, windowed_mean
+from recon3d_ros.networks.layers import ConvexUpsampler, ConvUnit, Merge, ResidualUnit, Uncertainty
+from recon3d_ros.networks.matching import border_ramp, correlate, windowed_mean
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ class StereoNetwork(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.hourglass = Hourglass(config)
-        self.upsampler = ConvexUpsampler(config)
-        self.uncertainty = Uncertainty(config)
+        hidden = config.hourglass[0]
+        self.upsampler = ConvexUpsampler(hidden, config.stem)
+        self.uncertainty = Uncertainty(hidden + 4 * config.stem + 2, config.uncertainty)
         # Scales the correlation in [-1, 1] to a logit; learned, this is where it starts.
         self.temperature = nn.Parameter(torch.tensor(10.0))
 
@@ -191,65 +192,3 @@ class Hourglass(nn.Module):
         eighth = self.up_eighth(self.down_sixteenth(eighth), eighth)
         hidden = self.up_quarter(eighth, quarter)
         return hidden, self.leave(hidden)
-
-
-class ConvexUpsampler(nn.Module):
-    """Quarter to full size: each pixel is a weighted mean of the 3x3 coarse neighbours (RAFT).
-
-    The weights see the half-size features, folded into channels, so that edges follow the image.
-    """
-
-    def __init__(self, config: StereoConfig) -> None:
-        super().__init__()
-        c4 = config.hourglass[0]
-        self.weigh = nn.Sequential(
-            ConvUnit(c4 + 4 * config.stem, c4, kernel=1), ConvUnit(c4, c4), nn.Conv2d(c4, 9 * 16, 1)
-        )
-
-    def forward(self, coarse: Tensor, hidden: Tensor, details: Tensor) -> Tensor:
-        """(B, 1, H/4, W/4) px, hidden features and the folded half-size ones at H/4 -> (B, 1, H, W) px."""
-        weights = self.weigh(torch.cat([hidden, details], dim=1)).float()
-        batch, _, height, width = weights.shape
-        weights = exponential(weights.view(batch, 9, 16, height, width))
-        padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
-        neighbours = torch.stack(
-            [padded[:, :, v : v + height, u : u + width] for v in range(3) for u in range(3)], dim=1
-        )
-        return F.pixel_shuffle((weights * neighbours).sum(dim=1) / weights.sum(dim=1), 4)
-
-
-class Uncertainty(nn.Module):
-    """How far the disparity may be off: a Laplace scale (Kendall and Gal, NeurIPS 2017) and a probability.
-
-    It looks at the network without moving it: its inputs are detached, or the network would learn to excuse
-    hard pixels instead of solving them. Gains and offsets correct what training pairs, harder than clean
-    images, make too cautious; `training.calibration` sets them.
-    """
-
-    scale_gain: Tensor
-    scale_offset: Tensor
-    trust_gain: Tensor
-    trust_offset: Tensor
-
-    def __init__(self, config: StereoConfig) -> None:
-        super().__init__()
-        width = config.uncertainty
-        self.judge = nn.Sequential(
-            ConvUnit(config.hourglass[0] + 4 * config.stem + 2, width, kernel=1),
-            ConvUnit(width, width),
-            nn.Conv2d(width, 2 * 16, 1),
-        )
-        for name, value in (
-            ("scale_gain", 1.0),
-            ("scale_offset", 0.0),
-            ("trust_gain", 1.0),
-            ("trust_offset", 0.0),
-        ):
-            self.register_buffer(name, torch.tensor(value))
-
-    def forward(self, hidden: Tensor, details: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at H/4 -> logarithm of the scale in px and logit of the confidence, (B, 1, H, W) each."""
-        answer = self.judge(torch.cat([hidden, details, seen], dim=1).detach()).float()
-        log_scale, trust = F.pixel_shuffle(answer[:, :16], 4), F.pixel_shuffle(answer[:, 16:], 4)
-        log_scale = self.scale_gain * log_scale.clamp(-5.0, 5.0) + self.scale_offset
-        return log_scale, self.trust_gain * trust + self.trust_offset

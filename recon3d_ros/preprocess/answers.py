@@ -79,7 +79,12 @@ def sigma_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit
 def _factor(contract: OutputContract, fit: Fit) -> float:
     """What makes a value of the network one in the unit of the image."""
     factor = contract.scale * _UNIT_FACTORS[contract.unit]
-    return factor * fit.image_size_wh[0] / fit.content_size_wh[0] if contract.unit == "px" else factor
+    zoom = fit.content_size_wh[0] / fit.image_size_wh[0]
+    if contract.unit == "px":
+        return factor / zoom
+    if contract.focal_px is not None and fit.fx_px is not None:
+        return factor * fit.fx_px * zoom / contract.focal_px
+    return factor
 
 
 def _limited(plane: NDArray[Any], factor: float, low: float, high: float) -> NDArray[np.float32]:

@@ -9,22 +9,23 @@ from typing import Any
 from recon3d_ros.errors import DataError
 from recon3d_ros.manifest import Accuracy
 
+MONO_METRICS = ("abs_rel", "rmse_m", "delta_1", "abs_rel_median", "delta_1_median")
+
 
 def held_out_accuracy(checkpoint: dict[str, Any]) -> tuple[Accuracy, ...]:
     """The last validation of a training run, if it had one."""
     if not checkpoint["history"]:
         return ()
-    last = checkpoint["history"][-1]
-    metrics = {
-        key: round(value, 4) for key, value in last.items() if key.startswith("bad_px") or key == "epe_px"
-    }
-    return (
-        Accuracy("world", metrics, f"{checkpoint['run']['validation_pairs']} held-out scenes, clean images"),
-    )
+    progress = ("step", "samples", "seconds")
+    last = {key: round(value, 4) for key, value in checkpoint["history"][-1].items() if key not in progress}
+    run = checkpoint["run"]
+    source = run.get("data", "world").split(",")[0].split("=")[0]
+    what = "scenes, clean images" if source == "world" else "first frames, at the canonical focal length"
+    return (Accuracy(source, last, f"{run['validation_pairs']} held-out {what}"),)
 
 
 def read_accuracy(path: Path, model: str) -> tuple[Accuracy, ...]:
-    """What `recon3d evaluate --json` measured for the fp32 file of a stereo model of this name, per data set.
+    """What `recon3d evaluate --json` measured for the fp32 file of a model of this name, per data set.
 
     Raises:
         DataError: The file is not of `recon3d evaluate`, or has nothing about this model.
@@ -46,9 +47,11 @@ def read_accuracy(path: Path, model: str) -> tuple[Accuracy, ...]:
 
 
 def _accuracy(row: dict[str, Any]) -> Accuracy:
-    """Shares are percent in the rows, and fractions in a manifest as in `recon3d_ros.metrics`."""
+    """Shares of stereo rows and coverage are percent in the rows, and fractions in a manifest."""
     metrics = {}
-    for key in ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px", "coverage"):
+    for key in ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px", *MONO_METRICS, "coverage"):
         if row.get(key) is not None:
-            metrics[key] = round(row[key] / (1 if key == "epe_px" else 100), 4)
-    return Accuracy(row["set"], metrics, f"mean over {row['pairs']} pairs, never trained or selected on")
+            percent = key.startswith("bad_px") or key == "coverage"
+            metrics[key] = round(row[key] / (100 if percent else 1), 4)
+    count = f"{row['pairs']} pairs" if "pairs" in row else f"{row['frames']} frames"
+    return Accuracy(row["set"], metrics, f"mean over {count}, never trained or selected on")

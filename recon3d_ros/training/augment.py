@@ -14,6 +14,7 @@ Normalisation is no part of it: images are in [0, 1], and the network itself mak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +40,11 @@ def training_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.G
     left, right, disparity = scaled_crop(packed, size_wh, rng)
     if rng.random() < 0.15:
         left, right, disparity = left[::-1], right[::-1], disparity[::-1]
-    left, right = change_photometry(left, right, rng)
+    left, right = change_photometry([left, right], rng)
     right = misalign(right, rng)
     if rng.random() < 0.4:
         right = occlude(right, rng)
-    return _planes(left), _planes(right), np.ascontiguousarray(disparity)
+    return planes(left), planes(right), np.ascontiguousarray(disparity)
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,22 @@ def cut(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> Pair:
 
 
 def change_photometry(
-    left: np.ndarray, right: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    sides: Sequence[np.ndarray], rng: np.random.Generator, grey_share: float = 0.5
+) -> list[np.ndarray]:
     """Grey or colour, then exposure, gamma, tint, blur and noise: shared, and a little on each side.
 
-    A fifth of the pairs are overexposed, so that white is not always sky.
+    A fifth are overexposed, so that white is not always sky.
+
+    Args:
+        sides: (h, w, 3) uint8 RGB, one or several.
+        rng: Where all chance comes from.
+        grey_share: How many lose their colour.
+
+    Returns:
+        (h, w, 3) float32 in [0, 1] each.
     """
-    images: list[Any] = [image.astype(np.float32) / 255.0 for image in (left, right)]
-    if rng.random() < 0.5:
+    images: list[Any] = [image.astype(np.float32) / 255.0 for image in sides]
+    if rng.random() < grey_share:
         weights = rng.dirichlet((3.0, 6.0, 2.0)).astype(np.float32)
         images = [np.repeat((image @ weights)[..., None], 3, axis=2) for image in images]
         tint = 0.0
@@ -127,7 +136,7 @@ def change_photometry(
             own_noise = np.float32(noise * 2.0 ** rng.uniform(-0.5, 0.5))
             image += own_noise * rng.standard_normal((*image.shape[:2], 1), np.float32)
         result.append(np.clip(image, 0.0, 1.0))
-    return result[0], result[1]
+    return result
 
 
 def _draw_tone(rng: np.random.Generator, strength: float, tint: float) -> tuple[float, float, np.ndarray]:
@@ -169,5 +178,6 @@ def occlude(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def _planes(image: np.ndarray) -> np.ndarray:
+def planes(image: np.ndarray) -> np.ndarray:
+    """(h, w, 3) -> (3, h, w) float32."""
     return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)

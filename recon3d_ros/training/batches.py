@@ -1,10 +1,10 @@
-"""Batches of random crops from everything that has been rendered so far."""
+"""Batches of random crops from everything that there is so far."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -14,26 +14,42 @@ from torch.utils.data import DataLoader, Dataset
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import DataError
-from recon3d_ros.training.augment import training_crop
-from recon3d_ros.training.store import PairStore
+from recon3d_ros.training.store import SampleStore
+from recon3d_ros.training.tasks import StereoTask, Task
+
+STEREO = StereoTask()
+# What a step, and the checkpoint after it, may take once a run is asked to end.
+LAST_STEP_S = 60
 
 
-class Crops(Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
-    """An endless row of (left, right, disparity) crops out of a folder with at least one pair.
+class Crops(Dataset[tuple[np.ndarray, ...]]):
+    """An endless row of crops out of folders with at least one sample each.
 
     Crop `index` comes from the seed and its index alone, whoever makes it: a resumed run goes on with the
-    crops that an uninterrupted one would have seen, once all pairs are rendered.
+    crops that an uninterrupted one would have seen, once all samples are rendered.
+
+    Args:
+        folders: How often each is drawn from; the sum is 1.
+        size_wh: Of the crops.
+        seed: Where all chance comes from, with the index.
+        task: What a crop is.
     """
 
-    def __init__(self, folder: Path, size_wh: tuple[int, int], seed: int) -> None:
-        self.store = PairStore(folder)
+    def __init__(
+        self, folders: Mapping[Path, float], size_wh: tuple[int, int], seed: int, task: Task = STEREO
+    ) -> None:
+        self.stores = [SampleStore(folder, task.channels) for folder in folders]
+        self.shares = list(folders.values())
         self.size_wh = size_wh
         self.seed = seed
+        self.task = task
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         rng = np.random.default_rng((self.seed, index))
-        count = self.store.refresh()
-        return training_crop(self.store.open(int(rng.integers(count))), self.size_wh, rng)
+        one = len(self.stores) == 1
+        store = self.stores[0] if one else self.stores[int(rng.choice(len(self.stores), p=self.shares))]
+        count = store.refresh()
+        return self.task.crop(store.open(int(rng.integers(count))), self.size_wh, rng)
 
 
 class Order:
@@ -57,8 +73,10 @@ class Order:
             first += self.stride
 
 
-def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Iterator[list[torch.Tensor]]:
-    """Endless batches: left and right (B, 3, h, w), disparity (B, h, w), float32.
+def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Generator[list[torch.Tensor]]:
+    """Endless batches of what the crops hold: images (B, 3, h, w), the truth (B, h, w), float32.
+
+    Close it: processes that load end with it.
 
     Raises:
         DataError: A file of the folder is no pair.
@@ -82,16 +100,17 @@ def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Itera
 
 def _start_loader(_: int) -> None:
     # Ctrl-C and torchrun signal the whole group: the training process ends its loaders after its last step.
-    for asked_to_end in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(asked_to_end, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not for ever: a process that ends with its loaders still open terminates them and waits until they go.
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST_STEP_S))
     cv2.setNumThreads(1)
     keep_memory()
 
 
-def wait_for_pairs(
-    store: PairStore, count: int, alive: Callable[[], bool], stop: Callable[[], bool] = lambda: False
+def wait_for_samples(
+    store: SampleStore, count: int, alive: Callable[[], bool], stop: Callable[[], bool] = lambda: False
 ) -> None:
-    """Wait until so many pairs are rendered.
+    """Wait until there are so many samples.
 
     Args:
         store: Where they appear.
@@ -105,7 +124,7 @@ def wait_for_pairs(
     while store.refresh() < count and not stop():
         if not alive() and store.refresh() < count:
             raise DataError(
-                f"expected {count} rendered pairs in {store.folder}, got {len(store)} "
+                f"expected {count} samples in {store.folder}, got {len(store)} "
                 "and no process renders any more: look for its error above"
             )
         time.sleep(0.1)

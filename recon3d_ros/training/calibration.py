@@ -1,79 +1,68 @@
-"""Make confidence and sigma mean what they say, on scenes that neither trained nor validate the network.
+"""Make confidence and sigma mean what they say, on samples that did not train the network.
 
-Training pairs are harder than clean images, so a network is too cautious about these. Two numbers each put
+Training images are harder than clean ones, so a network is too cautious about these. Two numbers each put
 that right: a gain and an offset of the confidence's logit (Platt, 1999), and of the logarithm of sigma.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recon3d_ros.networks.stereo import StereoNetwork
-from recon3d_ros.training.losses import LARGEST_ERROR_PX
-from recon3d_ros.training.validation import as_tensor
+from recon3d_ros.training.scored import Scored
 
-# Of each pair: neighbouring pixels say the same, and tens of thousands fix four numbers.
-PIXELS_PER_PAIR = 4000
-
-Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
+# Of each image: neighbouring pixels say the same, and tens of thousands fix four numbers.
+PIXELS_PER_SAMPLE = 4000
 
 
-def calibrate(network: StereoNetwork, pairs: Iterable[Pair]) -> dict[str, float]:
-    """Fit the four numbers in place.
+def calibrate(network: Any, answers: Iterable[Scored]) -> dict[str, float]:
+    """Fit the four numbers in place; without answers they stay as they are.
 
     Args:
-        network: In evaluation mode, on the CPU.
-        pairs: Left and right (H, W, 3) uint8 RGB, H and W multiples of `MULTIPLE_OF`; disparity (H, W)
-            float32 px, NaN = unknown.
+        network: With an `Uncertainty`, in evaluation mode.
+        answers: Its answers beside the truth, made while they are asked for: with neutral numbers.
 
     Returns:
         The numbers by name.
     """
     head = network.uncertainty
-    for name, neutral in (
-        ("scale_gain", 1.0),
-        ("scale_offset", 0.0),
-        ("trust_gain", 1.0),
-        ("trust_offset", 0.0),
-    ):
-        getattr(head, name).fill_(neutral)
-    parts = [_observe(network, *pair, seed) for seed, pair in enumerate(pairs)]
-    error, log_scale, trust = (torch.cat(column) for column in zip(*parts))
-    right = (error < network.TRUSTED_PX).float()
-
-    def distrust(gain: Tensor, offset: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(gain * trust + offset, right)
-
-    def surprise(gain: Tensor, offset: Tensor) -> Tensor:
-        scaled = gain * log_scale + offset
-        return (error.clamp(max=LARGEST_ERROR_PX) * torch.exp(-scaled) + scaled).mean()
-
-    found = dict(zip(("trust_gain", "trust_offset"), _fit(distrust)))
-    found.update(zip(("scale_gain", "scale_offset"), _fit(surprise)))
+    former = {name: float(getattr(head, name)) for name in NEUTRAL}
+    for name, value in NEUTRAL.items():
+        getattr(head, name).fill_(value)
+    parts = [_observe(scored, seed) for seed, scored in enumerate(answers)]
+    found = _fit_all(*(torch.cat(column) for column in zip(*parts))) if parts else former
     for name, value in found.items():
         getattr(head, name).fill_(value)
     return found
 
 
+NEUTRAL = {"scale_gain": 1.0, "scale_offset": 0.0, "trust_gain": 1.0, "trust_offset": 0.0}
+
+
+def _fit_all(error: Tensor, log_scale: Tensor, trust: Tensor, right: Tensor) -> dict[str, float]:
+    def distrust(gain: Tensor, offset: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(gain * trust + offset, right)
+
+    def surprise(gain: Tensor, offset: Tensor) -> Tensor:
+        scaled = gain * log_scale + offset
+        return (error * torch.exp(-scaled) + scaled).mean()
+
+    found = dict(zip(("trust_gain", "trust_offset"), _fit(distrust)))
+    return found | dict(zip(("scale_gain", "scale_offset"), _fit(surprise)))
+
+
 @torch.no_grad()
-def _observe(
-    network: StereoNetwork, left: np.ndarray, right: np.ndarray, truth: np.ndarray, seed: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Absolute error in px, logarithm of the scale, and logit of some pixels with known disparity."""
-    device = torch.device("cpu")
-    output = network.analyse(as_tensor(left, device), as_tensor(right, device))
-    known = np.flatnonzero(np.isfinite(truth) & (truth <= network.config.largest_px))
-    chosen = np.random.default_rng(seed).permutation(known)[:PIXELS_PER_PAIR]
-    pick = torch.from_numpy(chosen)
-    disparity, log_scale, trust = (
-        plane.reshape(-1)[pick] for plane in (output.disparity, output.log_scale, output.trust)
-    )
-    return (disparity - torch.from_numpy(truth.reshape(-1)[chosen])).abs(), log_scale, trust
+def _observe(scored: Scored, seed: int) -> tuple[Tensor, ...]:
+    """Error, logarithm of its scale, logit, and 1 for trusted, of some pixels with known truth."""
+    known = np.flatnonzero(scored.known.numpy())
+    pick = torch.from_numpy(np.random.default_rng(seed).permutation(known)[:PIXELS_PER_SAMPLE])
+    planes = (scored.error, scored.log_scale, scored.trust, scored.trusted.float())
+    return tuple(plane.reshape(-1)[pick] for plane in planes)
 
 
 def _fit(loss: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, float]:

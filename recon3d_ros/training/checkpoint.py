@@ -5,17 +5,21 @@ from __future__ import annotations
 import pickle
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from recon3d_ros.errors import ArtifactError
 from recon3d_ros.files import make_folder, write_atomically
 from recon3d_ros.networks import build_network
-from recon3d_ros.networks.stereo import StereoNetwork
+
+if TYPE_CHECKING:
+    from recon3d_ros.networks import Network
 
 # What an exported model or a new run needs of a checkpoint; this much is kept beside a shipped model.
 WEIGHTS = ("network", "config", "average", "step", "samples", "seconds", "history", "run")
+# What weights made by newer versions also have.
+EXTRA = ("sources",)
 # What continues the very same run.
 PROGRESS = ("state", "optimizer")
 
@@ -68,7 +72,7 @@ def load_checkpoint(path: Path, device: str = "cpu", *, resume: bool = False) ->
     return content
 
 
-def load_network(path: Path) -> tuple[StereoNetwork, dict[str, Any]]:
+def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
     """A network with its averaged weights, for inference on the CPU, and the checkpoint it came from.
 
     Raises:

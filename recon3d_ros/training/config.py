@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from recon3d_ros.config import Config, option
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.training.loss_table import DEFAULT_LOSSES, LOSSES, parse_losses
+from recon3d_ros.networks import NETWORKS, task_of
+from recon3d_ros.training.loss_table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, parse_losses
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
 FIRST_TRAINING_SEED = 1_000_000
@@ -17,16 +19,30 @@ class TrainConfig(Config):
     """One training run. Time counts over all resumed parts of it."""
 
     out: str = option("out/train", "folder of checkpoints, log and rendered pairs")
-    network: str = option("stereo", "which network to train, stereo or stereo_light")
+    network: str = option("stereo", f"which network to train, out of {', '.join(NETWORKS)}")
     init: str = option("", "checkpoint whose weights to start from where they fit, empty = from nothing")
+    data: str = option(
+        "world",
+        "what to learn from, name=weight,name=weight: world, and for mono any data set or folder with depth",
+    )
     pairs: str = option("", "folder of rendered training pairs, empty = in the folder of the run")
+    teacher: str = option(
+        "", "manifest of a metric mono model whose answers a mono network learns, too; empty = none"
+    )
+    teacher_features: str = option(
+        "", "two tensors of the teacher at 1/16 and 1/32 of its input, comma-separated; empty = none"
+    )
     minutes: float = option(
         60.0,
         "training time; the learning rate falls to nothing at its end; 0 = max_steps decides",
         minimum=0.0,
     )
     max_steps: int = option(0, "stop after so many steps, 0 = when the time is over", minimum=0)
-    losses: str = option(DEFAULT_LOSSES, f"what is minimised, name=weight each, out of {', '.join(LOSSES)}")
+    losses: str = option(
+        "",
+        f"what is minimised, name=weight each, out of {', '.join(LOSSES)}; "
+        f"empty = {'; '.join(f'{task}: {losses}' for task, losses in DEFAULT_LOSSES.items())}",
+    )
     device: str = option("auto", "cpu, cuda, or auto = cuda where there is one")
     precision: str = option(
         "auto",
@@ -49,13 +65,65 @@ class TrainConfig(Config):
     render_width: int = option(640, "width of the rendered pairs", unit="px", minimum=32)
     render_height: int = option(384, "height of the rendered pairs", unit="px", minimum=32)
     max_pairs: int = option(5000, "rendered pairs to keep, 2 MB each at the usual size", minimum=1)
-    validation_pairs: int = option(16, "held-out pairs", minimum=1, maximum=FIRST_TRAINING_SEED)
+    validation_pairs: int = option(
+        16,
+        "held-out scenes of the world, and first frames of each other source",
+        minimum=1,
+        maximum=FIRST_TRAINING_SEED,
+    )
     validate_minutes: float = option(3.0, "time between validations", minimum=0.0)
     seed: int = option(0, "of initial weights, crops, and which scenes are rendered", minimum=0)
 
+    @property
+    def task(self) -> str:
+        """`stereo` or `mono`."""
+        return task_of(self.network)
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The losses by name, the task's own where none are named."""
+        return parse_losses(self.losses or DEFAULT_LOSSES[self.task])
+
+    @property
+    def sources(self) -> dict[str, float]:
+        """How often each source of `data` is drawn, by name; the sum is 1."""
+        weights: dict[str, float] = {}
+        for part in filter(None, (part.strip() for part in self.data.split(","))):
+            name, _, number = part.partition("=")
+            try:
+                weights[name] = float(number or 1)
+            except ValueError:
+                weights[name] = -1.0
+            if not 0.0 < weights[name] < math.inf:
+                raise ConfigError(f"expected a weight above 0 for {name} in data, got '{number}': {name}=1")
+        if not weights:
+            raise ConfigError("expected something to learn from in data, got nothing: name world")
+        total = sum(weights.values())
+        return {name: weight / total for name, weight in weights.items()}
+
+    def _check_task(self) -> None:
+        losses, sources = self.loss_weights, self.sources
+        if self.task == "stereo":
+            if self.teacher or sources != {"world": 1.0} or (alone := set(DEPTH_ONLY) & set(losses)):
+                got = self.teacher or (self.data if sources != {"world": 1.0} else ", ".join(sorted(alone)))
+                raise ConfigError(
+                    f"expected the world's pairs, no teacher and losses of disparity for {self.network}, "
+                    f"got {got}: that is for --network mono"
+                )
+            return
+        if self.teacher_features and len(self.teacher_features.split(",")) != 2:
+            raise ConfigError(
+                f"expected two tensors in teacher_features, got '{self.teacher_features}': name one at 1/16 "
+                "and one at 1/32 of the input's size"
+            )
+        needs = {"distill": self.teacher, "features": self.teacher and self.teacher_features}
+        for name, has in needs.items():
+            if name in losses and not has:
+                raise ConfigError(f"expected a teacher for the loss '{name}', got none: see --teacher")
+
     def validate(self) -> None:
         """Check the losses, the budget, and sizes against each other."""
-        parse_losses(self.losses)
+        self._check_task()
         if not self.minutes and not self.max_steps:
             raise ConfigError("expected minutes or max_steps above 0, got 0 for both: give the run an end")
         for name in ("width", "height"):

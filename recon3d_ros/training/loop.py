@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from recon3d_ros.allocator import keep_memory
-from recon3d_ros.training.batches import Crops, Order, batches, wait_for_pairs
+from recon3d_ros.training.batches import Crops, Order, batches, wait_for_samples
 from recon3d_ros.training.config import FIRST_TRAINING_SEED, TrainConfig
 from recon3d_ros.training.distributed import Team, joined
 from recon3d_ros.training.records import Records
 from recon3d_ros.training.rendering import Renderer, start_renderers
 from recon3d_ros.training.run import Run, resume_run, start_run
-from recon3d_ros.training.store import PairStore
+from recon3d_ros.training.sources import WORLD, Sources, find_sources, import_data
+from recon3d_ros.training.store import SampleStore
 from recon3d_ros.training.validation import validate
 
 LOG_EVERY_S = 20.0
@@ -62,12 +63,10 @@ def train(
         run = resume_run(config, team) if resume else start_run(config, network_settings, team)
         if team.leads:
             report(run.describe())
-        held_out = PairStore(Path(config.out) / "validation")
-        pairs = PairStore(Path(config.pairs) if config.pairs else Path(config.out) / "pairs")
+        sources = find_sources(config, run.task.channels)
         device = "" if config.renderer == "numpy" else str(run.device)
-        size_wh = (config.render_width, config.render_height)
-        renderer = Renderer(size_wh, run.network.config.largest_px, device)
-        jobs = render_jobs(config, team, pairs.folder, held_out.folder)
+        renderer = Renderer((config.render_width, config.render_height), run.task, device)
+        jobs = render_jobs(config, team, sources)
         renderers = start_renderers(jobs, config.workers if jobs else 0, renderer)
 
         def alive() -> bool:
@@ -75,9 +74,12 @@ def train(
 
         try:
             if team.leads:
-                wait_for_pairs(held_out, config.validation_pairs, alive, stop)
-            wait_for_pairs(pairs, 1, alive, stop)
-            fit(run, pairs, held_out, report, progress, stop)
+                import_data(config, sources, report)
+                if sources.held_out.refresh() < 1 or next(iter(config.sources)) == WORLD:
+                    wait_for_samples(sources.held_out, config.validation_pairs, alive, stop)
+            for store, _ in sources.training:
+                wait_for_samples(store, 1, alive, stop)
+            fit(run, sources.training, sources.held_out, report, progress, stop)
         finally:
             for process in renderers:
                 process.terminate()
@@ -85,33 +87,35 @@ def train(
         return run.path
 
 
-def render_jobs(config: TrainConfig, team: Team, pairs: Path, held_out: Path) -> list[tuple[Path, range]]:
+def render_jobs(config: TrainConfig, team: Team, sources: Sources) -> list[tuple[Path, range]]:
     """Which scenes this process has rendered: the first one of each machine a share of them, others nothing.
 
     The shares are disjoint, so that machines may have one disk together or one each.
     """
-    if team.local_rank != 0:
+    if team.local_rank != 0 or sources.world is None:
         return []
     first = FIRST_TRAINING_SEED * (1 + config.seed)
     share = range(first, first + config.max_pairs)[team.machine :: team.machines]
-    validation = [(held_out, range(config.validation_pairs))] if team.leads else []
-    return [*validation, (pairs, share)]
+    validates = team.leads and next(iter(config.sources)) == WORLD
+    validation = [(sources.held_out.folder, range(config.validation_pairs))] if validates else []
+    return [*validation, (sources.world.folder, share)]
 
 
 def fit(
     run: Run,
-    pairs: PairStore,
-    held_out: PairStore,
+    stores: Sequence[tuple[SampleStore, float]],
+    held_out: SampleStore,
     report: Report,
     progress: Progress = lambda share: None,
     stop: Stop = lambda: False,
 ) -> None:
     """Step until the budget is spent; saves every two minutes, at the end, when stopped and interrupted."""
     config, team = run.config, run.team
-    crops = Crops(pairs.folder, (config.width, config.height), config.seed)
+    folders = {store.folder: share for store, share in stores}
+    crops = Crops(folders, (config.width, config.height), config.seed, run.task)
     order = Order(run.samples + team.rank * config.batch, config.batch, team.size * config.batch)
     stream = batches(crops, order, config.loaders, run.device.type == "cuda")
-    watch = Watch(run, pairs, held_out, report) if team.leads else None
+    watch = Watch(run, [store for store, _ in stores], held_out, report) if team.leads else None
     clock = time.monotonic()
     try:
         while True:
@@ -127,6 +131,7 @@ def fit(
         if watch and not stopped:
             watch.validate()
     finally:
+        stream.close()
         if watch:
             watch.close()
 
@@ -134,8 +139,10 @@ def fit(
 class Watch:
     """What the first process does beside stepping: a line, a validation and a checkpoint now and then."""
 
-    def __init__(self, run: Run, pairs: PairStore, held_out: PairStore, report: Report) -> None:
-        self.run, self.pairs, self.held_out, self.report = run, pairs, held_out, report
+    def __init__(
+        self, run: Run, stores: Sequence[SampleStore], held_out: SampleStore, report: Report
+    ) -> None:
+        self.run, self.stores, self.held_out, self.report = run, stores, held_out, report
         self.meter = Meter(run)
         self.records = Records(run)
         self.logged = self.validated = self.saved = time.monotonic()
@@ -144,7 +151,7 @@ class Watch:
         """Do what is due after a step, `now` by the monotonic clock."""
         self.meter.add(loss)
         if now - self.logged >= LOG_EVERY_S:
-            self.report(self.meter.line(now, self.pairs.refresh()))
+            self.report(self.meter.line(now, sum(store.refresh() for store in self.stores)))
             self.logged = now
         if now - self.validated >= 60.0 * self.run.config.validate_minutes:
             self.validate()
@@ -156,13 +163,14 @@ class Watch:
     def validate(self) -> None:
         """Score the averaged weights, remember it in the run's history, write the records, and report."""
         run = self.run
-        metrics = validate(run.average.module, self.held_out, run.device, self.records.look)
+        metrics = validate(run.average.module, run.task, [self.held_out], run.device, self.records.look)
         run.history.append({"step": run.step, "samples": run.samples, "seconds": run.seconds, **metrics})
         self.records.write(run)
-        self.report(
-            f"step {run.step}  held-out: bad_px_1 {100 * metrics['bad_px_1']:.1f} %  bad_px_3 "
-            f"{100 * metrics['bad_px_3']:.1f} %  epe {metrics['epe_px']:.2f} px"
+        told = "  ".join(
+            f"{name} {value:.3f}" if name.endswith(("_px", "_m")) else f"{name} {100 * value:.1f} %"
+            for name, value in metrics.items()
         )
+        self.report(f"step {run.step}  held-out: {told}")
 
     def close(self) -> None:
         """Save, however the run ends."""
@@ -187,7 +195,7 @@ class Meter:
         """Take the loss of one step; it stays on the device."""
         self.loss += loss
 
-    def line(self, now: float, pairs: int) -> str:
+    def line(self, now: float, samples: int) -> str:
         """One line about the steps since the last one."""
         run = self.run
         loss = float(self.loss) / max(run.step - self.first_step, 1)
@@ -197,5 +205,5 @@ class Meter:
         spent = f"{run.seconds / 60:.1f} of {minutes:g} min" if minutes else f"{run.seconds / 60:.1f} min"
         return (
             f"step {run.step}{f' of {steps}' if steps else ''}  {spent}  loss {loss:.3f}  "
-            f"{rate:.1f} samples/s  {pairs} pairs  lr {run.optimizer.param_groups[0]['lr']:.1e}"
+            f"{rate:.1f} samples/s  {samples} samples  lr {run.optimizer.param_groups[0]['lr']:.1e}"
         )

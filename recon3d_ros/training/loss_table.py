@@ -7,19 +7,33 @@ import math
 
 from recon3d_ros.errors import ConfigError
 
-# name -> function of a `losses.Scored`, a scalar tensor; docs/training.md says what each is good for.
+_ROOM = "recon3d_ros.training.losses:"
+# name -> function of a `scored.Scored`, a scalar tensor; docs/training.md says what each is good for.
 LOSSES = {
-    "cross_entropy": "recon3d_ros.training.losses:cross_entropy",
-    "smooth_l1": "recon3d_ros.training.losses:smooth_l1",
-    "mae": "recon3d_ros.training.losses:mae",
-    "mse": "recon3d_ros.training.losses:mse",
-    "cosine": "recon3d_ros.training.losses:cosine",
-    "scale_invariant_log": "recon3d_ros.training.losses:scale_invariant_log",
-    "edge_smoothness": "recon3d_ros.training.losses:edge_smoothness",
-    "uncertainty": "recon3d_ros.training.losses:uncertainty",
+    name: _ROOM + name
+    for name in (
+        "cross_entropy",
+        "smooth_l1",
+        "mae",
+        "mse",
+        "log_l1",
+        "scale_invariant_log",
+        "gradient",
+        "cosine",
+        "normals",
+        "edge_smoothness",
+        "uncertainty",
+        "distill",
+        "features",
+    )
 }
-# Smooth L1 on a soft-argmin alone stands still: it rewards the mean of a flat distribution.
-DEFAULT_LOSSES = "cross_entropy=1,smooth_l1=0.2,uncertainty=0.2"
+# Those of `scored.ScoredDepth` alone.
+DEPTH_ONLY = ("normals", "distill", "features")
+# By task. Smooth L1 on a soft-argmin alone stands still: it rewards the mean of a flat distribution.
+DEFAULT_LOSSES = {
+    "stereo": "cross_entropy=1,smooth_l1=0.2,uncertainty=0.2",
+    "mono": "cross_entropy=0.5,log_l1=1,gradient=0.5,uncertainty=0.1",
+}
 
 
 def parse_losses(text: str) -> dict[str, float]:
@@ -41,7 +55,7 @@ def parse_losses(text: str) -> dict[str, float]:
         weights[name] = _weight(name, number if "=" in part else "1")
     weights = {name: weight for name, weight in weights.items() if weight > 0.0}
     if not weights:
-        raise ConfigError(f"expected a loss that weighs more than 0, got '{text}': try {DEFAULT_LOSSES}")
+        raise ConfigError(f"expected a loss that weighs more than 0, got '{text}': try mae=1")
     return weights
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from recon3d_ros import lazy
-from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.loss_table import LOSSES
-from recon3d_ros.training.losses import Scored
+from recon3d_ros.training.scored import Scored
+
+if TYPE_CHECKING:
+    from recon3d_ros.training.tasks import Task
 
 
 def weighted_loss(scored: Scored, weights: Mapping[str, float]) -> Tensor:
@@ -27,21 +30,39 @@ def weighted_loss(scored: Scored, weights: Mapping[str, float]) -> Tensor:
 
 
 class Objective(nn.Module):
-    """A pair and its truth in, the loss of the network on it out."""
+    """A batch of crops in, the loss of the network on it out.
 
-    def __init__(self, network: StereoNetwork, weights: Mapping[str, float], mixed: bool) -> None:
+    Args:
+        network: One of the task.
+        task: Knows what a batch is made of.
+        weights: Of the losses, by name.
+        mixed: Whether convolutions run in bfloat16.
+        adapters: Bring the network's features into a teacher's space; they learn, too.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        task: Task,
+        weights: Mapping[str, float],
+        mixed: bool,
+        adapters: Sequence[nn.Module] = (),
+    ) -> None:
         super().__init__()
         self.network = network
+        self.task = task
         self.weights = dict(weights)
         self.mixed = mixed
+        self.adapters = nn.ModuleList(adapters)
 
     @property
     def moves_all(self) -> bool:
-        """Whether each weight gets a gradient: most losses ask for the disparity, one for its doubt."""
-        return "uncertainty" in self.weights and bool(set(self.weights) - {"cross_entropy", "uncertainty"})
+        """Whether each weight gets a gradient: most losses ask for the answer, one for its doubt."""
+        idle = {"cross_entropy", "uncertainty", "features"}
+        return "uncertainty" in self.weights and bool(set(self.weights) - idle)
 
-    def forward(self, left: Tensor, right: Tensor, truth: Tensor) -> Tensor:
-        """(B, 3, H, W) images in [0, 1] and (B, H, W) disparity in px, NaN = unknown -> a scalar."""
-        with torch.autocast(left.device.type, torch.bfloat16, enabled=self.mixed):
-            output = self.network.analyse(left, right)
-        return weighted_loss(Scored(output, left, truth, self.network.config.step_px), self.weights)
+    def forward(self, *batch: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1], the truth (B, H, W), what else the task's crops have -> a scalar."""
+        with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=self.mixed):
+            scored = self.task.score(self.network, self.adapters, list(batch))
+        return weighted_loss(scored, self.weights)

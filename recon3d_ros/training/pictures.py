@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.files import colour_inverse_depth, colour_limits
-from recon3d_ros.training.validation import Example
+from recon3d_ros.training.example import Example
 
 Picture = NDArray[np.uint8]
 Curve = Sequence[tuple[float, float]]
@@ -18,9 +18,9 @@ Curve = Sequence[tuple[float, float]]
 PANEL_WH = (560, 360)
 MARGIN = 56
 TILE_WIDTH = 288
-# An error of so many px is painted in the reddest colour.
-REDDEST_ERROR_PX = 6.0
-COLUMNS = ("left", "truth", "estimate", f"error, red from {REDDEST_ERROR_PX:g} px", "confidence, white = 1")
+# An error of so many px, or of such a share of the depth, is painted in the reddest colour.
+REDDEST_ERROR_PX, REDDEST_ERROR_SHARE = 6.0, 0.5
+COLUMNS = ("image", "truth", "estimate", "error", "confidence, white = 1")
 COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189))
 INK, GRID, PAPER = (40, 40, 40), (225, 225, 225), 255
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -31,18 +31,22 @@ def draw_curves(losses: Sequence[Sequence[float]], history: Sequence[Mapping[str
 
     Args:
         losses: [step, loss] each.
-        history: Rows with `step`, `bad_px_1` to `bad_px_3` (fractions) and `epe_px`.
+        history: Rows with `step` and metrics; those in px or m (`_px`, `_m`) have a panel of their own.
 
     Returns:
         (h, w, 3) uint8 RGB.
     """
-    scores = {
-        f"bad_px_{n} %": [(row["step"], 100.0 * row[f"bad_px_{n}"]) for row in history] for n in (1, 2, 3)
+    names = [name for name in (history[0] if history else {}) if name not in ("step", "samples", "seconds")]
+    lengths = [name for name in names if name.endswith(("_px", "_m"))]
+    shares = {
+        f"{name} %": [(row["step"], 100.0 * row[name]) for row in history]
+        for name in names
+        if name not in lengths
     }
     panels = [
         _panel("loss of training", {"loss": [(step, loss) for step, loss in losses]}),
-        _panel("held-out pairs", scores),
-        _panel("held-out pairs", {"epe px": [(row["step"], row["epe_px"]) for row in history]}),
+        _panel("held out", shares),
+        _panel("held out", {name: [(row["step"], row[name]) for row in history] for name in lengths}),
     ]
     return np.concatenate(panels, axis=1)
 
@@ -89,7 +93,9 @@ def _write(image: Picture, text: str, at: tuple[int, int], colour: tuple[int, in
 
 
 def draw_examples(examples: Sequence[Example]) -> Picture:
-    """A row per pair: left image, truth, estimate, error and confidence; unknown is black.
+    """A row per sample: image, truth, estimate, error (red from 6 px, or 50 % of depth) and confidence.
+
+    Near is red in both; unknown is black.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -101,14 +107,19 @@ def draw_examples(examples: Sequence[Example]) -> Picture:
 
 
 def _row(example: Example) -> Picture:
-    low, high = colour_limits(example.truth)
-    error = np.abs(example.disparity - example.truth)
+    truth, estimate = example.truth, example.estimate
+    error, reddest = np.abs(estimate - truth), REDDEST_ERROR_PX
+    if "abs_rel" in example.metrics:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error, reddest = error / truth, REDDEST_ERROR_SHARE
+            truth, estimate = 1.0 / truth, 1.0 / estimate
+    low, high = colour_limits(truth)
     grey = np.round(np.nan_to_num(np.clip(example.confidence, 0.0, 1.0)) * 255.0).astype(np.uint8)
     tiles = (
-        example.left,
-        colour_inverse_depth(example.truth, low, high),
-        colour_inverse_depth(example.disparity, low, high),
-        colour_inverse_depth(error, 0.0, REDDEST_ERROR_PX),
+        example.image,
+        colour_inverse_depth(truth, low, high),
+        colour_inverse_depth(estimate, low, high),
+        colour_inverse_depth(error, 0.0, reddest),
         np.repeat(grey[..., None], 3, axis=2),
     )
     height, width = example.truth.shape

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from recon3d_ros.files import finite, make_folder, write_atomically, write_image
+from recon3d_ros.training.example import Example
 from recon3d_ros.training.pictures import draw_curves, draw_examples
 from recon3d_ros.training.run import Run
-from recon3d_ros.training.validation import Example
 
 # Pairs in the sample picture.
 EXAMPLES = 6

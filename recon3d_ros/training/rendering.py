@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recon3d_ros import world
 from recon3d_ros.allocator import keep_memory
-from recon3d_ros.training.store import PairStore, pack_arrays, pack_pair
+from recon3d_ros.training.store import SampleStore, pack_arrays
+from recon3d_ros.training.tasks import StereoTask, Task
 
 # Scenes a GPU renders at once: enough to keep it busy, and a few GB at the usual size.
 BATCH = 16
@@ -23,12 +24,12 @@ class Renderer:
 
     Attributes:
         size_wh: Size of the images.
-        max_disparity_px: About the largest disparity.
-        device: A torch device that renders batches, or "" for NumPy.
+        task: What a sample is.
+        device: A torch device that renders batches of pairs, or "" for NumPy.
     """
 
     size_wh: tuple[int, int]
-    max_disparity_px: float
+    task: Task = field(default_factory=StereoTask)
     device: str = ""
 
     def render(self, folder: Path, seeds: Sequence[int]) -> None:
@@ -38,18 +39,17 @@ class Renderer:
             OutputError: The disk is full or the folder not writable.
             MissingDependencyError: torch is wanted and not installed.
         """
-        store = PairStore(folder)
+        store = SampleStore(folder, self.task.channels)
         missing = [seed for seed in seeds if not store.path(seed).exists()]
-        if self.device:
+        if self.device and isinstance(self.task, StereoTask):
             for start in range(0, len(missing), BATCH):
-                self._render_batch(store, missing[start : start + BATCH])
+                self._render_batch(store, missing[start : start + BATCH], self.task.largest_px)
             return
         for seed in missing:
-            sample = world.training_sample(seed, self.size_wh, self.max_disparity_px)
-            store.write(seed, pack_pair(sample))
+            store.write(seed, self.task.render(seed, self.size_wh))
 
-    def _render_batch(self, store: PairStore, seeds: Sequence[int]) -> None:
-        batch = world.training_batch(seeds, self.size_wh, self.max_disparity_px, self.device)
+    def _render_batch(self, store: SampleStore, seeds: Sequence[int], largest_px: float) -> None:
+        batch = world.training_batch(seeds, self.size_wh, largest_px, self.device)
         left, right = (images.permute(0, 2, 3, 1).cpu().numpy() for images in (batch.left, batch.right))
         disparity = batch.disparity[:, 0].cpu().numpy()
         for i, seed in enumerate(seeds):

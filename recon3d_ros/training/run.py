@@ -6,22 +6,28 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from recon3d_ros.errors import ArtifactError, ConfigError
-from recon3d_ros.networks import build_network, network_config
-from recon3d_ros.networks.stereo import StereoNetwork
+from recon3d_ros.manifest import load_manifest
+from recon3d_ros.networks import build_network, network_config, task_of
+from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.distributed import Team
-from recon3d_ros.training.loss_table import parse_losses
 from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.schedule import one_cycle
+from recon3d_ros.training.sources import sources_of
+from recon3d_ros.training.tasks import Adapter, task_for
+from recon3d_ros.training.teacher import TeacherFile, prepare
 from recon3d_ros.training.warm_start import warm_start
+
+if TYPE_CHECKING:
+    from recon3d_ros.networks import Network
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -37,25 +43,37 @@ class Run:
     Attributes:
         samples: Crops seen so far by all processes; the next crop is drawn from this number and the seed.
         history: A row per validation.
+        sources: [name, licence] of everything that has a part in the weights.
         losses: [step, mean loss of the `CURVE_STEPS` steps before], for the curve.
     """
 
     def __init__(
-        self, config: TrainConfig, network: StereoNetwork, device: torch.device, team: Team | None = None
+        self,
+        config: TrainConfig,
+        network: Network,
+        device: torch.device,
+        team: Team | None = None,
+        teacher: TeacherFile | None = None,
     ) -> None:
         self.config = replace(config, device=str(device))  # no longer "auto": the checkpoint tells
         self.device = device
         network.to(device).train()
         self.team = team or Team()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.task = task_for(config.task, getattr(network.config, "largest_px", 0.0), teacher)
         self.average = AveragedModel(self.network, multi_avg_fn=running_average, use_buffers=True)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
         self.path = checkpoint_path(config)
         self.mixed = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
-        objective = Objective(self.network, parse_losses(config.losses), self.mixed)
+        adapters: list[Adapter] = []
+        if isinstance(network, MonoNetwork) and teacher and "features" in config.loss_weights:
+            adapters = [Adapter(*pair) for pair in zip(network.config.widths[2:], teacher.channels)]
+        objective = Objective(self.network, self.task, config.loss_weights, self.mixed, adapters).to(device)
+        self.adapters = objective.adapters
+        self.optimizer = torch.optim.AdamW(
+            objective.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
         self.objective = self.team.share(objective, device, whole=objective.moves_all)
+        self.sources: list[list[str]] = []
         self.step = self.samples = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
@@ -70,18 +88,18 @@ class Run:
 
     def advance(self, stream: Iterator[list[torch.Tensor]]) -> torch.Tensor:
         """One step on the next batch; returns its loss, not yet waited for."""
-        left, right, truth = (part.to(self.device, non_blocking=True) for part in next(stream))
-        left, right = (x.contiguous(memory_format=torch.channels_last) for x in (left, right))
+        batch = [part.to(self.device, non_blocking=True) for part in next(stream)]
+        batch = [x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in batch]
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * one_cycle(self.progress)
-        loss = self.objective(left, right, truth)
+        loss = self.objective(*batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
-        self.samples += len(truth) * self.team.size
+        self.samples += len(batch[0]) * self.team.size
         self.loss_sum += loss.detach()
         if self.step % CURVE_STEPS == 0:
             self.losses.append([self.step, float(self.loss_sum) / CURVE_STEPS])
@@ -99,7 +117,9 @@ class Run:
             "config": network_config(self.network),
             "state": self.network.state_dict(),
             "average": self.average.module.state_dict(),
+            "adapters": self.adapters.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "sources": self.sources,
             "step": self.step,
             "samples": self.samples,
             "seconds": self.seconds,
@@ -148,11 +168,16 @@ def start_run(config: TrainConfig, network_settings: dict[str, Any] | None, team
             f"expected no run in {config.out}, got a checkpoint: add --resume, or choose another --out"
         )
     torch.manual_seed(config.seed)
+    saved = load_checkpoint(Path(config.init)) if config.init else None
+    if saved and not network_settings and task_of(saved["network"]) == "mono" == config.task:
+        network_settings = saved["config"]  # a network that goes on learning stays what it is
     network = build_network(config.network, network_settings)
-    if config.init:
-        saved = load_checkpoint(Path(config.init))
+    if saved:
         warm_start(network, saved["average"], saved["config"])
-    return Run(config, network, pick_device(config, team), team)
+    run = Run(config, network, pick_device(config, team), team, find_teacher(config))
+    teacher = load_manifest(config.teacher) if config.teacher else None
+    run.sources = sources_of(config.sources, teacher, saved.get("sources", []) if saved else [])
+    return run
 
 
 def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
@@ -172,7 +197,10 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
         )
     network = build_network(saved["network"], saved["config"])
     load_weights(network, saved["state"], path)
-    run = Run(config, network, device, team)
+    run = Run(config, network, device, team, find_teacher(config))
+    run.adapters.load_state_dict(saved.get("adapters", {}))
+    teacher = load_manifest(config.teacher) if config.teacher else None
+    run.sources = saved.get("sources") or sources_of(config.sources, teacher, [])
     load_weights(run.average.module, saved["average"], path)
     run.average.n_averaged.fill_(saved["step"])
     run.optimizer.load_state_dict(saved["optimizer"])
@@ -182,6 +210,19 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     run.losses = saved.get("losses", [])
     run.loss_sum.copy_(saved.get("loss_sum", run.loss_sum))
     return run
+
+
+def find_teacher(config: TrainConfig) -> TeacherFile | None:
+    """The teacher of `config`, its graph with the features that are asked for in the folder of the run.
+
+    Raises:
+        ConfigError: It cannot teach.
+        ModelError: Its files are wrong.
+    """
+    if not config.teacher:
+        return None
+    features = tuple(name for name in config.teacher_features.split(",") if name)
+    return prepare(Path(config.teacher), features, Path(config.out) / "teacher.onnx")
 
 
 def pick_device(config: TrainConfig, team: Team | None = None) -> torch.device:

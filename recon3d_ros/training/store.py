@@ -1,7 +1,8 @@
-"""Rendered pairs on disk: the world is rendered once, in the background, and cropped many times.
+"""Samples on disk: the world is rendered once, in the background, and cropped many times.
 
 A pair is one `.npy` of (H, W, 8) uint8: left RGB, right RGB, and the disparity as little-endian uint16 in
-1/256 px with 65535 for unknown. Files are mapped, so a crop reads only its own rows.
+1/256 px with 65535 for unknown. One image with depth is (H, W, 5): RGB, and the canonical depth in mm, alike.
+Files are mapped, so a crop reads only its own rows.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import numpy as np
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import make_folder, write_atomically
 from recon3d_ros.geometry import Sample
+from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
 
 UNKNOWN = 65535
 STEPS_PER_PX = 256.0
+STEPS_PER_M = 1000.0
+PAIR_CHANNELS, VIEW_CHANNELS = 8, 5
 
 
 def pack_pair(sample: Sample) -> np.ndarray:
@@ -45,16 +49,42 @@ def unpack_pair(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return packed[..., :3], packed[..., 3:6], disparity.astype(np.float32)
 
 
-class PairStore:
-    """The pairs in one folder, which may grow while it is read."""
+def pack_view(image: np.ndarray, depth: np.ndarray, fx: float) -> np.ndarray:
+    """An image and its depth as (H, W, 5) uint8; depth that is not finite or beyond 65 m becomes unknown.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        image: (H, W, 3) uint8 RGB or (H, W) grey.
+        depth: (H, W) float32 m.
+        fx: Focal length of the image, px: depth is stored as if it were `CANONICAL_FOCAL_PX`.
+    """
+    rgb = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = np.asarray(depth, np.float32) * np.float32(STEPS_PER_M * CANONICAL_FOCAL_PX / fx)
+        known = np.isfinite(steps) & (steps > 0.0) & (steps < UNKNOWN - 0.5)
+    fixed = np.full(steps.shape, UNKNOWN, "<u2")
+    fixed[known] = np.round(steps[known]).astype("<u2")
+    return np.concatenate([rgb, fixed[..., None].view(np.uint8)], axis=2)
+
+
+def unpack_view(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse: (H, W, 3) uint8 RGB, and canonical depth (H, W) float32 m with NaN for unknown."""
+    packed = np.ascontiguousarray(packed)
+    fixed = np.ascontiguousarray(packed[..., 3:]).view("<u2")[..., 0]
+    depth = np.where(fixed == UNKNOWN, np.float32(np.nan), fixed / np.float32(STEPS_PER_M))
+    return packed[..., :3], depth.astype(np.float32)
+
+
+class SampleStore:
+    """The samples in one folder, which may grow while it is read; 8 channels are pairs, 5 single images."""
+
+    def __init__(self, folder: Path, channels: int = PAIR_CHANNELS) -> None:
         self.folder = folder
+        self.channels = channels
         self._names: list[str] = []
         self._seen_ns = 0
 
     def write(self, seed: int, packed: np.ndarray) -> None:
-        """Store a packed pair under its seed; a reader never sees half of it.
+        """Store a packed sample under its seed; a reader never sees half of it.
 
         Raises:
             OutputError: The disk is full or the folder not writable.
@@ -65,11 +95,11 @@ class PairStore:
         write_atomically(self.path(seed), buffer.getvalue())
 
     def path(self, seed: int) -> Path:
-        """Where the pair of this seed lies, or would."""
+        """Where the sample of this seed lies, or would."""
         return self.folder / f"{seed:09d}.npy"
 
     def refresh(self) -> int:
-        """Look for new pairs; returns how many there are."""
+        """Look for new samples; returns how many there are."""
         # Listing thousands of names costs more than a crop: only when the folder has changed.
         changed_ns = self.folder.stat().st_mtime_ns if self.folder.is_dir() else 0
         if changed_ns != self._seen_ns:
@@ -81,18 +111,19 @@ class PairStore:
         return len(self._names)
 
     def open(self, index: int) -> np.ndarray:
-        """Pair `index` in the order of seeds, mapped, (H, W, 8) uint8.
+        """Sample `index` in the order of seeds, mapped, (H, W, channels) uint8.
 
         Raises:
-            DataError: The file is not a pair.
+            DataError: The file is none of them.
         """
         path = self.folder / self._names[index]
         try:
             packed = np.load(path, mmap_mode="r")
         except (OSError, ValueError, EOFError) as exc:
-            raise DataError(f"expected a rendered pair in {path}, got {exc}: delete the file") from exc
-        if packed.ndim != 3 or packed.shape[2] != 8 or packed.dtype != np.uint8:
+            raise DataError(f"expected a stored sample in {path}, got {exc}: delete the file") from exc
+        if packed.ndim != 3 or packed.shape[2] != self.channels or packed.dtype != np.uint8:
             raise DataError(
-                f"expected (H, W, 8) uint8 in {path}, got {packed.shape} {packed.dtype}: delete the file"
+                f"expected (H, W, {self.channels}) uint8 in {path}, got {packed.shape} {packed.dtype}: "
+                "delete the file"
             )
         return packed

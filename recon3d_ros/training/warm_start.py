@@ -15,7 +15,7 @@ BIN_BIAS = "hourglass.leave.bias"
 
 
 @torch.no_grad()
-def warm_start(network: StereoNetwork, weights: dict[str, Tensor], config: dict[str, Any]) -> int:
+def warm_start(network: torch.nn.Module, weights: dict[str, Tensor], config: dict[str, Any]) -> int:
     """Copy what has the same name and shape; weights per bin are interpolated to another step.
 
     Args:
@@ -27,21 +27,28 @@ def warm_start(network: StereoNetwork, weights: dict[str, Tensor], config: dict[
         How many tensors were taken.
     """
     weights = dict(weights)
-    bins, step = network.config.bins, network.config.step_px
-    old_bins, old_step = int(config["bins"]), int(config.get("step_px", 4))
-    if (bins, step) != (old_bins, old_step):
-        for name, axis, keep_sum in BIN_WEIGHTS:
-            part = weights[name]
-            per_bin, rest = part.split([old_bins, part.shape[axis] - old_bins], dim=axis)
-            per_bin = resampled(per_bin, axis, bins, step / old_step)
-            weights[name] = torch.cat([per_bin * (step / old_step) if keep_sum else per_bin, rest], dim=axis)
-        weights[BIN_BIAS] = resampled(weights[BIN_BIAS], 0, bins, step / old_step)
+    if isinstance(network, StereoNetwork) and BIN_BIAS in weights:
+        _fit_bins(network, weights, config)
     own = network.state_dict()
     fitting = {
         name: value for name, value in weights.items() if name in own and own[name].shape == value.shape
     }
     network.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def _fit_bins(network: StereoNetwork, weights: dict[str, Tensor], config: dict[str, Any]) -> None:
+    """Interpolate the weights per bin, in place, to the network's own bins."""
+    bins, step = network.config.bins, network.config.step_px
+    old_bins, old_step = int(config["bins"]), int(config.get("step_px", 4))
+    if (bins, step) == (old_bins, old_step):
+        return
+    for name, axis, keep_sum in BIN_WEIGHTS:
+        part = weights[name]
+        per_bin, rest = part.split([old_bins, part.shape[axis] - old_bins], dim=axis)
+        per_bin = resampled(per_bin, axis, bins, step / old_step)
+        weights[name] = torch.cat([per_bin * (step / old_step) if keep_sum else per_bin, rest], dim=axis)
+    weights[BIN_BIAS] = resampled(weights[BIN_BIAS], 0, bins, step / old_step)
 
 
 def resampled(values: Tensor, axis: int, bins: int, ratio: float) -> Tensor:

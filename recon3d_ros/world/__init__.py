@@ -3,7 +3,7 @@
 from recon3d_ros.world.batch import StereoBatch, render_batch, training_batch
 from recon3d_ros.world.camera import WorldCamera
 from recon3d_ros.world.render import render_stereo
-from recon3d_ros.world.sampling import random_scene, training_sample
+from recon3d_ros.world.sampling import random_scene, training_sample, view_sample
 from recon3d_ros.world.scene import Scene
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "render_stereo",
     "training_batch",
     "training_sample",
+    "view_sample",
 ]

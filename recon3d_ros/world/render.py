@@ -187,3 +187,13 @@ def render_stereo(
     images = [develop(np, image.light, gain).astype(np.uint8) for image in (left, right)]
     frame = Frame(stamp_ns, images[0], rig.left, images[1], rig, name)
     return Sample(frame, rig.disparity_from_depth(depth), depth, name)
+
+
+def render_mono(scene: Scene, rig: StereoRig, T_world_camera: np.ndarray, name: str = "") -> Sample:
+    """Render what the left camera of a rig sees, alone: RGB, and depth in m with +Inf for the sky."""
+    view, _ = stereo_views(rig, T_world_camera)
+    image = render_view(scene, view, light_up(scene))
+    light = develop(np, image.light, auto_gain(image.light, scene.light.exposure)).astype(np.uint8)
+    with np.errstate(divide="ignore"):
+        depth = np.divide(1.0, image.inverse_depth, dtype=np.float32)
+    return Sample(Frame(0, light, rig.left, name=name), None, depth, name)

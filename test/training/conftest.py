@@ -7,7 +7,7 @@ import pytest
 
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 from recon3d_ros.training.config import TrainConfig
-from recon3d_ros.training.store import PairStore, pack_pair
+from recon3d_ros.training.store import SampleStore, pack_pair
 
 SIZE_WH = (128, 96)
 TINY = {
@@ -57,7 +57,7 @@ def mono_sample() -> Sample:
 @pytest.fixture
 def stores(tmp_path):
     """Eight pairs to train on and two held out, in the folders of a run in `tmp_path`."""
-    pairs, held_out = PairStore(tmp_path / "pairs"), PairStore(tmp_path / "validation")
+    pairs, held_out = SampleStore(tmp_path / "pairs"), SampleStore(tmp_path / "validation")
     for store, seeds in ((pairs, range(100, 108)), (held_out, range(2))):
         for seed in seeds:
             store.write(seed, pack_pair(textured_sample(seed)))

@@ -128,7 +128,7 @@ def test_upside_down_are_both_images_and_the_truth():
 def test_photometry_moves_nothing(seed):
     image = np.full((40, 60, 3), 60, np.uint8)
     image[17:20, 30:33] = 200
-    for result in change_photometry(image, image, np.random.default_rng(seed)):
+    for result in change_photometry([image, image], np.random.default_rng(seed)):
         assert result.shape == image.shape and 0.0 <= result.min() and result.max() <= 1.0
         grey = cv2.GaussianBlur(result.mean(axis=2), (3, 3), 0)
         if np.ptp(grey) > 0.2:  # else it was burnt out
@@ -139,7 +139,7 @@ def test_photometry_moves_nothing(seed):
 def test_sides_differ_in_exposure_noise_and_blur():
     image = np.full((64, 64, 3), 90, np.uint8)
     image[:, 32:] = 160
-    drawn = [change_photometry(image, image, np.random.default_rng(seed)) for seed in range(60)]
+    drawn = [change_photometry([image, image], np.random.default_rng(seed)) for seed in range(60)]
     exposure = [abs(float(left.mean() - right.mean())) for left, right in drawn]
     assert np.median(exposure) > 0.01 and max(exposure) < 0.6
     noise = [[float(np.diff(side[:, 4:24, 0], axis=0).std()) for side in pair] for pair in drawn]
@@ -170,7 +170,7 @@ def test_half_of_the_pairs_are_grey(make_sample):
     sample = make_sample(2)
     grey = 0
     for seed in range(60):
-        left, right = change_photometry(sample.frame.image, sample.frame.right, np.random.default_rng(seed))
+        left, right = change_photometry([sample.frame.image, sample.frame.right], np.random.default_rng(seed))
         same = [np.ptp(image, axis=2).max() < 1e-4 for image in (left, right)]
         assert same[0] == same[1]
         grey += same[0]

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from recon3d_ros.errors import DataError
-from recon3d_ros.training.batches import Crops, Order, batches, wait_for_pairs
-from recon3d_ros.training.store import PairStore, pack_pair
+from recon3d_ros.training.batches import Crops, Order, batches, wait_for_samples
+from recon3d_ros.training.store import SampleStore, pack_pair
 
 
 def test_batches_come_from_another_process_and_differ(stores):
-    stream = batches(Crops(stores[0].folder, (96, 64), 1), Order(0, 3), loaders=1, pin_memory=False)
+    stream = batches(Crops({stores[0].folder: 1.0}, (96, 64), 1), Order(0, 3), loaders=1, pin_memory=False)
     (left, right, truth), (again, _, _) = next(stream), next(stream)
     assert left.shape == right.shape == (3, 3, 64, 96) and truth.shape == (3, 64, 96)
     assert left.dtype == truth.dtype == torch.float32
@@ -20,15 +20,15 @@ def test_batches_come_from_another_process_and_differ(stores):
 
 def test_crops_depend_on_seed_and_index_alone(stores):
     """Not on who makes them: a resumed run, one with other loaders, one of several processes."""
-    crops = Crops(stores[0].folder, (96, 64), 1)
+    crops = Crops({stores[0].folder: 1.0}, (96, 64), 1)
     here = batches(crops, Order(4, 2), loaders=0, pin_memory=False)
-    there = batches(Crops(stores[0].folder, (96, 64), 1), Order(4, 2), loaders=2, pin_memory=False)
+    there = batches(Crops({stores[0].folder: 1.0}, (96, 64), 1), Order(4, 2), loaders=2, pin_memory=False)
     for first in (4, 6, 8):
         one, other = next(here), next(there)
         for a, b in zip(one, other):
             torch.testing.assert_close(a, b, equal_nan=True, rtol=0.0, atol=0.0)
         torch.testing.assert_close(one[0][1], torch.from_numpy(crops[first + 1][0]))
-    assert not torch.equal(one[0][0], torch.from_numpy(Crops(stores[0].folder, (96, 64), 2)[8][0]))
+    assert not torch.equal(one[0][0], torch.from_numpy(Crops({stores[0].folder: 1.0}, (96, 64), 2)[8][0]))
 
 
 def test_processes_take_crops_in_turn_and_none_twice():
@@ -39,14 +39,14 @@ def test_processes_take_crops_in_turn_and_none_twice():
 @pytest.mark.parametrize("loaders", [0, 1])
 def test_corrupt_pair_is_one_sentence_from_wherever_it_is_read(tmp_path, loaders):
     (tmp_path / "000000001.npy").write_bytes(b"no pair")
-    with pytest.raises(DataError, match=r"^expected a rendered pair in .*delete the file$"):
-        next(batches(Crops(tmp_path, (96, 64), 1), Order(0, 1), loaders, pin_memory=False))
+    with pytest.raises(DataError, match=r"^expected a stored sample in .*delete the file$"):
+        next(batches(Crops({tmp_path: 1.0}, (96, 64), 1), Order(0, 1), loaders, pin_memory=False))
 
 
 def test_new_pairs_are_used_while_the_stream_runs(tmp_path, make_sample):
-    store = PairStore(tmp_path)
+    store = SampleStore(tmp_path)
     store.write(1, pack_pair(make_sample(1)))
-    crops = Crops(tmp_path, (96, 64), 1)
+    crops = Crops({tmp_path: 1.0}, (96, 64), 1)
     crops[0]
     for seed in range(2, 30):
         store.write(seed, pack_pair(make_sample(seed)))
@@ -55,13 +55,13 @@ def test_new_pairs_are_used_while_the_stream_runs(tmp_path, make_sample):
 
 
 def test_waiting_ends_when_the_pairs_are_there_or_nobody_renders(tmp_path, make_sample):
-    store = PairStore(tmp_path / "pairs")
+    store = SampleStore(tmp_path / "pairs")
     with pytest.raises(DataError, match="no process renders"):
-        wait_for_pairs(store, 1, alive=lambda: False)
+        wait_for_samples(store, 1, alive=lambda: False)
 
     def render_one():
         store.write(len(store), pack_pair(make_sample(len(store))))
         return True
 
-    wait_for_pairs(store, 2, alive=render_one)
+    wait_for_samples(store, 2, alive=render_one)
     assert len(store) == 2

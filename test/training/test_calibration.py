@@ -7,6 +7,7 @@ import torch
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoOutput
 from recon3d_ros.training.calibration import calibrate
+from recon3d_ros.training.scored import ScoredDisparity
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def network(tiny_network, monkeypatch):
         zero = torch.zeros_like(unsure)
         log_scale = head.scale_gain * (2.0 * unsure + 5.0) + head.scale_offset
         trust = head.trust_gain * 9.0 * (0.5 - unsure) + head.trust_offset
-        return StereoOutput(zero, zero, zero, log_scale, trust)
+        return StereoOutput(zero.expand(-1, 12, -1, -1), zero, zero, log_scale, trust)
 
     monkeypatch.setattr(network, "analyse", analyse)
     return network
@@ -35,8 +36,15 @@ def observed(seed, size_hw=(64, 96)):
     return left, left, np.abs(rng.laplace(0.0, scale)).clip(0, 22).astype(np.float32)
 
 
+def answers(network, pairs):
+    """Made while they are asked for, when the head is neutral."""
+    for left, _, truth in pairs:
+        image = torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255))
+        yield ScoredDisparity(network.analyse(image, image), image, torch.from_numpy(truth)[None], 4)
+
+
 def test_confidence_becomes_the_share_of_good_pixels(network):
-    calibrate(network, [observed(seed) for seed in range(6)])
+    calibrate(network, answers(network, map(observed, range(6))))
     left, _, truth = observed(100, (192, 256))
     output = network.analyse(torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255)), None)
     confidence = torch.sigmoid(output.trust).numpy().ravel()
@@ -46,7 +54,7 @@ def test_confidence_becomes_the_share_of_good_pixels(network):
 
 
 def test_sigma_becomes_the_spread_of_the_error(network):
-    found = calibrate(network, [observed(seed) for seed in range(6)])
+    found = calibrate(network, answers(network, map(observed, range(6))))
     # From 2 u + 5 to 3 u - 1; the clipped tail takes a little off the gain.
     assert found["scale_gain"] == pytest.approx(1.5, abs=0.25)
     log_scale = network.analyse(torch.full((1, 3, 4, 4), 0.5), None).log_scale
@@ -55,9 +63,9 @@ def test_sigma_becomes_the_spread_of_the_error(network):
 
 def test_unknown_pixels_do_not_count(network):
     pairs = [observed(seed) for seed in range(3)]
-    expected = calibrate(network, pairs)
+    expected = calibrate(network, answers(network, pairs))
     for _, _, truth in pairs:
         truth[:2] = np.nan
-    again = calibrate(network, pairs)
+    again = calibrate(network, answers(network, pairs))
     assert all(np.isfinite(value) for value in again.values())
     assert again["trust_gain"] == pytest.approx(expected["trust_gain"], rel=0.2)

@@ -18,6 +18,7 @@ from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.distributed import Team, find_team
 from recon3d_ros.training.loop import fit, render_jobs
 from recon3d_ros.training.run import resume_run
+from recon3d_ros.training.sources import find_sources
 
 # Two steps, then two more as a resumed run; each process keeps its weights to be compared.
 MEMBER = """
@@ -28,16 +29,16 @@ from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.distributed import joined
 from recon3d_ros.training.loop import fit
 from recon3d_ros.training.run import resume_run, start_run
-from recon3d_ros.training.store import PairStore
+from recon3d_ros.training.store import SampleStore
 settings, network, stores = json.loads(sys.argv[1])
-stores = [PairStore(Path(folder)) for folder in stores]
+stores = [SampleStore(Path(folder)) for folder in stores]
 for store in stores:
     store.refresh()
 with joined() as team:
     for steps in (2, 4):
         config = TrainConfig(**{**settings, "max_steps": steps})
         run = resume_run(config, team) if steps > 2 else start_run(config, network, team)
-        fit(run, *stores, report=lambda line: None)
+        fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
         torch.distributed.barrier()
         weights = dict(run.network.named_parameters())
         torch.save({"weights": {k: v.detach() for k, v in weights.items()}, "step": run.step,
@@ -81,7 +82,7 @@ def test_two_processes_have_one_network(make_config, stores, tiny_network, tmp_p
 
     # One process alone goes on where two have stopped.
     run = resume_run(TrainConfig(**{**asdict(config), "max_steps": 5}))
-    fit(run, *stores, report=lambda line: None)
+    fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
     assert (run.step, run.samples) == (5, 4 * config.batch * 2 + config.batch)
 
 
@@ -104,12 +105,13 @@ def test_torchrun_tells_who_we_are(alone, monkeypatch):
         find_team()
 
 
-def test_each_scene_is_rendered_by_one_machine(make_config, tmp_path):
+def test_each_scene_is_rendered_by_one_machine(make_config):
     config = make_config(max_pairs=11, validation_pairs=3)
+    sources = find_sources(config, 8)
     teams = [Team(rank, 4, rank % 2, 2, rank // 2, 2) for rank in range(4)]
-    jobs = [render_jobs(config, team, tmp_path / "pairs", tmp_path / "held") for team in teams]
+    jobs = [render_jobs(config, team, sources) for team in teams]
     assert jobs[1] == jobs[3] == [], "the second process of a machine renders nothing"
-    assert [folder.name for folder, _ in jobs[0]] == ["held", "pairs"]
+    assert [folder.name for folder, _ in jobs[0]] == ["validation", "pairs"]
     seeds = [*jobs[0][1][1], *jobs[2][0][1]]
-    alone = render_jobs(config, Team(), tmp_path / "pairs", tmp_path / "held")
+    alone = render_jobs(config, Team(), sources)
     assert sorted(seeds) == list(alone[1][1]) and len(set(seeds)) == 11

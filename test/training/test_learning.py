@@ -10,7 +10,8 @@ from recon3d_ros.training.config import FIRST_TRAINING_SEED
 from recon3d_ros.training.loop import fit
 from recon3d_ros.training.rendering import Renderer
 from recon3d_ros.training.run import start_run
-from recon3d_ros.training.store import PairStore, unpack_pair
+from recon3d_ros.training.store import SampleStore, unpack_pair
+from recon3d_ros.training.tasks import StereoTask
 from recon3d_ros.training.validation import validate
 
 SIZE_WH = (160, 96)
@@ -20,15 +21,15 @@ SIZE_WH = (160, 96)
 def world_stores(tmp_path_factory):
     """Forty small scenes of the world to train on, eight others held out."""
     folder = tmp_path_factory.mktemp("world")
-    pairs, held_out = PairStore(folder / "pairs"), PairStore(folder / "validation")
-    renderer = Renderer(SIZE_WH, 30.0)
+    pairs, held_out = SampleStore(folder / "pairs"), SampleStore(folder / "validation")
+    renderer = Renderer(SIZE_WH, StereoTask(30.0))
     renderer.render(pairs.folder, range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 40))
     renderer.render(held_out.folder, range(8))
     pairs.refresh(), held_out.refresh()
     return pairs, held_out
 
 
-def best_constant(held_out: PairStore, metric: str) -> float:
+def best_constant(held_out: SampleStore, metric: str) -> float:
     """What the best single disparity would score, chosen with the truth at hand."""
     truths = [unpack_pair(held_out.open(index))[2] for index in range(len(held_out))]
     return min(
@@ -43,8 +44,8 @@ def test_few_steps_beat_the_best_constant_and_the_untrained_network(
     pairs, held_out = world_stores
     config = make_config(minutes=0.0, max_steps=300, batch=4, learning_rate=4e-3, validate_minutes=100.0)
     run = start_run(config, tiny_network)
-    untrained = validate(run.network, held_out, run.device)
-    fit(run, pairs, held_out, report=lambda line: None)
+    untrained = validate(run.network, run.task, [held_out], run.device)
+    fit(run, [(pairs, 1.0)], held_out, report=lambda line: None)
     trained = run.history[-1]
     for metric in ("bad_px_3", "epe_px"):
         # Seen: half of the constant's, a fifth of the untrained one's.

@@ -5,7 +5,7 @@ import pytest
 from recon3d_ros import lazy
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.training.config import TrainConfig
-from recon3d_ros.training.loss_table import LOSSES, parse_losses
+from recon3d_ros.training.loss_table import DEFAULT_LOSSES, LOSSES, parse_losses
 
 
 def test_names_and_weights_are_read():
@@ -43,8 +43,40 @@ def test_wrong_losses_are_one_sentence(text, said):
     with pytest.raises(ConfigError) as caught:
         parse_losses(text)
     assert said in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(ConfigError):
-        TrainConfig(losses=text)
+    if text:  # nothing named is what the task has by default
+        with pytest.raises(ConfigError):
+            TrainConfig(losses=text)
+
+
+@pytest.mark.parametrize("network", ["stereo", "stereo_light", "mono"])
+def test_each_task_has_losses_of_its_own(network):
+    config = TrainConfig(network=network)
+    assert config.loss_weights == parse_losses(DEFAULT_LOSSES[config.task])
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"network": "stereo", "losses": "normals"}, "normals"),
+        ({"network": "stereo", "data": "nyuv2_train"}, "nyuv2_train"),
+        ({"network": "stereo", "teacher": "t.yaml"}, "t.yaml"),
+        ({"network": "mono", "losses": "distill"}, "teacher"),
+        ({"network": "mono", "losses": "features", "teacher": "t.yaml"}, "features"),
+        ({"network": "mono", "teacher": "t.yaml", "teacher_features": "a"}, "two tensors"),
+        ({"network": "mono", "data": "world=0"}, "above 0"),
+        ({"network": "mono", "data": "world=much"}, "'much'"),
+        ({"network": "mono", "data": ","}, "name world"),
+    ],
+)
+def test_what_a_task_cannot_do_is_one_sentence(values, said):
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(**values)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_shares_of_the_sources_sum_to_one():
+    config = TrainConfig(network="mono", data="nyuv2_train=3, world")
+    assert config.sources == {"nyuv2_train": 0.75, "world": 0.25}
 
 
 def test_run_without_an_end_is_refused():

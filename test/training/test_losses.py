@@ -10,15 +10,17 @@ import torch
 from recon3d_ros import lazy
 from recon3d_ros.networks.stereo import StereoOutput
 from recon3d_ros.training import losses
-from recon3d_ros.training.loss_table import DEFAULT_LOSSES, LOSSES, parse_losses
-from recon3d_ros.training.losses import Scored, cross_entropy, target_distribution
+from recon3d_ros.training.loss_table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, parse_losses
+from recon3d_ros.training.losses import cross_entropy, target_distribution
 from recon3d_ros.training.objective import weighted_loss
+from recon3d_ros.training.scored import ScoredDisparity
 
 BINS, STEP_PX = 12, 4
+OF_DISPARITY = [name for name in LOSSES if name not in DEPTH_ONLY]
 NAN = float("nan")
 
 
-def scored_for(estimate, truth, *, logits=None, log_scale=0.0, trust=0.0, left=None) -> Scored:
+def scored_for(estimate, truth, *, logits=None, log_scale=0.0, trust=0.0, left=None) -> ScoredDisparity:
     """(B, H, W) planes, or nested lists of them."""
     estimate, truth = (torch.as_tensor(plane, dtype=torch.float32) for plane in (estimate, truth))
     batch, height, width = truth.shape
@@ -27,7 +29,14 @@ def scored_for(estimate, truth, *, logits=None, log_scale=0.0, trust=0.0, left=N
     full = (batch, 1, height, width)
     scale, trusting = torch.full(full, log_scale), torch.full(full, trust)
     output = StereoOutput(logits, torch.zeros(()), estimate[:, None], scale, trusting)
-    return Scored(output, torch.zeros(batch, 3, height, width) if left is None else left, truth, STEP_PX)
+    return ScoredDisparity(
+        output, torch.zeros(batch, 3, height, width) if left is None else left, truth, STEP_PX
+    )
+
+
+def positions(truth, step_px=STEP_PX):
+    """Where a disparity lies among the bins: the last one is 0."""
+    return BINS - 1 - truth / step_px
 
 
 # Errors 0.5, -2, 3 over the known pixels; 50 px is beyond the 44 px of the last bin.
@@ -93,7 +102,7 @@ def test_cosine_and_log_are_means_over_images_and_do_not_see_the_scale():
         assert float(loss(wrong)) > 0.0
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", OF_DISPARITY)
 def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     torch.manual_seed(3)
     loss = lazy.load(LOSSES[name])
@@ -119,7 +128,7 @@ def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
         torch.testing.assert_close(loss(scored_for(other, truth, logits=logits)), value.detach())
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "edge_smoothness"])
+@pytest.mark.parametrize("name", [name for name in OF_DISPARITY if name != "edge_smoothness"])
 def test_nothing_known_costs_nothing(name):
     truth = torch.full((1, 8, 8), NAN)
     estimate = torch.ones(1, 8, 8, requires_grad=True)
@@ -143,7 +152,7 @@ def test_uncertainty_leaves_the_disparity_alone():
 
 def test_target_is_a_distribution_around_the_truth():
     truth = torch.full((1, 8, 12), 14.0)
-    target, weight = target_distribution(truth, torch.ones_like(truth, dtype=torch.bool), BINS, STEP_PX)
+    target, weight = target_distribution(positions(truth), torch.ones_like(truth, dtype=torch.bool), BINS)
     torch.testing.assert_close(target.sum(dim=1), torch.ones(1, 2, 3))
     torch.testing.assert_close(weight, torch.ones(1, 2, 3))
     # 14 px are 3.5 bins: 3 and 4 share the peak.
@@ -153,14 +162,14 @@ def test_target_is_a_distribution_around_the_truth():
 
 def test_bins_of_half_the_step_have_their_target_twice_as_far():
     truth = torch.full((1, 4, 4), 14.0)
-    target, _ = target_distribution(truth, torch.ones_like(truth, dtype=torch.bool), BINS, 2)
+    target, _ = target_distribution(positions(truth, 2), torch.ones_like(truth, dtype=torch.bool), BINS)
     assert int(target[0, :, 0, 0].argmax()) == BINS - 1 - 7
 
 
 def test_cell_on_an_edge_has_two_modes():
     truth = torch.full((1, 4, 4), 8.0)
     truth[..., 2:] = 32.0
-    target, _ = target_distribution(truth, torch.ones_like(truth, dtype=torch.bool), BINS, STEP_PX)
+    target, _ = target_distribution(positions(truth), torch.ones_like(truth, dtype=torch.bool), BINS)
     both = target[0, [BINS - 1 - 2, BINS - 1 - 8], 0, 0]
     between = target[0, BINS - 1 - 5, 0, 0]
     assert both.min() > 10 * between
@@ -183,6 +192,6 @@ def test_cross_entropy_of_a_flat_and_of_a_sure_answer():
 def test_default_is_the_weighted_sum():
     estimate, truth = 30 * torch.rand(2, 1, 8, 12).expand(2, 2, 8, 12)
     scored = scored_for(estimate, truth, logits=torch.randn(2, BINS, 2, 3))
-    total = weighted_loss(scored, parse_losses(DEFAULT_LOSSES))
+    total = weighted_loss(scored, parse_losses(DEFAULT_LOSSES["stereo"]))
     parts = (cross_entropy(scored), losses.smooth_l1(scored), losses.uncertainty(scored))
     torch.testing.assert_close(total, parts[0] + 0.2 * parts[1] + 0.2 * parts[2])

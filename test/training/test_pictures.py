@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recon3d_ros.training.example import Example
 from recon3d_ros.training.pictures import TILE_WIDTH, draw_curves, draw_examples
-from recon3d_ros.training.validation import Example
 
 HISTORY = [
     {"step": 10, "bad_px_1": 0.8, "bad_px_2": 0.6, "bad_px_3": 0.5, "epe_px": 6.0},

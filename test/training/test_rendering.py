@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from recon3d_ros.training.rendering import Renderer
-from recon3d_ros.training.store import PairStore, unpack_pair
+from recon3d_ros.training.store import SampleStore, unpack_pair
+from recon3d_ros.training.tasks import StereoTask
 from recon3d_ros.world import render
 
 SIZE_WH = (96, 64)
 
 
 def test_rendering_again_keeps_what_is_there(tmp_path):
-    renderer = Renderer(SIZE_WH, 44.0)
+    renderer = Renderer(SIZE_WH, StereoTask(44.0))
     renderer.render(tmp_path, range(5, 7))
     stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
-    store = PairStore(tmp_path)
+    store = SampleStore(tmp_path)
     assert store.refresh() == 2
     left, right, disparity = unpack_pair(store.open(0))
     assert left.shape == right.shape == (64, 96, 3)
@@ -28,9 +29,9 @@ def test_torch_stores_the_pairs_that_numpy_stores(tmp_path, monkeypatch):
     monkeypatch.setattr(render, "SHADOW_EDGE", 48)
     folders = tmp_path / "numpy", tmp_path / "torch"
     for folder, device in zip(folders, ("", "cpu")):
-        Renderer(SIZE_WH, 44.0, device).render(folder, (5, 6))
+        Renderer(SIZE_WH, StereoTask(44.0), device).render(folder, (5, 6))
     for seed in (5, 6):
-        ours, theirs = (unpack_pair(np.load(PairStore(folder).path(seed))) for folder in folders)
+        ours, theirs = (unpack_pair(np.load(SampleStore(folder).path(seed))) for folder in folders)
         np.testing.assert_allclose(ours[2], theirs[2], atol=1 / 128)
         for image, other in zip(ours[:2], theirs[:2]):
             # NumPy shades fewer rays where nothing changes; of two seeds the images are 40 levels apart.

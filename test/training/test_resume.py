@@ -25,7 +25,7 @@ from pathlib import Path
 from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.loop import fit
 from recon3d_ros.training.run import start_run
-from recon3d_ros.training.store import PairStore
+from recon3d_ros.training.store import SampleStore
 settings, network, stores, saved, killed = json.loads(sys.argv[1])
 run = start_run(TrainConfig(**settings), network)
 def look(share):
@@ -33,10 +33,10 @@ def look(share):
         run.save()
     if run.step == killed:
         os.kill(os.getpid(), signal.SIGKILL)
-stores = [PairStore(Path(folder)) for folder in stores]
+stores = [SampleStore(Path(folder)) for folder in stores]
 for store in stores:
     store.refresh()
-fit(run, *stores, report=lambda line: None, progress=look)
+fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None, progress=look)
 """
 
 
@@ -47,7 +47,7 @@ def test_killed_run_goes_on_with_the_same_curve(make_config, stores, tiny_networ
         )
 
     whole = start_run(config("whole"), tiny_network)
-    fit(whole, *stores, report=lambda line: None)
+    fit(whole, [(stores[0], 1.0)], stores[1], report=lambda line: None)
 
     folders = [str(store.folder) for store in stores]
     words = json.dumps([asdict(config("killed")), tiny_network, folders, SAVED, KILLED])
@@ -63,7 +63,7 @@ def test_killed_run_goes_on_with_the_same_curve(make_config, stores, tiny_networ
     assert load_checkpoint(tmp_path / "killed" / "checkpoint.pt")["step"] == SAVED
 
     again = resume_run(config("killed"))
-    fit(again, *stores, report=lambda line: None)
+    fit(again, [(stores[0], 1.0)], stores[1], report=lambda line: None)
     assert again.losses == whole.losses and [step for step, _ in whole.losses] == [20, 40]
     assert (again.step, again.samples) == (whole.step, whole.samples)
     for mine, theirs in ((again.network, whole.network), (again.average.module, whole.average.module)):
@@ -76,11 +76,11 @@ def test_killed_run_goes_on_with_the_same_curve(make_config, stores, tiny_networ
 def test_checkpoint_of_an_older_version_goes_on(make_config, stores, tiny_network):
     """Those of before the curve of the loss."""
     run = start_run(make_config(max_steps=1, minutes=0.0), tiny_network)
-    fit(run, *stores, report=lambda line: None)
+    fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
     content = load_checkpoint(run.path)
     for key in ("losses", "loss_sum"):
         del content[key]
     torch.save(content, run.path)
     again = resume_run(make_config(max_steps=2, minutes=0.0))
-    fit(again, *stores, report=lambda line: None)
+    fit(again, [(stores[0], 1.0)], stores[1], report=lambda line: None)
     assert again.step == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.errors import DataError, OutputError
-from recon3d_ros.training.store import PairStore, pack_pair, unpack_pair
+from recon3d_ros.training.store import SampleStore, pack_pair, unpack_pair
 
 
 def test_pair_survives_packing(make_sample):
@@ -24,7 +24,7 @@ def test_mono_sample_is_refused(mono_sample):
 
 
 def test_store_grows_while_it_is_read(tmp_path, make_sample):
-    reader, writer = PairStore(tmp_path / "pairs"), PairStore(tmp_path / "pairs")
+    reader, writer = SampleStore(tmp_path / "pairs"), SampleStore(tmp_path / "pairs")
     assert reader.refresh() == 0
     for count in (1, 2, 3):
         writer.write(10 + count, pack_pair(make_sample(count)))
@@ -33,7 +33,7 @@ def test_store_grows_while_it_is_read(tmp_path, make_sample):
 
 
 def test_draft_of_a_killed_renderer_is_no_pair(tmp_path, make_sample):
-    store = PairStore(tmp_path)
+    store = SampleStore(tmp_path)
     store.write(1, pack_pair(make_sample(1)))
     (tmp_path / ".000000002.77").write_bytes(b"half a pair")
     assert store.refresh() == 1
@@ -42,7 +42,7 @@ def test_draft_of_a_killed_renderer_is_no_pair(tmp_path, make_sample):
 @pytest.mark.parametrize("content", [b"", b"no numpy file", np.zeros(3).tobytes()])
 def test_corrupt_pair_is_one_sentence(tmp_path, content):
     (tmp_path / "000000001.npy").write_bytes(content)
-    store = PairStore(tmp_path)
+    store = SampleStore(tmp_path)
     store.refresh()
     with pytest.raises(DataError, match=r"000000001\.npy"):
         store.open(0)
@@ -50,7 +50,7 @@ def test_corrupt_pair_is_one_sentence(tmp_path, content):
 
 def test_array_of_another_shape_is_one_sentence(tmp_path):
     np.save(tmp_path / "000000001.npy", np.zeros((4, 5, 3), np.uint8))
-    store = PairStore(tmp_path)
+    store = SampleStore(tmp_path)
     store.refresh()
     with pytest.raises(DataError, match=r"\(4, 5, 3\)"):
         store.open(0)
@@ -59,4 +59,4 @@ def test_array_of_another_shape_is_one_sentence(tmp_path):
 def test_folder_that_cannot_be_written(tmp_path, make_sample):
     (tmp_path / "pairs").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="pairs"):
-        PairStore(tmp_path / "pairs").write(1, pack_pair(make_sample(1)))
+        SampleStore(tmp_path / "pairs").write(1, pack_pair(make_sample(1)))

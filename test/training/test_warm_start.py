@@ -8,6 +8,7 @@ import torch
 from recon3d_ros.networks import build_network, network_config
 from recon3d_ros.training.loss_table import DEFAULT_LOSSES, parse_losses
 from recon3d_ros.training.objective import Objective
+from recon3d_ros.training.tasks import StereoTask
 from recon3d_ros.training.warm_start import resampled, warm_start
 
 SIZE_WH = (96, 64)
@@ -37,7 +38,7 @@ def trained():
     config = {"bins": 12, "step_px": 4, "stem": 8, "features": (16, 16, 16), "matching": 16, "guidance": 8}
     config |= {"hourglass": (16, 16, 16), "blocks": (0, 0, 0), "window": 2, "uncertainty": 8}
     network = build_network("stereo", config)
-    objective = Objective(network, parse_losses(DEFAULT_LOSSES), mixed=False)
+    objective = Objective(network, StereoTask(), parse_losses(DEFAULT_LOSSES["stereo"]), mixed=False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     for _ in range(60):
         left, right, truth = textured_batch(rng, 4)

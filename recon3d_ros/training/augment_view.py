@@ -1,0 +1,91 @@
+"""Crop and augment one image with depth so that a mono network meets what real cameras do, with K kept right.
+
+In this order (docs/training.md says how often): a window of the image, resized to the crop, which changes
+the focal length and so the canonical depth; sometimes mirrored, sometimes rolled about the optical axis,
+which leaves depth as it is; then exposure, colour, blur and noise.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from recon3d_ros.training.augment import Window, change_photometry, planes
+from recon3d_ros.training.store import unpack_view
+
+# Of the windows that have the aspect of the crop, the smallest one's side over the largest one's.
+SMALLEST_WINDOW = 0.55
+GREY_SHARE = 0.1
+LARGEST_ROLL_DEG = 6.0
+
+View = tuple[np.ndarray, np.ndarray]
+
+
+def view_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> View:
+    """A random window of an image, sometimes mirrored or rolled: its geometry without its photometry.
+
+    Args:
+        packed: (H, W, 5) uint8 of `store.pack_view`.
+        size_wh: Size of the crop.
+        rng: Where all chance comes from.
+
+    Returns:
+        (h, w, 3) uint8 RGB, and (h, w) float32 canonical depth, m, NaN = unknown.
+    """
+    image, depth = cut_view(packed, draw_view_window(packed.shape[:2], size_wh, rng), size_wh)
+    if rng.random() < 0.5:
+        image, depth = image[:, ::-1], depth[:, ::-1]
+    if rng.random() < 0.3:
+        image, depth = roll(image, depth, float(rng.uniform(-LARGEST_ROLL_DEG, LARGEST_ROLL_DEG)))
+    return np.ascontiguousarray(image), np.ascontiguousarray(depth)
+
+
+def photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(h, w, 3) uint8 RGB as a camera in another light might see it, (3, h, w) float32 in [0, 1]."""
+    return planes(change_photometry([image], rng, GREY_SHARE)[0])
+
+
+def draw_view_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.random.Generator) -> Window:
+    """A window of the crop's aspect, as large as the image allows or down to `SMALLEST_WINDOW` of that."""
+    full_h, full_w = shape_hw
+    width, height = size_wh
+    largest = min(full_w / width, full_h / height)
+    # Half of them show nearly all: what an image shows as a whole is what tells its scale.
+    low = 0.85 if rng.random() < 0.5 else SMALLEST_WINDOW
+    side = largest * rng.uniform(low, 1.0)
+    cut_w, cut_h = min(round(width * side), full_w), min(round(height * side), full_h)
+    x, y = rng.integers(0, full_w - cut_w + 1), rng.integers(0, full_h - cut_h + 1)
+    return Window(int(x), int(y), cut_w, cut_h)
+
+
+def cut_view(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> View:
+    """The window at the size of the crop; canonical depth shrinks as the focal length grows.
+
+    The camera of the crop is `camera.cropped(x, y, width, height).scaled(size_wh)`; depth is the same, and
+    canonical depth is depth over the focal length.
+    """
+    rows = slice(window.y, window.y + window.height)
+    image, depth = unpack_view(packed[rows, window.x : window.x + window.width])
+    if (window.width, window.height) == size_wh:
+        return image, depth
+    how = cv2.INTER_AREA if window.width > size_wh[0] else cv2.INTER_LINEAR
+    image = cv2.resize(image, size_wh, interpolation=how)
+    # Nearest: a mean over an edge would be a surface that is not there.
+    depth = cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
+    return image, (depth * np.float32(window.width / size_wh[0])).astype(np.float32)
+
+
+def roll(image: np.ndarray, depth: np.ndarray, degrees: float) -> View:
+    """Turn about the optical axis, taken to be in the centre; corners that nobody saw repeat the edge."""
+    height, width = depth.shape
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    size_wh = (width, height)
+    image = cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    depth = cv2.warpAffine(
+        depth,
+        matrix,
+        size_wh,
+        flags=cv2.INTER_NEAREST,
+        borderValue=float("nan"),
+    )
+    return image, depth

@@ -1,0 +1,116 @@
+"""What an exported model says of itself, by task: contracts, licence, known images, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recon3d_ros import world
+from recon3d_ros.contract import InputContract, OutputContract
+from recon3d_ros.manifest import Licence, Manifest, Source
+from recon3d_ros.networks import task_of
+from recon3d_ros.training.scored import Scored
+from recon3d_ros.training.sources import KNOWN_SOURCES, WORLD
+from recon3d_ros.training.store import VIEW_CHANNELS, SampleStore, pack_pair
+from recon3d_ros.training.tasks import MONO_INPUT, StereoTask, task_for
+
+if TYPE_CHECKING:
+    from recon3d_ros.networks import Network
+
+# World scenes that neither train nor validate; the sizes differ because H and W must be free in the graph.
+GOLDEN_SEED, GOLDEN_SIZE_WH = 900_000, (320, 192)
+PARITY_SEED, PARITY_SIZE_WH = 900_001, (416, 256)
+CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
+Images = tuple[NDArray[np.uint8], ...]
+
+
+def describe(network: Network, content: Mapping[str, Any], name: str) -> Manifest:
+    """The manifest of a network without its files: contracts, licence, origin."""
+    task = task_of(content["network"])
+    parameters = sum(p.numel() for p in network.parameters())
+    contracts = _mono_contracts(network) if task == "mono" else _stereo_contracts(network)
+    return Manifest(
+        name=name,
+        task="mono_metric_depth" if task == "mono" else "stereo_disparity",
+        description=f"{task} network of 2-D convolutions, {parameters / 1e6:.2f} M parameters",
+        input=contracts[0],
+        output=contracts[1],
+        licence=_licence(content),
+        origin=_origin(content),
+    )
+
+
+def _stereo_contracts(network: Any) -> tuple[InputContract, OutputContract]:
+    # All that is nearer gathers in the last bin, so an answer within half a bin of it may be anything nearer.
+    largest_px = network.config.step_px * (network.config.bins - 1.5)
+    given = InputContract(("left", "right"), scale=1.0 / 255.0, multiple_of=network.MULTIPLE_OF)
+    answer = OutputContract(
+        "disparity", "px", confidence="confidence", sigma="sigma_px", max_disparity_px=largest_px
+    )
+    return given, answer
+
+
+def _mono_contracts(network: Any) -> tuple[InputContract, OutputContract]:
+    answer = OutputContract("depth", "m", confidence="confidence", sigma="sigma_m", focal_px=network.FOCAL_PX)
+    return MONO_INPUT, answer
+
+
+def _licence(content: Mapping[str, Any]) -> Licence:
+    """Of the weights, by all that had a part in them; where that was not kept yet, it was the world."""
+    sources = tuple(Source(*pair) for pair in content.get("sources", ())) or (KNOWN_SOURCES[WORLD],)
+    free = all(source.licence == KNOWN_SOURCES[WORLD].licence for source in sources)
+    return Licence("Apache-2.0" if free else "as its sources allow", sources)
+
+
+def _origin(content: Mapping[str, Any]) -> str:
+    run = content["run"]
+    data = "" if run.get("data", WORLD) == WORLD else f" --data {run['data']}"
+    teacher = f" --teacher {Path(run['teacher']).name}" if run.get("teacher") else ""
+    return (
+        f"recon3d train --network {content['network']}{data}{teacher}: {content['step']} steps of "
+        f"{run['batch']} crops of {run['width']}x{run['height']} px, {content['seconds'] / 60:.0f} minutes "
+        f"on {run['device']}, seed {run['seed']}"
+    )
+
+
+def world_images(task: str, seed: int, size_wh: tuple[int, int]) -> Images:
+    """(H, W, 3) uint8 RGB of a scene of the world: left and right, or one."""
+    if task == "mono":
+        return (world.view_sample(seed, size_wh).frame.image,)
+    frame = world.training_sample(seed, size_wh, 96.0).frame
+    assert frame.right is not None
+    return frame.image, frame.right
+
+
+@torch.no_grad()
+def calibration_answers(
+    network: Network, content: Mapping[str, Any], folder: Path, count: int
+) -> Iterator[Scored]:
+    """Answers beside the truth to set confidence and sigma by.
+
+    Of stereo, scenes of the world that nothing else has seen. Of mono, what the run held out, when it lies in
+    `folder`; without it nothing: the weights have been calibrated when they were exported.
+    """
+    name = content["network"]
+    task = task_for(task_of(name), getattr(network.config, "largest_px", 0.0))
+    if isinstance(task, StereoTask):
+        samples = (pack_pair(_calibration_pair(seed, task.largest_px)) for seed in range(count))
+    else:
+        store = SampleStore(folder / "validation", VIEW_CHANNELS)
+        samples = (store.open(index) for index in range(min(count, store.refresh())))
+    for packed in samples:
+        yield task.whole(network, packed)
+
+
+def _calibration_pair(index: int, largest_px: float) -> Any:
+    """Training scenes are harder than what a camera mostly sees: every second one is a walk instead."""
+    seed = CALIBRATION_SEED + index
+    if seed % 2:
+        kind = ("indoor", "outdoor")[seed // 2 % 2]
+        return world.WorldCamera(seed, kind, CALIBRATION_SIZE_WH).sample(seed)
+    return world.training_sample(seed, CALIBRATION_SIZE_WH, largest_px)

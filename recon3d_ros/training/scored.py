@@ -1,0 +1,170 @@
+"""An answer of a network beside the truth, as losses see it: disparity of a pair, or depth of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
+from recon3d_ros.networks.mono import MonoNetwork, MonoOutput
+from recon3d_ros.networks.stereo import StereoNetwork, StereoOutput
+
+# Beyond it an outlier is an outlier.
+LARGEST_ERROR_PX = 64.0
+
+
+class Scored:
+    """What all losses need of an answer.
+
+    Attributes:
+        estimate: (B, H, W) px or m.
+        measured: (B, H, W) the truth in the same unit, NaN = unknown.
+        image: (B, 3, H, W) float RGB in [0, 1].
+        logits: (B, bins, H/4, W/4).
+        log_scale: (B, H, W) logarithm of the Laplace scale of `error`.
+        trust: (B, H, W) logit of the probability of `trusted`.
+        smallest: Nearer to zero than this, a logarithm tells about noise only.
+    """
+
+    smallest: float
+
+    def __init__(self, estimate: Tensor, measured: Tensor, image: Tensor, output: StereoOutput | MonoOutput):
+        self.estimate = estimate[:, 0]
+        self.measured = measured
+        self.image = image
+        self.logits = output.logits
+        self.log_scale, self.trust = output.log_scale[:, 0], output.trust[:, 0]
+
+    @property
+    def known(self) -> Tensor:
+        """(B, H, W) bool; what is beyond the network's range is not scored either."""
+        raise NotImplementedError
+
+    @property
+    def positions(self) -> Tensor:
+        """(B, H, W) where the truth lies among the bins, bin k at k; anything where it is not known."""
+        raise NotImplementedError
+
+    @property
+    def error(self) -> Tensor:
+        """(B, H, W) what `log_scale` is the scale of, not negative."""
+        raise NotImplementedError
+
+    @property
+    def trusted(self) -> Tensor:
+        """(B, H, W) bool: near enough to the truth, what `trust` is the probability of."""
+        raise NotImplementedError
+
+    @cached_property
+    def truth(self) -> Tensor:
+        """(B, H, W), zero where it is not known: NaN times zero would be NaN again."""
+        return torch.where(self.known, self.measured, torch.zeros_like(self.measured))
+
+    @cached_property
+    def logged(self) -> Tensor:
+        """(B, H, W) bool: known, and of a logarithm that says something."""
+        return self.known & (self.truth >= self.smallest)
+
+    @cached_property
+    def log_error(self) -> Tensor:
+        """(B, H, W) log of the estimate less that of the truth, where `logged`.
+
+        An estimate below `smallest` goes on along the tangent, so that its gradient pulls.
+        """
+        low = self.smallest
+        soft = torch.log(self.estimate.clamp(min=low)) + (self.estimate.clamp(max=low) - low) / low
+        return soft - torch.log(self.truth.clamp(min=low))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of (B, H, W) over the known pixels, 0 where none is known."""
+        return (values * self.known).sum() / self.known.sum().clamp(min=1)
+
+    def mean_logged(self, values: Tensor) -> Tensor:
+        """The same over `logged`."""
+        return (values * self.logged).sum() / self.logged.sum().clamp(min=1)
+
+
+class ScoredDisparity(Scored):
+    """A disparity, px.
+
+    Args:
+        output: Of `StereoNetwork.analyse`.
+        left: (B, 3, H, W) float RGB in [0, 1].
+        measured: (B, H, W) disparity in px, NaN = unknown.
+        step_px: Between two bins; bin k is disparity `step_px * (bins - 1 - k)`.
+    """
+
+    smallest = 0.25
+
+    def __init__(self, output: StereoOutput, left: Tensor, measured: Tensor, step_px: int) -> None:
+        super().__init__(output.disparity, measured, left, output)
+        self.step_px = step_px
+        self.last_bin = output.logits.shape[1] - 1
+
+    @cached_property
+    def known(self) -> Tensor:  # noqa: D102
+        return torch.isfinite(self.measured) & (self.measured <= float(self.step_px * self.last_bin))
+
+    @property
+    def positions(self) -> Tensor:  # noqa: D102
+        return self.last_bin - self.truth / self.step_px
+
+    @cached_property
+    def error(self) -> Tensor:  # noqa: D102
+        return (self.estimate - self.truth).abs().clamp(max=LARGEST_ERROR_PX)
+
+    @property
+    def trusted(self) -> Tensor:  # noqa: D102
+        return self.error.detach() < StereoNetwork.TRUSTED_PX
+
+
+class ScoredDepth(Scored):
+    """A canonical depth, m.
+
+    Args:
+        output: Of `MonoNetwork.analyse`.
+        image: (B, 3, H, W) float RGB in [0, 1].
+        measured: (B, H, W) canonical depth in m, NaN = unknown.
+        log_centres: (1, bins, 1, 1) logarithms of the depths of the bins.
+        taught: (B, h, w) canonical depth in m that a teacher answered, or None.
+        lessons: Pairs of our features, brought into the teacher's space, and the teacher's.
+    """
+
+    smallest = 0.05
+    focal_px = CANONICAL_FOCAL_PX
+
+    def __init__(
+        self,
+        output: MonoOutput,
+        image: Tensor,
+        measured: Tensor,
+        log_centres: Tensor,
+        taught: Tensor | None = None,
+        lessons: Sequence[tuple[Tensor, Tensor]] = (),
+    ) -> None:
+        super().__init__(output.depth, measured, image, output)
+        self.first, self.last = (float(log_centres[0, k, 0, 0]) for k in (0, -1))
+        self.taught = taught
+        self.lessons = lessons
+
+    @cached_property
+    def known(self) -> Tensor:  # noqa: D102
+        return torch.isfinite(self.measured) & (self.measured > 0.0)
+
+    @property
+    def positions(self) -> Tensor:  # noqa: D102
+        step = (self.last - self.first) / (self.logits.shape[1] - 1)
+        position = (torch.log(self.truth.clamp(min=self.smallest)) - self.first) / step
+        return position.clamp(0.0, self.logits.shape[1] - 1.0)
+
+    @cached_property
+    def error(self) -> Tensor:  # noqa: D102
+        return self.log_error.abs()
+
+    @property
+    def trusted(self) -> Tensor:  # noqa: D102
+        apart = (self.estimate - self.truth).abs().detach()
+        return apart < MonoNetwork.TRUSTED_SHARE * self.truth

@@ -1,0 +1,112 @@
+"""What a run learns from: the world's scenes, and data sets with depth, each in a store of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recon3d_ros.datasets import open_dataset
+from recon3d_ros.errors import DataError
+from recon3d_ros.manifest import Manifest, Source
+from recon3d_ros.training.config import TrainConfig
+from recon3d_ros.training.store import SampleStore, pack_view
+
+WORLD = "world"
+# name of a source -> what it is, and its licence; what is not here is the user's own.
+KNOWN_SOURCES = {
+    WORLD: Source("procedural world of recon3d_ros", "Apache-2.0"),
+    "nyuv2_train": Source("NYU Depth v2", "research use"),
+}
+# Frames of a film look alike: so many between those that validate and those that train belong to neither.
+GUARD_FRAMES = 10
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Stores of a run.
+
+    Attributes:
+        training: Each with how often it is drawn from; the sum is 1.
+        held_out: What validates: of the first source that the run names.
+        world: The store of rendered scenes, which may still grow; None when nothing is rendered.
+    """
+
+    training: tuple[tuple[SampleStore, float], ...]
+    held_out: SampleStore
+    world: SampleStore | None
+
+
+def find_sources(config: TrainConfig, channels: int) -> Sources:
+    """The stores of a run, before they are filled."""
+    out = Path(config.out)
+    folders = {name: out / "data" / _slug(name) for name in config.sources}
+    held_out = SampleStore(out / "validation", channels)
+    world = None
+    if WORLD in folders:
+        folders[WORLD] = Path(config.pairs) if config.pairs else out / "pairs"
+        world = SampleStore(folders[WORLD], channels)
+    stores = {name: SampleStore(folder, channels) for name, folder in folders.items()}
+    if world is not None:
+        stores[WORLD] = world
+    return Sources(tuple((stores[name], share) for name, share in config.sources.items()), held_out, world)
+
+
+def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], None]) -> None:
+    """Bring data sets into their stores; what is there already stays.
+
+    The first frames of the first source validate, and none of them, nor of the guard after them, trains.
+
+    Raises:
+        DataError: A data set cannot be read, has no depth or too few frames.
+        OutputError: The disk is full or the folder not writable.
+    """
+    for place, (name, (store, _)) in enumerate(zip(config.sources, sources.training)):
+        if name == WORLD:
+            continue
+        samples = open_dataset(name)
+        held, first = split(len(samples), config.validation_pairs) if place == 0 else (0, 0)
+        if first >= len(samples):
+            raise DataError(f"expected more frames in {name} than {len(samples)}: add some")
+        parts = [(sources.held_out, range(held)), (store, range(first, len(samples)))]
+        for target, frames in parts:
+            for index in frames:
+                if target.path(index).exists():
+                    continue
+                sample = samples[index]
+                if sample.depth is None:
+                    raise DataError(
+                        f"expected depth beside the images of {name}, got none: choose another set"
+                    )
+                frame = sample.frame
+                target.write(index, pack_view(frame.image, sample.depth, frame.camera.fx))
+            target.refresh()
+        report(f"{name}: {len(samples) - first} frames to learn from, {held} held out")
+
+
+def split(count: int, wanted: int) -> tuple[int, int]:
+    """How many first frames validate, and the first frame that trains; a fifth at most, of few frames."""
+    held = max(1, min(wanted, count // 5))
+    return held, held + min(GUARD_FRAMES, held // 4)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+
+
+def sources_of(names: Iterable[str], teacher: Manifest | None, inherited: list[list[str]]) -> list[list[str]]:
+    """[name, licence] of everything that has a part in the weights of a run.
+
+    Args:
+        names: Of the sources that the run names.
+        teacher: What also teaches.
+        inherited: Of the weights it starts from.
+    """
+    found = [
+        KNOWN_SOURCES.get(name, Source(Path(name).name, "of the owner of these images")) for name in names
+    ]
+    if teacher is not None:
+        found += [Source(f"answers of {teacher.name}", teacher.licence.weights), *teacher.licence.sources]
+    pairs = [*inherited, *([source.name, source.licence] for source in found)]
+    return [list(pair) for pair in dict.fromkeys(map(tuple, pairs))]

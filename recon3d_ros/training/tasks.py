@@ -1,0 +1,172 @@
+"""What differs between training a stereo and a mono network; loop, run and records know neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recon3d_ros import world
+from recon3d_ros.contract import InputContract
+from recon3d_ros.metrics import depth_metrics, disparity_metrics
+from recon3d_ros.networks.mono import MonoNetwork
+from recon3d_ros.preprocess import plan_fit
+from recon3d_ros.training.augment import Window, training_crop
+from recon3d_ros.training.augment_view import cut_view, photometric, view_crop
+from recon3d_ros.training.example import Example, as_tensor
+from recon3d_ros.training.scored import Scored, ScoredDepth, ScoredDisparity
+from recon3d_ros.training.store import (
+    PAIR_CHANNELS,
+    VIEW_CHANNELS,
+    pack_pair,
+    pack_view,
+    unpack_pair,
+)
+from recon3d_ros.training.teacher import TeacherFile
+
+Arrays = tuple[np.ndarray, ...]
+CPU = torch.device("cpu")
+# How a mono network is served: larger images are shrunk to about what it was trained on, where things have
+# a size that it knows.
+MONO_INPUT = InputContract(
+    ("image",), scale=1.0 / 255.0, multiple_of=MonoNetwork.MULTIPLE_OF, max_size_wh=(320, 256)
+)
+
+
+class Task(Protocol):
+    """One kind of training.
+
+    Attributes:
+        channels: Of a stored sample.
+        metrics: What a validation measures: fractions, and lengths that end in `_px` or `_m`.
+    """
+
+    channels: ClassVar[int]
+    metrics: ClassVar[tuple[str, ...]]
+
+    def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:
+        """A scene of the world, as it is stored."""
+        ...
+
+    def crop(self, packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:
+        """A random, augmented crop of a stored sample: images, truth, and what else is learnt from."""
+        ...
+
+    def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:
+        """The network's answer to a batch of crops beside the truth."""
+        ...
+
+    def whole(self, network: Any, packed: np.ndarray) -> Scored:
+        """The network's answer to a whole stored sample, on the CPU, beside the truth."""
+        ...
+
+    def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:
+        """What the exported graph answers to it, with its metrics."""
+        ...
+
+
+@dataclass(frozen=True)
+class StereoTask:
+    """Disparity of pairs of the world; `largest_px` is what the network can answer."""
+
+    largest_px: float = 192.0
+    channels: ClassVar[int] = PAIR_CHANNELS
+    metrics: ClassVar[tuple[str, ...]] = ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px")
+
+    def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
+        return pack_pair(world.training_sample(seed, size_wh, self.largest_px))
+
+    def crop(self, packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+        return training_crop(packed, size_wh, rng)
+
+    def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:  # noqa: D102
+        left, right, truth = batch
+        return ScoredDisparity(network.analyse(left, right), left, truth, network.config.step_px)
+
+    def whole(self, network: Any, packed: np.ndarray) -> Scored:  # noqa: D102
+        left, right, truth = unpack_pair(packed)
+        views = [as_tensor(image, CPU) for image in (left, right)]
+        return self.score(network, nn.ModuleList(), [*views, torch.from_numpy(truth)[None]])
+
+    def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:  # noqa: D102
+        left, right, truth = unpack_pair(packed)
+        answer = network(as_tensor(left, device), as_tensor(right, device))
+        disparity, confidence = (plane[0, 0].float().cpu().numpy() for plane in answer[:2])
+        metrics = disparity_metrics(disparity, truth)
+        return Example(left, truth, disparity, confidence, {key: metrics[key] for key in self.metrics})
+
+
+@dataclass(frozen=True)
+class MonoTask:
+    """Canonical depth of single images; `teacher` adds what it says of each crop."""
+
+    teacher: TeacherFile | None = None
+    channels: ClassVar[int] = VIEW_CHANNELS
+    metrics: ClassVar[tuple[str, ...]] = ("delta_1", "abs_rel", "rmse_m")
+
+    def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
+        sample = world.view_sample(seed, size_wh)
+        assert sample.depth is not None
+        return pack_view(sample.frame.image, sample.depth, sample.frame.camera.fx)
+
+    def crop(self, packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+        image, depth = view_crop(packed, size_wh, rng)
+        # The teacher sees it in good light: what it says is to be said of the image in any.
+        lesson = self.teacher.lesson(image) if self.teacher else ()
+        return (photometric(image, rng), depth, *lesson)
+
+    def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:  # noqa: D102
+        image, truth, *lesson = batch
+        output = network.analyse(image)
+        taught = lesson[0] if lesson else None
+        lessons = [adapt(ours, theirs) for adapt, ours, theirs in zip(adapters, output.features, lesson[1:])]
+        return ScoredDepth(output, image, truth, network.log_centres, taught, lessons)
+
+    def whole(self, network: Any, packed: np.ndarray) -> Scored:  # noqa: D102
+        image, truth = served_view(packed)
+        height, width = truth.shape
+        padding = ((0, image.shape[0] - height), (0, image.shape[1] - width))
+        known = np.pad(truth, padding, constant_values=np.nan)
+        return self.score(network, nn.ModuleList(), [as_tensor(image, CPU), torch.from_numpy(known)[None]])
+
+    def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:  # noqa: D102
+        image, truth = served_view(packed)
+        height, width = truth.shape
+        answer = network(as_tensor(image, device))
+        image = image[:height, :width]
+        depth, confidence = (plane[0, 0, :height, :width].float().cpu().numpy() for plane in answer[:2])
+        metrics = depth_metrics(depth, truth)
+        return Example(image, truth, depth, confidence, {key: metrics[key] for key in self.metrics})
+
+
+def served_view(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A stored image at the size it is served at, its edge repeated to the right and below, and its truth."""
+    height, width = packed.shape[:2]
+    fit = plan_fit(MONO_INPUT, (width, height))
+    image, depth = cut_view(packed, Window(0, 0, width, height), fit.content_size_wh)
+    right, below = (n - c for n, c in zip(fit.network_size_wh, fit.content_size_wh))
+    return np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge"), depth
+
+
+class Adapter(nn.Module):
+    """Brings our features into a teacher's space: its channels, its grid; the teacher's are standardised."""
+
+    def __init__(self, channels: int, teacher_channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, teacher_channels, 1)
+        self.standardise = nn.BatchNorm2d(teacher_channels, affine=False)
+
+    def forward(self, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, h, w) and the teacher's (B, T, y, x) -> two of (B, T, y, x)."""
+        moved = nn.functional.interpolate(
+            self.project(ours), theirs.shape[2:], mode="bilinear", align_corners=False
+        )
+        return moved, self.standardise(theirs.float()).detach()
+
+
+def task_for(task: str, largest_px: float = 192.0, teacher: TeacherFile | None = None) -> Task:
+    """The task by its name in `TrainConfig.task`."""
+    return MonoTask(teacher) if task == "mono" else StereoTask(largest_px)

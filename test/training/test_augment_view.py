@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recon3d_ros.geometry import PinholeCamera
+from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
+from recon3d_ros.training.augment import Window
+from recon3d_ros.training.augment_view import cut_view, draw_view_window, photometric, roll, view_crop
+from recon3d_ros.training.store import pack_view, unpack_view
+
+
+def plane_view(fx: float = 300.0, size_wh: tuple[int, int] = (160, 121)) -> np.ndarray:
+    """A wall that is 2 m away, seen by a camera of a focal length."""
+    width, height = size_wh
+    image = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    return pack_view(image, np.full((height, width), 2.0, np.float32), fx)
+
+
+def test_stored_depth_is_canonical_and_unknown_stays_unknown():
+    depth = np.array([[1.0, np.nan, np.inf, 0.0, 3.0005, 70.0]], np.float32)
+    image, canonical = unpack_view(pack_view(np.zeros((1, 6, 3), np.uint8), depth, 520.0))
+    assert image.shape == (1, 6, 3)
+    half = CANONICAL_FOCAL_PX / 520.0
+    expected = [[half, np.nan, np.nan, np.nan, 3.0005 * half, 70 * half]]
+    np.testing.assert_allclose(canonical, expected, atol=6e-4)
+    grey = pack_view(np.full((2, 3), 7, np.uint8), np.ones((2, 3), np.float32), 260.0)
+    assert (unpack_view(grey)[0] == 7).all() and (unpack_view(grey)[1] == 1.0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.floats(120.0, 900.0),
+    st.integers(0, 60),
+    st.integers(0, 40),
+    st.integers(40, 100),
+    st.integers(40, 80),
+    st.integers(33, 200),
+)
+def test_a_window_keeps_the_metres_of_its_camera(fx, x, y, width, height, crop_width):
+    """Canonical depth times the focal length of the crop is the depth that was put in."""
+    size_wh = (crop_width, max(round(height * crop_width / width), 1))
+    _, depth = cut_view(plane_view(fx), Window(x, y, width, height), size_wh)
+    camera = PinholeCamera.simple(160, 121, fx).cropped(x, y, width, height).scaled(size_wh)
+    np.testing.assert_allclose(depth * camera.fx / CANONICAL_FOCAL_PX, 2.0, rtol=3e-3)
+
+
+def test_a_thing_twice_as_far_through_a_lens_twice_as_long_is_the_same_picture():
+    near = pack_view(np.zeros((40, 60, 3), np.uint8), np.full((40, 60), 1.5, np.float32), 200.0)
+    far = pack_view(np.zeros((40, 60, 3), np.uint8), np.full((40, 60), 3.0, np.float32), 400.0)
+    np.testing.assert_array_equal(near, far)
+
+
+def test_windows_have_the_aspect_of_the_crop_and_lie_inside():
+    widths = []
+    for seed in range(200):
+        window = draw_view_window((467, 627), (288, 224), np.random.default_rng(seed))
+        assert 0 <= window.x and window.x + window.width <= 627
+        assert 0 <= window.y and window.y + window.height <= 467
+        assert window.width / window.height == pytest.approx(288 / 224, rel=0.01)
+        widths.append(window.width)
+    assert min(widths) < 0.62 * 600 and max(widths) > 0.97 * 600
+    assert np.mean(np.array(widths) > 0.84 * 600) > 0.5
+
+
+def test_mirrored_and_rolled_crops_keep_image_and_depth_together():
+    """Depth is painted into the image, so both can be compared wherever they went."""
+    height, width = 90, 120
+    v, u = np.mgrid[:height, :width]
+    level = np.clip(40 + u + v // 2, 0, 255).astype(np.uint8)
+    packed = pack_view(np.repeat(level[..., None], 3, axis=2), level / np.float32(50.0), CANONICAL_FOCAL_PX)
+    mirrored = rolled = 0
+    for seed in range(40):
+        image, depth = view_crop(packed, (64, 48), np.random.default_rng(seed))
+        known = np.isfinite(depth)
+        mirrored += image[:, -1].mean() < image[:, 0].mean()
+        rolled += not known.all()
+        factor = np.median(depth[known] / image[..., 0][known])
+        np.testing.assert_allclose(depth[known], image[..., 0][known] * factor, rtol=0.06)
+    assert 10 < mirrored < 30 and 4 < rolled < 25
+
+
+def test_roll_turns_about_the_centre():
+    image = np.zeros((41, 61, 3), np.uint8)
+    image[20, 50] = 255
+    turned, depth = roll(image, np.ones((41, 61), np.float32), 90.0)
+    assert turned[0, 30].max() == 255 and np.isnan(depth[20, 0])
+
+
+def test_photometry_leaves_a_picture():
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    drawn = [photometric(image, np.random.default_rng(seed)) for seed in range(60)]
+    assert all(part.shape == (3, 48, 64) and part.dtype == np.float32 for part in drawn)
+    assert all(0.0 <= part.min() and part.max() <= 1.0 for part in drawn)
+    grey = sum(bool(np.ptp(part, axis=0).max() < 1e-4) for part in drawn)
+    assert 1 <= grey <= 15

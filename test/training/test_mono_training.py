@@ -1,0 +1,225 @@
+"""A mono network from its sources to its model: data sets, a teacher, a few steps, the export."""
+
+from __future__ import annotations
+
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from recon3d_ros.config import ModelConfig
+from recon3d_ros.datasets import open_dataset
+from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.estimator import Estimator
+from recon3d_ros.geometry import Frame, PinholeCamera
+from recon3d_ros.manifest import load_manifest
+from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
+from recon3d_ros.training import export as exporting
+from recon3d_ros.training import export_tasks, sources
+from recon3d_ros.training.batches import Crops, Order, batches
+from recon3d_ros.training.checkpoint import load_checkpoint
+from recon3d_ros.training.loop import train
+from recon3d_ros.training.run import start_run
+from recon3d_ros.training.sources import find_sources, import_data, split
+from recon3d_ros.training.store import SampleStore, unpack_view
+from recon3d_ros.training.tasks import MonoTask, served_view
+from recon3d_ros.training.teacher import prepare
+
+TINY = {"stem": 8, "widths": (12, 12, 16, 24), "blocks": (0, 0, 0, 0), "bins": 24, "uncertainty": 8}
+
+
+@pytest.fixture
+def world_views(tmp_path):
+    """Twelve small scenes of the world as a store."""
+    store = SampleStore(tmp_path / "pairs", MonoTask.channels)
+    for seed in range(2_000_000, 2_000_012):
+        store.write(seed, MonoTask().render(seed, (128, 96)))
+    store.refresh()
+    return store
+
+
+@pytest.fixture
+def mono_config(make_config):
+    def make(**values):
+        small = {"network": "mono", "minutes": 0.0, "max_steps": 3, "width": 64, "height": 32}
+        return make_config(
+            **{**small, "validation_pairs": 2, "render_width": 96, "render_height": 64, **values}
+        )
+
+    return make
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    """A network that answers 0.01 x (red + 100), described as a model for a focal length of 130 px."""
+    onnx = pytest.importorskip("onnx", reason="makes a teacher")
+    from onnx import TensorProto, helper
+
+    size = [1, 3, 64, 64]
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["depth"], name="answer"),
+        helper.make_node("AveragePool", ["image"], ["coarse"], kernel_shape=[16, 16], strides=[16, 16]),
+        helper.make_node("AveragePool", ["image"], ["coarser"], kernel_shape=[32, 32], strides=[32, 32]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "teacher",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, size)],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 1, 64, 64])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [1, 3, 1, 1], [2.0, 0.0, 0.0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "teacher.onnx")
+    digest = hashlib.sha256((tmp_path / "teacher.onnx").read_bytes()).hexdigest()
+    manifest = {
+        "name": "teacher",
+        "task": "mono_metric_depth",
+        "artifacts": [{"file": "teacher.onnx", "sha256": digest}],
+        "input": {"names": ["image"], "scale": 1 / 255, "size_wh": [64, 64], "fit": "stretch"},
+        "output": {"name": "depth", "unit": "m", "focal_px": 130.0},
+        "licence": {"weights": "MIT", "sources": [{"name": "somebody's rooms", "licence": "research use"}]},
+    }
+    path = tmp_path / "teacher.yaml"
+    path.write_text(yaml.safe_dump(manifest))
+    return path
+
+
+def test_teacher_answers_in_canonical_metres_and_with_features(teacher, tmp_path):
+    file = prepare(teacher, ("coarse", "coarser"), tmp_path / "run" / "graph.onnx")
+    assert file.channels == (3, 3)
+    image = np.full((48, 128, 3), (100, 0, 0), np.uint8)
+    depth, coarse, coarser = file.lesson(image)
+    # 130 px of 64 columns are 260 px of the 128 of the crop: the canonical focal length itself.
+    assert CANONICAL_FOCAL_PX == 260.0
+    np.testing.assert_allclose(depth, np.full((12, 32), 200 / 255), rtol=1e-4)
+    assert coarse.shape == (3, 4, 4) and coarser.shape == (3, 2, 2)
+    wider = file.lesson(cv2.resize(image, (256, 48)))[0]
+    np.testing.assert_allclose(wider, np.full((12, 64), 100 / 255), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"output": {"name": "depth", "unit": "m"}}, "focal_px"), ({}, "none named finest")],
+)
+def test_teacher_that_cannot_teach_is_one_sentence(teacher, tmp_path, change, said):
+    teacher.write_text(yaml.safe_dump(yaml.safe_load(teacher.read_text()) | change))
+    with pytest.raises(ConfigError, match=said):
+        prepare(teacher, ("coarse", "finest"), tmp_path / "graph.onnx")
+
+
+def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config, tmp_path, monkeypatch):
+    frames = [
+        Frame(i, np.full((48, 64, 3), i, np.uint8), PinholeCamera.simple(64, 48, 52.0), name=str(i))
+        for i in range(20)
+    ]
+
+    class Film:
+        def __len__(self):
+            return len(frames)
+
+        def __getitem__(self, i):
+            from recon3d_ros.geometry import Sample
+
+            return Sample(frames[i], None, np.full((48, 64), 1.0, np.float32), str(i))
+
+    monkeypatch.setattr(sources, "open_dataset", lambda name: Film())
+    config = mono_config(data="film=3,world", validation_pairs=8)
+    found = find_sources(config, 5)
+    lines: list[str] = []
+    import_data(config, found, lines.append)
+    assert split(20, 8) == (4, 5) and split(860, 40) == (40, 50) and split(3, 16) == (1, 1)
+    film = found.training[0][0]
+    shown = [int(unpack_view(film.open(i))[0][0, 0, 0]) for i in range(len(film))]
+    assert shown == list(range(5, 20)) and len(found.held_out) == 4
+    assert [share for _, share in found.training] == [0.75, 0.25]
+    _, depth = unpack_view(film.open(0))
+    np.testing.assert_allclose(depth, CANONICAL_FOCAL_PX / 52.0, rtol=1e-3)
+    assert "15 frames" in lines[0] and "4 held out" in lines[0]
+
+
+def test_set_without_depth_is_one_sentence(mono_config, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(3):
+        cv2.imwrite(str(folder / f"{i}.png"), np.zeros((48, 64, 3), np.uint8))
+    (folder / "camera.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "image_width": 64,
+                "image_height": 48,
+                "camera_matrix": {"rows": 3, "cols": 3, "data": [50, 0, 32, 0, 50, 24, 0, 0, 1]},
+            }
+        )
+    )
+    assert open_dataset(folder)[0].depth is None
+    config = mono_config(data=str(folder), out=str(tmp_path / "run"))
+    with pytest.raises(DataError, match="depth"):
+        import_data(config, find_sources(config, 5), print)
+
+
+def test_few_steps_beat_the_best_constant(mono_config, world_views):
+    """Overfitting twelve scenes: what a step does is right, not how good a network gets."""
+    config = mono_config(max_steps=150, batch=4, learning_rate=5e-3, losses="log_l1=1,cross_entropy=0.5")
+    run = start_run(config, TINY)
+    crops = Crops({world_views.folder: 1.0}, (96, 64), 1, run.task)
+    stream = batches(crops, Order(0, 4), 0, False)
+    for _ in range(150):
+        run.advance(stream)
+    run.network.eval()
+    deltas, constants = [], []
+    for index in range(len(world_views)):
+        packed = world_views.open(index)
+        with torch.no_grad():
+            deltas.append(run.task.examine(run.network, packed, run.device).metrics["delta_1"])
+        truth = unpack_view(packed)[1]
+        known = truth[np.isfinite(truth)]
+        constants.append((np.maximum(known / 2.2, 2.2 / known) < 1.25).mean())
+    assert np.mean(deltas) > np.mean(constants) + 0.1
+
+
+def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teacher, tmp_path, monkeypatch):
+    for module, name in ((exporting, "GOLDEN"), (exporting, "PARITY")):
+        monkeypatch.setattr(module, f"{name}_SIZE_WH", (96, 64))
+    config = mono_config(
+        out=str(tmp_path / "run"),
+        workers=1,
+        max_pairs=3,
+        teacher=str(teacher),
+        teacher_features="coarse,coarser",
+        losses="log_l1=1,distill=1,features=1,uncertainty=0.1",
+    )
+    checkpoint = train(config, network_settings=TINY)
+    saved = load_checkpoint(checkpoint)
+    assert saved["step"] == 3 and saved["adapters"] and 0.0 <= saved["history"][-1]["delta_1"] <= 1.0
+    done = exporting.export(checkpoint, tmp_path / "models", name="mine", calibration_pairs=2)
+    manifest = load_manifest(done.manifest.path)
+    assert manifest.task == "mono_metric_depth" and manifest.output.focal_px == CANONICAL_FOCAL_PX
+    assert manifest.licence.weights == "as its sources allow"
+    assert ("somebody's rooms", "research use") in {(s.name, s.licence) for s in manifest.licence.sources}
+    assert manifest.accuracy[0].data == "world" and "delta_1" in manifest.accuracy[0].metrics
+    estimator = Estimator.open(ModelConfig(model=str(done.manifest.path)))
+    image = np.random.default_rng(0).integers(0, 256, (93, 120, 3), np.uint8)
+    near, far = (
+        estimator.estimate(Frame(0, image, PinholeCamera.simple(120, 93, fx))) for fx in (100.0, 250.0)
+    )
+    estimator.close()
+    np.testing.assert_allclose(far.depth, near.depth * 2.5, rtol=1e-5)
+    np.testing.assert_allclose(far.sigma_m, near.sigma_m * 2.5, rtol=1e-5)
+    np.testing.assert_array_equal(far.confidence, near.confidence)
+    # It goes on from its weights, as the network that it is, and remembers what they are made of.
+    run = start_run(mono_config(out=str(tmp_path / "tuned"), init=str(tmp_path / "models" / "mine.pt")), None)
+    assert run.network.config.bins == TINY["bins"]
+    assert ["somebody's rooms", "research use"] in run.sources
+
+
+def test_served_view_is_what_the_estimator_shows_the_network(world_views):
+    image, depth = served_view(world_views.open(0))
+    assert image.shape == (96, 128, 3) and depth.shape == (96, 128)
+    wide = MonoTask().render(7, (500, 281))
+    image, depth = served_view(wide)
+    assert image.shape == (192, 320, 3) and depth.shape == (180, 320)
+    assert (image[179] == image[180]).all()
+    assert export_tasks.MONO_INPUT.max_size_wh == (320, 256)
