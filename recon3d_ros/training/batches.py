@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -57,8 +58,12 @@ class Order:
             first += self.stride
 
 
-def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Iterator[list[torch.Tensor]]:
+def batches(
+    crops: Crops, order: Order, loaders: int, pin_memory: bool
+) -> Generator[list[torch.Tensor], None, None]:
     """Endless batches: left and right (B, 3, h, w), disparity (B, h, w), float32.
+
+    Close it: the loaders end with it, and an interpreter that exits before them waits for them for ever.
 
     Raises:
         DataError: A file of the folder is no pair.
@@ -75,9 +80,13 @@ def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Itera
     )
     try:
         yield from loader
-    except DataError as exc:
-        # From a loading process torch hands over the whole traceback as text; its last line is ours.
-        raise DataError(str(exc).rstrip().splitlines()[-1].split("DataError: ", 1)[-1]) from exc
+    except BaseException as exc:
+        # Whoever keeps this error would keep torch's frames, in them the loaders.
+        traceback.clear_frames(exc.__traceback__)
+        if isinstance(exc, DataError):
+            # From a loading process torch hands over the whole traceback as text; its last line is ours.
+            raise DataError(str(exc).rstrip().splitlines()[-1].split("DataError: ", 1)[-1]) from exc
+        raise
 
 
 def _start_loader(_: int) -> None:
