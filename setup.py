@@ -29,6 +29,8 @@ EXTRAS = {
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
     "convert": ["onnxruntime>=1.20", "onnx>=1.16"],
     "train": ["torch>=2.13", "onnx>=1.16"],
+    # docs/own-models.md; no test run installs it
+    "keras": ["keras>=3.10", "torch>=2.13", "onnx>=1.16"],
     # On a Jetson TensorRT comes with JetPack; pycuda is compiled against the installed CUDA.
     "tensorrt": ["tensorrt>=10; platform_machine == 'x86_64'", "pycuda", "onnxruntime>=1.18"],
     "tensorrt-rtx": ["tensorrt_rtx>=1.7", "pycuda", "onnxruntime>=1.18"],

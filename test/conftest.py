@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import importlib.util
 import os
 import re
+import signal
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +32,16 @@ FOLDERS = {"ros": "rclpy", "networks": "torch", "training": "torch"}
 _domain, _claim = claim_domain()
 os.environ["ROS_DOMAIN_ID"] = str(_domain)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+# In the environment of every process that the tests start, and of those that these start in turn.
+_MARK = f"RECON3D_TESTS={os.getpid()}"
+os.environ.update([_MARK.split("=")])
+LEFT_S = 10.0  # for a process to end after the tests of its module
+EXIT_S = 60.0  # for the interpreter to end after the last test
+
+# A script that starts us in the background has us ignore Ctrl-C, and and so every child.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing_library(path: Path) -> str | None:
@@ -57,6 +72,39 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Skip a folder as a whole before its conftest.py is imported."""
     return _skipped(path, parent) if missing_library(path) else None
+
+
+def left_processes() -> dict[int, str]:
+    """Process ids and command lines of what the tests started and still runs."""
+    left = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if _MARK.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                left[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        except (OSError, UnicodeDecodeError):
+            continue  # it ended, or belongs to somebody else
+    # The resource tracker of multiprocessing lives as long as we do, and ends by itself.
+    return {pid: words for pid, words in left.items() if "resource_tracker" not in words}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Whoever starts a process ends it: one that is left keeps our output open, and CI waits for ever."""
+    yield
+    deadline = time.monotonic() + LEFT_S
+    while (left := left_processes()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not left, f"still running {LEFT_S:.0f} s after these tests, and killed now: {left}"
+
+
+def pytest_unconfigure() -> None:
+    """Make an exit that hangs a failure that shows where: a thread, a child or a library may hold us up."""
+    faulthandler.dump_traceback_later(EXIT_S, exit=True)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 2 * EXIT_S)  # for what hangs after the interpreter's own end
 
 
 @pytest.fixture(scope="session")

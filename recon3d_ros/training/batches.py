@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
@@ -73,10 +74,12 @@ class Order:
             first += self.stride
 
 
-def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Generator[list[torch.Tensor]]:
+def batches(
+    crops: Crops, order: Order, loaders: int, pin_memory: bool
+) -> Generator[list[torch.Tensor], None, None]:
     """Endless batches of what the crops hold: images (B, 3, h, w), the truth (B, h, w), float32.
 
-    Close it: processes that load end with it.
+    Close it: the loaders end with it, and an interpreter that exits before them waits a minute for them.
 
     Raises:
         DataError: A file of the folder is no pair.
@@ -93,9 +96,13 @@ def batches(crops: Crops, order: Order, loaders: int, pin_memory: bool) -> Gener
     )
     try:
         yield from loader
-    except DataError as exc:
-        # From a loading process torch hands over the whole traceback as text; its last line is ours.
-        raise DataError(str(exc).rstrip().splitlines()[-1].split("DataError: ", 1)[-1]) from exc
+    except BaseException as exc:
+        # Whoever keeps this error would keep torch's frames, in them the loaders.
+        traceback.clear_frames(exc.__traceback__)
+        if isinstance(exc, DataError):
+            # From a loading process torch hands over the whole traceback as text; its last line is ours.
+            raise DataError(str(exc).rstrip().splitlines()[-1].split("DataError: ", 1)[-1]) from exc
+        raise
 
 
 def _start_loader(_: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -114,26 +115,25 @@ def fit(
     folders = {store.folder: share for store, share in stores}
     crops = Crops(folders, (config.width, config.height), config.seed, run.task)
     order = Order(run.samples + team.rank * config.batch, config.batch, team.size * config.batch)
-    stream = batches(crops, order, config.loaders, run.device.type == "cuda")
     watch = Watch(run, [store for store, _ in stores], held_out, report) if team.leads else None
     clock = time.monotonic()
-    try:
-        while True:
-            now = time.monotonic()
-            run.seconds, stopped = team.agree(run.seconds + now - clock, float(stop()))
-            clock = now
-            if stopped or run.progress >= 1.0:
-                break
-            loss = run.advance(stream)
+    with closing(batches(crops, order, config.loaders, run.device.type == "cuda")) as stream:
+        try:
+            while True:
+                now = time.monotonic()
+                run.seconds, stopped = team.agree(run.seconds + now - clock, float(stop()))
+                clock = now
+                if stopped or run.progress >= 1.0:
+                    break
+                loss = run.advance(stream)
+                if watch:
+                    watch.stepped(loss, time.monotonic())
+                    progress(run.progress)
+            if watch and not stopped:
+                watch.validate()
+        finally:
             if watch:
-                watch.stepped(loss, time.monotonic())
-                progress(run.progress)
-        if watch and not stopped:
-            watch.validate()
-    finally:
-        stream.close()
-        if watch:
-            watch.close()
+                watch.close()
 
 
 class Watch:

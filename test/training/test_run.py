@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import multiprocessing
+
 import pytest
 import torch
 
@@ -41,8 +43,9 @@ def test_resume_continues_where_the_run_was_saved(make_config, stores, tiny_netw
     assert again.step == 5 and load_checkpoint(again.path)["step"] == 5
 
 
-def test_interrupted_run_is_saved(make_config, stores, tiny_network):
-    run = start_run(make_config(), tiny_network)
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_interrupted_run_is_saved_and_leaves_no_process(make_config, stores, tiny_network, loaders):
+    run = start_run(make_config(loaders=loaders), tiny_network)
 
     def interrupt(loss):
         if run.step == 2:
@@ -50,9 +53,10 @@ def test_interrupted_run_is_saved(make_config, stores, tiny_network):
         return real(loss)
 
     real, run.advance = run.advance, interrupt
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as kept:
         fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
     assert load_checkpoint(run.path)["step"] == 2
+    assert kept.tb is not None and not multiprocessing.active_children()
 
 
 def test_stopped_run_ends_after_its_step_without_a_validation(make_config, stores, tiny_network):
