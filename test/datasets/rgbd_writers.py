@@ -6,19 +6,8 @@ import cv2
 import numpy as np
 
 from recon3d_ros.datasets.bag_writer import BagWriter
-from recon3d_ros.geometry import Frame, Sample
 
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
-
-
-def as_recorded(sample):
-    """The left view with depth in whole mm and holes, as a sensor would give it."""
-    depth = sample.depth.copy()
-    depth[1:4, 2:9] = np.nan
-    mm = in_mm(depth)
-    depth = np.where((mm > 0) & (mm < 13107), mm / np.float32(1000), np.float32(np.nan))
-    frame = Frame(sample.frame.stamp_ns, sample.frame.image, sample.frame.camera, name=sample.name)
-    return Sample(frame, None, depth, sample.name)
 
 
 def in_mm(depth):

@@ -56,7 +56,7 @@ def test_a_layout_is_known_and_comes_back_exactly(tmp_path, request, name):
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_layout_is_evaluated_with_its_truth(tmp_path, request, name, capsys):
-    path, samples = written(name, tmp_path, request)
+    path, _ = written(name, tmp_path, request)
     words = ["evaluate", "--data", f"{path}[0:1]", "--model", "fake_mono", "--backend", "fake"]
     assert main([*words, "--json", str(tmp_path / "scores.json")]) == 0
     rows = json.loads((tmp_path / "scores.json").read_text())["rows"]
@@ -114,9 +114,9 @@ def test_run_takes_a_folder_with_depth_and_its_part(tmp_path, request, capsys):
 
 @pytest.fixture(scope="module")
 def walk(data_dir):
-    """Eight frames of HoloLens, two of them neighbours."""
+    """Four frames of HoloLens, two of them neighbours."""
     samples = open_dataset("hololens", data_dir)
-    return [samples[i] for i in (0, 1, 13, 26, 39, 52, 65, 79)]
+    return [samples[i] for i in (0, 1, 40, 79)]
 
 
 def statistics(samples):
