@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
