@@ -63,7 +63,9 @@ class Rectifier:
         check_plane("depth", depth, self._raw)
         if self._maps is None:
             return depth
-        moved = cv2.remap(depth, *self._maps, cv2.INTER_NEAREST, borderValue=float("nan"))
+        # Float maps: with fixed-point ones some versions of OpenCV take the pixel above and to the left.
+        maps = cv2.convertMaps(*self._maps, cv2.CV_32FC1)
+        moved = cv2.remap(depth, *maps, cv2.INTER_NEAREST, borderValue=float("nan"))
         if np.array_equal(self._raw.r, np.eye(3)):
             return moved  # type: ignore[return-value]
         # A ray (x, y, 1) of the rectified camera has this z in the raw one: the third row of R transposed.
