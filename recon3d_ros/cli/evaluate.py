@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         required=True,
         help="comma-separated: kitti2012, middlebury (= middlebury2001,middlebury2003,middlebury2005), "
-        "hololens, nyuv2, nyuv2_train, nyuv2_pairs, euroc, world_indoor, world_outdoor, or folders of images "
-        "with a camera.yaml",
+        "hololens, nyuv2, nyuv2_train, nyuv2_pairs, euroc, world_indoor, world_outdoor, or paths: folders of "
+        "images, of colour and depth (rgb/ depth/ K.txt, TUM RGB-D, ScanNet, NYUv2), bags; see "
+        "docs/datasets.md. A part of one: 'hololens[60:80]'",
     )
     parser.add_argument(
         "--model",
@@ -172,6 +173,8 @@ def _scores(
             samples = open_dataset(data, args.root)[: args.limit]
             if not samples:
                 raise DataError(f"expected frames in {data}, got none: correct its entry in INDEX.json")
+            if samples.note:
+                print(f"recon3d: {data}: {samples.note}", file=sys.stderr)
             if estimator.is_stereo and not samples[0].frame.is_stereo:
                 print(f"recon3d: {name} needs pairs and {data} has none: left out", file=sys.stderr)
                 continue

@@ -13,6 +13,7 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError
 
 if TYPE_CHECKING:
+    from recon3d_ros.datasets.lazy_sequence import LazySequence
     from recon3d_ros.estimator import Estimator
     from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
     from recon3d_ros.pipeline import Result
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     images.add_argument(
         "--input",
         metavar="FOLDER",
-        help="folder of images, or with left/ and right/, or a EuRoC recording, or the name of a data set; "
+        help="folder of images, or with left/ and right/, or whatever recon3d evaluate takes as --data; "
         "its camera.yaml is taken when no camera is given here",
     )
     camera = parser.add_argument_group("camera")
@@ -146,28 +147,32 @@ def _frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
 
 
 def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
-    from recon3d_ros.datasets import DATASETS, WORLDS, is_euroc, open_dataset
+    from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
     from recon3d_ros.datasets.folders import CAMERA_FILE, image_files
     from recon3d_ros.datasets.lazy_sequence import LazySequence
+    from recon3d_ros.datasets.spec import parse_spec
 
-    folder = Path(args.input)
-    own_camera = args.input in {*DATASETS, *WORLDS} or is_euroc(folder)
-    if (args.camera is not None or args.fx is not None) and (own_camera or not folder.is_dir()):
+    spec = parse_spec(args.input)
+    folder, named = Path(spec.place), spec.place in {*DATASETS, *WORLDS}
+    layout = None if named else layout_of(folder)
+    if (args.camera is not None or args.fx is not None) and (layout is None or not layout.takes_camera):
+        own_camera = named or layout is not None
         raise ConfigError(
             f"expected a folder of images with --camera or --fx, got {args.input}"
             + (", which has its own camera: leave them out" if own_camera else ": check the path")
         )
     first = image_files(folder)[0] if args.fx is not None else (None, None)
     camera = _camera(args, *first)
-    if not (calibrated or camera or own_camera or (folder / CAMERA_FILE).exists()) and folder.is_dir():
+    plain = layout is not None and layout.name == "images"
+    if plain and not (calibrated or camera or (folder / CAMERA_FILE).exists()):
         files = image_files(folder)
         if files[0][1] is None:
-            return _uncalibrated_frames([left for left, _ in files])
+            return spec.part_of(_uncalibrated_frames([left for left, _ in files]))
     samples = open_dataset(args.input, camera=camera)
     return LazySequence(range(len(samples)), lambda i: samples[i].frame)
 
 
-def _uncalibrated_frames(paths: Sequence[Path]) -> Sequence[Frame]:
+def _uncalibrated_frames(paths: Sequence[Path]) -> LazySequence[Frame]:
     from recon3d_ros.datasets.lazy_sequence import LazySequence
     from recon3d_ros.files import read_image
     from recon3d_ros.geometry import Frame, PinholeCamera

@@ -1,4 +1,4 @@
-"""Readers of data sets, image folders, videos and EuRoC recordings; everything is read when asked for."""
+"""Readers of data sets, folders, recordings, bags and videos; everything is read when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from recon3d_ros.datasets.catalogue import DATASETS, GROUPS, WORLDS, open_datase
 from recon3d_ros.datasets.euroc import euroc_frames, euroc_raw, is_euroc
 from recon3d_ros.datasets.folders import RawImages, folder_frames, folder_images
 from recon3d_ros.datasets.index import data_root
+from recon3d_ros.datasets.layouts import LAYOUTS, layout_of
 from recon3d_ros.datasets.video import VideoImages
 
 __all__ = [
     "DATASETS",
     "GROUPS",
+    "LAYOUTS",
     "WORLDS",
     "RawImages",
     "VideoImages",
@@ -20,5 +22,6 @@ __all__ = [
     "folder_frames",
     "folder_images",
     "is_euroc",
+    "layout_of",
     "open_dataset",
 ]

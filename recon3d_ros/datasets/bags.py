@@ -11,6 +11,14 @@ from recon3d_ros import lazy
 from recon3d_ros.errors import DataError
 
 SUFFIXES = (".mcap", ".db3")
+METADATA_FILE = "metadata.yaml"
+
+
+def is_bag(path: Path) -> bool:
+    """Whether it is a file of a bag, or a folder that rosbag2 wrote."""
+    if path.is_dir():
+        return (path / METADATA_FILE).is_file()
+    return path.is_file() and path.suffix in SUFFIXES
 
 
 class BagMessage(NamedTuple):
@@ -55,8 +63,15 @@ class Bag:
             raise self._damaged(exc) from exc
         self.topics = {c.topic: c.msgtype for c in sorted(self._reader.connections, key=lambda c: c.topic)}
 
-    def messages(self, topics: Sequence[str]) -> Iterator[BagMessage]:
+    def messages(
+        self, topics: Sequence[str], from_ns: int | None = None, until_ns: int | None = None
+    ) -> Iterator[BagMessage]:
         """Yield the messages of some topics in the order of their recording.
+
+        Args:
+            topics: Their names; those that are not in the bag have no messages.
+            from_ns: Recorded then or later; None is the beginning.
+            until_ns: Recorded before; None is the end.
 
         Raises:
             DataError: The bag is damaged, or cut off.
@@ -64,7 +79,7 @@ class Bag:
         chosen = [c for c in self._reader.connections if c.topic in topics]
         if not chosen:  # to rosbags an empty choice means all
             return
-        stream = self._reader.messages(chosen)
+        stream = self._reader.messages(chosen, start=from_ns, stop=until_ns)
         while True:
             try:
                 connection, logged_ns, data = next(stream)

@@ -130,4 +130,4 @@ def _image_files(folder: Path) -> list[tuple[Path, Path | None]]:
         dirs.append(inner if inner.is_dir() else folder / camera)
         if not dirs[-1].is_dir():
             raise DataError(f"expected the images of {camera} in {dirs[-1]}, found no folder: check the path")
-    return paired_files(dirs[0], dirs[1])
+    return [*paired_files(dirs[0], dirs[1])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ def folder_images(path: Path | str, rate_hz: float = 10.0) -> LazySequence[RawIm
 
 def images_of(files: Sequence[tuple[Path, Path | None]], rate_hz: float) -> LazySequence[RawImages]:
     """Read the (left, right or None) files when asked; see `folder_images` for the stamps."""
-    stamps = _stamps([left.stem for left, _ in files], rate_hz)
+    stamps = stamps_of([left.stem for left, _ in files], rate_hz)
 
     def load(i: int) -> RawImages:
         left, right = files[i]
@@ -133,18 +133,20 @@ def image_files(folder: Path) -> list[tuple[Path, Path | None]]:
     if not folder.is_dir():
         raise DataError(f"expected a folder of images at {folder}, found none: check the path")
     if (folder / "left").is_dir() and (folder / "right").is_dir():
-        return paired_files(folder / "left", folder / "right")
+        return [*paired_files(folder / "left", folder / "right")]
     return [(path, None) for path in _listed(folder)]
 
 
-def paired_files(left_dir: Path, right_dir: Path) -> list[tuple[Path, Path | None]]:
+def paired_files(
+    left_dir: Path, right_dir: Path, right_suffixes: Collection[str] = IMAGE_SUFFIXES
+) -> list[tuple[Path, Path]]:
     """Join the images of two folders by their names without suffix.
 
     Raises:
         DataError: naming an image that has no partner; when a folder has no images.
     """
     left = {path.stem: path for path in _listed(left_dir)}
-    right = {path.stem: path for path in _listed(right_dir)}
+    right = {path.stem: path for path in _listed(right_dir, right_suffixes)}
     if alone := sorted(left.keys() ^ right.keys(), key=_natural):
         raise DataError(
             f"expected equal file names in {left_dir} and {right_dir}, but {len(alone)} have no partner, "
@@ -153,14 +155,19 @@ def paired_files(left_dir: Path, right_dir: Path) -> list[tuple[Path, Path | Non
     return [(path, right[stem]) for stem, path in left.items()]
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """The files of a folder with one of the suffixes, in natural order ("9" before "10").
+
+    Raises:
+        DataError: when it cannot be listed, has none, or two of one name.
+    """
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in suffixes]
     except OSError as exc:
         raise DataError(f"cannot list {folder} ({exc.strerror}): check its permissions") from exc
     if not paths:
         raise DataError(
-            f"expected images ({', '.join(sorted(IMAGE_SUFFIXES))}) in {folder}, found none: check the path"
+            f"expected images ({', '.join(sorted(suffixes))}) in {folder}, found none: check the path"
         )
     # One name for two images would pair the wrong ones, and one's results would overwrite the other's.
     if twice := [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]:
@@ -175,7 +182,12 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _stamps(stems: Sequence[str], rate_hz: float) -> list[int]:
+def stamps_of(stems: Sequence[str], rate_hz: float) -> list[int]:
+    """Stamps in ns of files by their names without suffix; see `folder_images`.
+
+    Raises:
+        DataError: when the names are no stamps and the rate is not positive.
+    """
     if all(stem.isdecimal() and len(stem) >= STAMP_DIGITS for stem in stems):
         return [int(stem) for stem in stems]
     if not rate_hz > 0:

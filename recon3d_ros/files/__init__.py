@@ -3,7 +3,8 @@
 Writers are atomic: a reader sees the old file or the whole new one.
 """
 
-from recon3d_ros.files.cameras import read_camera_yaml
+from recon3d_ros.files.cameras import read_camera_yaml, read_intrinsics
+from recon3d_ros.files.depth_images import DEPTH_SUFFIXES, metres, read_depth
 from recon3d_ros.files.disk import finite, make_folder, write_atomically, write_json
 from recon3d_ros.files.images import (
     colour_depth,
@@ -18,13 +19,17 @@ from recon3d_ros.files.images import (
 from recon3d_ros.files.ply import read_ply, read_ply_points, write_ply
 
 __all__ = [
+    "DEPTH_SUFFIXES",
     "colour_depth",
     "colour_inverse_depth",
     "colour_limits",
     "finite",
     "make_folder",
+    "metres",
     "read_camera_yaml",
+    "read_depth",
     "read_image",
+    "read_intrinsics",
     "read_pfm",
     "read_ply",
     "read_ply_points",

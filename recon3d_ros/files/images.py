@@ -23,13 +23,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         DataError: The file cannot be read.
         ImageError: It is no image.
     """
-    encoded = np.frombuffer(read_bytes(path), np.uint8)
+    encoded = read_bytes(path)
+    whole = bool(encoded) and not _is_cut_jpeg(encoded)
     try:
-        image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     except cv2.error:  # absurd header sizes; the next lines say what matters
         image = None
     if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"expected a PNG, JPEG or other 8- or 16-bit image, {path} is none: convert it")
+        raise ImageError(
+            f"expected a whole PNG, JPEG or other 8- or 16-bit image, {path} is none: convert or copy it"
+        )
     if image.dtype == np.uint16:
         image = np.right_shift(image, 8).astype(np.uint8)
     if image.ndim == 2:
@@ -131,6 +134,14 @@ def colour_limits(values: NDArray[np.float32]) -> tuple[float, float]:
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, (2, 98)) if known.size else (1.0, 2.0)
     return float(low), float(max(high, low + 0.01 * abs(low), low + 1e-6))
+
+
+def _is_cut_jpeg(encoded: bytes) -> bool:
+    """Whether the last scan (SOS, FFDA) of a JPEG has no end (EOI, FFD9; ITU T.81, B.1.1.3).
+
+    Neither occurs within a scan. Older versions of OpenCV fill what is missing with grey.
+    """
+    return encoded[:2] == b"\xff\xd8" and encoded.rfind(b"\xff\xd9") < encoded.rfind(b"\xff\xda")
 
 
 def _write_encoded(path: Path, image: NDArray[Any]) -> None:

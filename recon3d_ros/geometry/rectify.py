@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry.camera import PinholeCamera
 from recon3d_ros.geometry.checks import is_rotation
+from recon3d_ros.geometry.depth_map import check_plane
 from recon3d_ros.geometry.rig import StereoRig
 
 
@@ -45,6 +46,34 @@ class Rectifier:
         if self._maps is None:
             return image
         return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+    def rectify_depth(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rectify depth that is registered to the raw image; the nearest value, as between two none is true.
+
+        Args:
+            depth: (H, W) float32 m along the axis of the raw camera, of the raw camera's size.
+
+        Returns:
+            (H, W) float32 m along the axis of the rectified camera, NaN where the raw image shows nothing;
+            the very same array when there is nothing to rectify.
+
+        Raises:
+            ImageError: Not such an array.
+        """
+        check_plane("depth", depth, self._raw)
+        if self._maps is None:
+            return depth
+        # Float maps: with fixed-point ones some versions of OpenCV take the pixel above and to the left.
+        maps = cv2.convertMaps(*self._maps, cv2.CV_32FC1)
+        moved = cv2.remap(depth, *maps, cv2.INTER_NEAREST, borderValue=float("nan"))
+        if np.array_equal(self._raw.r, np.eye(3)):
+            return moved  # type: ignore[return-value]
+        # A ray (x, y, 1) of the rectified camera has this z in the raw one: the third row of R transposed.
+        height, width = depth.shape
+        x = (np.arange(width, dtype=np.float32) - self.camera.cx) / self.camera.fx
+        y = (np.arange(height, dtype=np.float32)[:, None] - self.camera.cy) / self.camera.fy
+        along = x * self._raw.r[0, 2] + y * self._raw.r[1, 2] + self._raw.r[2, 2]
+        return (moved / along).astype(np.float32)
 
 
 def _maps(camera: PinholeCamera) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:

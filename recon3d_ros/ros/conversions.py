@@ -16,7 +16,8 @@ from recon3d_ros.geometry import XYZ, OrganizedCloud, PinholeCamera, StereoRig
 from recon3d_ros.geometry.cloud import BYTES_PER_FIELD
 from recon3d_ros.messages.calibration import info_to_camera as info_to_camera
 from recon3d_ros.messages.compressed import decode_compressed
-from recon3d_ros.messages.encodings import decode_image, encode_pixels, message_view
+from recon3d_ros.messages.depth import depth_from_msg as depth_from_msg
+from recon3d_ros.messages.encodings import decode_image, encode_pixels
 
 NS_PER_S = 1_000_000_000
 
@@ -122,25 +123,6 @@ def depth_to_msg(depth: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
         frame_id: optical frame of the camera.
     """
     return _pixels_to_msg(np.asarray(depth, np.float32), stamp_ns, frame_id, "32FC1")
-
-
-def depth_from_msg(msg: Image) -> np.ndarray:
-    """Read a depth message of either encoding of REP 118.
-
-    Returns:
-        (H, W) float32, metres, NaN = invalid; of millimetres 0 is that.
-
-    Raises:
-        ImageError: another encoding, or malformed.
-    """
-    if msg.encoding == "16UC1":
-        millimetres = message_view(msg, "u2", 1).astype(np.float32)
-        return np.where(millimetres > 0, millimetres / np.float32(1000), np.float32(np.nan))
-    if msg.encoding != "32FC1":
-        raise ImageError(
-            f"expected depth as 32FC1 or 16UC1, got {msg.encoding!r}; subscribe to a depth image topic."
-        )
-    return message_view(msg, "f4", 1).astype(np.float32)
 
 
 def disparity_to_msg(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 
 import cv2
@@ -294,6 +295,17 @@ def test_a_relative_model_and_a_folder(folder):
     assert run(folder, "--input", "@left", model=model) == 0
     assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in RELATIVE_FILES]
     assert read_pfm(folder / "out" / "b_relative.pfm").shape == (40, 50)
+
+
+def test_a_part_of_a_folder_without_and_with_a_camera(folder, capsys):
+    assert run(folder, "--input", "@left[1:2]", model=relative_model(folder)) == 0
+    assert written(folder) == [f"b_{name}" for name in RELATIVE_FILES]
+    shutil.rmtree(folder / "out")
+    words = ("--input", "@left[0:1]", "--camera", "@left.yaml")
+    assert run(folder, *words, model="fake_mono") == 0
+    assert written(folder) == [f"a_{name}" for name in MONO_FILES if name != "view.png"]
+    assert run(folder, "--input", "@left[1:3]", model=relative_model(folder)) == 7
+    assert "within the 2 frames of" in capsys.readouterr().err
 
 
 def test_a_relative_model_rectifies_where_the_camera_is_known(folder):

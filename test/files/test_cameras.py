@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import yaml
 
@@ -77,3 +78,39 @@ def test_swapped_rig_says_so_and_names_the_file(tmp_path):
     )
     with pytest.raises(CalibrationError, match=r"s\.yaml.*swapped"):
         files.read_camera_yaml(tmp_path / "s.yaml")
+
+
+K = np.array([[525.5, 0, 31.25], [0, 520, 20], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "525.5 0 31.25\n0 520 20\n0 0 1\n",
+        "525.5, 0, 31.25, 0, 520, 20, 0, 0, 1",
+        "525.5 0 31.25 0\n0 520 20 0\n0 0 1 0\n0 0 0 1",
+    ],
+)
+def test_k_is_nine_numbers_or_scannets_sixteen(tmp_path, text):
+    (tmp_path / "K.txt").write_text(text)
+    np.testing.assert_array_equal(files.read_intrinsics(tmp_path / "K.txt"), K)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("525.5 0 31.25 0 520 20 0 0", "got 8"),
+        ("", "got 0"),
+        ("nan 0 31.25 0 520 20 0 0 1", "nan"),
+        ("fx 0 31.25 0 520 20 0 0 1", "numbers only"),
+        ("\xff\xfe", "numbers only"),
+        ("-525 0 31.25 0 520 20 0 0 1", "positive focal lengths"),
+        ("525 3 31.25 0 520 20 0 0 1", "fx 0 cx"),
+        ("525 0 0 0 520 0 31 20 1", "fx 0 cx"),
+    ],
+)
+def test_what_is_no_k_is_one_sentence(tmp_path, text, said):
+    (tmp_path / "K.txt").write_bytes(text.encode("latin-1"))
+    with pytest.raises(CalibrationError, match=said) as raised:
+        files.read_intrinsics(tmp_path / "K.txt")
+    assert "K.txt" in str(raised.value) and "\n" not in str(raised.value)

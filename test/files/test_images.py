@@ -38,6 +38,22 @@ def test_what_is_no_image_is_an_image_error(tmp_path, content):
         files.read_image(tmp_path / "absent.png")
 
 
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_that_is_cut_off_is_no_image(tmp_path, progressive):
+    """Some versions of OpenCV would fill it with grey; what cameras append behind the end does no harm."""
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 255, (9, 11, 3), np.uint8), (131, 97))
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    whole = cv2.imencode(".jpg", noise, flags)[1].tobytes()
+    path = tmp_path / "a.jpg"
+    for kept in (2, len(whole) // 2, len(whole) - 60, len(whole) - 2):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(ImageError, match=r"whole.*a\.jpg"):
+            files.read_image(path)
+    for behind in (b"", bytes(64), b"made by a phone"):
+        path.write_bytes(whole + behind)
+        assert files.read_image(path).shape == (97, 131, 3)
+
+
 def test_depth_png_is_millimetres(tmp_path):
     depth = np.array([[1.2344, np.nan, np.inf], [65.535, 70.0, -1.0]], np.float32)
     files.write_depth_png16(tmp_path / "d.png", depth)

@@ -1,0 +1,87 @@
+"""What lies at a path: one table of layouts, each with what it is known by and its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from recon3d_ros.datasets.bags import is_bag
+from recon3d_ros.datasets.euroc import euroc_frames, is_euroc
+from recon3d_ros.datasets.folders import folder_frames
+from recon3d_ros.datasets.lazy_sequence import LazySequence
+from recon3d_ros.datasets.rgbd_bags import bag_samples
+from recon3d_ros.datasets.rgbd_folders import (
+    has_pair_of_folders,
+    is_nyuv2,
+    nyuv2_samples,
+    plain_samples,
+    scannet_samples,
+)
+from recon3d_ros.datasets.tum import is_tum, tum_samples
+from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
+
+
+class Source(NamedTuple):
+    """What to read: its path, the camera if one is given, topics of a bag if some are named."""
+
+    path: Path
+    camera: PinholeCamera | StereoRig | None = None
+    topics: tuple[str, ...] = ()
+
+
+class Layout(NamedTuple):
+    """One way files lie.
+
+    Attributes:
+        name: For messages and docs.
+        detect: Whether a path has this layout.
+        read: Opens it.
+        takes_camera: Whether a camera may be given with it; others bring their own.
+    """
+
+    name: str
+    detect: Callable[[Path], bool]
+    read: Callable[[Source], LazySequence[Sample]]
+    takes_camera: bool = False
+
+
+# The first that detects itself reads; a folder of images alone is what remains.
+LAYOUTS: tuple[Layout, ...] = (
+    Layout("bag", is_bag, lambda source: bag_samples(source.path, source.topics)),
+    Layout("euroc", is_euroc, lambda source: without_truth(euroc_frames(source.path))),
+    Layout("tum", is_tum, lambda source: tum_samples(source.path, source.camera), takes_camera=True),
+    Layout(
+        "scannet",
+        lambda path: has_pair_of_folders(path, "color"),
+        lambda source: scannet_samples(source.path),
+    ),
+    Layout("nyuv2", is_nyuv2, lambda source: nyuv2_samples(source.path)),
+    Layout(
+        "rgbd",
+        lambda path: has_pair_of_folders(path, "rgb"),
+        lambda source: plain_samples(source.path, source.camera),
+        takes_camera=True,
+    ),
+    Layout(
+        "images",
+        Path.is_dir,
+        lambda source: without_truth(folder_frames(source.path, source.camera)),
+        takes_camera=True,
+    ),
+)
+
+
+def layout_of(path: Path) -> Layout | None:
+    """The layout of what lies at a path; None when nothing that can be read is there."""
+    return next((layout for layout in LAYOUTS if layout.detect(path)), None)
+
+
+def without_truth(frames: Sequence[Frame]) -> LazySequence[Sample]:
+    """Frames as samples of which nothing is known."""
+
+    def load(i: int) -> Sample:
+        frame = frames[i]
+        return Sample(frame=frame, disparity=None, depth=None, name=frame.name)
+
+    return LazySequence(range(len(frames)), load)

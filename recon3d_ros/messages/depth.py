@@ -1,0 +1,79 @@
+"""Depth messages to metres: both encodings of REP 118, plain or as PNG (compressedDepth)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+
+from recon3d_ros.errors import ImageError
+from recon3d_ros.messages.compressed import MAX_PIXELS, claimed_size_wh
+from recon3d_ros.messages.encodings import message_view
+from recon3d_ros.messages.kinds import ImageFields
+
+ENCODINGS = ("16UC1", "32FC1")
+# enum and two floats before the PNG: compressed_depth_image_transport compression_common.h, ConfigHeader
+_CONFIG = struct.Struct("<i2f")
+
+
+def depth_from_msg(msg: ImageFields) -> np.ndarray:
+    """Read a depth message of either encoding of REP 118.
+
+    Returns:
+        (H, W) float32, metres, NaN = invalid; of millimetres 0 is that.
+
+    Raises:
+        ImageError: another encoding, or malformed.
+    """
+    if msg.encoding == "16UC1":
+        return _of_millimetres(message_view(msg, "u2", 1))
+    if msg.encoding != "32FC1":
+        raise ImageError(
+            f"expected depth as 32FC1 or 16UC1, got {msg.encoding!r}; subscribe to a depth image topic."
+        )
+    return message_view(msg, "f4", 1).astype(np.float32)
+
+
+def is_compressed_depth(description: str) -> bool:
+    """Whether a CompressedImage of this `format` holds depth."""
+    return description.startswith(ENCODINGS)
+
+
+def depth_from_compressed(msg: Any) -> np.ndarray:
+    """Read the PNG of a CompressedImage whose `format` says 16UC1 or 32FC1.
+
+    Of 32FC1 the PNG holds A / depth + B, and A and B stand before it (codec.cpp of the transport).
+
+    Returns:
+        As `depth_from_msg`.
+
+    Raises:
+        ImageError: no such message, its PNG does not decode, or it has more than `MAX_PIXELS` pixels.
+    """
+    data = bytes(msg.data)
+    headed = "compressedDepth" in msg.format
+    png = data[_CONFIG.size :] if headed else data
+    size_wh = claimed_size_wh(memoryview(png))
+    image = None
+    if size_wh and size_wh[0] * size_wh[1] <= MAX_PIXELS:
+        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise ImageError(
+            f"expected a 16-bit PNG of depth, got {len(data)} bytes with format {msg.format!r:.80} that hold "
+            "none; record the depth image itself or its compressedDepth in PNG."
+        )
+    if msg.format.startswith("16UC1"):
+        return _of_millimetres(image)
+    if not headed:
+        raise ImageError(f"expected compressedDepth of 32FC1, got format {msg.format!r:.80}; record that.")
+    _, a, b = _CONFIG.unpack_from(data)
+    with np.errstate(divide="ignore"):
+        depth = np.float32(a) / (image.astype(np.float32) - np.float32(b))
+    return np.where(image > 0, depth, np.float32(np.nan))
+
+
+def _of_millimetres(stored: np.ndarray) -> np.ndarray:
+    millimetres = stored.astype(np.float32)
+    return np.where(millimetres > 0, millimetres / np.float32(1000), np.float32(np.nan))

@@ -1,0 +1,61 @@
+"""Depth messages of any byte order and padding; test_rgbd_bags.py reads the compressed ones from bags."""
+
+from __future__ import annotations
+
+import struct
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from recon3d_ros.errors import ImageError
+from recon3d_ros.messages import compressed
+from recon3d_ros.messages.depth import depth_from_compressed, depth_from_msg, is_compressed_depth
+
+MM = np.array([[0, 1, 999], [1000, 40000, 65535]], np.uint16)
+METRES = np.float32([[np.nan, 0.001, 0.999], [1, 40, 65.535]])
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_millimetres_of_any_byte_order_and_padding(big, padding):
+    rows = [row.astype(">u2" if big else "<u2").tobytes() + bytes(padding) for row in MM]
+    msg = SimpleNamespace(
+        encoding="16UC1", height=2, width=3, step=6 + padding, is_bigendian=big, data=b"".join(rows)
+    )
+    np.testing.assert_array_equal(depth_from_msg(msg), METRES, strict=True)
+
+
+def test_formats_of_depth_are_told_from_those_of_colour():
+    assert is_compressed_depth("16UC1; compressedDepth png") and is_compressed_depth("32FC1; compressedDepth")
+    assert not is_compressed_depth("rgb8; jpeg compressed bgr8") and not is_compressed_depth("jpeg")
+
+
+def png(pixels):
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def test_a_png_that_claims_too_much_is_not_decoded(monkeypatch):
+    data = struct.pack("<i2f", 0, 0, 0) + png(MM)
+    msg = SimpleNamespace(format="16UC1; compressedDepth png", data=data)
+    np.testing.assert_array_equal(depth_from_compressed(msg), METRES)
+    monkeypatch.setattr("recon3d_ros.messages.depth.MAX_PIXELS", 5)
+    assert compressed.MAX_PIXELS > 5
+    with pytest.raises(ImageError, match="16-bit PNG of depth"):
+        depth_from_compressed(msg)
+
+
+@pytest.mark.parametrize(
+    ("description", "data"),
+    [
+        ("16UC1; compressedDepth rvl", bytes(200)),
+        ("16UC1; compressedDepth png", bytes(12) + png(MM.astype(np.uint8))),
+        ("16UC1; png compressed ", png(np.zeros((2, 3, 3), np.uint16))),
+        ("32FC1; png compressed ", png(MM)),
+    ],
+)
+def test_what_is_no_depth_is_one_sentence(description, data):
+    with pytest.raises(ImageError, match="expected") as raised:
+        depth_from_compressed(SimpleNamespace(format=description, data=data))
+    assert "\n" not in str(raised.value)
