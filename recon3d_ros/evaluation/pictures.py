@@ -108,9 +108,9 @@ def plot(items: Sequence[Calibration]) -> Picture:
     sigma (thin) and by the true error (grey).
     """
     limits = " or ".join(dict.fromkeys(item.error.limit for item in items))
-    reliability = _axes(f"confidence (x) and share of errors < {limits} (y)")
+    reliability = _axes(f"x: confidence, y: share with error < {limits}")
     _curve(reliability, np.array([0, 1]), np.array([0, 1]), (170, 170, 170), 1)
-    sparse = _axes("share taken away (x), error left (y)")
+    sparse = _axes("x: share taken away, y: error left")
     for item, colour in zip(items, _COLOURS * len(items)):
         if item.confidence is not None and item.trusted is not None:
             _curve(reliability, item.confidence, item.trusted, colour, 2, dots=True)
@@ -201,7 +201,7 @@ def _axes(title: str) -> Picture:
     """A white picture with a frame, a grid and the numbers 0 to 1 on both axes."""
     width, height = _PLOT_WH
     picture = np.full((height, width, 3), 255, np.uint8)
-    cv2.putText(picture, title, (_MARGIN, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(picture, title, (10, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
     for tick in np.linspace(0, 1, 6):
         (x, y), (left, bottom) = _at(tick, tick), _at(0, 0)
         right, top = _at(1, 1)
