@@ -113,8 +113,8 @@ def test_both_files_agree(frames: list, estimators: dict) -> None:
     assert np.corrcoef(planar, integer)[0, 1] > 0.98
 
 
-# Of every tenth frame, on the whole image: abs_rel, rmse_m, delta_1, and scale, means over the frames, worked out
-# with ONNX Runtime, OpenCV and NumPy alone.
+# Of every tenth frame, on the whole image: abs_rel, rmse_m, delta_1, and scale, means over the frames, worked
+# out with ONNX Runtime, OpenCV and NumPy alone.
 KNOWN = {"nyuv2": (0.157, 0.456, 0.836, 0.934), "hololens": (0.205, 0.762, 0.592, 1.212)}
 
 

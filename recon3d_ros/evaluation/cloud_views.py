@@ -24,6 +24,8 @@ _SMOOTH_PX = 6.0
 # Directions within these angles of down or of level vote on where down is, finer and finer; the last angle is
 # ours: it leaves out the normals that were smoothed over an edge.
 _VOTES_DEG = (45.0,) * 5 + (15.0,) * 5 + (5.0,) * 5
+# Where nothing tells, as the roll before a bare wall, down stays what it was: so many votes of all are its own.
+_INERTIA = 0.01
 
 Vector = NDArray[np.float64]
 
@@ -98,7 +100,9 @@ def upright(depth: Plane, camera: PinholeCamera) -> NDArray[np.float64]:
         level, standing = normals[cosine > np.cos(angle)], normals[cosine < np.sin(angle)]
         if not len(level) + len(standing):
             break
-        _, vectors = np.linalg.eigh(standing.T @ standing - level.T @ level)
+        votes = standing.T @ standing - level.T @ level
+        votes -= _INERTIA * len(normals) * np.outer(down, down)
+        _, vectors = np.linalg.eigh(votes)
         down = vectors[:, 0] if vectors[1, 0] > 0 else -vectors[:, 0]
     forward = np.array([0.0, 0.0, 1.0])
     forward -= (forward @ down) * down

@@ -48,6 +48,14 @@ def test_without_surfaces_the_camera_is_taken_as_it_is():
     np.testing.assert_allclose(upright(np.full((HEIGHT, WIDTH), np.nan, np.float32), CAMERA), np.eye(3))
 
 
+@pytest.mark.parametrize("yaw", [0.0, 0.4])
+def test_a_bare_wall_leaves_the_roll_as_it_is(yaw):
+    u = (np.arange(WIDTH) - CAMERA.cx) / CAMERA.fx
+    depth = np.tile(3 / (1 + np.tan(yaw) * u), (HEIGHT, 1)).astype(np.float32)
+    turn = upright(depth, CAMERA)
+    assert turn[1, 1] > np.cos(np.radians(0.5))
+
+
 def _sample(depth, rgb=(200, 120, 40)):
     image = np.broadcast_to(np.uint8(rgb), (HEIGHT, WIDTH, 3)).copy()
     return Sample(Frame(0, image, CAMERA, name="room"), None, depth, "room")
