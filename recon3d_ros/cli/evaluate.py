@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig
 
 if TYPE_CHECKING:
-    from recon3d_ros.evaluation import Calibration, Gallery, SetScore
+    from recon3d_ros.evaluation import Calibration, Gallery, ScoredSet, SetScore
     from recon3d_ros.geometry import DepthMap, Sample
 
 HELP = (
@@ -26,14 +26,6 @@ HELP = (
     "calibration follows: confidence is the probability of an error below 3 px, of one camera below 25 % of "
     "the depth."
 )
-
-
-class _Set(NamedTuple):
-    """A data set as it is scored: name in the report, samples, noise that was added, in grey levels."""
-
-    name: str
-    samples: Sequence[Sample]
-    noise: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline", choices=("sgbm", "none"), default="sgbm", help="printed beside (default %(default)s)"
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N frames of each set")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--limit", type=_positive, metavar="N", help="only the first N frames of each set")
+    part.add_argument(
+        "--frames", type=_part, metavar="A:B", help="only frames A to B-1 of each set, from 0 on"
+    )
     parser.add_argument(
         "--json",
         type=Path,
@@ -119,11 +115,12 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the JSON and the pictures."""
-    from recon3d_ros.evaluation import Gallery, calibration, to_rows, to_text
+    from recon3d_ros.evaluation import Gallery, calibration, open_sets, to_rows, to_text
     from recon3d_ros.files import write_json
 
     _check_denoisers(args.denoise)
-    runs, sets = _runs(args), _sets(args)
+    runs = _runs(args)
+    sets = open_sets(args.data, args.root, args.frames or slice(args.limit), args.zoom, args.noise)
     names = [one.name for one in sets]
     gallery = None if args.pictures is None else Gallery(args.pictures, args.picture_frames)
     scores, curves = [], []
@@ -179,46 +176,11 @@ def _check_denoisers(names: Sequence[str]) -> None:
             raise ConfigError(f"expected denoisers of none, {', '.join(DENOISERS)}, got {name!r}: correct it")
 
 
-def _sets(args: argparse.Namespace) -> list[_Set]:
-    """Every data set with every zoom and every noise."""
-    from recon3d_ros.datasets import open_dataset
-    from recon3d_ros.errors import DataError
-
-    sets = []
-    for data in _set_names(args.data):
-        samples = open_dataset(data, args.root)[: args.limit]
-        if not samples:
-            raise DataError(f"expected frames in {data}, got none: correct its entry in INDEX.json")
-        for zoom in args.zoom:
-            for noise in args.noise:
-                name = data + (f" x{zoom:g}" if zoom != 1 else "") + (f" noise {noise:g}" if noise else "")
-                sets.append(_Set(name, _changed(samples, zoom, noise), noise))
-    return sets
-
-
-def _set_names(data: str) -> list[str]:
-    from recon3d_ros.datasets import GROUPS
-    from recon3d_ros.errors import ConfigError
-
-    names = [name for name in data.split(",") if name]
-    if not names:
-        raise ConfigError(f"expected data sets after --data, got {data!r}: name a data set")
-    return list(dict.fromkeys(member for name in names for member in GROUPS.get(name, (name,))))
-
-
-def _changed(samples: Sequence[Sample], zoom: float, noise: float) -> Sequence[Sample]:
-    """The samples as another lens and a noisier sensor would show them, made when they are asked for."""
-    from recon3d_ros.datasets.lazy_sequence import LazySequence
-    from recon3d_ros.evaluation import noisy, zoomed
-
-    return LazySequence(range(len(samples)), lambda i: noisy(zoomed(samples[i], zoom), noise, seed=i))
-
-
 def _scores(
     method: str,
     precision: str | None,
     args: argparse.Namespace,
-    sets: Sequence[_Set],
+    sets: Sequence[ScoredSet],
     gallery: Gallery | None,
 ) -> Iterator[tuple[SetScore, Calibration | None]]:
     from recon3d_ros.evaluation import Denoised
@@ -238,7 +200,7 @@ def _scores(
 
 
 def _score_set(
-    estimator: Any, one: _Set, name: str, precision: str | None, gallery: Gallery | None
+    estimator: Any, one: ScoredSet, name: str, precision: str | None, gallery: Gallery | None
 ) -> tuple[SetScore, Calibration | None]:
     from tqdm import tqdm
 
@@ -283,6 +245,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def _part(text: str) -> slice:
+    start, colon, stop = text.partition(":")
+    if not colon or not all(side.isdecimal() or not side for side in (start, stop)):
+        raise argparse.ArgumentTypeError(f"expected two frames such as 60:80, got {text!r}")
+    return slice(int(start or 0), int(stop) if stop else None)
 
 
 def _numbers(low: float) -> Callable[[str], tuple[float, ...]]:

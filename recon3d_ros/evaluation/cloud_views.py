@@ -24,7 +24,7 @@ _SMOOTH_PX = 6.0
 # Directions within these angles of down or of level vote on where down is, finer and finer; the last angle is
 # ours: it leaves out the normals that were smoothed over an edge.
 _VOTES_DEG = (45.0,) * 5 + (15.0,) * 5 + (5.0,) * 5
-# Where nothing tells, as the roll before a bare wall, down stays what it was: so many votes of all are its own.
+# Where nothing tells, as the roll before a bare wall, down stays what it was: that share of votes is its own.
 _INERTIA = 0.01
 
 Vector = NDArray[np.float64]

@@ -253,9 +253,12 @@ def test_a_longer_lens_leaves_no_pairs(root, capsys):
         (["--zoom", "1,two"], "expected numbers of at least 1, got '1,two'"),
         (["--noise", "-1"], "expected numbers of at least 0, got '-1'"),
         (["--noise", "inf"], "expected numbers of at least 0, got 'inf'"),
+        (["--frames", "5"], "expected two frames such as 60:80, got '5'"),
+        (["--frames", "a:"], "expected two frames such as 60:80, got 'a:'"),
+        (["--frames", "1:2", "--limit", "3"], "not allowed with argument"),
     ],
 )
-def test_changes_are_numbers(words, message, capsys):
+def test_parts_and_changes_are_numbers(words, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["evaluate", "--data", "kitti2012", *words])
     assert stopped.value.code == 2
@@ -300,6 +303,26 @@ def test_a_set_without_frames_is_one_sentence(root, capsys):
     (root / "INDEX.json").write_text(json.dumps(index))
     assert main(["evaluate", "--data", "hololens", "--root", str(root), "--model", "fake_mono"]) == 7
     assert "expected frames in hololens, got none" in capsys.readouterr().err
+
+
+def test_a_part_of_a_set_has_its_own_name(root, capsys):
+    words = [
+        "evaluate",
+        "--data",
+        "hololens",
+        "--root",
+        str(root),
+        "--model",
+        "fake_mono",
+        "--backend",
+        "fake",
+    ]
+    for part, name, count in (("1:", "hololens 1:", 1), ("0:1", "hololens", 1), (":", "hololens", 2)):
+        assert main([*words, "--frames", part, "--json", str(root / "s.json")]) == 0
+        (row,) = json.loads((root / "s.json").read_text())["rows"]
+        assert (row["set"], row["frames"]) == (name, count)
+    assert main([*words, "--frames", "2:9"]) == 7
+    assert "expected frames 2:9 in hololens, it has 2: choose others" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5"])

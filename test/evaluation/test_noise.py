@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d_ros.evaluation import DENOISERS, Denoised, noisy
+from recon3d_ros.evaluation.noise import DENOISERS, Denoised, noisy
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, Sample, StereoRig
 
 WIDTH, HEIGHT = 75, 48
