@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from recon3d_ros.config import ModelConfig
+from recon3d_ros.datasets import open_dataset
 from recon3d_ros.estimator import Estimator
+from recon3d_ros.evaluation import evaluate, zoomed
 from recon3d_ros.geometry import Frame, PinholeCamera
 
 pytest.importorskip("onnxruntime")
@@ -109,3 +111,23 @@ def test_both_files_agree(frames: list, estimators: dict) -> None:
     planar, integer = planar[both], integer[both]
     assert np.median(np.abs(planar - integer) / planar) < 0.03  # the integer one answers in steps of 0.07 m
     assert np.corrcoef(planar, integer)[0, 1] > 0.98
+
+
+# Of every tenth frame, on the whole image: abs_rel, rmse_m, delta_1, and scale, means over the frames, worked
+# out with ONNX Runtime, OpenCV and NumPy alone.
+KNOWN = {"nyuv2": (0.157, 0.456, 0.836, 0.934), "hololens": (0.205, 0.762, 0.592, 1.212)}
+
+
+@pytest.mark.parametrize("data", KNOWN)
+def test_evaluate_gives_its_known_scores_and_a_longer_lens_fools_it(
+    data: str, data_dir: Path, estimators: dict
+) -> None:
+    """It does not know the focal length: twice as long a lens brings everything nearer in its eyes."""
+    planar, samples = estimators["fast_depth_224_fp32_nchw"], open_dataset(data, data_dir)[::10]
+    metrics = evaluate(planar, samples).metrics
+    found = [metrics[key] for key in ("abs_rel", "rmse_m", "delta_1", "scale")]
+    assert found == pytest.approx(KNOWN[data], abs=0.004)
+    assert metrics["delta_1_scaled"] > metrics["delta_1"]
+    closer = evaluate(planar, [zoomed(sample, 2.0) for sample in samples]).metrics
+    assert closer["scale"] > 1.4 * metrics["scale"]
+    assert closer["delta_1"] < 0.2 < 0.55 < closer["delta_1_scaled"]

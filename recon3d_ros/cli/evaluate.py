@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,17 @@ from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig
 
 if TYPE_CHECKING:
-    from recon3d_ros.evaluation import Calibration, SetScore
+    from recon3d_ros.evaluation import Calibration, Gallery, ScoredSet, SetScore
     from recon3d_ros.geometry import DepthMap, Sample
 
 HELP = (
     "Score models and OpenCV's SGBM on data sets. A missing answer counts as bad in bad_px; epe_px, abs_rel, "
     "rmse_m and delta_1 are of the answered pixels, so read them beside the coverage. SGBM's answers of "
-    "exactly 0 px count as missing: that is unfair to it on world_outdoor, whose sky has true disparity 0. "
-    "Pairs without truth (euroc) are scored by left-right consistency. Where a model has confidence, its "
-    "calibration follows: an error below 3 px is what confidence is the probability of."
+    "exactly 0 px count as missing: that is unfair to it on world_outdoor, whose sky has true disparity 0; "
+    "it is left out where a set has no pairs. Pairs without truth (euroc) are scored by left-right "
+    "consistency. nyuv2 is scored within the crop of Eigen et al. 2014. Where a model has confidence, its "
+    "calibration follows: confidence is the probability of an error below 3 px, of one camera below 25 % of "
+    "the depth."
 )
 
 
@@ -46,34 +49,82 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N frames of each set")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="also write everything as rows, shares in percent, to FILE"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write everything as rows to FILE, shares in percent but for delta_1",
     )
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="folder with INDEX.json (default $RECON3D_DATA)"
     )
     parser.add_argument(
+        "--precision", default="", help="comma-separated: fp32, fp16, int8 (default: all that a model has)"
+    )
+    _add_pictures(parser)
+    _add_changes(parser)
+    add_options(parser, ModelConfig, skip=("model", "precision"))
+
+
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--pictures",
         type=Path,
         metavar="DIR",
-        help="draw the first frame of each set: image, truth, and each method's answer beside its error; and "
-        "the curves of confidence",
+        help="draw of each set the image, the truth, and each method's answer beside its error, of the first "
+        "pair, or of frames of one camera; two clouds of these from above and from the side; the curves of "
+        "confidence",
     )
     parser.add_argument(
-        "--precision", default="", help="comma-separated: fp32, fp16, int8 (default: all that a model has)"
+        "--picture-frames",
+        type=_positive,
+        default=12,
+        metavar="N",
+        help="evenly spaced, of one camera (default %(default)s)",
     )
-    add_options(parser, ModelConfig, skip=("model", "precision"))
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    changes = parser.add_argument_group("changes of the images (each makes rows of its own)")
+    changes.add_argument(
+        "--zoom",
+        type=_numbers(1.0),
+        default=(1.0,),
+        metavar="X,X",
+        help="cut out the middle of the (left) image and resize it, its camera with it, as a longer lens "
+        "would show it: metres should stay (default 1)",
+    )
+    changes.add_argument(
+        "--noise",
+        type=_numbers(0.0),
+        default=(0.0,),
+        metavar="X,X",
+        help="add Gaussian noise of this standard deviation, in grey levels of 255 (default 0)",
+    )
+    changes.add_argument(
+        "--denoise",
+        type=lambda text: tuple(text.split(",")),
+        default=("none",),
+        metavar="NAME,NAME",
+        help="denoise the images before the model, within its time: none, gaussian, bilateral, median, "
+        "nlmeans (default none)",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the JSON and the pictures."""
-    from recon3d_ros.evaluation import calibration, to_rows, to_text
+    from recon3d_ros.evaluation import Gallery, calibration, open_sets, to_rows, to_text
     from recon3d_ros.files import write_json
 
-    names = _set_names(args.data)
-    gallery = None if args.pictures is None else _Gallery(args.pictures)
+    _check_denoisers(args.denoise)
+    runs = _runs(args)
+    sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise)
+    for note in dict.fromkeys(one.note for one in sets if one.note):
+        print(f"recon3d: {note}", file=sys.stderr)
+    names = [one.name for one in sets]
+    gallery = None if args.pictures is None else Gallery(args.pictures, args.picture_frames)
     scores, curves = [], []
-    for method, precision in _runs(args):
-        for score, curve in _scores(method, precision, args, gallery):
+    for method, precision in runs:
+        for score, curve in _scores(method, precision, args, sets, gallery):
             scores.append(score)
             curves += [curve] if curve is not None else []
     scores.sort(key=lambda score: names.index(score.data))
@@ -87,43 +138,6 @@ def main(args: argparse.Namespace) -> int:
     if gallery is not None:
         gallery.write(curves)
     return 0
-
-
-class _Gallery:
-    """Keeps the answers to the first frame of each set, and draws them.
-
-    Raises:
-        OutputError: the folder cannot be made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        from recon3d_ros.files import make_folder
-
-        make_folder(folder)
-        self._folder = folder
-        self._kept: dict[str, tuple[Sample, list[tuple[str, DepthMap]]]] = {}
-
-    def add(self, data: str, title: str, sample: Sample, depth_map: DepthMap) -> None:
-        """Keep the answer if the sample is the first of its set."""
-        first, answers = self._kept.setdefault(data, (sample, []))
-        if sample.name == first.name:
-            answers.append((title, depth_map))
-
-    def write(self, curves: Sequence[Calibration]) -> None:
-        """Write `<set>.png` of each set, and `<set>_calibration.png` where a model has confidence.
-
-        Raises:
-            OutputError: a file cannot be written.
-        """
-        from recon3d_ros.evaluation import pictures
-        from recon3d_ros.files import write_image
-
-        for data, (sample, answers) in self._kept.items():
-            stem = Path(data).name
-            write_image(self._folder / f"{stem}.png", pictures.compare(sample, answers))
-            drawn = [curve for curve in curves if curve.data == data]
-            if drawn:
-                write_image(self._folder / f"{stem}_calibration.png", pictures.plot(drawn))
 
 
 def _runs(args: argparse.Namespace) -> list[tuple[str, str | None]]:
@@ -152,58 +166,58 @@ def _methods(args: argparse.Namespace) -> list[str]:
     return models + baselines
 
 
-def _set_names(data: str) -> list[str]:
-    from recon3d_ros.datasets import GROUPS
+def _check_denoisers(names: Sequence[str]) -> None:
     from recon3d_ros.errors import ConfigError
+    from recon3d_ros.evaluation import DENOISERS
 
-    names = [name for name in data.split(",") if name]
-    if not names:
-        raise ConfigError(f"expected data sets after --data, got {data!r}: name a data set")
-    return list(dict.fromkeys(member for name in names for member in GROUPS.get(name, (name,))))
+    for name in names:
+        if name not in ("none", *DENOISERS):
+            raise ConfigError(f"expected denoisers of none, {', '.join(DENOISERS)}, got {name!r}: correct it")
 
 
 def _scores(
-    method: str, precision: str | None, args: argparse.Namespace, gallery: _Gallery | None
+    method: str,
+    precision: str | None,
+    args: argparse.Namespace,
+    sets: Sequence[ScoredSet],
+    gallery: Gallery | None,
 ) -> Iterator[tuple[SetScore, Calibration | None]]:
-    from recon3d_ros.datasets import open_dataset
-    from recon3d_ros.errors import DataError
+    from recon3d_ros.evaluation import Denoised
 
     with _opened(method, precision, args) as (estimator, name, precision):
-        for data in _set_names(args.data):
-            samples = open_dataset(data, args.root)[: args.limit]
-            if not samples:
-                raise DataError(f"expected frames in {data}, got none: correct its entry in INDEX.json")
-            if samples.note:
-                print(f"recon3d: {data}: {samples.note}", file=sys.stderr)
-            if estimator.is_stereo and not samples[0].frame.is_stereo:
-                print(f"recon3d: {name} needs pairs and {data} has none: left out", file=sys.stderr)
+        for one in sets:
+            if estimator.is_stereo and not one.samples[0].frame.is_stereo:
+                if method != args.baseline or args.model == "none":
+                    print(f"recon3d: {name} needs pairs and {one.name} has none: left out", file=sys.stderr)
                 continue
-            yield _score_set(estimator, samples, data, name, precision, gallery)
+            for denoiser in args.denoise:
+                if denoiser == "none":
+                    yield _score_set(estimator, one, name, precision, gallery)
+                else:
+                    denoised = Denoised(estimator, denoiser, one.noise)
+                    yield _score_set(denoised, one, f"{name} + {denoiser}", precision, gallery)
 
 
 def _score_set(
-    estimator: Any,
-    samples: Sequence[Sample],
-    data: str,
-    name: str,
-    precision: str | None,
-    gallery: _Gallery | None,
+    estimator: Any, one: ScoredSet, name: str, precision: str | None, gallery: Gallery | None
 ) -> tuple[SetScore, Calibration | None]:
     from tqdm import tqdm
 
-    from recon3d_ros.evaluation import Collector, evaluate
+    from recon3d_ros.evaluation import DEPTH_ERROR, DISPARITY_ERROR, Collector, evaluate
 
-    collector, title = Collector(), f"{name} {precision or ''}".rstrip()
-    with tqdm(total=len(samples), desc=f"{data} {title}", unit="frame", disable=None, leave=False) as bar:
+    count, title = len(one.samples), f"{name} {precision or ''}".rstrip()
+    collector = Collector(DISPARITY_ERROR if estimator.is_stereo else DEPTH_ERROR)
+    keep = None if gallery is None else gallery.watcher(one.name, count, title)
+    with tqdm(total=count, desc=f"{one.name} {title}", unit="frame", disable=None, leave=False) as bar:
 
         def watch(sample: Sample, answer: DepthMap) -> None:
             bar.update()
             collector.add(sample, answer)
-            if gallery is not None:
-                gallery.add(data, title, sample, answer)
+            if keep is not None:
+                keep(sample, answer)
 
-        score = evaluate(estimator, samples, data, name, precision, watch)
-    return score, collector.result(data, name, precision)
+        score = evaluate(estimator, one.samples, one.name, name, precision, watch)
+    return score, collector.result(one.name, name, precision)
 
 
 @contextmanager
@@ -230,3 +244,18 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def _numbers(low: float) -> Callable[[str], tuple[float, ...]]:
+    """A reader of numbers with commas between them, none below `low`."""
+
+    def read(text: str) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(low <= number < math.inf for number in numbers):
+            raise argparse.ArgumentTypeError(f"expected numbers of at least {low:g}, got {text!r}")
+        return numbers
+
+    return read

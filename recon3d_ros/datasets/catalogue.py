@@ -32,7 +32,7 @@ DATASETS: dict[str, Callable[[Path], LazySequence[Sample]]] = {
     "middlebury2003": lambda root: stereo_set(root, "middlebury2003"),
     "middlebury2005": lambda root: stereo_set(root, "middlebury2005"),
     "hololens": hololens,
-    "nyuv2": lambda root: nyuv2(root, "test"),
+    "nyuv2": lambda root: nyuv2(root, "test", eigen_only=True),
     "nyuv2_train": lambda root: nyuv2(root, "train"),
     "nyuv2_pairs": nyuv2_pairs,
     "nyuv2_pairs_seen": lambda root: nyuv2_pairs(root, seen_only=True),

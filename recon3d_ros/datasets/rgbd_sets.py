@@ -18,6 +18,8 @@ from recon3d_ros.geometry import Frame, PinholeCamera, Sample
 NOMINAL_PERIOD_NS = 100_000_000
 # The index states NYUv2's scale as a formula in words: depth in metres = (stored + 0.5) * 9.99547 / 255.
 NYUV2_M_PER_STEP = 9.99547 / 255.0
+# Where NYUv2 is scored: left, top, right and bottom of the whole frame, and its size (Eigen et al. 2014).
+EIGEN_LTRB, EIGEN_FRAME_WH = (41, 45, 601, 471), (640, 480)
 
 
 def hololens(root: Path) -> LazySequence[Sample]:
@@ -35,7 +37,7 @@ def hololens(root: Path) -> LazySequence[Sample]:
     return LazySequence(range(index.value(entry, "n")), lambda i: _read(root, entry, i, depth_of))
 
 
-def nyuv2(root: Path, split: str) -> LazySequence[Sample]:
+def nyuv2(root: Path, split: str, eigen_only: bool = False) -> LazySequence[Sample]:
     """NYUv2 with its white border cropped away and the principal point moved with it.
 
     The depth is inpainted (dense) and quantised to 0.04 m.
@@ -44,6 +46,7 @@ def nyuv2(root: Path, split: str) -> LazySequence[Sample]:
         root: the data folder.
         split: `test` = the test blocks, the only ones that may be scored; `train` = everything that is
             neither in a test block nor within the guard frames around one.
+        eigen_only: depth only within the crop of Eigen et al. 2014, NaN around it: what is scored.
 
     Raises:
         DataError: when the index has no such sequence.
@@ -51,9 +54,20 @@ def nyuv2(root: Path, split: str) -> LazySequence[Sample]:
     entry = index.sequence(root, "nyuv2")
 
     def depth_of(stored: np.ndarray) -> np.ndarray:
-        return (stored.astype(np.float32) + np.float32(0.5)) * np.float32(NYUV2_M_PER_STEP)
+        depth = (stored.astype(np.float32) + np.float32(0.5)) * np.float32(NYUV2_M_PER_STEP)
+        return _within_eigen_crop(depth) if eigen_only else depth
 
     return LazySequence(split_frames(entry, split), lambda i: _read(root, entry, i, depth_of))
+
+
+def _within_eigen_crop(depth: np.ndarray) -> np.ndarray:
+    """(H, W) m of a whole frame, NaN outside the crop; of a frame of another size, the same part of it."""
+    height, width = depth.shape
+    scale = np.array([width, height] * 2) / np.array(EIGEN_FRAME_WH * 2)
+    left, top, right, bottom = np.rint(EIGEN_LTRB * scale).astype(int)
+    kept = np.full_like(depth, np.nan)
+    kept[top:bottom, left:right] = depth[top:bottom, left:right]
+    return kept
 
 
 def split_frames(entry: Mapping[str, Any], split: str) -> list[int]:

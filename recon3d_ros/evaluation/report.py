@@ -31,6 +31,7 @@ COLUMNS = (
     Column("abs_rel", "abs_rel", 1.0, 3),
     Column("rmse_m", "rmse_m", 1.0, 2),
     Column("delta_1 %", "delta_1", 100.0),
+    Column("scale", "scale", 1.0, 2),
     Column("scaled: abs_rel", "abs_rel_scaled", 1.0, 3),
     Column("rmse_m", "rmse_m_scaled", 1.0, 2),
     Column("delta_1 %", "delta_1_scaled", 100.0),
@@ -40,7 +41,9 @@ COLUMNS = (
 def to_text(scores: Sequence[SetScore]) -> str:
     """A table with one row per set and method; columns that no row fills are left out.
 
-    bad_px counts a missing answer as bad; epe_px, abs_rel, rmse_m and delta_1 are of the answered pixels.
+    Every number is a mean over the frames, the time a median. bad_px counts a missing answer as bad; epe_px,
+    abs_rel, rmse_m and delta_1 are of the answered pixels; so they are after each frame was multiplied by its
+    scale, median(truth) / median(estimate).
     """
     means = [score.metrics for score in scores]
     columns = [column for column in COLUMNS if any(column.metric in row for row in means)]
@@ -60,8 +63,9 @@ def to_rows(scores: Sequence[SetScore]) -> list[dict[str, Any]]:
     Of stereo: `model`, `precision` (None for a baseline), `set`, `scene`, `pairs`, `epe_px`, `bad_px_1` to
     `bad_px_3` and `coverage` in percent, `median_ms`; the scene `all` is the mean over the pairs, and a row
     for each pair follows it. Sets without truth have `consistent_px_1` and `consistent_px_3`, percent.
-    Of one camera: `frames` in place of scene and pairs, `abs_rel`, `rmse_m` and `delta_1` (a fraction), the
-    first and the last with `_median` after the estimate was scaled by the medians, `coverage` in percent.
+    Of one camera: `frames` in place of scene and pairs, `abs_rel`, `rmse_m` and `delta_1` (a fraction), all
+    three with `_median` after the estimate was multiplied by `scale`, the ratio of the medians, `coverage` in
+    percent.
     """
     rows = [
         row for score in scores for row in (_stereo_rows(score) if score.is_stereo else [_mono_row(score)])
@@ -85,8 +89,9 @@ def _stereo_rows(score: SetScore) -> list[dict[str, Any]]:
 
 def _mono_row(score: SetScore) -> dict[str, Any]:
     metrics = score.metrics
-    keys = {"abs_rel": "abs_rel", "rmse_m": "rmse_m", "delta_1": "delta_1"}
-    keys |= {"abs_rel_median": "abs_rel_scaled", "delta_1_median": "delta_1_scaled"}
+    keys = {key: key for key in ("abs_rel", "rmse_m", "delta_1")}
+    keys |= {f"{key}_median": f"{key}_scaled" for key in ("abs_rel", "rmse_m", "delta_1")}
+    keys["scale"] = "scale"
     row = {**_head(score), "frames": len(score.frames)}
     row |= {key: metrics.get(name, math.nan) for key, name in keys.items()}
     coverage = 100 * metrics.get("coverage", math.nan)

@@ -116,7 +116,8 @@ def score(depth_map: DepthMap, sample: Sample, is_stereo: bool) -> dict[str, flo
 
     Against disparity: `bad_px_1` ... `epe_px`, `pixels`. Against metric depth within DEPTH_RANGE_M:
     `abs_rel`, `rmse_m`, `delta_1`, `depth_pixels`, and for one camera the first three with the suffix
-    `_scaled`, after the estimate was multiplied by median(truth) / median(estimate) (Zhou et al. 2017).
+    `_scaled`, after the estimate was multiplied by `scale`, median(truth) / median(estimate) (Zhou et al.
+    2017): above 1 where everything is estimated too near.
     Always `coverage`: the answered fraction of the pixels with true disparity, else of those with true
     depth, else of all.
     """
@@ -131,18 +132,20 @@ def score(depth_map: DepthMap, sample: Sample, is_stereo: bool) -> dict[str, flo
 def _depth_scores(
     estimate: NDArray[np.float32], truth: NDArray[np.float32], with_scaled: bool
 ) -> dict[str, float]:
-    raw = depth_metrics(_clipped(estimate), truth, *DEPTH_RANGE_M)
+    raw = depth_metrics(clip_depth(estimate), truth, *DEPTH_RANGE_M)
     metrics = {key: raw[key] for key in ("abs_rel", "rmse_m", "delta_1", "coverage")}
     metrics["depth_pixels"] = raw["pixels"]
     if with_scaled:
         low, high = DEPTH_RANGE_M
         both = np.isfinite(estimate) & (estimate > 0) & (truth >= low) & (truth <= high)
         factor = np.median(truth[both]) / np.median(estimate[both]) if both.any() else np.float32(np.nan)
-        scaled = depth_metrics(_clipped(estimate * factor), truth, *DEPTH_RANGE_M)
+        scaled = depth_metrics(clip_depth(estimate * factor), truth, *DEPTH_RANGE_M)
+        metrics["scale"] = float(factor)
         metrics.update({f"{key}_scaled": scaled[key] for key in ("abs_rel", "rmse_m", "delta_1")})
     return metrics
 
 
-def _clipped(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+def clip_depth(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Answers as they are scored: within DEPTH_RANGE_M, NaN where there is none; (...) m."""
     answered = np.isfinite(depth) & (depth > 0)
     return np.where(answered, np.clip(depth, *DEPTH_RANGE_M), np.float32(np.nan))

@@ -118,7 +118,9 @@ def test_one_camera_is_scored_in_metres_and_sgbm_is_left_out(root, capsys):
     rows = [line.split()[:2] for line in out.splitlines()[1:]]
     assert rows == [["hololens", "fake_mono"], ["kitti2012", "fake_mono"], ["kitti2012", "sgbm"]]
     assert "scaled: abs_rel" in out.splitlines()[0]
-    assert "sgbm needs pairs and hololens has none" in err
+    assert err == ""  # SGBM is left out where there are no pairs
+    assert main([*words, "--model", "none"]) == 0
+    assert "sgbm needs pairs and hololens has none" in capsys.readouterr().err  # unless that is all
 
 
 def test_every_file_of_a_model_is_evaluated_unless_some_are_asked_for(root, capsys, sure_model):
@@ -150,6 +152,114 @@ def test_confidence_gets_its_calibration_and_pictures_are_drawn(root, capsys, su
     ]
     picture = cv2.imread(str(root / "p" / "kitti2012.png"))
     assert picture.shape == (3 * (HEIGHT + 22), 2 * WIDTH, 3)  # image and truth, the model, SGBM
+
+
+@pytest.fixture
+def mono_model(tmp_path):
+    """A model that answers 2 m everywhere, is 90 % sure, and has a sigma of the brightness."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    node, info, kind = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    constants = [("two", 2.0), ("point_nine", 0.9), ("zero", 0.0)]
+    nodes = [
+        node("ReduceMean", ["image"], ["sigma"], axes=[1]),
+        node("Mul", ["sigma", "zero"], ["nothing"]),
+        node("Add", ["nothing", "two"], ["depth"]),
+        node("Add", ["nothing", "point_nine"], ["confidence"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "steady",
+        [info("image", kind, ["n", 3, "h", "w"])],
+        [info(name, kind, ["n", 1, "h", "w"]) for name in ("depth", "confidence", "sigma")],
+        [onnx.numpy_helper.from_array(np.float32(value), name) for name, value in constants],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    (tmp_path / "steady.onnx").write_bytes(model.SerializeToString())
+    manifest = {
+        "name": "steady",
+        "task": "mono_metric_depth",
+        "artifacts": [
+            {
+                "file": "steady.onnx",
+                "sha256": hashlib.sha256((tmp_path / "steady.onnx").read_bytes()).hexdigest(),
+            }
+        ],
+        "input": {"names": ["image"], "scale": 1 / 255, "multiple_of": 32},
+        "output": {"name": "depth", "unit": "m", "confidence": "confidence", "sigma": "sigma"},
+        "licence": {"weights": "MIT"},
+    }
+    (tmp_path / "steady.yaml").write_text(json.dumps(manifest))
+    return tmp_path / "steady.yaml"
+
+
+def test_a_mono_model_has_its_rows_calibration_and_pictures(root, capsys, mono_model):
+    words = ["evaluate", "--data", "hololens", "--root", str(root), "--model", str(mono_model)]
+    words += ["--json", str(root / "s.json"), "--pictures", str(root / "p"), "--picture-frames", "1"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "error < 25 % of the depth" in out and err == ""
+    document = json.loads((root / "s.json").read_text())
+    (row,) = document["rows"]
+    assert (row["model"], row["precision"], row["set"], row["frames"]) == ("steady", "fp32", "hololens", 2)
+    assert row["abs_rel"] == row["abs_rel_median"] == pytest.approx(0, abs=1e-6)
+    assert (row["delta_1"], row["delta_1_median"], row["coverage"]) == (1.0, 1.0, 100.0)
+    assert row["median_ms"] > 0 and row["rmse_m"] == pytest.approx(0, abs=1e-5)
+    (curve,) = document["calibration"]
+    assert (curve["error"], curve["threshold"], curve["set"]) == ("relative_depth", 0.25, "hololens")
+    assert curve["largest_gap"] == pytest.approx(0.1, abs=1e-3)  # 90 % sure, always right
+    files = ["hololens.jpg", "hololens_calibration.png", "hololens_clouds.jpg"]
+    assert sorted(path.name for path in (root / "p").iterdir()) == files
+    assert cv2.imread(str(root / "p" / "hololens.jpg")).shape == (160 + 3 * 22, 4 * 240, 3)
+
+
+def test_other_lenses_noise_and_denoisers_have_rows_of_their_own(root, capsys, mono_model):
+    words = ["evaluate", "--data", "hololens", "--root", str(root), "--model", str(mono_model)]
+    words += ["--zoom", "1,2", "--noise", "0,10", "--denoise", "none,median", "--json", str(root / "s.json")]
+    assert main(words) == 0
+    rows = json.loads((root / "s.json").read_text())["rows"]
+    sets = ["hololens", "hololens noise 10", "hololens x2", "hololens x2 noise 10"]
+    assert [(row["set"], row["model"]) for row in rows] == [
+        (name, model) for name in sets for model in ("steady", "steady + median")
+    ]
+    assert all(row["frames"] == 2 and row["delta_1"] == 1.0 for row in rows)
+
+
+def test_a_longer_lens_leaves_no_pairs(root, capsys):
+    words = [
+        "evaluate",
+        "--data",
+        "kitti2012",
+        "--root",
+        str(root),
+        "--model",
+        "fake_stereo",
+        "--zoom",
+        "1,1.5",
+    ]
+    assert main([*words, "--backend", "fake"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["kitti2012", "fake_stereo"],
+        ["kitti2012", "sgbm"],
+    ]
+    assert err == "recon3d: fake_stereo needs pairs and kitti2012 x1.5 has none: left out\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--zoom", "0.5"], "expected numbers of at least 1, got '0.5'"),
+        (["--zoom", "1,two"], "expected numbers of at least 1, got '1,two'"),
+        (["--noise", "-1"], "expected numbers of at least 0, got '-1'"),
+        (["--noise", "inf"], "expected numbers of at least 0, got 'inf'"),
+    ],
+)
+def test_parts_and_changes_are_numbers(words, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--data", "kitti2012", *words])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_pairs_without_truth_are_scored_by_their_consistency(root, capsys):
@@ -192,6 +302,15 @@ def test_a_set_without_frames_is_one_sentence(root, capsys):
     assert "expected frames in hololens, got none" in capsys.readouterr().err
 
 
+def test_a_part_of_a_set_has_its_own_name(root, capsys):
+    words = ["evaluate", "--root", str(root), "--model", "fake_mono", "--backend", "fake"]
+    words += ["--json", str(root / "s.json"), "--data"]
+    for name, count in (("hololens[1:]", 1), ("hololens[0:1]", 1), ("hololens", 2)):
+        assert main([*words, name]) == 0
+        (row,) = json.loads((root / "s.json").read_text())["rows"]
+        assert (row["set"], row["frames"]) == (name, count)
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "1.5"])
 def test_the_limit_is_a_whole_number(limit, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -208,6 +327,8 @@ def test_the_limit_is_a_whole_number(limit, capsys):
         (["--data", ","], 2, "name a data set"),
         (["--data", "kitti2012", "--model", "none", "--baseline", "none"], 2, "name one"),
         (["--data", "kitti2012", "--model", "no_such_model"], 5, "no_such_model"),
+        (["--data", "kitti2012", "--denoise", "medium"], 2, "nlmeans, got 'medium'"),
+        (["--data", "hololens", "--zoom", "60"], 2, "expected a zoom"),
         (["--data", "kitti2012", "--json", "/nowhere/scores.json"], 8, "/nowhere"),
     ],
 )

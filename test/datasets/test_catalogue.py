@@ -159,6 +159,17 @@ def test_nyuv2_is_cropped_with_its_camera_and_unquantised(tmp_path):
     assert (sample.frame.camera.cx, sample.frame.camera.cy) == (5.0, 1.5)
 
 
+def test_nyuv2_is_scored_within_the_crop_of_eigen(data_dir):
+    """Rows 45 to 470, columns 41 to 600 of the whole frame, less 6 and 8 cut off; training sees all."""
+    sample = open_dataset("nyuv2", data_dir)[0]
+    known = np.isfinite(sample.depth)
+    assert known.shape == (467, 627)
+    expected = np.zeros_like(known)
+    expected[45 - 6 : 471 - 6, 41 - 8 : 601 - 8] = True
+    np.testing.assert_array_equal(known, expected)
+    assert np.isfinite(open_dataset("nyuv2_train", data_dir)[0].depth).all()
+
+
 def test_training_frames_keep_their_distance_from_test_blocks():
     entry = {"id": "nyuv2", "n": 25, "split": NYUV2_SPLIT}
     test = split_frames(entry, "test")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recon3d_ros.evaluation.calibration import Collector
-from recon3d_ros.evaluation.pictures import MISSING_RGB, compare, plot
+from recon3d_ros.evaluation.calibration import DISPARITY_ERROR, Collector
+from recon3d_ros.evaluation.pictures import MISSING_RGB, compare, plot, sheet
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, Sample, StereoRig
 
 HEIGHT, WIDTH, TITLE = 40, 60, 22
@@ -46,13 +46,55 @@ def test_without_truth_the_right_image_stands_in_its_place():
     assert (picture[TITLE:HEIGHT, WIDTH:] == 77).all()
 
 
+CAMERA = PinholeCamera.simple(WIDTH, HEIGHT, 50.0)
+
+
+def mono(near_m, with_truth=True):
+    """A ramp of depth, unknown in its upper rows."""
+    depth = np.tile(np.linspace(near_m, 4 * near_m, WIDTH, dtype=np.float32), (HEIGHT, 1))
+    depth[:8] = np.nan
+    image = np.full((HEIGHT, WIDTH, 3), 99, np.uint8)
+    return Sample(Frame(0, image, CAMERA, name="m"), None, depth if with_truth else None, "m"), depth
+
+
 def test_depth_of_one_camera():
-    camera = PinholeCamera.simple(WIDTH, HEIGHT, 50.0)
-    depth = np.tile(np.linspace(1, 4, WIDTH, dtype=np.float32), (HEIGHT, 1))
-    sample = Sample(Frame(0, np.zeros((HEIGHT, WIDTH, 3), np.uint8), camera, name="m"), None, depth, "m")
-    picture = compare(sample, [("mono", DepthMap(depth * 2, camera))])
+    sample, depth = mono(1.0)
+    picture = compare(sample, [("mono", DepthMap(depth * 2, CAMERA))])
     assert picture.shape == (2 * (HEIGHT + TITLE), 2 * WIDTH, 3)
     assert (picture[TITLE + 20, WIDTH:] != picture[HEIGHT + 2 * TITLE + 20, :WIDTH]).any()
+
+
+def test_a_sheet_has_a_row_per_frame_and_the_same_colour_for_the_same_share():
+    """Twice the truth is red in every row, whatever its metres; a right answer is blue; none is magenta."""
+    (near, near_depth), (far, far_depth) = mono(0.5), mono(4.0)
+    missing = far_depth.copy()
+    missing[20:] = np.nan
+    rows = [
+        [("right", DepthMap(near_depth, CAMERA)), ("double", DepthMap(near_depth * 2, CAMERA))],
+        [("right", DepthMap(missing, CAMERA)), ("double", DepthMap(far_depth * 2, CAMERA))],
+    ]
+    picture = sheet([near, far], rows)
+    tile_h, tile_w = 160 + TITLE, 240
+    assert picture.shape == (2 * tile_h + 2 * TITLE, 6 * tile_w, 3)
+
+    def colour(row, column, at=0.5):
+        return picture[row * tile_h + TITLE + int(at * 160), column * tile_w + tile_w // 2].astype(int)
+
+    assert (abs(colour(0, 0) - 99) <= 1).all()
+    for row in (0, 1):
+        red, green, blue = colour(row, 5)
+        assert red > 100 > blue and green < 60
+        assert not colour(row, 5, at=0.1).any()  # no truth
+    assert colour(0, 3)[0] < 80 and (colour(0, 1) == colour(0, 2)).all()
+    assert (colour(1, 3, at=0.8) == MISSING_RGB).all()
+
+
+def test_a_sheet_of_many_methods_stays_small_and_needs_no_truth():
+    sample, depth = mono(1.0, with_truth=False)
+    assert sheet([sample], [[("one", DepthMap(depth, CAMERA))]]).shape[1] == 2 * 240
+    sample, depth = mono(1.0)
+    many = sheet([sample], [[(str(i), DepthMap(depth, CAMERA)) for i in range(9)]])
+    assert 2000 < many.shape[1] <= 2400
 
 
 def test_curves_are_drawn_in_a_colour_of_their_own():
@@ -62,7 +104,7 @@ def test_curves_are_drawn_in_a_colour_of_their_own():
     got = truth + (8 * (1 - confidence)).astype(np.float32)
     curves = []
     for name in ("a", "b"):
-        collector = Collector()
+        collector = Collector(DISPARITY_ERROR)
         collector.add(stereo(truth), answer(got, confidence))
         curves.append(collector.result("set", name, "fp32"))
     one, two = plot(curves[:1]), plot(curves)

@@ -11,7 +11,14 @@ from recon3d_ros.evaluation import to_rows, to_text
 from recon3d_ros.evaluation.scoring import FrameScore, SetScore
 
 STEREO = {"bad_px_1": 0.2534, "bad_px_2": 0.15, "bad_px_3": 0.1, "epe_px": 0.876, "coverage": 0.912}
-MONO = {"abs_rel": 0.123, "abs_rel_scaled": 0.0987, "rmse_m": math.nan, "delta_1": 0.8, "coverage": 1.0}
+MONO = {
+    "abs_rel": 0.123,
+    "abs_rel_scaled": 0.0987,
+    "rmse_m": math.nan,
+    "delta_1": 0.8,
+    "coverage": 1.0,
+    "scale": 1.25,
+}
 
 
 def _scores(*rows):
@@ -37,7 +44,7 @@ def test_the_table_has_a_row_per_method_and_only_columns_with_values():
 def test_rows_of_different_kinds_share_the_table_and_unknown_is_a_dash():
     lines = to_text(_scores(("kitti2012", "ours", STEREO), ("nyuv2", "mono", MONO))).splitlines()
     assert "scaled: abs_rel" in lines[0]
-    assert lines[2].split() == "nyuv2 mono - 1 - - - - 100.0 0.123 - 80.0 0.099 12.3".split()
+    assert lines[2].split() == "nyuv2 mono - 1 - - - - 100.0 0.123 - 80.0 1.25 0.099 12.3".split()
     assert lines[1].split()[-2] == "-"
 
 
@@ -75,7 +82,9 @@ def test_mono_rows_have_no_scene_and_no_nan():
         "rmse_m": None,
         "delta_1": 0.8,
         "abs_rel_median": 0.0987,
+        "rmse_m_median": None,
         "delta_1_median": None,
+        "scale": 1.25,
         "coverage": 100.0,
         "median_ms": 12.34,
     }

@@ -74,6 +74,7 @@ def test_one_camera_is_scored_raw_and_scaled_by_the_median():
     metrics = score(answer, sample, is_stereo=False)
     assert metrics["abs_rel"] == pytest.approx(0.5)
     assert metrics["delta_1"] == 0.0
+    assert metrics["scale"] == pytest.approx(2.0)
     assert metrics["abs_rel_scaled"] == pytest.approx(0.0, abs=1e-6)
     assert metrics["delta_1_scaled"] == 1.0
     assert metrics["coverage"] == 1.0

@@ -1,0 +1,97 @@
+"""Keeps answers while a set is scored, and draws them when all methods are through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from recon3d_ros.evaluation import pictures
+from recon3d_ros.evaluation.calibration import Calibration
+from recon3d_ros.evaluation.cloud_views import cloud_views
+from recon3d_ros.files import make_folder, write_image
+from recon3d_ros.geometry import DepthMap, Sample
+
+# Frames of a set whose clouds are drawn.
+_CLOUDS = 2
+
+
+@dataclass
+class _Kept:
+    """Of a set: samples by their place in it, and what each method answered to them."""
+
+    samples: dict[int, Sample] = field(default_factory=dict)
+    answers: dict[int, list[tuple[str, DepthMap]]] = field(default_factory=dict)
+
+    @property
+    def in_px(self) -> bool:
+        """Whether a method answered with disparity."""
+        return any(answer.disparity is not None for answers in self.answers.values() for _, answer in answers)
+
+
+class Gallery:
+    """Pictures of sets in a folder, which is made.
+
+    Args:
+        folder: For the pictures.
+        frames: So many of each set, evenly spaced, where the methods answer with depth; of pairs the first.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, frames: int) -> None:
+        make_folder(folder)
+        self._folder, self._frames = folder, frames
+        self._kept: dict[str, _Kept] = {}
+
+    def watcher(self, data: str, count: int, title: str) -> Callable[[Sample, DepthMap], None]:
+        """What is to be called with each of the `count` samples of a set, in order, and a method's answer."""
+        wanted = evenly_spaced(count, self._frames)
+        kept = self._kept.setdefault(data, _Kept())
+        place = iter(range(count))
+
+        def watch(sample: Sample, answer: DepthMap) -> None:
+            i = next(place)
+            if i == 0 or (i in wanted and answer.disparity is None):
+                kept.samples.setdefault(i, sample)
+                kept.answers.setdefault(i, []).append((title, answer))
+
+        return watch
+
+    def write(self, curves: Sequence[Calibration]) -> None:
+        """Write the pictures of each set, and `curves` into `<set>_calibration.png`.
+
+        Depth: `<set>.jpg` and the clouds of two of its frames in `<set>_clouds.jpg`. Disparity: the first
+        pair in `<set>.png`.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        for data, kept in self._kept.items():
+            stem = self._folder / Path(data).name.replace(" ", "_")
+            if kept.in_px:
+                write_image(
+                    stem.with_name(f"{stem.name}.png"), pictures.compare(kept.samples[0], kept.answers[0])
+                )
+            elif kept.samples:
+                self._write_depth(stem, kept)
+            drawn = [curve for curve in curves if curve.data == data]
+            if drawn:
+                write_image(stem.with_name(f"{stem.name}_calibration.png"), pictures.plot(drawn))
+
+    @staticmethod
+    def _write_depth(stem: Path, kept: _Kept) -> None:
+        places = sorted(kept.samples)
+        samples, answers = [kept.samples[i] for i in places], [kept.answers[i] for i in places]
+        write_image(stem.with_name(f"{stem.name}.jpg"), pictures.sheet(samples, answers))
+        shown = evenly_spaced(len(places), _CLOUDS + 2)[1:-1] or [0]
+        views = [cloud_views(samples[i], answers[i]) for i in shown]
+        write_image(stem.with_name(f"{stem.name}_clouds.jpg"), np.vstack(views))
+
+
+def evenly_spaced(count: int, wanted: int) -> list[int]:
+    """At most `wanted` places among `count`, from the first to the last."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(wanted, count))})

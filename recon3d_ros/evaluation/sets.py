@@ -1,0 +1,68 @@
+"""Which samples are scored: data sets, parts of them, and what was done to their images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from recon3d_ros.datasets import GROUPS, open_dataset
+from recon3d_ros.datasets.lazy_sequence import LazySequence
+from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.evaluation.noise import noisy
+from recon3d_ros.evaluation.zoom import zoomed
+from recon3d_ros.geometry import Sample
+
+
+class ScoredSet(NamedTuple):
+    """A data set as it is scored: its name in the report, its samples, the noise added, in grey levels.
+
+    `note` is what its reader has to say of it.
+    """
+
+    name: str
+    samples: Sequence[Sample]
+    noise: float = 0.0
+    note: str = ""
+
+
+def open_sets(
+    data: str,
+    root: Path | None = None,
+    limit: int | None = None,
+    zooms: Sequence[float] = (1.0,),
+    noises: Sequence[float] = (0.0,),
+) -> list[ScoredSet]:
+    """Open every data set with every zoom and every noise; samples are made when they are asked for.
+
+    Args:
+        data: Names or folders with commas between them; a group's name stands for its members.
+        root: Of the data folder; None takes it from the environment.
+        limit: Only so many first frames of each.
+        zooms: See `zoomed`.
+        noises: See `noisy`.
+
+    Raises:
+        ConfigError: No name was given.
+        DataError: A set is not there, or empty.
+    """
+    names = [name for name in data.split(",") if name]
+    if not names:
+        raise ConfigError(f"expected data sets after --data, got {data!r}: name a data set")
+    sets = []
+    for name in dict.fromkeys(member for group in names for member in GROUPS.get(group, (group,))):
+        whole = open_dataset(name, root)
+        if not whole:
+            raise DataError(f"expected frames in {name}, got none: correct its entry in INDEX.json")
+        samples = whole[:limit]
+        note = f"{name}: {whole.note}" if whole.note else ""
+        for zoom in zooms:
+            for noise in noises:
+                change = (f" x{zoom:g}" if zoom != 1 else "") + (f" noise {noise:g}" if noise else "")
+                sets.append(ScoredSet(name + change, _changed(samples, zoom, noise), noise, note))
+    return sets
+
+
+def _changed(samples: Sequence[Sample], zoom: float, noise: float) -> Sequence[Sample]:
+    """The samples as another lens and a noisier sensor would show them."""
+    return LazySequence(range(len(samples)), lambda i: noisy(zoomed(samples[i], zoom), noise, seed=i))
