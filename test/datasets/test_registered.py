@@ -74,7 +74,7 @@ def test_two_calibrations_of_one_place_meet_on_the_depths_grid(fx, fy, cx, cy, f
     image, seen, result = on_one_grid(stripes(camera), camera, depth, depth_camera)
     assert result == depth_camera
     known = np.isfinite(seen)
-    assert known.mean() > 0.8
+    assert known.mean() > 0.7  # a shorter lens of the depth camera sees beyond the image
     np.testing.assert_array_equal(seen[known], depth[known])  # truth is not touched
     # What the colour image does not show has no truth, and only that: its edge is half a pixel outside.
     u = rays(depth_camera)[..., 0] * camera.fx + camera.cx
