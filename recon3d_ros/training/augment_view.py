@@ -40,6 +40,11 @@ def view_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Gener
     return np.ascontiguousarray(image), np.ascontiguousarray(depth)
 
 
+def blended(image: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """Both (h, w, 3) uint8 images in one, the first with this share (mixup, Zhang et al., ICLR 2018)."""
+    return np.asarray(cv2.addWeighted(image, share, other, 1.0 - share, 0.0), np.uint8)
+
+
 def photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(h, w, 3) uint8 RGB as a camera in another light might see it, (3, h, w) float32 in [0, 1]."""
     return planes(change_photometry([image], rng, GREY_SHARE)[0])

@@ -50,7 +50,11 @@ class Crops(Dataset[tuple[np.ndarray, ...]]):
         one = len(self.stores) == 1
         store = self.stores[0] if one else self.stores[int(rng.choice(len(self.stores), p=self.shares))]
         count = store.refresh()
-        return self.task.crop(store.open(int(rng.integers(count))), self.size_wh, rng)
+
+        def draw() -> np.ndarray:
+            return store.open(int(rng.integers(count)))
+
+        return self.task.crop(draw, self.size_wh, rng)
 
 
 class Order:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -15,7 +16,7 @@ from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.preprocess import plan_fit
 from recon3d_ros.training.augment import Window, training_crop
-from recon3d_ros.training.augment_view import cut_view, photometric, view_crop
+from recon3d_ros.training.augment_view import blended, cut_view, photometric, view_crop
 from recon3d_ros.training.example import Example, as_tensor
 from recon3d_ros.training.scored import Scored, ScoredDepth, ScoredDisparity
 from recon3d_ros.training.store import (
@@ -28,6 +29,9 @@ from recon3d_ros.training.store import (
 from recon3d_ros.training.teacher import TeacherFile
 
 Arrays = tuple[np.ndarray, ...]
+Draw = Callable[[], np.ndarray]  # a stored sample at random
+# Of the crops that a teacher judges.
+BLENDED_SHARE = 0.4
 CPU = torch.device("cpu")
 # How a mono network is served: larger images are shrunk to about what it was trained on, where things have
 # a size that it knows.
@@ -51,7 +55,7 @@ class Task(Protocol):
         """A scene of the world, as it is stored."""
         ...
 
-    def crop(self, packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:
+    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:
         """A random, augmented crop of a stored sample: images, truth, and what else is learnt from."""
         ...
 
@@ -79,8 +83,8 @@ class StereoTask:
     def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
         return pack_pair(world.training_sample(seed, size_wh, self.largest_px))
 
-    def crop(self, packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
-        return training_crop(packed, size_wh, rng)
+    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+        return training_crop(draw(), size_wh, rng)
 
     def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:  # noqa: D102
         left, right, truth = batch
@@ -112,11 +116,17 @@ class MonoTask:
         assert sample.depth is not None
         return pack_view(sample.frame.image, sample.depth, sample.frame.camera.fx)
 
-    def crop(self, packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
-        image, depth = view_crop(packed, size_wh, rng)
+    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+        image, depth = view_crop(draw(), size_wh, rng)
+        if self.teacher is None:
+            return photometric(image, rng), depth
+        if rng.random() < BLENDED_SHARE:
+            # Nobody knows the depth of two images in one, but what the teacher says of it can be learnt: a few
+            # hundred images become as many as there are pairs of them (Beyer et al., CVPR 2022).
+            image = blended(image, view_crop(draw(), size_wh, rng)[0], float(rng.uniform(0.1, 0.9)))
+            depth = np.full_like(depth, np.nan)
         # The teacher sees it in good light: what it says is to be said of the image in any.
-        lesson = self.teacher.lesson(image) if self.teacher else ()
-        return (photometric(image, rng), depth, *lesson)
+        return (photometric(image, rng), depth, *self.teacher.lesson(image))
 
     def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:  # noqa: D102
         image, truth, *lesson = batch
