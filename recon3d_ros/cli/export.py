@@ -22,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of models (default %(default)s)",
     )
-    parser.add_argument(
-        "--name", default="recon3d_stereo", help="of the model and its files (default %(default)s)"
-    )
+    parser.add_argument("--name", default="", help="of the model and its files (default recon3d_<network>)")
     parser.add_argument(
         "--calibration-pairs",
         type=int,

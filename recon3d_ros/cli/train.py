@@ -1,4 +1,4 @@
-"""`recon3d train`: train a network on pairs of the procedural world, alone or in torchrun's processes."""
+"""`recon3d train`: train a network on the procedural world or on data sets, alone or under torchrun."""
 
 from __future__ import annotations
 
@@ -10,17 +10,32 @@ from typing import Any
 
 from recon3d_ros import lazy
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.networks import NETWORKS
 from recon3d_ros.training.config import TrainConfig
 
 HELP = (
-    "Train a network on pairs of the procedural world, rendered meanwhile; stop and --resume at any moment."
+    "Train a network on the procedural world, rendered meanwhile, or a mono network on images with depth; "
+    "stop and --resume at any moment."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
-    add_options(parser, TrainConfig, skip=("width", "height"))
+    add_options(parser, TrainConfig, skip=("width", "height", "network", "init"))
     default = TrainConfig()
+    parser.add_argument(
+        "--network",
+        metavar="NAME",
+        help=f"out of {', '.join(NETWORKS)} (default that of --from, or of the run to resume, else "
+        f"{default.network})",
+    )
+    parser.add_argument(
+        "--from",
+        dest="init",
+        metavar="MODEL",
+        default="",
+        help="start from these weights where they fit: a model of ours, or a checkpoint (.pt)",
+    )
     parser.add_argument(
         "--size",
         nargs=2,
@@ -36,18 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write the model there at the end, as 'recon3d export' does",
     )
-    parser.add_argument(
-        "--name", default="recon3d_stereo", help="of the exported model (default %(default)s)"
-    )
+    parser.add_argument("--name", default="", help="of the exported model (default recon3d_<network>)")
 
 
 def main(args: argparse.Namespace) -> int:
     """Train, with a line of progress every twenty seconds, and a bar where a person looks on."""
     from tqdm import tqdm
 
-    width, height = args.size
-    config = read_options(args, TrainConfig, width=width, height=height)
     lazy.require("torch", extra="train")
+    config = _config(args)
     train = lazy.load("recon3d_ros.training.loop:train")
     leads = lazy.load("recon3d_ros.training.distributed:find_team")().leads
     stop = _Stop()
@@ -79,6 +91,23 @@ def main(args: argparse.Namespace) -> int:
             done = lazy.load("recon3d_ros.training.export:export")(checkpoint, args.export, name=args.name)
             print(f"model: {done.manifest.path}")
     return 0
+
+
+def _config(args: argparse.Namespace) -> TrainConfig:
+    """The options, with the network of what the run starts from where none is named."""
+    from recon3d_ros.zoo import find_model
+
+    init = args.init
+    if init and Path(init).suffix != ".pt":
+        manifest = find_model(init)
+        init = str(manifest.file_path(f"{manifest.name}.pt"))
+    former = Path(args.out) / "checkpoint.pt" if args.resume else Path(init) if init else None
+    network = args.network
+    if network is None and former is not None:
+        network = lazy.load("recon3d_ros.training.checkpoint:load_checkpoint")(former)["network"]
+    width, height = args.size
+    values = {"network": network or TrainConfig().network, "init": init}
+    return read_options(args, TrainConfig, width=width, height=height, **values)
 
 
 class _Stop:

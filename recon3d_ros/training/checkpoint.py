@@ -63,7 +63,7 @@ def load_checkpoint(path: Path, device: str = "cpu", *, resume: bool = False) ->
     if missing and not set(missing) - set(PROGRESS):
         raise ArtifactError(
             f"expected a checkpoint of a training run in {path}, got weights alone: start a new run from "
-            f"them with --init {path}"
+            f"them with --from {path}"
         )
     if missing:
         raise ArtifactError(

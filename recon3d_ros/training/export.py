@@ -57,20 +57,20 @@ def export(
     checkpoint: Path,
     out_dir: Path,
     *,
-    name: str = "recon3d_stereo",
+    name: str = "",
     accuracy_file: Path | None = None,
     calibration_pairs: int = 32,
 ) -> Exported:
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
-    `<name>.pt` beside them has these weights in half precision for torch: `train --init` starts from it, and
+    `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
     it can be exported again. Confidence and sigma are calibrated first (`calibration_answers`). All is
     written and compared in a draft folder; `out_dir` gets the files only if they agree with torch.
 
     Args:
         checkpoint: Written by `train`.
         out_dir: Receives the files.
-        name: Of the model.
+        name: Of the model; empty = recon3d_ and the network's.
         accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be told in the manifest.
         calibration_pairs: How many samples calibrate; 0 leaves confidence and sigma as they are.
 
@@ -81,6 +81,7 @@ def export(
         OutputError: A file cannot be written.
     """
     network, content = load_network(checkpoint)
+    name = name or f"recon3d_{content['network']}"
     if calibration_pairs:
         calibrate(network, calibration_answers(network, content, checkpoint.parent, calibration_pairs))
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())

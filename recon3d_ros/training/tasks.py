@@ -121,8 +121,8 @@ class MonoTask:
         if self.teacher is None:
             return photometric(image, rng), depth
         if rng.random() < BLENDED_SHARE:
-            # Nobody knows the depth of two images in one, but what the teacher says of it can be learnt: a few
-            # hundred images become as many as there are pairs of them (Beyer et al., CVPR 2022).
+            # Nobody knows the depth of two images in one, but what the teacher says of it can be learnt: few
+            # images become as many as there are pairs of them (Beyer et al., CVPR 2022).
             image = blended(image, view_crop(draw(), size_wh, rng)[0], float(rng.uniform(0.1, 0.9)))
             depth = np.full_like(depth, np.nan)
         # The teacher sees it in good light: what it says is to be said of the image in any.

@@ -113,7 +113,7 @@ def test_weights_beside_the_model_give_it_again_and_start_a_run(
         torch.testing.assert_close(run.network.state_dict()[name], value)
     (tmp_path / "third").mkdir()
     (tmp_path / "third" / "checkpoint.pt").write_bytes(weights.read_bytes())
-    with pytest.raises(ArtifactError, match=r"weights alone.*--init"):
+    with pytest.raises(ArtifactError, match=r"weights alone.*--from"):
         resume_run(make_config(out=str(tmp_path / "third")))
 
 
