@@ -31,12 +31,12 @@ from recon3d_ros.training.teacher import TeacherFile
 Arrays = tuple[np.ndarray, ...]
 Draw = Callable[[], np.ndarray]  # a stored sample at random
 # Of the crops that a teacher judges.
-BLENDED_SHARE = 0.4
+BLENDED_SHARE = 0.5
 CPU = torch.device("cpu")
 # How a mono network is served: larger images are shrunk to about what it was trained on, where things have
 # a size that it knows.
 MONO_INPUT = InputContract(
-    ("image",), scale=1.0 / 255.0, multiple_of=MonoNetwork.MULTIPLE_OF, max_size_wh=(320, 256)
+    ("image",), scale=1.0 / 255.0, multiple_of=MonoNetwork.MULTIPLE_OF, max_size_wh=(256, 192)
 )
 
 

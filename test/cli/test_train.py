@@ -46,7 +46,7 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeyp
     begun = ["train", "--out", str(tmp_path / "next"), *SMALL, *QUIET, "--max-steps", "1", "--from"]
     assert main([*begun, str(models / "mine.pt")]) == 0
     assert "network stereo with" in capsys.readouterr().out
-    assert main([*begun, str(models / "yours.pt")]) == 3 and "yours.pt" in capsys.readouterr().err
+    assert main([*begun, str(models / "yours.pt")]) == 5 and "yours.pt" in capsys.readouterr().err
     assert main(["export", f"{out}/checkpoint.pt", "--out", str(models)]) == 0
     assert "torch differ" in capsys.readouterr().out
     assert main(["models", "--models-dir", str(models)]) == 0
