@@ -53,9 +53,11 @@ def compare(sample: Sample, answers: Answers) -> Picture:
     for (title, plane), (_, answer) in zip(found, answers):
         tiles.append(titled(title, colour_inverse_depth(plane, low, high)))
         if truth is not None:
-            error = np.abs(plane - truth) if in_px else _depth_error(answer, sample)
-            worst = WORST_PX if in_px else WORST_SHARE
-            tiles.append(titled(f"{title}: error", _error_colours(error, truth, worst)))
+            if in_px:
+                picture = _error_colours(np.abs(plane - truth), truth, WORST_PX)
+            else:
+                picture = _error_colours(_depth_error(answer, sample), sample.depth, WORST_SHARE)
+            tiles.append(titled(f"{title}: error", picture))
     tiles += [np.zeros_like(left)] * (len(tiles) % 2)
     rows = [np.hstack(tiles[i : i + 2]) for i in range(0, len(tiles), 2)]
     return np.vstack(rows)
@@ -155,7 +157,9 @@ def _depth_error(answer: DepthMap, sample: Sample) -> Plane:
     return np.where(answer.valid & (sample.depth > 0), error, np.float32(np.nan))
 
 
-def _error_colours(error: Plane, truth: Plane, worst: float) -> Picture:
+def _error_colours(error: Plane, truth: Plane | None, worst: float) -> Picture:
+    """Errors up to the worst; black where the truth is not finite (a sky is not), magenta without answer."""
+    assert truth is not None  # the callers have seen to it
     picture = colour_inverse_depth(error, 0.0, worst)
     picture[np.isfinite(truth) & ~np.isfinite(error)] = MISSING_RGB
     picture[~np.isfinite(truth)] = 0

@@ -59,8 +59,12 @@ def mono(near_m, with_truth=True):
 
 def test_depth_of_one_camera():
     sample, depth = mono(1.0)
+    sample.depth[8:16] = np.inf
     picture = compare(sample, [("mono", DepthMap(depth * 2, CAMERA))])
     assert picture.shape == (2 * (HEIGHT + TITLE), 2 * WIDTH, 3)
+    error = picture[HEIGHT + 2 * TITLE :, WIDTH:]
+    assert not error[:16].any()  # a sky has no depth
+    assert (error[20:, :, 0] > 100).all() and (error[20:, :, 2] < 60).all()  # red: twice the truth
     assert (picture[TITLE + 20, WIDTH:] != picture[HEIGHT + 2 * TITLE + 20, :WIDTH]).any()
 
 
