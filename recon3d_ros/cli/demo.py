@@ -118,24 +118,15 @@ def make_plan(source: str, camera: str) -> Plan:
 
 
 def choose_model(config: ModelConfig, stereo: bool) -> str:
-    """The model for pairs or single images: the asked one; for single images else the first metric one.
+    """The model for pairs or single images.
 
     Raises:
-        ConfigError: it is of the other kind, or none was named and there is none.
+        ConfigError: it is of the other kind.
         ModelError: no such model.
     """
-    from recon3d_ros.zoo import find_model, list_models
+    from recon3d_ros.zoo import find_model
 
-    if not stereo and config.model == ModelConfig().model:
-        known, _ = list_models(config.models_dir)
-        models = [m for m in known if m.task == "mono_metric_depth" and m.artifacts]
-        if not models:
-            raise ConfigError(
-                "expected a model for images of one camera, and none is installed: name the manifest of a "
-                "mono model with metric depth by --model (fake_mono needs no weights and shows the way only)"
-            )
-        return models[0].name
-    manifest = find_model(config.model, config.models_dir)
+    manifest = find_model(config.model, config.models_dir, stereo=stereo)
     if manifest.is_stereo != stereo:
         kinds = ("a stereo", "a mono") if stereo else ("a mono", "a stereo")
         raise ConfigError(

@@ -14,7 +14,7 @@ class ModelConfig(Config):
     """Which model answers, and how it is executed."""
 
     model: str = option(
-        "auto", "name of a model, or path to its manifest (.yaml), auto = the stereo model for the backend"
+        "auto", "name of a model, or path to its manifest (.yaml), auto = ours for the task and the backend"
     )
     precision: str = option(
         "auto",

@@ -21,7 +21,7 @@ from recon3d_ros.cli import demo as demo_verb
 from recon3d_ros.cli.children import Child
 from recon3d_ros.cli.demo import choose_model, make_plan
 from recon3d_ros.config import ModelConfig, PipelineConfig
-from recon3d_ros.errors import CalibrationError, ConfigError, DataError, OutputError
+from recon3d_ros.errors import CalibrationError, ConfigError, DataError, ManifestError, OutputError
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros.report import ROWS
@@ -150,7 +150,7 @@ def test_the_plan_follows_the_input(pairs):
 def test_a_model_for_the_kind_of_input(tmp_path):
     assert choose_model(ModelConfig(model="fake_mono"), stereo=False) == "fake_mono"
     assert choose_model(ModelConfig(model="fake_stereo"), stereo=True) == "fake_stereo"
-    with pytest.raises(ConfigError, match="name the manifest of a mono model"):
+    with pytest.raises(ManifestError, match="no model 'recon3d_mono' in"):
         choose_model(ModelConfig(models_dir=str(tmp_path)), stereo=False)
     with pytest.raises(ConfigError, match="expected a mono model"):
         choose_model(ModelConfig(model="fake_stereo"), stereo=False)
