@@ -30,7 +30,7 @@ EXTRAS = {
     "convert": ["onnxruntime>=1.20", "onnx>=1.16"],
     "train": ["torch>=2.13", "onnx>=1.16"],
     # docs/own-models.md; no test run installs it
-    "keras": ["keras>=3.10", "torch>=2.13", "onnx>=1.16"],
+    "keras": ["keras>=3.15", "torch>=2.13", "onnx>=1.16"],
     # On a Jetson TensorRT comes with JetPack; pycuda is compiled against the installed CUDA.
     "tensorrt": ["tensorrt>=10; platform_machine == 'x86_64'", "pycuda", "onnxruntime>=1.18"],
     "tensorrt-rtx": ["tensorrt_rtx>=1.7", "pycuda", "onnxruntime>=1.18"],

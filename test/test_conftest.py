@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,34 +32,34 @@ def test_it():
 
 @pytest.fixture
 def run(tmp_path):
-    """Run pytest on a test file beside a copy of our conftest.py that waits for a second only."""
-    conftest = Path(__file__).with_name("conftest.py").read_text(encoding="utf-8")
-    for name, seconds in (("LEFT_S", "10.0"), ("EXIT_S", "60.0")):
-        assert f"{name} = {seconds}" in conftest
-        conftest = conftest.replace(f"{name} = {seconds}", f"{name} = 1.0")
-    (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
+    """Run pytest on a test file beside a copy of our conftest.py; what is named waits for a second only."""
 
-    def pytest_on(source: str, *before: str) -> subprocess.CompletedProcess:
+    def pytest_on(source: str, short: str = "", before: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+        conftest = Path(__file__).with_name("conftest.py").read_text(encoding="utf-8")
+        if short:
+            conftest, changed = re.subn(rf"^{short} = \d+\.0", f"{short} = 1.0", conftest, flags=re.MULTILINE)
+            assert changed == 1
+        (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
         (tmp_path / "test_it.py").write_text(source, encoding="utf-8")
         words = [*before, sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", "."]
-        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=100)
 
     return pytest_on
 
 
 def test_a_process_that_is_left_is_named_and_killed(run):
-    done = run(LEAVES_A_PROCESS)
+    done = run(LEAVES_A_PROCESS, short="LEFT_S")
     assert done.returncode == 1
     assert "sleep 77" in done.stdout and "1 passed" in done.stdout and "1 error" in done.stdout
 
 
 def test_an_exit_that_hangs_shows_where(run):
-    done = run(LEAVES_A_THREAD)
+    done = run(LEAVES_A_THREAD, short="EXIT_S")
     assert "1 passed" in done.stdout
     assert done.returncode == 1
     assert "Timeout" in done.stderr and "threading.py" in done.stderr
 
 
 def test_started_in_the_background_children_can_be_interrupted(run):
-    done = run(IS_INTERRUPTED, "bash", "-c", "trap '' INT; exec \"$@\"", "bash")
+    done = run(IS_INTERRUPTED, before=("bash", "-c", "trap '' INT; exec \"$@\"", "bash"))
     assert done.returncode == 0, done.stdout
