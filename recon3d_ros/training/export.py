@@ -22,16 +22,7 @@ from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
 from recon3d_ros.training.calibration import calibrate
 from recon3d_ros.training.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.example import as_tensor
-from recon3d_ros.training.export_tasks import (
-    GOLDEN_SEED,
-    GOLDEN_SIZE_WH,
-    PARITY_SEED,
-    PARITY_SIZE_WH,
-    Images,
-    calibration_answers,
-    describe,
-    world_images,
-)
+from recon3d_ros.training.export_tasks import Images, calibration_answers, describe, known_images
 from recon3d_ros.zoo import sha256_of
 
 OPSET = 17
@@ -85,19 +76,16 @@ def export(
     if calibration_pairs:
         calibrate(network, calibration_answers(network, content, checkpoint.parent, calibration_pairs))
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
-    task = task_of(content["network"])
-    golden = world_images(task, GOLDEN_SEED, GOLDEN_SIZE_WH)
+    known = known_images(task_of(content["network"]))
     make_folder(out_dir)
     try:
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
             draft = replace(
                 describe(network, content, name), accuracy=accuracy, path=Path(folder) / f"{name}.yaml"
             )
-            draft = write_onnx(network, draft, golden)
-            answers, largest, apart = compare(
-                network, draft, [golden, world_images(task, PARITY_SEED, PARITY_SIZE_WH)]
-            )
-            draft = write_golden(draft, golden, answers[0])
+            draft = write_onnx(network, draft, known[0])
+            answers, largest, apart = compare(network, draft, known)
+            draft = write_golden(draft, known[0], answers[0])
             weights = {key: content[key] for key in (*WEIGHTS, *EXTRA) if key in content}
             save_checkpoint(Path(folder) / f"{name}.pt", weights | {"average": halved(network)})
             # The manifest last: it names the sums of the others.

@@ -22,9 +22,10 @@ from recon3d_ros.training.tasks import MONO_INPUT, StereoTask, task_for
 if TYPE_CHECKING:
     from recon3d_ros.networks import Network
 
-# World scenes that neither train nor validate; the sizes differ because H and W must be free in the graph.
-GOLDEN_SEED, GOLDEN_SIZE_WH = 900_000, (320, 192)
-PARITY_SEED, PARITY_SIZE_WH = 900_001, (416, 256)
+# World scenes that neither train nor validate: the golden one, and one to compare on. Sizes differ because
+# H and W must be free in the graph; no network shrinks them.
+KNOWN_SEEDS = (900_000, 900_001)
+KNOWN_SIZES_WH = {"stereo": ((320, 192), (416, 256)), "mono": ((224, 160), (256, 192))}
 CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
 Images = tuple[NDArray[np.uint8], ...]
 
@@ -78,8 +79,12 @@ def _origin(content: Mapping[str, Any]) -> str:
     )
 
 
-def world_images(task: str, seed: int, size_wh: tuple[int, int]) -> Images:
-    """(H, W, 3) uint8 RGB of a scene of the world: left and right, or one."""
+def known_images(task: str) -> list[Images]:
+    """Scenes of the world, (H, W, 3) uint8 RGB each: left and right, or one. The first is the golden one."""
+    return [_world_images(task, *known) for known in zip(KNOWN_SEEDS, KNOWN_SIZES_WH[task])]
+
+
+def _world_images(task: str, seed: int, size_wh: tuple[int, int]) -> Images:
     if task == "mono":
         return (world.view_sample(seed, size_wh).frame.image,)
     frame = world.training_sample(seed, size_wh, 96.0).frame

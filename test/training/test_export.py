@@ -26,12 +26,8 @@ def export(*args, **kwargs):
 @pytest.fixture(autouse=True)
 def small_pairs(monkeypatch):
     """Rendering takes longer than all the rest."""
-    for module, name, size_wh in (
-        (exporting, "GOLDEN", (128, 96)),
-        (exporting, "PARITY", (160, 64)),
-        (export_tasks, "CALIBRATION", (128, 96)),
-    ):
-        monkeypatch.setattr(module, f"{name}_SIZE_WH", size_wh)
+    monkeypatch.setattr(export_tasks, "KNOWN_SIZES_WH", {"stereo": ((128, 96), (160, 64))})
+    monkeypatch.setattr(export_tasks, "CALIBRATION_SIZE_WH", (128, 96))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from recon3d_ros.training.loop import train
 from recon3d_ros.training.run import start_run
 from recon3d_ros.training.sources import find_sources, import_data, split
 from recon3d_ros.training.store import SampleStore, unpack_view
-from recon3d_ros.training.tasks import MonoTask, served_view
+from recon3d_ros.training.tasks import MONO_INPUT, MonoTask, served_view
 from recon3d_ros.training.teacher import prepare
 
 TINY = {"stem": 8, "widths": (12, 12, 16, 24), "blocks": (0, 0, 0, 0), "bins": 24, "uncertainty": 8}
@@ -181,8 +181,7 @@ def test_few_steps_beat_the_best_constant(mono_config, world_views):
 
 
 def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teacher, tmp_path, monkeypatch):
-    for module, name in ((exporting, "GOLDEN"), (exporting, "PARITY")):
-        monkeypatch.setattr(module, f"{name}_SIZE_WH", (96, 64))
+    monkeypatch.setattr(export_tasks, "KNOWN_SIZES_WH", {"mono": ((96, 64), (64, 96))})
     config = mono_config(
         out=str(tmp_path / "run"),
         workers=1,
@@ -215,11 +214,19 @@ def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teach
     assert ["somebody's rooms", "research use"] in run.sources
 
 
+@pytest.mark.parametrize("task", ["stereo", "mono"])
+def test_known_images_are_served_as_they_are(task):
+    """Golden answers are written without the way an image takes to the network."""
+    limit = {"mono": MONO_INPUT.max_size_wh, "stereo": (1 << 20, 1 << 20)}[task]
+    sizes = {image.shape[1::-1] for images in export_tasks.known_images(task) for image in images}
+    assert len(sizes) == 2, "height and width must be free"
+    for width, height in sizes:
+        assert width % 32 == height % 32 == 0 and width <= limit[0] and height <= limit[1]
+
+
 def test_served_view_is_what_the_estimator_shows_the_network(world_views):
     image, depth = served_view(world_views.open(0))
     assert image.shape == (96, 128, 3) and depth.shape == (96, 128)
-    wide = MonoTask().render(7, (500, 281))
-    image, depth = served_view(wide)
-    assert image.shape == (192, 320, 3) and depth.shape == (180, 320)
-    assert (image[179] == image[180]).all()
-    assert export_tasks.MONO_INPUT.max_size_wh == (320, 256)
+    image, depth = served_view(MonoTask().render(7, (500, 281)))
+    assert image.shape == (160, 256, 3) and depth.shape == (144, 256)
+    assert (image[143] == image[144]).all() and MONO_INPUT.max_size_wh == (256, 192)
