@@ -36,7 +36,14 @@ def diagnostic_status(
         hardware_id: what does the work.
         labels: further values, such as model, backend and precision.
     """
-    values = {**labels, **_counts(report), **_times(report), **_answers(report), **_machine()}
+    values = {
+        **labels,
+        **_counts(report),
+        **_times(report),
+        **_answers(report),
+        **_scale(report),
+        **_machine(),
+    }
     status = DiagnosticStatus(
         level=_LEVELS[report.level], name=name, message=report.message, hardware_id=hardware_id
     )
@@ -78,6 +85,10 @@ def _answers(report: Report) -> dict[str, str]:
     if report.findings is not None:
         values["image_findings"] = "; ".join(report.findings) or "none"
     return values
+
+
+def _scale(report: Report) -> dict[str, str]:
+    return {} if report.scale is None else report.scale.values()
 
 
 def _machine() -> dict[str, str]:
