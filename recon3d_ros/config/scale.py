@@ -50,9 +50,9 @@ class ScaleConfig(Config):
         maximum=180.0,
     )
     scale_drift: float = option(
-        0.1,
+        0.3,
         "relative change of the scale that is expected within a second; more follows faster, less smooths",
-        minimum=0.0,
+        minimum=0.001,
         maximum=10.0,
     )
     scale_max_age_s: float = option(
@@ -62,7 +62,7 @@ class ScaleConfig(Config):
         8, "known points that scan, points and depth_image must give in a frame", minimum=1, maximum=100000
     )
     scale_min_floor: float = option(
-        0.1, "share of the lower half of the image that must be floor", minimum=0.01, maximum=1.0
+        0.3, "with floor: share of the lower half of the image that must be floor", minimum=0.01, maximum=1.0
     )
 
     @property
