@@ -20,13 +20,13 @@ from recon3d_ros.scale.fits import Unobservable
 from recon3d_ros.scale.mount import Mount
 
 # Of the lower half of the image a grid of so many pixels is looked at.
-_GRID_WH = (40, 20)
+_GRID_WH = (36, 18)
 _BAND = 0.1  # half width of the floor, relative to the height
 _MOST_BELOW = 0.05  # of the pixels at the height of the floor
 _LEAST_CONTRAST = 0.5  # of the pixels within three bands, those within one
 _MOST_TILT_DEG = 15.0  # of the plane through them to the horizontal
 _LEAST_DOWN = 0.1  # pixels whose rays sink less are too near the horizon
-_HYPOTHESES = 150
+_HYPOTHESES = 100
 _SEED = 0
 # A network sees the floor nearer or farther than the rest of a scene: the spread of the one scale against the
 # other, over the frames of HoloLens video in which FastDepth's floor was found (docs/scale.md).
@@ -59,10 +59,8 @@ def floor_anchors(
     inverse = _hypotheses(value, relative, down / mount.height_m)
     with np.errstate(divide="ignore", invalid="ignore"):
         above = np.log(np.maximum(inverse, 0) * mount.height_m / down)  # log(height / height of the point)
-    floor = _choose(above, total, least_share)
-    depth = 1 / inverse[floor]
+    floor = _level(_floors(above, total, least_share), inverse, above, ray, mount)
     at = np.abs(above[floor]) < _BAND
-    _check_level(ray[at] * depth[at, None], mount)
     known = mount.height_m / down[at]
     slope = np.sqrt(np.maximum((ray[at] ** 2).sum(axis=1) - down[at] ** 2, 0)) / down[at]
     tilt = math.radians(mount.tilt_sigma_deg) * float(slope.mean())
@@ -100,31 +98,43 @@ def _hypotheses(
     return shift[:, None] + slope[:, None] * value
 
 
-def _choose(above: NDArray[np.float64], total: int, least_share: float) -> int:
-    """The hypothesis with the largest floor among those that make a floor."""
+def _floors(above: NDArray[np.float64], total: int, least_share: float) -> NDArray[np.int64]:
+    """The hypotheses that make a floor, the largest floor first."""
     at, near = ((np.abs(above) < band).sum(axis=1) for band in (_BAND, 3 * _BAND))
     below = (above < -1.5 * _BAND).sum(axis=1)
-    large = at >= least_share * total
-    if not large.any():
+    good = at >= least_share * total
+    if not good.any():
         raise Unobservable(
             f"no floor in view: at most {at.max() / total:.0%} of the lower image lies in one plane, "
             f"of {least_share:.0%} needed"
         )
-    lowest = large & (below <= _MOST_BELOW * at)
-    if not lowest.any():
+    good &= below <= _MOST_BELOW * at
+    if not good.any():
         raise Unobservable("no floor in view: much lies below the largest level plane, as below a table")
-    sharp = lowest & (at >= _LEAST_CONTRAST * near)
-    if not sharp.any():
+    good &= at >= _LEAST_CONTRAST * near
+    if not good.any():
         raise Unobservable("no floor in view: the lower image spreads over many heights")
-    return int(np.argmax(np.where(sharp, at, 0)))
+    return np.argsort(np.where(good, -at, 1), kind="stable")[: np.count_nonzero(good)]
 
 
-def _check_level(points: NDArray[np.float64], mount: Mount) -> None:
-    """Refuse a plane through (N, 3) points that is tilted against gravity."""
-    normal = np.linalg.lstsq(points, np.ones(len(points)), rcond=None)[0]
-    cosine = float(normal @ mount.down / max(float(np.linalg.norm(normal)), 1e-12))
-    tilt_deg = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
-    if tilt_deg > _MOST_TILT_DEG:
+def _level(
+    floors: NDArray[np.int64],
+    inverse: NDArray[np.float64],
+    above: NDArray[np.float64],
+    ray: NDArray[np.float64],
+    mount: Mount,
+) -> int:
+    """The first of these hypotheses whose floor, fitted without knowing gravity, is level."""
+    at = np.abs(above[floors]) < _BAND
+    points = ray * np.where(at, 1 / np.where(at, inverse[floors], 1), 0)[..., None]
+    moments = np.swapaxes(points, 1, 2) @ points  # of the plane normal . point = 1, by least squares
+    moments += np.eye(3) * 1e-9 * np.trace(moments, axis1=1, axis2=2)[:, None, None]
+    normals = np.linalg.solve(moments, points.sum(axis=1)[..., None])[..., 0]
+    cosine = normals @ mount.down / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
+    tilts_deg = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    level = np.flatnonzero(tilts_deg <= _MOST_TILT_DEG)
+    if not level.size:
         raise Unobservable(
-            f"no floor in view: the lowest plane is tilted by {tilt_deg:.0f} degrees against gravity"
+            f"no floor in view: the lowest plane is tilted by {tilts_deg.min():.0f} degrees against gravity"
         )
+    return int(floors[level[0]])
