@@ -35,6 +35,14 @@ class Scale:
     trusted: bool
     reason: str
 
+    def __str__(self) -> str:
+        """As people read it: `scale 1.31 +- 7 % from floor`, `no scale: ...`."""
+        shift = f", shift {self.shift:.3g} 1/m" if self.shift else ""
+        told = f"from {', '.join(self.sources)}" if self.sources else f"{self.age_s:.1f} s old"
+        number = f"scale {self.scale:.3g}{shift} +- {self.sigma:.0%} {told}"
+        reason = f" ({self.reason})" if self.reason else ""
+        return number + reason if self.trusted else f"no scale: {self.reason}"
+
     def apply(self, estimate: DepthMap) -> DepthMap:
         """Give an estimate its metres; without a trusted scale all depth is NaN.
 

@@ -109,7 +109,8 @@ def test_every_frame_comes_out_once_with_the_same_bytes_twice(tmp_path, frames, 
         assert main(["process", str(bag), "--model=fake_stereo", *out, f"--out-json={json_file}"]) == 0
         counts = json.loads(json_file.read_text())
         assert counts == {
-            "images": 6, "unmatched": 0, "frames": 3, "written": 3, "dropped": {}, "reasons": {}
+            "images": 6, "unmatched": 0, "frames": 3, "written": 3, "dropped": {}, "reasons": {},
+            "without_scale": 0,
         }  # fmt: skip
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert not list(tmp_path.rglob("*.tmp"))
