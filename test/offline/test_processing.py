@@ -183,6 +183,27 @@ def test_raw_images_are_rectified(tmp_path):
     assert main([*words, f"--out-bag={tmp_path / 'no.mcap'}"]) == DataError.exit_code  # no /image
 
 
+def test_frames_without_a_scale_are_written_counted_and_explained(tmp_path, capsys):
+    camera = PinholeCamera.simple(96, 64, 80.0)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    recording = Recording(tmp_path / "in.db3", {"/image": "Image", "/camera_info": "CameraInfo"})
+    recording.info("/camera_info", camera, T0)
+    for i in range(2):
+        recording.add("/image", _image(recording.store, pixels, T0 + i, "rgb8"))
+    recording.close()
+    out = tmp_path / "summary.json"
+    words = ["process", str(tmp_path / "in.db3"), "--model=fake_mono", "--mode=mono", f"--out-json={out}"]
+    floor = ["--scale-sources=floor", "--camera-height-m=1.2", "--camera-pitch-deg=-80"]
+    assert main([*words, *floor]) == 0
+    counts = json.loads(out.read_text())
+    assert counts["written"] == counts["without_scale"] == 2
+    assert "no floor in view" in counts["reasons"]["scale"]
+    assert "2 of the written without a scale" in capsys.readouterr().out
+    assert main([*words, "--scale-sources=fixed", "--scale-factor=1.5"]) == 0
+    assert json.loads(out.read_text())["without_scale"] == 0
+    assert main([*words, "--scale-sources=scan"]) == ConfigError.exit_code
+
+
 def test_bad_frames_and_lonely_images_are_counted_and_the_rest_comes_out(tmp_path, frames, capsys):
     topics = {f"/{side}/image_rect": "Image" for side in SIDES}
     infos = {f"/{side}/camera_info": "CameraInfo" for side in SIDES}
