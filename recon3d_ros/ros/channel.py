@@ -198,11 +198,11 @@ class CameraChannel:
         group = MutuallyExclusiveCallbackGroup()
         msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
         try:
+            self.scale_inputs.open()  # before the images, as camera_info is
             for side, topic in enumerate(self._images):
                 on_image = self._guarded(self._on_side(side) if self._stereo else self._on_image)
                 images = subscribe(self._node, msg_type, topic, on_image, callback_group=group)
                 self._image_subscriptions.append(images)
-            self.scale_inputs.open()
         except BaseException:  # one side alone would look open and give nothing; the next tick tries again
             self._close_images()
             raise

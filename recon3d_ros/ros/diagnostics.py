@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from recon3d_ros.ros.conversions import make_header
 from recon3d_ros.ros.health_report import Level, Percentiles, Report
 from recon3d_ros.ros.machine import resident_mb, temperatures_c
+from recon3d_ros.ros.scale_report import ScaleState
 
 _LEVELS = {
     Level.OK: DiagnosticStatus.OK,
@@ -49,6 +51,23 @@ def diagnostic_status(
     )
     status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
     return status
+
+
+def scale_to_msg(state: ScaleState, name: str, stamp_ns: int, frame_id: str) -> DiagnosticArray:
+    """Make the message of the topic `scale`: OK = told by this frame, WARN = older, ERROR = not trusted.
+
+    Args:
+        state: of the camera.
+        name: node and camera, as in `diagnostic_status`.
+        stamp_ns: of the image.
+        frame_id: its optical frame.
+    """
+    level = DiagnosticStatus.OK if state.scale.sources else DiagnosticStatus.WARN
+    if not state.scale.trusted:
+        level = DiagnosticStatus.ERROR
+    status = DiagnosticStatus(level=level, name=name, message=state.reason or "as its sources tell")
+    status.values = [KeyValue(key=key, value=value) for key, value in state.values().items()]
+    return DiagnosticArray(header=make_header(stamp_ns, frame_id), status=[status])
 
 
 def _counts(report: Report) -> dict[str, str]:

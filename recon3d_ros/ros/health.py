@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from recon3d_ros.geometry import DepthMap, Frame
@@ -16,6 +16,7 @@ from recon3d_ros.scale import Scale
 __all__ = ["Cause", "Health", "Level", "Report", "cause_of"]
 
 _NO_TIMINGS: Mapping[str, float] = {}
+_NO_REASONS: Mapping[str, str] = {}
 
 
 class Health:
@@ -103,13 +104,18 @@ class Health:
         if due:
             self._warn(f"frame dropped ({cause.value}): {message}")
 
-    def count_scale(self, scale: Scale | None, unused: Mapping[str, str]) -> ScaleState | None:
-        """Note the scale of a frame, and why sources told nothing of it; return the state with it.
+    def count_scale(
+        self, scale: Scale | None, asked: Sequence[str] = (), unused: Mapping[str, str] = _NO_REASONS
+    ) -> ScaleState | None:
+        """Note the scale of a frame; return the state with it.
 
-        None where nothing is asked to tell it: what was noted before is no longer of interest.
+        Args:
+            scale: None where nothing is asked to tell it; what was noted before is of no interest then.
+            asked: the sources.
+            unused: why some of them said nothing of the frame.
         """
         with self._lock:
-            self._scale = None if scale is None else ScaleState.after(self._scale, scale, unused)
+            self._scale = None if scale is None else ScaleState.after(self._scale, scale, asked, unused)
             return self._scale
 
     def count_error(self, error: Exception) -> None:

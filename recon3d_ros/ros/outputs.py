@@ -17,6 +17,7 @@ from recon3d_ros.geometry.transform import transform_points
 from recon3d_ros.pipeline import Pipeline, Result, Wanted
 from recon3d_ros.ros.cloud_message import CloudMessages, list_to_msg
 from recon3d_ros.ros.conversions import camera_to_info, disparity_to_msg
+from recon3d_ros.ros.diagnostics import scale_to_msg
 from recon3d_ros.ros.image_message import ImageMessage, write_depth
 from recon3d_ros.ros.runtime import advertise
 from recon3d_ros.ros.scale_report import ScaleState
@@ -134,7 +135,7 @@ class Outputs:
         """Publish the scale of a frame, trusted or not, if somebody wants it."""
         if self._asked(SCALE):
             name = f"{self._node.get_fully_qualified_name()}: {self._camera}"
-            self._publishers[SCALE].publish(state.to_msg(name, frame.stamp_ns, frame_id))
+            self._publishers[SCALE].publish(scale_to_msg(state, name, frame.stamp_ns, frame_id))
 
     def _asked(self, name: str) -> bool:
         publisher = self._publishers.get(name)

@@ -212,7 +212,8 @@ class _Lane:
         into = camera.outputs.prepare(frame, capture.frame_id, pipeline)
         observed = camera.scale_inputs.observe(frame, capture.frame_id)
         result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
-        state = camera.health.count_scale(result.scale, observed.unused)
+        asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
+        state = camera.health.count_scale(result.scale, asked, observed.unused)
         if state is not None:
             camera.outputs.publish_scale(frame, capture.frame_id, state)
             if not state.scale.trusted:

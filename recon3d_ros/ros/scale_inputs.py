@@ -178,8 +178,8 @@ class ScaleInputs:
         anchors = self._read(source, msg, frame.camera, pose)
         if not len(anchors):
             raise DataError(
-                f"expected distances on {topic} to what the image shows, got {anchors.dropped} that are none "
-                "or elsewhere; check where the sensor looks, and its pose"
+                f"expected distances on {topic} to what the image shows, got {anchors.dropped} of nothing or "
+                "beside the image; check where the sensor looks, and its pose"
             )
         return anchors
 

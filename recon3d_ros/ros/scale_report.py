@@ -1,13 +1,10 @@
-"""What the scale of a camera's model is, for /diagnostics and for the topic `scale`."""
+"""What the scale of a camera's model is, for /diagnostics and for the topic `scale`. Needs no ROS."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-
-from recon3d_ros.ros.conversions import make_header
 from recon3d_ros.scale import Scale
 
 AGEING_S = 1.0  # sensors may be slower than the camera: a scale of that age is no reason to warn
@@ -19,7 +16,7 @@ class ScaleState:
 
     Attributes:
         scale: of the last frame.
-        unused: why sources told nothing of that frame, one sentence for each.
+        unused: why sources said nothing of that frame, one sentence for each.
         frames_used: frames that each source has told something of.
         frames_unused: frames that it has not.
     """
@@ -30,20 +27,28 @@ class ScaleState:
     frames_unused: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def after(cls, before: ScaleState | None, scale: Scale, unused: Mapping[str, str]) -> ScaleState:
-        """The state with one more frame counted."""
+    def after(
+        cls, before: ScaleState | None, scale: Scale, asked: Sequence[str], unused: Mapping[str, str]
+    ) -> ScaleState:
+        """The state with one more frame counted.
+
+        Args:
+            before: of the frame before; None begins to count.
+            scale: of the frame.
+            asked: the sources of the scale.
+            unused: why some of them said nothing of the frame; others may have been refused.
+        """
         used, lost = (dict(before.frames_used), dict(before.frames_unused)) if before else ({}, {})
-        for source in scale.sources:
-            used[source] = used.get(source, 0) + 1
-        for source in unused:
-            lost[source] = lost.get(source, 0) + 1
+        for source in asked:
+            counts = used if source in scale.sources else lost
+            counts[source] = counts.get(source, 0) + 1
         return cls(scale, unused, used, lost)
 
     @property
     def reason(self) -> str:
         """Why sources told nothing, or were refused; empty when all went well."""
         told = [f"{source}: {why}" for source, why in self.unused.items()]
-        return "; ".join([self.scale.reason, *told] if self.scale.reason else told)
+        return "; ".join([*told, self.scale.reason] if self.scale.reason else told)
 
     @property
     def is_ageing(self) -> bool:
@@ -74,19 +79,3 @@ class ScaleState:
             **used,
             **unused,
         }
-
-    def to_msg(self, name: str, stamp_ns: int, frame_id: str) -> DiagnosticArray:
-        """Make the message of the topic `scale`: OK told by this frame, WARN ageing, ERROR not trusted.
-
-        Args:
-            name: node and camera.
-            stamp_ns: of the image.
-            frame_id: its optical frame.
-        """
-        scale = self.scale
-        level = DiagnosticStatus.WARN if scale.trusted else DiagnosticStatus.ERROR
-        if scale.trusted and scale.sources:
-            level = DiagnosticStatus.OK
-        status = DiagnosticStatus(level=level, name=name, message=self.reason or "all sources agree")
-        status.values = [KeyValue(key=key, value=value) for key, value in self.values().items()]
-        return DiagnosticArray(header=make_header(stamp_ns, frame_id), status=[status])

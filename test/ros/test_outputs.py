@@ -193,7 +193,7 @@ def test_one_camera_has_a_scale_and_a_pair_a_disparity(stage, make_outputs, fram
     outputs = make_outputs(stereo=False)
     assert "disparity" not in outputs._publishers
     scale = Scale(2.5, 0.0, 0.03, ("range",), {"range": 1}, 0.0, True, "")
-    state = ScaleState.after(None, scale, {"scan": "no transform"})
+    state = ScaleState.after(None, scale, ("range", "scan"), {"scan": "no transform"})
     outputs.publish_scale(frame, "optical", state)  # nobody wants it
     stage.listen(outputs, "scale")
     outputs.publish_scale(frame, "optical", state)
