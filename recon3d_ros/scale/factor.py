@@ -39,7 +39,8 @@ class FactorSolver:
             since_s: Since the last measurement that was believed.
             fresh: Forget what was before when there is something new.
         """
-        measured, reasons = self._measure(values, sources)
+        expected = None if fresh or self._track.empty else self._track.predicted(since_s)
+        measured, reasons = self._measure(values, sources, expected)
         if fresh and measured:
             self._track = FactorTrack(self._config.scale_drift)
         believed = []
@@ -68,7 +69,10 @@ class FactorSolver:
         return math.exp(mean), 0.0, math.sqrt(variance + self._common**2)
 
     def _measure(
-        self, values: NDArray[np.float32], sources: Sequence[Anchors]
+        self,
+        values: NDArray[np.float32],
+        sources: Sequence[Anchors],
+        expected: tuple[float, float] | None,
     ) -> tuple[list[Measurement], list[str]]:
         config, found, reasons = self._config, [], []
         if "fixed" in config.scale_sources:
@@ -78,7 +82,7 @@ class FactorSolver:
         for anchors in sources:
             try:
                 known = enough(known_of(values, False, [anchors]), anchors.source, config)
-                fit = fit_factor(known)
+                fit = fit_factor(known, expected)
                 inliers = int(np.count_nonzero(fit.inliers))
                 if 3 * inliers < fit.inliers.size:
                     raise Unobservable(f"only {inliers} of {fit.inliers.size} anchors agree")

@@ -22,6 +22,7 @@ _PRIOR_ANCHORS = 4.0
 _TUKEY = 4.685  # 95 % efficiency for Gaussian residuals (Holland and Welsch 1977)
 _ITERATIONS = 10
 _CELLS_WH = (8, 6)
+_STARTS = 50
 _PAIRS = 150
 _SEED = 0
 
@@ -74,20 +75,26 @@ def cells(u: NDArray[np.float32], v: NDArray[np.float32], shape_hw: tuple[int, i
     return row * _CELLS_WH[0] + column
 
 
-def fit_factor(known: Known) -> FactorFit:
-    """The factor of a network's depth: IRLS with Tukey's weights in log depth, from the median on.
+def fit_factor(known: Known, expected: tuple[float, float] | None = None) -> FactorFit:
+    """The factor of a network's depth: IRLS with Tukey's weights in log depth (Beaton and Tukey 1974).
+
+    It starts from the anchor that most others agree with (RANSAC), by the likelihood that belongs to Tukey's
+    weights and by what is expected: the median would be drawn to one side by wrong anchors, and the weights
+    find the maximum next to where they start. From there on only the anchors count.
 
     Args:
         known: With at least one anchor, all values positive.
+        expected: log factor and its variance before this frame, if there was one.
     """
     residual = np.log(known.depth / known.value)
     width = np.hypot(NETWORK_SIGMA, known.sigma)
-    start = center = float(np.median(residual))
+    starts = np.sort(residual)[:: max(1, residual.size // _STARTS)]
+    likely = (_TUKEY**2 / 6 * _tukey((residual - starts[:, None]) / width) ** 1.5).sum(axis=1)
+    if expected is not None:
+        likely -= (starts - expected[0]) ** 2 / (2 * (expected[1] + NETWORK_SIGMA**2))
+    center = float(starts[np.argmax(likely)])
     for _ in range(_ITERATIONS):
         weight = _tukey((residual - center) / width) / width**2
-        if not weight.any():  # two halves far apart, and the median between them
-            center = start = float(residual[np.argmin(np.abs(residual - start))])
-            continue
         center = float(weight @ residual / weight.sum())
     tukey = _tukey((residual - center) / width)
     variance = _spread((residual - center) / width, tukey) / _independent(tukey / width**2, known.cell)

@@ -93,11 +93,12 @@ def _floor_y(camera, truths: list[np.ndarray], poses: np.ndarray) -> float:
 
 
 def beams(truth: np.ndarray, i: int, seed: int, wrong: float) -> tuple[Anchors, np.ndarray]:
-    """What sixteen beams see of a frame, `wrong` of them anything; and the (H, W) pixels to score."""
+    """What sixteen beams see of a frame, a share of their readings wrong; and the (H, W) pixels to score."""
     v, u = np.random.default_rng(seed).integers(0, truth.shape, (BEAMS, 2)).T
     rng = np.random.default_rng([seed, i])
     depth = truth[v, u] + rng.normal(0, BEAM_SIGMA_M, BEAMS)
-    bad = rng.permutation(BEAMS)[: round(wrong * BEAMS)]
+    bad = rng.permutation(np.flatnonzero(np.isfinite(depth)))
+    bad = bad[: round(wrong * bad.size)]
     depth[bad] = rng.uniform(0.3, 6.0, bad.size)
     empty = np.ones(truth.shape, np.uint8)
     empty[v, u] = 0
