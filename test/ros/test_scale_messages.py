@@ -65,6 +65,28 @@ def test_a_cloud_of_any_layout(shape, order, double, big, lead, tail, padding, s
     np.testing.assert_array_equal(cloud_to_points(msg), values[..., :3].reshape(-1, 3))
 
 
+@given(
+    size=st.tuples(*[st.integers(0, 2**32 - 1)] * 2) | st.tuples(*[st.integers(0, 9)] * 2),
+    steps=st.tuples(st.integers(0, 40), st.integers(0, 400)),
+    offsets=st.lists(st.integers(0, 40) | st.integers(0, 2**32 - 1), min_size=3, max_size=3),
+    kinds=st.lists(st.integers(0, 9), min_size=3, max_size=3) | st.just([PointField.FLOAT32] * 3),
+    length=st.integers(0, 600),
+)
+def test_a_cloud_is_points_or_one_error(size, steps, offsets, kinds, length):
+    """Whatever a message claims: nothing outside its data is read."""
+    msg = PointCloud2(height=size[0], width=size[1], point_step=steps[0], row_step=steps[1])
+    msg.fields = [
+        PointField(name=name, offset=offset, datatype=kind, count=1)
+        for name, offset, kind in zip("xyz", offsets, kinds)
+    ]
+    msg.data = to_bytes_array(np.zeros(length, np.uint8))
+    try:
+        points = cloud_to_points(msg)
+    except DataError:
+        return
+    assert points.shape == (size[0] * size[1], 3) and not points.any()
+
+
 def test_clouds_that_cannot_be_read():
     good = list_to_msg(np.ones((7, 3), np.float32), ("x", "y", "z"), 0, "lidar")
     assert cloud_to_points(good).shape == (7, 3)
