@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import sys
 from functools import partial
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import LaserScan, PointCloud2, Range
+from std_srvs.srv import Trigger
 
 from recon3d_ros.errors import ConfigError, MissingDependencyError
 from recon3d_ros.geometry import PinholeCamera
@@ -277,6 +279,18 @@ def test_without_a_scale_no_depth_comes_out_and_frames_are_counted(ranged, scene
     assert (status["scale_trusted"], status["scale"]) == ("false", "nan")
     values = newest_scale(ranged)
     assert values["level"] == 2 and "scale/range" in values["scale_reason"]
+
+
+def test_a_frame_that_is_withheld_can_be_saved(ranged, scene, tmp_path):
+    """What is wrong is what one wants to save."""
+    assert ranged.set_parameters(save_folder=str(tmp_path))[0].successful
+    client = ranged.probe.create_client(Trigger, "/metric/depth_node/save")
+    assert client.wait_for_service(10)
+    answer = client.call_async(Trigger.Request())
+    ranged.wait(answer.done, lambda: ranged.send(*sent(scene)), "no answer of save")
+    assert answer.result().success, answer.result().message
+    about = (Path(answer.result().message) / "versions.txt").read_text()
+    assert "scale: nan" in about and "scale_trusted: false" in about and "nothing has told" in about
 
 
 def test_a_reading_of_nothing_ages_the_scale_visibly(ranged, scene, sensors):
