@@ -180,7 +180,10 @@ class Pipeline:
         return Result(depth_map, cloud, free_points, timings, scale)
 
     def reset(self) -> None:
-        """Forget all earlier frames: after a jump of the clock, in a new bag, with a new calibration."""
+        """Forget all earlier frames: after a jump of the clock, in a new bag, with a new calibration.
+
+        The scale stays: it goes by the frames' own time and camera, and ages.
+        """
         self.filters.reset()
         self._free.reset()
 

@@ -180,6 +180,14 @@ def test_a_fixed_factor_is_a_source_of_its_own_uncertainty():
     np.testing.assert_allclose(turned.apply(relative(0.4, -0.3)).depth, TRUTH, rtol=1e-3)
 
 
+def test_a_relative_model_takes_the_fixed_scale_where_the_others_tell_nothing():
+    follow = recovery("scan", "fixed", scale_factor=0.42, scale_shift=-0.3)
+    first = follow.update(0, relative(0.4, -0.3), [scan(count=2)])
+    assert first.sources == ("fixed",) and first.scale == pytest.approx(0.42) and "2 anchors" in first.reason
+    later = [follow.update(i * S // 10, relative(0.4, -0.3), [scan(seed=i)]) for i in range(1, 20)]
+    assert later[-1].sources == ("scan",) and later[-1].scale == pytest.approx(0.4, rel=0.02)
+
+
 def test_one_range_tells_a_relative_model_nothing():
     known = [from_range(2.0, CAMERA, (0, 0, 0), (0, 0, 1), 0.0, (0.1, 9.0))]
     found = recovery("range").update(0, relative(1, 0), known)
