@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
-from sensor_msgs.msg import LaserScan, PointCloud2, Range
+from sensor_msgs.msg import Image, LaserScan, PointCloud2, Range
 from std_srvs.srv import Trigger
 
 from recon3d_ros.errors import ConfigError, MissingDependencyError
@@ -391,6 +391,40 @@ def test_another_parameter_keeps_the_scale(ranged, scene, sensors):
     ranged.wait(lambda: np.isinf(depth_from_msg(ranged.expect("depth/image", *sent(scene)))).any())
     assert ranged.status()["dropped_no_scale"] == drops
     assert ranged.set_parameters(max_depth_m=20.0)[0].successful
+
+
+def test_another_model_begins_without_a_scale(node, models, scene, sensors):
+    """Its factor is another one, or it has none at all."""
+    use(node, scale_sources=["points"])
+    images, infos = sent(scene, sensors.points())
+    node.expect("depth/image", images, infos)
+    for name, label, scale in (("relative", "relative", 1 / 3), ("metric", "half", FACTOR)):
+        assert node.set_parameters(model=models[name])[0].successful
+        node.wait(lambda label=label: node.status()["model"] == label)
+        node.received["scale"].clear()
+        node.wait(lambda: newest_scale(node).get("scale") == "nan", lambda: node.send(*sent(scene)))
+        depth = node.expect("depth/image", images, infos)
+        assert median_ratio(depth, sensors.depth) == pytest.approx(1.0, abs=0.03)
+        assert float(newest_scale(node)["scale"]) == pytest.approx(scale, rel=0.05)
+
+
+def test_each_camera_has_its_own_sensors_and_scale(start, scene, sensors):
+    bench = start("/two", cameras=["front", "rear"], scale_sources=["range"], outputs=())
+    for camera in ("front", "rear"):
+        bench.listen(f"{camera}/depth/image", Image)
+        bench.listen(f"{camera}/scale", DiagnosticArray)
+    images, infos = sent(scene)
+    both = {
+        f"{camera}/{topic}": msg for camera in ("front", "rear") for topic, msg in (infos | images).items()
+    }
+    reading = {"front/scale/range": sensors.range()["scale/range"]}
+    depth = bench.expect("front/depth/image", both, reading)
+    assert median_ratio(depth, sensors.depth) == pytest.approx(1.0, abs=0.03)
+    bench.wait(lambda: int(bench.status("rear")["dropped_no_scale"]) > 0)
+    assert "/two/rear/scale/range, got none" in bench.status("rear")["message"]
+    assert not bench.received["rear/depth/image"]
+    (status,) = bench.received["front/scale"][-1].status
+    assert status.name == "/two/depth_node: front"
 
 
 def test_what_cannot_be_read_is_counted_and_costs_no_frame(node, scene, sensors):
