@@ -179,12 +179,22 @@ def test_the_network_alone_has_not_the_metres_of_the_room(bench, video):
 
 
 @pytest.mark.parametrize(
-    ("source", "sensor", "least", "within"),
-    [("points", beams, 20, 0.05), ("scan", scan, 20, 0.05), ("floor", nothing, 12, 0.1)],
+    ("source", "sensor", "least", "within", "behind"),
+    [
+        ("points", beams, 20, 0.05, 0.03),
+        ("scan", scan, 20, 0.05, 0.03),
+        (
+            "floor",
+            nothing,
+            12,
+            0.1,
+            0.07,
+        ),  # networks see floors nearer or farther than the rest: docs/scale.md
+    ],
 )
-def test_the_cloud_has_the_metres_of_the_room(bench, video, source, sensor, least, within):
+def test_the_cloud_has_the_metres_of_the_room(bench, video, source, sensor, least, within, behind):
     """As good as the oracle that scales each frame by the median of its truth."""
     found, oracle, medians = played(bench, video, source, sensor)
     assert len(medians) >= least  # the floor is not in view in the first frames, which are withheld
     assert np.median(list(medians.values())) == pytest.approx(1.0, abs=within)
-    assert found > oracle - 0.05
+    assert found > oracle - behind
