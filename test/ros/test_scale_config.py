@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recon3d_ros.config import SCALE_SOURCES, ScaleConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.ros.scale_config import ScaleInputConfig
+from recon3d_ros.ros.scale_config import SENSORS, ScaleInputConfig, ScalePlan
 
 
 def moved(pose, *point):
@@ -45,3 +46,34 @@ def test_what_is_no_pose_is_refused(entry):
 def test_a_source_is_named_once():
     with pytest.raises(ConfigError, match="scan twice"):
         ScaleInputConfig(scale_poses=("scan 0 0 0 0 0 0", "scan 1 0 0 0 0 0"))
+
+
+def plan(*sources, camera_height_m=1.0, **inputs):
+    config = ScaleConfig(scale_sources=sources, camera_height_m=camera_height_m)
+    return ScalePlan(config, ScaleInputConfig(**inputs))
+
+
+def test_every_source_is_a_sensor_the_floor_or_a_number():
+    assert set(SCALE_SOURCES) == {*SENSORS, "floor", "fixed"}
+
+
+def test_tf_is_asked_for_what_has_no_pose():
+    pose = "scan 0 0 0 0 0 0"
+    assert not plan().needs_tf and not plan("fixed", "floor").needs_tf
+    assert plan("scan").needs_tf and not plan("scan", scale_poses=(pose,)).needs_tf
+    assert plan("scan", "range", scale_poses=(pose,)).needs_tf
+    assert plan("floor", floor_frame="base").needs_tf
+    assert not plan("fixed", floor_frame="base").needs_tf  # nobody asks how the camera hangs
+
+
+def test_a_floor_needs_a_height():
+    with pytest.raises(ConfigError, match="camera_height_m 0 and no floor_frame"):
+        plan("floor", camera_height_m=0.0)
+    assert plan("floor", camera_height_m=0.0, floor_frame="base").floor_frame == "base"
+
+
+def test_where_tf_tells_the_mount_the_parameters_do_not():
+    """Or a camera that is tilted would count as level whenever its transform is late."""
+    assert plan("floor").recovery.camera_height_m == 1.0
+    assert plan("floor", floor_frame="base").recovery.camera_height_m == 0.0
+    assert plan("floor", floor_frame="base").config.camera_height_m == 1.0

@@ -408,6 +408,18 @@ def test_another_model_begins_without_a_scale(node, models, scene, sensors):
         assert float(newest_scale(node)["scale"]) == pytest.approx(scale, rel=0.05)
 
 
+def test_a_sensor_that_cannot_be_subscribed_to_is_refused_and_the_others_stay(start, scene, sensors):
+    override = {"qos_overrides./qos_scale/scale/scan.subscription.reliability": "sometimes"}
+    bench = start("/qos_scale", scale_sources=["range"], **override)
+    bench.expect("depth/image", *sent(scene, sensors.range()))
+    refused = bench.set_parameters(scale_sources=["range", "scan"])[0]
+    assert not refused.successful and "qos_overrides" in refused.reason
+    assert subscribed(bench) == {"range"}
+    bench.received["scale"].clear()
+    bench.wait(lambda: told(bench, "range"), lambda: bench.send(*sent(scene, sensors.range())))
+    assert bench.node.get_parameter("scale_sources").value == ["range"]
+
+
 def test_each_camera_has_its_own_sensors_and_scale(start, scene, sensors):
     bench = start("/two", cameras=["front", "rear"], scale_sources=["range"], outputs=())
     for camera in ("front", "rear"):
