@@ -91,6 +91,22 @@ def test_a_table_is_not_the_floor_while_the_floor_is_seen_beside_it():
         floor_anchors(noisy(room(mount, table=0.85), 1), False, CAMERA, mount, 0.25)
 
 
+@pytest.mark.parametrize("share", [0.4, 0.7])
+def test_a_floor_stands_out_from_the_heights_next_to_it(share):
+    """A platform a fifth of the camera's height above the floor: the larger of both is the floor, or none."""
+    mount = mount_of(1.2, 40.0)
+    floor, platform = plane(mount.down, 1.2), plane(mount.down, 0.8 * 1.2)
+    depth = np.where(share * U.shape[1] > U, floor, platform).astype(np.float32)
+    if share < 0.5:
+        with pytest.raises(Unobservable, match="no floor in view: the lower image spreads over many heights"):
+            floor_anchors(depth, False, CAMERA, mount, 0.25)
+    else:
+        anchors = floor_anchors(depth, False, CAMERA, mount, 0.25)
+        at = anchors.v.astype(int), anchors.u.astype(int)
+        np.testing.assert_allclose(anchors.depth, floor[at], rtol=1e-5)
+        assert anchors.u.max() < share * U.shape[1]
+
+
 def test_walls_and_slopes_are_not_the_floor():
     mount = mount_of(1.2, 20.0)
     wall = np.full(U.shape, 3.0, np.float32)
