@@ -19,6 +19,10 @@ PARAMETERS = {
     "model": "name of a model, or path of its manifest (.yaml)",
     "rectify": "true: subscribe to image_raw and rectify by camera_info",
     "image_transport": "raw or compressed",
+    "scale_sources": "what tells the scale of a mono model, for example floor or range,scan; docs/scale.md",
+    "camera_height_m": "with floor: height of the camera over it",
+    "camera_pitch_deg": "with floor: how far the camera looks down",
+    "floor_frame": "with floor: frame of tf that tells both, such as base_footprint",
     "autostart": "false: a lifecycle manager configures and activates the node",
     "use_sim_time": "true: time from /clock, for bags and simulators",
 }
@@ -31,6 +35,11 @@ TOPICS = {
     "image": ("image", "image_raw"),
     "camera_info": ("camera_info",),
     "points": ("points",),
+    "scale_range": ("scale/range",),
+    "scale_scan": ("scale/scan",),
+    "scale_points": ("scale/points",),
+    "scale_depth": ("scale/depth/image",),
+    "scale_depth_info": ("scale/depth/camera_info",),
 }
 # Topics in config/recon3d.rviz; make_nodes says what stands in for each.
 SHOWN = ("/points", "/depth/preview", "/left/image_rect")
@@ -71,8 +80,10 @@ def make_nodes(context):
     def value(name):
         return LaunchConfiguration(name).perform(context)
 
-    # "true" becomes a bool, as it would in a params file; none of these is a number.
+    # "true" becomes a bool and 0.3 a number, as they would in a params file.
     given = {name: yaml.safe_load(value(name)) for name in PARAMETERS if value(name)}
+    if isinstance(given.get("scale_sources"), str):
+        given["scale_sources"] = [source.strip() for source in given["scale_sources"].split(",")]
     parameters = [value("params_file")] if value("params_file") else []
     remappings = [(old, value(name)) for name, replaced in TOPICS.items() for old in replaced if value(name)]
     depth_node = Node(

@@ -1,4 +1,4 @@
-"""One camera in, PointCloud2 and depth out; model:= names a mono model with metric output."""
+"""One camera in, PointCloud2 and depth out; model:= names a mono model, scale_sources:= what tells metres."""
 
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource

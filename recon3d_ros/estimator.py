@@ -101,7 +101,7 @@ class Estimator:
 
     @property
     def is_metric(self) -> bool:
-        """True when :meth:`estimate` can answer: the model knows metres, or pixels of disparity."""
+        """True when the model knows metres, or pixels of disparity."""
         return self.manifest.is_metric
 
     def estimate(self, frame: Frame) -> DepthMap:
@@ -109,10 +109,11 @@ class Estimator:
 
         Returns:
             Depth, disparity of a stereo model, and confidence and sigma where the model has them; sigma is
-            NaN or +Inf where depth is no finite number.
+            NaN or +Inf where depth is no finite number. Of a model that knows no metres the relative depth;
+            its depth is NaN, for `recon3d_ros.scale` to fill in.
 
         Raises:
-            ConfigError: a stereo model and a single image, or a model without metric scale.
+            ConfigError: a stereo model and a single image.
             ImageError: an image that is no image.
             BackendError: the runtime failed.
         """
@@ -135,11 +136,10 @@ class Estimator:
         It takes one inference when all images have one size and the model takes batches, else one for each.
 
         Raises:
-            ConfigError: a stereo model and a single image, or a model without metric scale.
+            ConfigError: a stereo model and a single image.
             ImageError: an image that is no image.
             BackendError: the runtime failed.
         """
-        self.require_metric()
         together = self._batches and len({frame.image.shape[:2] for frame in frames}) == 1
         batches = [frames] if together else [[frame] for frame in frames]
         return [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
@@ -168,7 +168,7 @@ class Estimator:
         if not self.is_metric:
             raise ConfigError(
                 f"model {self.manifest.name} knows depth only up to scale and shift, which makes no cloud "
-                "in metres: use a metric or a stereo model"
+                "in metres: set scale_sources, or use a metric or a stereo model"
             )
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class Estimator:
 
     def _on_gpu(self, frame: Frame) -> DepthMap | None:
         """The answer made on the backend's GPU from the pixels on; None when the CPU has to prepare it."""
-        if not self._gpu.offered:
+        if not (self._gpu.offered and self.is_metric):
             return None
         self._images(frame)  # refuses a single image for a stereo model
         height, width = frame.image.shape[:2]
@@ -206,7 +206,7 @@ class Estimator:
         """From the tensors of one frame to its depth map."""
         output, fit = self.manifest.output, replace(fit, fx_px=frame.camera.fx)
         values = to_image_grid(answers[output.name], output, fit)
-        depth, disparity, confidence, sigma_m = values, None, None, None
+        depth, disparity, confidence, sigma_m, relative_depth = values, None, None, None, None
         if output.confidence is not None:
             confidence = confidence_to_image_grid(answers[output.confidence], output, fit)
         if output.sigma is not None:
@@ -216,7 +216,9 @@ class Estimator:
             depth, disparity = frame.rig.depth_from_disparity(values), values
             if sigma_m is not None:
                 sigma_m = _sigma_of_depth(sigma_m, depth, frame.rig)
-        return DepthMap(depth, frame.camera, disparity, confidence, sigma_m)
+        if not self.is_metric:
+            depth, relative_depth = np.full_like(values, np.nan), values
+        return DepthMap(depth, frame.camera, disparity, confidence, sigma_m, relative_depth)
 
     def _infer(self, frames: Sequence[Frame]) -> tuple[Fit, dict[str, NDArray[Any]]]:
         """Run the network once on frames of one size."""

@@ -1,14 +1,16 @@
-"""From a frame to a metric cloud: estimate, filter, back-project."""
+"""From a frame to a metric cloud: estimate, scale, filter, back-project."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.config import PipelineConfig
+from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.filters import DepthFilters, FreeSpace, drop_outliers, voxel_grid
 from recon3d_ros.geometry import (
@@ -23,6 +25,7 @@ from recon3d_ros.geometry import (
     UnorganizedCloud,
 )
 from recon3d_ros.geometry.cloud import NORMAL
+from recon3d_ros.scale import Observation, Scale, ScaleRecovery
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,20 @@ class Result:
     """What became of one frame.
 
     Attributes:
-        depth_map: After the filters.
+        depth_map: After the scale and the filters.
         cloud: Organized, or not after a voxel grid or without outliers; None when it was not wanted.
         free_points: (N, 3) float32 m in the optical frame, ends of rays on which nothing stands; None when
             not wanted or not configured.
-        timings_ms: Wall time of each stage that ran: estimate, filter, cloud, free; finish in place of filter
-            and cloud on a GPU.
+        timings_ms: Wall time of each stage that ran: estimate, scale, filter, cloud, free; finish in place of
+            filter and cloud on a GPU.
+        scale: What scale recovery found; None when it is off.
     """
 
     depth_map: DepthMap
     cloud: Cloud | None
     free_points: NDArray[np.float32] | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    scale: Scale | None = None
 
 
 class Pipeline:
@@ -68,14 +73,26 @@ class Pipeline:
     Args:
         estimator: Answers depth; it may serve several pipelines, and stays the caller's to close.
         config: Which part of the answer is kept, and what its cloud is made of.
+        recovery: Finds the scale of a mono model; None = the model's own metres count. It stays the caller's,
+            who may give it to the next pipeline of the same camera and model.
 
     Raises:
-        ConfigError: the model knows no metres, or the mask of the region of interest cannot be read.
+        ConfigError: the model knows no metres and there is no recovery, a stereo model needs none, or the
+            mask of the region of interest cannot be read.
     """
 
-    def __init__(self, estimator: Estimator, config: PipelineConfig) -> None:
-        estimator.require_metric()
+    def __init__(
+        self, estimator: Estimator, config: PipelineConfig, recovery: ScaleRecovery | None = None
+    ) -> None:
+        if recovery is None:
+            estimator.require_metric()
+        elif estimator.is_stereo:
+            raise ConfigError(
+                f"scale_sources are for mono models, got the stereo model {estimator.manifest.name}, whose "
+                "baseline tells the scale: leave them empty"
+            )
         self.estimator = estimator
+        self.recovery = recovery
         self.config = config
         self.filters = DepthFilters(config)
         self._free = FreeSpace(config.free_space_frames, config.max_depth_m, config.min_confidence)
@@ -89,6 +106,7 @@ class Pipeline:
         frame: Frame,
         cloud_into: NDArray[np.float32] | None = None,
         want: Wanted = ALL,
+        observations: Sequence[Observation] = (),
     ) -> Result:
         """Estimate the depth of a frame, then :meth:`refine` it.
 
@@ -96,6 +114,7 @@ class Pipeline:
             frame: Rectified image or pair with calibration.
             cloud_into: See :meth:`refine`.
             want: What somebody looks at.
+            observations: See :meth:`refine`.
 
         Raises:
             ConfigError: a stereo model and a single image, or a mask of another aspect than the image.
@@ -105,7 +124,7 @@ class Pipeline:
         started = time.perf_counter()
         estimate = self.estimator.estimate(frame)
         took_ms = (time.perf_counter() - started) * 1e3
-        result = self.refine(frame, estimate, cloud_into, want)
+        result = self.refine(frame, estimate, cloud_into, want, observations)
         return replace(result, timings_ms={"estimate": took_ms, **result.timings_ms})
 
     def refine(
@@ -114,8 +133,9 @@ class Pipeline:
         estimate: DepthMap,
         cloud_into: NDArray[np.float32] | None = None,
         want: Wanted = ALL,
+        observations: Sequence[Observation] = (),
     ) -> Result:
-        """Keep what is believable of an estimate, and make its cloud.
+        """Give an estimate its scale, keep what is believable of it, and make its cloud.
 
         Args:
             frame: What it was made from.
@@ -123,6 +143,7 @@ class Pipeline:
             cloud_into: float32 of the shape and with the fields of :meth:`cloud_layout` to write an organized
                 cloud into, e.g. a view of a message's buffer; without it a new array is made.
             want: What somebody looks at.
+            observations: What the sources of the scale know of this frame.
 
         Raises:
             ConfigError: a mask of another aspect than the image.
@@ -134,7 +155,12 @@ class Pipeline:
         timings: dict[str, float] = {}
         clock = _Clock(timings)
         cloud: Cloud | None = None
-        free_points = None
+        free_points = scale = None
+        if self.recovery is not None:
+            scale = self.recovery.update(frame.stamp_ns, estimate, observations)
+            # Another object than the estimate: what a GPU still holds has no scale, and is not taken.
+            estimate = scale.apply(estimate)
+            clock.lap("scale")
         fields = self.fields(frame) if want.cloud else None
         finished = self.estimator.finish_on_gpu(estimate, frame, self.config, fields, cloud_into)
         if finished is not None:
@@ -151,10 +177,13 @@ class Pipeline:
             clock.lap("free")
         else:
             self._free.reset()  # frames that nobody looked at are not in a row
-        return Result(depth_map, cloud, free_points, timings)
+        return Result(depth_map, cloud, free_points, timings, scale)
 
     def reset(self) -> None:
-        """Forget all earlier frames: after a jump of the clock, in a new bag, with a new calibration."""
+        """Forget all earlier frames: after a jump of the clock, in a new bag, with a new calibration.
+
+        The scale stays: it goes by the frames' own time and camera, and ages.
+        """
         self.filters.reset()
         self._free.reset()
 

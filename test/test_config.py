@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, option, options
+from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, option, options
 from recon3d_ros.errors import ConfigError
 
-CONFIGS = (ModelConfig, PipelineConfig, NodeConfig)
+CONFIGS = (ModelConfig, PipelineConfig, NodeConfig, ScaleConfig)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -37,11 +37,27 @@ def test_defaults_are_valid_and_described(config: type[Config]) -> None:
         (PipelineConfig, {"decimation": 0}, "decimation must be at least 1 and at most 64, got 0"),
         (NodeConfig, {"mode": "trinocular"}, "mode must be one of stereo, mono, got 'trinocular'"),
         (ModelConfig, {"backend": "tensorflow"}, "backend must be one of"),
+        (ScaleConfig, {"scale_sources": ["sonar"]}, "scale_sources must be of fixed, .* got sonar"),
+        (ScaleConfig, {"scale_sources": ["scan", "scan"]}, "scale_sources must be different ones"),
+        (ScaleConfig, {"scale_factor": 0.0}, "scale_factor must be at least 1e-06"),
+        (ScaleConfig, {"camera_pitch_deg": 91.0}, "at least -90 and at most 90 deg, got 91"),
+        (ScaleConfig, {"scale_drift": 0.0}, "scale_drift must be at least 0.001"),
     ],
 )
 def test_wrong_values_are_named(config: type[Config], values: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config(**values)
+
+
+def test_images_in_files_have_no_sensors_beside_them() -> None:
+    ScaleConfig(scale_sources=("fixed", "floor"), camera_height_m=1.0).require_offline()
+    ScaleConfig().require_offline()
+    with pytest.raises(
+        ConfigError, match="must be of fixed, floor, got scan: leave them out, or use the node"
+    ):
+        ScaleConfig(scale_sources=("fixed", "scan")).require_offline()
+    with pytest.raises(ConfigError, match="floor needs camera_height_m, got 0"):
+        ScaleConfig(scale_sources=("floor",)).require_offline()
 
 
 def test_whole_number_is_good_enough_for_a_float() -> None:

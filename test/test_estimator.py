@@ -166,8 +166,11 @@ def test_relative_model_has_no_metres_but_an_answer() -> None:
     assert not estimator.is_metric
     frame = Frame(0, np.full((47, 61, 3), 100, np.uint8), PinholeCamera.simple(61, 47, 50.0))
     with pytest.raises(ConfigError, match="relative knows depth only up to scale and shift"):
-        estimator.estimate(frame)
+        estimator.require_metric()
     relative = estimator.estimate_raw(frame)
+    depth_map = estimator.estimate(frame)
+    assert np.isnan(depth_map.depth).all() and not depth_map.valid.any()
+    np.testing.assert_array_equal(depth_map.relative_depth, relative)
     assert relative.shape == (47, 61) and relative[-1, 0] > relative[0, 0] > 0
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
+from recon3d_ros.ros.scale_config import ScaleInputConfig
 from recon3d_ros.ros.source_config import SourceConfig
 
+DEPTH_NODE = (NodeConfig, PipelineConfig, ModelConfig, ScaleConfig, ScaleInputConfig)
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 PARAMETERS = {
-    ("depth.launch.py", "PARAMETERS"): (NodeConfig, PipelineConfig, ModelConfig),
+    ("depth.launch.py", "PARAMETERS"): DEPTH_NODE,
     ("demo.launch.py", "SOURCE"): (SourceConfig,),
 }
 
@@ -127,6 +129,15 @@ def test_simulated_time_reaches_everybody(launched):
         if any("use_sim_time: true" in Path(path).read_text() for path in files):
             told.add(node.node_executable)
     assert told == {"depth_node", "rviz2", "image_source"}
+
+
+@pytest.mark.parametrize("sources", ["floor,range", "[floor, range]", "floor, range"])
+def test_what_tells_the_scale_is_a_list(launched, sources):
+    arguments = {"scale_sources": sources, "camera_height_m": "0.3", "scale_range": "/sonar"}
+    (node,), context = launched(LAUNCH / "mono.launch.py", model="fake_mono", **arguments)
+    given = parameters_of(node, context)
+    assert list(given["scale_sources"]) == ["floor", "range"] and given["camera_height_m"] == 0.3
+    assert ("scale/range", "/sonar") in [tuple(rule) for rule in node.expanded_remapping_rules]
 
 
 def test_a_mono_launch_wants_a_model(launched):

@@ -18,7 +18,7 @@ import yaml
 
 import recon3d_ros
 from recon3d_ros.cli.main import VERBS
-from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.config import Config, options
 from recon3d_ros.manifest import manifest_from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,7 +178,8 @@ def assert_in_page(table: str) -> None:
 
 
 def test_the_page_lists_the_parameters_of_the_node():
-    assert_in_page(parameter_table(NodeConfig, PipelineConfig, ModelConfig))
+    pytest.importorskip("rclpy")  # the ros room does not open without
+    assert_in_page(parameter_table(*importlib.import_module("recon3d_ros.ros.depth_node").CONFIGS))
 
 
 def test_the_page_lists_the_parameters_of_the_image_source():

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from recon3d_ros.backends import open_backend
-from recon3d_ros.config import ModelConfig, PipelineConfig
-from recon3d_ros.contract import OutputContract
+from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import XYZ, XYZI, XYZRGB, Frame, StereoRig, UnorganizedCloud
 from recon3d_ros.pipeline import Pipeline, Wanted
+from recon3d_ros.scale import ScaleRecovery, from_points
 from recon3d_ros.zoo import BUILT_IN
 
 WIDTH, HEIGHT = 61, 47
@@ -256,3 +257,69 @@ def test_model_without_metres_is_refused_at_once() -> None:
     )
     with pytest.raises(ConfigError, match="use a metric or a stereo model"):
         Pipeline(Estimator(manifest, open_backend("fake", manifest)), PipelineConfig())
+
+
+def mono_of(frame: Frame) -> Frame:
+    return Frame(frame.stamp_ns, frame.image, frame.camera)
+
+
+def relative_estimator() -> Estimator:
+    manifest = dataclasses.replace(
+        BUILT_IN["fake_mono"],
+        name="relative",
+        task="mono_relative_inverse_depth",
+        input=InputContract(("image",), multiple_of=2),
+        output=OutputContract("relative", "relative_inverse_depth"),
+    )
+    return Estimator(manifest, open_backend("fake", manifest))
+
+
+def recovery(*sources: str) -> ScaleRecovery:
+    return ScaleRecovery(ScaleConfig(scale_sources=sources, scale_factor=2.0))
+
+
+def test_scale_comes_before_the_filters_and_its_state_with_the_result(frame: Frame) -> None:
+    """Depth limits are metres: what they cut away depends on the scale."""
+    mono = Estimator.open(ModelConfig(model="fake_mono"), stereo=False)
+    config = PipelineConfig(min_depth_m=0.1, max_depth_m=4.0)
+    plain = Pipeline(mono, config).process(mono_of(frame))
+    result = Pipeline(mono, config, recovery("fixed")).process(mono_of(frame))
+    assert plain.scale is None and result.scale.trusted and result.scale.scale == 2.0
+    own = mono.estimate(mono_of(frame)).depth
+    np.testing.assert_array_equal(np.isposinf(result.depth_map.depth), 2 * own > 4.0)
+    near = 2 * own <= 4.0
+    assert near.any() and not near.all()
+    np.testing.assert_allclose(result.depth_map.depth[near], 2 * own[near], rtol=1e-6)
+    np.testing.assert_array_equal(result.cloud.valid, near)
+    assert list(result.timings_ms) == ["estimate", "scale", "filter", "cloud"]
+
+
+def test_points_of_another_sensor_scale_the_cloud_and_the_state_outlives_a_pipeline(frame: Frame) -> None:
+    mono, follow = Estimator.open(ModelConfig(model="fake_mono"), stereo=False), recovery("points")
+    own = mono.estimate(mono_of(frame)).depth
+    v, u = np.mgrid[5:45:10, 5:60:10]
+    z = 1.5 * own[v, u].astype(float)
+    camera = frame.camera
+    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=2)
+    known = [from_points("points", points.reshape(-1, 3), camera)]
+    withheld = Pipeline(mono, PipelineConfig(), follow).process(mono_of(frame))
+    assert not withheld.scale.trusted and not withheld.cloud.valid.any()
+    first = Pipeline(mono, PipelineConfig(), follow).process(mono_of(frame), observations=known)
+    np.testing.assert_allclose(first.depth_map.depth, 1.5 * own, rtol=1e-3)
+    again = Pipeline(mono, PipelineConfig(max_depth_m=9.0), follow).process(mono_of(frame))
+    assert again.scale.scale == first.scale.scale and again.scale.sources == ()
+
+
+def test_a_relative_model_makes_a_cloud_once_something_tells_its_scale(frame: Frame) -> None:
+    relative = relative_estimator()
+    with pytest.raises(ConfigError, match="set scale_sources, or use a metric or a stereo model"):
+        Pipeline(relative, PipelineConfig())
+    result = Pipeline(relative, PipelineConfig(), recovery("fixed")).process(mono_of(frame))
+    values = relative.estimate_raw(mono_of(frame))
+    np.testing.assert_allclose(result.depth_map.depth, 1 / (2 * values), rtol=1e-5)
+    assert result.cloud.valid.all()
+
+
+def test_a_stereo_model_has_its_scale_from_its_baseline(estimator: Estimator) -> None:
+    with pytest.raises(ConfigError, match="scale_sources are for mono models, got the stereo model"):
+        Pipeline(estimator, PipelineConfig(), recovery("fixed"))

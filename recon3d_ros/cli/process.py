@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options
-from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig
+from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, ProcessConfig)
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig)
+    add_options(parser, ScaleConfig)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -49,15 +50,18 @@ def main(args: argparse.Namespace) -> int:
     from recon3d_ros.estimator import Estimator
     from recon3d_ros.offline import process_bag
     from recon3d_ros.pipeline import Pipeline
+    from recon3d_ros.scale import ScaleRecovery
 
     if (args.out_bag, args.out_ply, args.out_json) == (None, None, None):
         raise ConfigError("expected a place for results, got none: give --out-bag, --out-ply or --out-json")
     config = read_options(args, ProcessConfig)
     limits = read_options(args, PipelineConfig)
+    scale = read_options(args, ScaleConfig)
+    scale.require_offline()
     with Bag(args.bag) as bag:
         estimator = Estimator.open(read_options(args, ModelConfig), stereo=config.is_stereo)
         try:
-            pipeline = Pipeline(estimator, limits)
+            pipeline = Pipeline(estimator, limits, ScaleRecovery.of(scale))
             with tqdm(unit="frame", disable=None, leave=False) as bar:
                 summary = process_bag(bag, pipeline, config, _sinks(args, config), bar.update)
         finally:
@@ -78,7 +82,8 @@ def _sinks(args: argparse.Namespace, config: ProcessConfig) -> Sequence[Sink]:
 
 
 def _document(summary: Summary) -> dict[str, object]:
-    counts = {name: getattr(summary, name) for name in ("images", "unmatched", "frames", "written")}
+    names = ("images", "unmatched", "frames", "written", "without_scale")
+    counts = {name: getattr(summary, name) for name in names}
     return {**counts, "dropped": dict(summary.dropped), "reasons": summary.reasons}
 
 
@@ -87,4 +92,6 @@ def _text(summary: Summary) -> str:
     lines = [f"{summary.frames} frames = {summary.written} written{dropped}"]
     if summary.unmatched:
         lines[0] += f"; {summary.unmatched} of {summary.images} images without a partner"
+    if summary.without_scale:
+        lines[0] += f"; {summary.without_scale} of the written without a scale, and so without depth"
     return "\n".join([*lines, *(f"{cause}: {reason}" for cause, reason in sorted(summary.reasons.items()))])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.cli.results import Writer
-from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ HELP = (
     "model that answers it, white = sure), NAME_depth_colour.png (red = near), "
     "NAME_cloud.ply and NAME_view.png, a picture of the cloud. Images of a camera file with distortion are "
     "rectified first. Of a model of relative inverse depth, which knows no metres and needs no camera: "
-    "NAME_relative.pfm and NAME_relative_colour.png."
+    "NAME_relative.pfm and NAME_relative_colour.png; with --scale-sources it gets metres, and all of the "
+    "above. Of images in files the sources are fixed and floor."
 )
 
 
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-view", action="store_true", help="leave out the picture of the cloud")
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig)
+    add_options(parser, ScaleConfig)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -70,13 +72,17 @@ def main(args: argparse.Namespace) -> int:
 
     limits = read_options(args, PipelineConfig)
     model = read_options(args, ModelConfig)
-    is_metric = find_model(model.model, model.models_dir).is_metric
+    scale = read_options(args, ScaleConfig)
+    scale.require_offline()
+    is_metric = scale.is_on or find_model(model.model, model.models_dir).is_metric
     frames = _frames(args, calibrated=is_metric)
     writer = Writer(args.out, view=not args.no_view)
     estimator = Estimator.open(model)
     try:
         answer = (
-            _metric_answer(estimator, limits, writer) if is_metric else _relative_answer(estimator, writer)
+            _metric_answer(estimator, limits, scale, writer)
+            if is_metric
+            else _relative_answer(estimator, writer)
         )
         for frame in tqdm(frames, unit="frame", disable=None, leave=False):  # silent where no terminal is
             size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
@@ -88,11 +94,14 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _metric_answer(estimator: Estimator, limits: PipelineConfig, writer: Writer) -> Callable[[Frame], str]:
+def _metric_answer(
+    estimator: Estimator, limits: PipelineConfig, scale: ScaleConfig, writer: Writer
+) -> Callable[[Frame], str]:
     """How a frame becomes depth and a cloud in files, and a line about them."""
     from recon3d_ros.pipeline import Pipeline
+    from recon3d_ros.scale import ScaleRecovery
 
-    pipeline = Pipeline(estimator, limits)
+    pipeline = Pipeline(estimator, limits, ScaleRecovery.of(scale))
 
     def answer(frame: Frame) -> str:
         result = pipeline.process(frame)
@@ -233,11 +242,12 @@ def _summary(result: Result) -> str:
     import numpy as np
 
     depth = result.depth_map.depth[result.depth_map.valid]
+    said = "" if result.scale is None else f", {result.scale}"
     if depth.size == 0:
-        return "no valid depth within the limits"
+        return f"no valid depth within the limits{said}"
     near, middle, far = np.percentile(depth, (1, 50, 99))
     share = depth.size / result.depth_map.depth.size
     return (
         f"{share:.0%} valid, depth {near:.2f} / {middle:.2f} / {far:.2f} m (1 / 50 / 99 %), "
-        f"{sum(result.timings_ms.values()):.0f} ms"
+        f"{sum(result.timings_ms.values()):.0f} ms{said}"
     )

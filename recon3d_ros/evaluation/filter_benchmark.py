@@ -14,17 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.allocator import keep_memory
-from recon3d_ros.config import PipelineConfig
+from recon3d_ros.config import PipelineConfig, ScaleConfig
 from recon3d_ros.files import write_image
 from recon3d_ros.filters import DepthFilters, FreeSpace, drop_outliers, voxel_grid
 from recon3d_ros.geometry import XYZRGB, DepthMap, Frame, PinholeCamera, PointPacker
 from recon3d_ros.geometry.cloud import NORMAL
+from recon3d_ros.scale import Observation, ScaleRecovery, from_depth_image
 
 SIZES_WH = ((640, 480), (1280, 720))
 _WARM_UP = 2
 _SCENES = 3
 _MIN_DEPTH_M, _MAX_DEPTH_M = 0.5, 15.0
 _VOXEL_M = 0.05
+_CAMERA_HEIGHT_M = 1.1
 
 
 class FilterRow(TypedDict):
@@ -50,7 +52,8 @@ def benchmark_filters(sizes_wh: Sequence[tuple[int, int]] = SIZES_WH, frames: in
     """Time every filter by itself, on a room with furniture whose depth has noise, smeared edges and a sky.
 
     Those of the image start from the depth as it was estimated, those of the cloud from its points; the last
-    rows are the clouds with more fields or fewer points, to compare with the plain one.
+    rows are the clouds with more fields or fewer points, to compare with the plain one. Scale recovery, which
+    comes before the filters, has a row with the floor and one with a second depth image as its source.
 
     Args:
         sizes_wh: Columns and rows to measure.
@@ -93,6 +96,7 @@ Work = Callable[[int], Callable[[], object]]
 def _works(scenes: Sequence[_Scene]) -> Iterator[tuple[str, Work]]:
     """Name and work of each row; a work prepares, untimed, what it is to do with one of the scenes."""
     yield from _image_works(scenes)
+    yield from _scale_works(scenes)
     yield from _cloud_works(scenes)
 
 
@@ -124,6 +128,21 @@ def _image_works(scenes: Sequence[_Scene]) -> Iterator[tuple[str, Work]]:
     space = FreeSpace(3, _MAX_DEPTH_M, 0.5)
     limited = [_limited(scene) for scene in scenes]
     yield "free space", lambda i: lambda: space.update(limited[i], scenes[i].frame.image)
+
+
+def _scale_works(scenes: Sequence[_Scene]) -> Iterator[tuple[str, Work]]:
+    for name, config in (
+        ("scale, floor", ScaleConfig(scale_sources=("floor",), camera_height_m=_CAMERA_HEIGHT_M)),
+        ("scale, depth image", ScaleConfig(scale_sources=("depth_image",))),
+    ):
+        recoveries = [ScaleRecovery(config) for _ in scenes]
+
+        def work(i: int, recoveries: list[ScaleRecovery] = recoveries) -> Callable[[], object]:
+            estimate = scenes[i].estimate
+            known: list[Observation] = [from_depth_image("depth_image", estimate.depth, estimate.camera)]
+            return lambda: recoveries[i].update(0, estimate, known).apply(estimate)
+
+        yield name, work
 
 
 def _cloud_works(scenes: Sequence[_Scene]) -> Iterator[tuple[str, Work]]:
@@ -163,7 +182,7 @@ def _scene(width: int, height: int, seed: int) -> _Scene:
     camera = PinholeCamera.simple(width, height, fx=0.8 * width)
     rows = np.arange(height, dtype=np.float32)[:, None] + np.zeros((1, width), np.float32)
     below = np.maximum((rows - height / 2) / camera.fy, 1e-3)
-    inverse = np.maximum(below / 1.1, np.float32(1 / 6))  # 1.1 m above the floor, 6 m from the wall
+    inverse = np.maximum(below / _CAMERA_HEIGHT_M, np.float32(1 / 6))  # 6 m from the wall
     inverse[height // 8 : height // 3, width // 5 : width // 2] = 0.01
     for _ in range(6):
         x, y = rng.integers(0, (width, height))

@@ -22,6 +22,8 @@ class DepthMap:
         disparity: (H, W) float32 px, or None for a mono model.
         confidence: (H, W) float32 in [0, 1], higher is better, or None.
         sigma_m: (H, W) float32 m, one standard deviation of depth, or None.
+        relative_depth: (H, W) float32, inverse depth up to scale and shift of a model that knows no more, NaN
+            where there is no answer; depth is NaN until a scale is found. None for other models.
 
     Raises:
         ImageError: At construction, when an array is not (H, W) float32 of the camera's size.
@@ -32,9 +34,10 @@ class DepthMap:
     disparity: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
     sigma_m: NDArray[np.float32] | None = None
+    relative_depth: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("depth", "disparity", "confidence", "sigma_m"):
+        for name in ("depth", "disparity", "confidence", "sigma_m", "relative_depth"):
             array = getattr(self, name)
             if array is not None or name == "depth":
                 check_plane(name, array, self.camera)

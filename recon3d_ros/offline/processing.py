@@ -49,7 +49,8 @@ class Summary:
         frames: Complete frames, of one image or two.
         written: Frames that came through.
         dropped: Frames by cause: camera_info, image, model.
-        reasons: The first sentence of every cause.
+        reasons: The first sentence of every cause, and of missing scale.
+        without_scale: Written frames whose depth is all NaN, because no scale was trusted.
     """
 
     images: int = 0
@@ -58,6 +59,7 @@ class Summary:
     written: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
+    without_scale: int = 0
 
     def drop(self, error: Recon3dError) -> None:
         """Count a frame that an error ended."""
@@ -233,6 +235,9 @@ class _Run:
         for sink in self._sinks:
             sink.write(Processed(number, logged_ns, stamp_ns, first.header.frame_id, result))
         self._summary.written += 1
+        if result.scale is not None and not result.scale.trusted:
+            self._summary.without_scale += 1
+            self._summary.reasons.setdefault("scale", result.scale.reason)
 
 
 def _require_some(summary: Summary, bag: Bag) -> None:

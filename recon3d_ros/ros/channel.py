@@ -19,10 +19,13 @@ from recon3d_ros.messages.calibration import CalibrationCache
 from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
 from recon3d_ros.pipeline import Result
 from recon3d_ros.ros.conversions import msg_to_image, stamp_to_ns
+from recon3d_ros.ros.gate import Gate
 from recon3d_ros.ros.health import Cause, Health, cause_of
 from recon3d_ros.ros.outputs import Outputs
 from recon3d_ros.ros.processing import NS_PER_MS, Capture
 from recon3d_ros.ros.runtime import subscribe, transported
+from recon3d_ros.ros.scale_config import UNSCALED, ScalePlan
+from recon3d_ros.ros.scale_inputs import ScaleInputs
 from recon3d_ros.ros.transforms import TransformSource
 
 LINGER_S = 2.0  # images stay subscribed this long after the last reader left: readers often come back at once
@@ -30,21 +33,6 @@ GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much la
 INFO_PERIOD_S = 1.0  # how often camera_info is looked at while nobody wants results
 
 OnResult = Callable[[Capture, Frame, Result], None]
-
-
-class Gate(MutuallyExclusiveCallbackGroup):
-    """A callback group that can be shut: subscriptions stay, their newest messages wait in the middleware.
-
-    Every message costs a turn of the executor, whatever the callback does; behind a shut gate it costs none.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_open = True
-
-    def can_execute(self, entity: Any) -> bool:
-        """Whether the executor may wait for the entity, as rclpy asks it."""
-        return self.is_open and bool(super().can_execute(entity))
 
 
 class CameraChannel:
@@ -58,7 +46,8 @@ class CameraChannel:
         name: namespace of the camera's topics, empty for the node's own.
         config: how images come in.
         submit: hands a complete frame to the worker; returns whether it replaced one that waited.
-        transforms: where frames of other names are, for `target_frame`.
+        transforms: where frames of other names are.
+        plan: what tells the scale of a mono model.
 
     Raises:
         ConfigError: a QoS override is no value of its policy.
@@ -71,6 +60,7 @@ class CameraChannel:
         config: NodeConfig,
         submit: Callable[[Capture], bool],
         transforms: TransformSource | None = None,
+        plan: ScalePlan = UNSCALED,
     ) -> None:
         self.name, self._node, self._config, self._submit = name, node, config, submit
         self._stereo = config.mode == "stereo"
@@ -85,6 +75,7 @@ class CameraChannel:
         self._info_topics = tuple(node.resolve_topic_name(topic) for topic in self._infos)
         self.health = Health(node.get_logger().warning, " and ".join(self.image_topics))
         self.outputs = Outputs(node, self._stereo, config, name, transforms)
+        self.scale_inputs = ScaleInputs(node, self._prefix, plan, transforms)
         self._calibrations = CalibrationCache(self._info_topics, config.rectify)
         self._sync = StereoSync(round(config.sync_tolerance_ms * NS_PER_MS))
         self._info_messages: dict[str, CameraInfo] = {}
@@ -131,13 +122,15 @@ class CameraChannel:
         self.deactivate()
         self.outputs.close()
 
-    def configure(self, config: NodeConfig) -> None:
+    def configure(self, config: NodeConfig, plan: ScalePlan) -> None:
         """Take what may change while running.
 
         Raises:
             MissingDependencyError: the outputs cannot do what is asked; nothing has changed then.
+            ConfigError: a QoS override of a source of the scale is no value of its policy.
         """
         self.outputs.configure(config)
+        self.scale_inputs.configure(plan)
         self._config = config
         self._sync.tolerance_ns = round(config.sync_tolerance_ms * NS_PER_MS)
 
@@ -168,6 +161,7 @@ class CameraChannel:
     def forget(self, why: str) -> None:
         """Let nothing that was seen before have a part in what is seen from now on."""
         self._epoch += 1
+        self.scale_inputs.forget()
         text = f"{' and '.join(self.image_topics)}: {why}, starting afresh"
         self._node.get_logger().info(text, throttle_duration_sec=5.0)
 
@@ -204,6 +198,7 @@ class CameraChannel:
         group = MutuallyExclusiveCallbackGroup()
         msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
         try:
+            self.scale_inputs.open()  # before the images, as camera_info is
             for side, topic in enumerate(self._images):
                 on_image = self._guarded(self._on_side(side) if self._stereo else self._on_image)
                 images = subscribe(self._node, msg_type, topic, on_image, callback_group=group)
@@ -214,6 +209,7 @@ class CameraChannel:
 
     def _close_images(self) -> None:
         self._destroy(self._image_subscriptions)
+        self.scale_inputs.close()
         self._sync.clear()
 
     def _destroy(self, subscriptions: list[Subscription]) -> None:

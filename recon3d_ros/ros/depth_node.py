@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -11,7 +12,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.ros.channel import CameraChannel
 from recon3d_ros.ros.lifecycle import survive_wrong_requests
@@ -21,8 +22,11 @@ from recon3d_ros.ros.parameters import LiveParameters
 from recon3d_ros.ros.processing import Capture
 from recon3d_ros.ros.runtime import run_node
 from recon3d_ros.ros.save_service import SaveService
+from recon3d_ros.ros.scale_config import ScaleInputConfig, ScalePlan
 from recon3d_ros.ros.transforms import Tf2Source
 
+# Whose options are the node's parameters.
+CONFIGS = (NodeConfig, PipelineConfig, ModelConfig, ScaleConfig, ScaleInputConfig)
 DIAGNOSTICS_PERIOD_S = 1.0
 TICK_S = 0.1  # how soon a first subscriber, a loaded model and a saved frame are noticed
 
@@ -53,7 +57,7 @@ class DepthNode(LifecycleNode):
 
     def _start(self) -> None:
         survive_wrong_requests(self)
-        self._live = LiveParameters(self, (NodeConfig, PipelineConfig, ModelConfig), self._prepare)
+        self._live = LiveParameters(self, CONFIGS, self._prepare)
         self._transforms = Tf2Source(self)
         self._status = NodeStatus(self)
         self._save = SaveService(
@@ -128,12 +132,12 @@ class DepthNode(LifecycleNode):
         node_config = self._live[NodeConfig]
         stereo = node_config.mode == "stereo"
         switch = ModelSwitch(self._channels, stereo, self._report)
+        plan = self._plan({})
         try:
             for slot, name in enumerate(node_config.cameras or ("",)):
-                self._channels.append(
-                    CameraChannel(self, name, node_config, self._submitter(switch, slot), self._transforms)
-                )
-            switch.open(self._live[ModelConfig], self._live[PipelineConfig])
+                submit = self._submitter(switch, slot)
+                self._channels.append(CameraChannel(self, name, node_config, submit, self._transforms, plan))
+            switch.open(self._live[ModelConfig], self._live[PipelineConfig], plan.recovery)
         except BaseException:
             self._close_channels()
             raise
@@ -175,27 +179,36 @@ class DepthNode(LifecycleNode):
 
     # --- while it lives -------------------------------------------------------------------------------
 
-    def _prepare(self, config: Config) -> Callable[[], None]:
-        """Check a changed configuration; return what applies it."""
+    def _prepare(self, touched: Mapping[type[Config], Config]) -> Callable[[], None]:
+        """Check changed configurations together; return what applies them."""
         if self._switch is None:
-            return lambda: None  # configure will see it
-        if isinstance(config, NodeConfig):
-            return self._prepare_node(config)
-        if isinstance(config, PipelineConfig):
-            return self._switch.prepare(config)
-        assert isinstance(config, ModelConfig)
-        self._switch.check(config)
-        return lambda: self._request_model(config)
-
-    def _prepare_node(self, config: NodeConfig) -> Callable[[], None]:
-        if config.target_frame:
+            return lambda: None  # configure will see them
+        node = self._live.after(touched, NodeConfig)
+        if node.target_frame:
             self._transforms.start()
+        plan = self._plan(touched)
+        steps: list[Callable[[], None]] = [
+            partial(channel.configure, node, plan) for channel in self._channels
+        ]
+        if touched.keys() & {PipelineConfig, ScaleConfig, ScaleInputConfig}:
+            steps.append(self._switch.prepare(self._live.after(touched, PipelineConfig), plan.recovery))
+        if ModelConfig in touched:
+            model = self._live.after(touched, ModelConfig)
+            self._switch.check(model)
+            steps.append(partial(self._request_model, model))
 
         def commit() -> None:
-            for channel in self._channels:
-                channel.configure(config)
+            for step in steps:
+                step()
 
         return commit
+
+    def _plan(self, touched: Mapping[type[Config], Config]) -> ScalePlan:
+        """Where the scale will come from; tf is listened to if that needs it."""
+        plan = ScalePlan(self._live.after(touched, ScaleConfig), self._live.after(touched, ScaleInputConfig))
+        if plan.needs_tf:
+            self._transforms.start()
+        return plan
 
     def _request_model(self, config: ModelConfig) -> None:
         assert self._switch is not None

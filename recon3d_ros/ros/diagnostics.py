@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from recon3d_ros.ros.conversions import make_header
 from recon3d_ros.ros.health_report import Level, Percentiles, Report
 from recon3d_ros.ros.machine import resident_mb, temperatures_c
+from recon3d_ros.ros.scale_report import ScaleState
 
 _LEVELS = {
     Level.OK: DiagnosticStatus.OK,
@@ -36,12 +38,36 @@ def diagnostic_status(
         hardware_id: what does the work.
         labels: further values, such as model, backend and precision.
     """
-    values = {**labels, **_counts(report), **_times(report), **_answers(report), **_machine()}
+    values = {
+        **labels,
+        **_counts(report),
+        **_times(report),
+        **_answers(report),
+        **_scale(report),
+        **_machine(),
+    }
     status = DiagnosticStatus(
         level=_LEVELS[report.level], name=name, message=report.message, hardware_id=hardware_id
     )
     status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
     return status
+
+
+def scale_to_msg(state: ScaleState, name: str, stamp_ns: int, frame_id: str) -> DiagnosticArray:
+    """Make the message of the topic `scale`: OK = told by this frame, WARN = older, ERROR = not trusted.
+
+    Args:
+        state: of the camera.
+        name: node and camera, as in `diagnostic_status`.
+        stamp_ns: of the image.
+        frame_id: its optical frame.
+    """
+    level = DiagnosticStatus.OK if state.scale.sources else DiagnosticStatus.WARN
+    if not state.scale.trusted:
+        level = DiagnosticStatus.ERROR
+    status = DiagnosticStatus(level=level, name=name, message=state.reason or "as its sources tell")
+    status.values = [KeyValue(key=key, value=value) for key, value in state.values().items()]
+    return DiagnosticArray(header=make_header(stamp_ns, frame_id), status=[status])
 
 
 def _counts(report: Report) -> dict[str, str]:
@@ -78,6 +104,10 @@ def _answers(report: Report) -> dict[str, str]:
     if report.findings is not None:
         values["image_findings"] = "; ".join(report.findings) or "none"
     return values
+
+
+def _scale(report: Report) -> dict[str, str]:
+    return {} if report.scale is None else report.scale.values()
 
 
 def _machine() -> dict[str, str]:

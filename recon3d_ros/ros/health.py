@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.ros.health_parts import WINDOW_S, Answers, Silence, Throttle, Window
 from recon3d_ros.ros.health_report import Cause, Level, Report, cause_of
 from recon3d_ros.ros.image_watch import ImageWatch
+from recon3d_ros.ros.scale_report import ScaleState
+from recon3d_ros.scale import Scale
 
 __all__ = ["Cause", "Health", "Level", "Report", "cause_of"]
 
 _NO_TIMINGS: Mapping[str, float] = {}
+_NO_REASONS: Mapping[str, str] = {}
 
 
 class Health:
@@ -47,6 +50,7 @@ class Health:
         self._unanswered_since: float | None = None
         self._idle = ""
         self._checks = ImageWatch()
+        self._scale: ScaleState | None = None
 
     def count_received(self) -> None:
         """Count a complete frame, whatever becomes of it."""
@@ -99,6 +103,20 @@ class Health:
             due = self._throttle.is_due(f"{cause.value}:{message}", now)
         if due:
             self._warn(f"frame dropped ({cause.value}): {message}")
+
+    def count_scale(
+        self, scale: Scale | None, asked: Sequence[str] = (), unused: Mapping[str, str] = _NO_REASONS
+    ) -> ScaleState | None:
+        """Note the scale of a frame; return the state with it.
+
+        Args:
+            scale: None where nothing is asked to tell it; what was noted before is of no interest then.
+            asked: the sources.
+            unused: why some of them said nothing of the frame.
+        """
+        with self._lock:
+            self._scale = None if scale is None else ScaleState.after(self._scale, scale, asked, unused)
+            return self._scale
 
     def count_error(self, error: Exception) -> None:
         """Count a frame dropped by an exception, under the cause its type tells."""
@@ -161,6 +179,7 @@ class Health:
                 valid_share=self._answers.valid_share,
                 confidence_histogram=self._answers.confidence_histogram,
                 findings=self._checks.messages,
+                scale=self._scale,
             )
 
     def _state(self, now: float) -> tuple[Level, str]:
@@ -187,6 +206,8 @@ class Health:
                 f"expected an answer of the model within {WINDOW_S:.0f} s, got none for {waited_s:.0f} s; "
                 "take a faster model or smaller images, or restart the node if it never answers",
             )
+        if self._scale is not None and self._scale.is_ageing:
+            yield Level.WARN, self._scale.message
         for message in self._checks.messages or ():
             yield Level.WARN, message
         if out:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from recon3d_ros.errors import BackendError, CalibrationError, FrameError, ImageError, ModelError
+from recon3d_ros.ros.scale_report import ScaleState
 
 
 class Cause(str, Enum):
@@ -20,6 +21,7 @@ class Cause(str, Enum):
     IMAGE = "image"
     MODEL = "model"
     NO_TRANSFORM = "no_transform"
+    NO_SCALE = "no_scale"
     INTERNAL = "internal"
 
 
@@ -82,6 +84,7 @@ class Report:
         confidence_histogram: shares of ten equal bins from 0 to 1 in the last frames; None without a model
             that says its confidence.
         findings: what is wrong in the images, one sentence each; None before the first look at them.
+        scale: of a mono model; None when nothing is asked to tell it, or before the first frame.
     """
 
     level: Level
@@ -98,3 +101,4 @@ class Report:
     valid_share: float | None = None
     confidence_histogram: tuple[float, ...] | None = None
     findings: tuple[str, ...] | None = None
+    scale: ScaleState | None = None

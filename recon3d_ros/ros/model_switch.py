@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.ros.engine_upgrade import CalledOff, EngineUpgrade
 from recon3d_ros.ros.mailbox import Mailbox
 from recon3d_ros.ros.processing import Camera, Capture, Processor, check_model
@@ -46,16 +46,16 @@ class ModelSwitch:
         self._worker: Worker[Capture] | None = None
         self._loading: tuple[ModelConfig, Worker[Capture], float] | None = None
         self._requested: ModelConfig | None = None
-        self._pipeline = PipelineConfig()
+        self._pipeline, self._scale = PipelineConfig(), ScaleConfig()
         self._upgrade = EngineUpgrade(stereo)
 
-    def open(self, model: ModelConfig, pipeline: PipelineConfig) -> None:
+    def open(self, model: ModelConfig, pipeline: PipelineConfig, scale: ScaleConfig) -> None:
         """Open the first model and wait for it.
 
         Raises:
             Recon3dError: it does not open.
         """
-        self._pipeline = pipeline
+        self._pipeline, self._scale = pipeline, scale
         worker = self._make_worker(model)
         worker.start()
         self._worker, self.config = worker, model
@@ -90,16 +90,16 @@ class ModelSwitch:
         """Return what waits for the worker, so that it is not processed."""
         return [] if self._worker is None else self._worker.mailbox.clear()
 
-    def prepare(self, pipeline: PipelineConfig) -> Callable[[], None]:
-        """See whether a configuration of the pipeline works; return what applies it.
+    def prepare(self, pipeline: PipelineConfig, scale: ScaleConfig) -> Callable[[], None]:
+        """See whether a configuration of the pipeline and its scale works; return what applies it.
 
         Raises:
             Recon3dError: it does not work.
         """
-        use = self._processor.prepare(pipeline) if self._processor is not None else None
+        use = self._processor.prepare(pipeline, scale) if self._processor is not None else None
 
         def commit() -> None:
-            self._pipeline = pipeline
+            self._pipeline, self._scale = pipeline, scale
             if use is not None:
                 use()
 
@@ -187,7 +187,7 @@ class ModelSwitch:
         """Let an opened worker take over; its filters may have changed while it was opening."""
         assert isinstance(worker.handler, Processor) and self._worker is not None
         try:
-            worker.handler.prepare(self._pipeline)()
+            worker.handler.prepare(self._pipeline, self._scale)()
         except Exception as exc:
             worker.stop(timeout_s=0.0)
             return exc
@@ -196,9 +196,10 @@ class ModelSwitch:
         return None
 
     def _make_worker(self, model: ModelConfig) -> Worker[Capture]:
-        pipeline, now, told = self._pipeline, self._upgrade.now(model), self._upgrade.told
+        pipeline, scale = self._pipeline, self._scale
+        now, told = self._upgrade.now(model), self._upgrade.told
 
         def open_processor() -> Processor:
-            return Processor(now, pipeline, self._stereo, self._cameras, told)
+            return Processor(now, pipeline, scale, self._stereo, self._cameras, told)
 
         return Worker(Mailbox(len(self._cameras)), open_processor, self._report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -16,13 +17,15 @@ from recon3d_ros.geometry.transform import transform_points
 from recon3d_ros.pipeline import Pipeline, Result, Wanted
 from recon3d_ros.ros.cloud_message import CloudMessages, list_to_msg
 from recon3d_ros.ros.conversions import camera_to_info, disparity_to_msg
+from recon3d_ros.ros.diagnostics import scale_to_msg
 from recon3d_ros.ros.image_message import ImageMessage, write_depth
 from recon3d_ros.ros.runtime import advertise
+from recon3d_ros.ros.scale_report import ScaleState
 from recon3d_ros.ros.transforms import TransformSource
 
 POINTS, FREE = "points", "points_free"
 DEPTH, INFO, PREVIEW = "depth/image", "depth/camera_info", "depth/preview"
-CONFIDENCE, DISPARITY = "confidence", "disparity"
+CONFIDENCE, DISPARITY, SCALE = "confidence", "disparity", "scale"
 TYPES = {
     POINTS: PointCloud2,
     FREE: PointCloud2,
@@ -31,6 +34,7 @@ TYPES = {
     PREVIEW: Image,
     CONFIDENCE: Image,
     DISPARITY: DisparityImage,
+    SCALE: DiagnosticArray,
 }
 _NEAREST_M = 0.05  # of the preview's colours where min_depth_m is 0
 
@@ -40,7 +44,7 @@ class Outputs:
 
     Args:
         node: who publishes.
-        stereo: whether there is a disparity.
+        stereo: whether there is a disparity, else there is a scale.
         config: depth_encoding and target_frame at start.
         prefix: namespace of the camera, put before every topic; empty for the only one.
         transforms: where `target_frame` is looked up.
@@ -58,11 +62,11 @@ class Outputs:
         prefix: str = "",
         transforms: TransformSource | None = None,
     ) -> None:
-        self._node, self._transforms = node, transforms
+        self._node, self._camera, self._transforms = node, prefix or "depth", transforms
         self.configure(config or NodeConfig())
         self._publishers: dict[str, Publisher] = {}
         for name, msg_type in TYPES.items():
-            if name != DISPARITY or stereo:
+            if name != (SCALE if stereo else DISPARITY):
                 topic = f"{prefix}/{name}" if prefix else name
                 self._publishers[name] = advertise(node, msg_type, topic)
         self._clouds = CloudMessages()
@@ -126,6 +130,12 @@ class Outputs:
             self._publish_clouds(frame, frame_id, result, config.target_frame)
         finally:
             self._publish_images(frame, frame_id, result, config.depth_encoding)
+
+    def publish_scale(self, frame: Frame, frame_id: str, state: ScaleState) -> None:
+        """Publish the scale of a frame, trusted or not, if somebody wants it."""
+        if self._asked(SCALE):
+            name = f"{self._node.get_fully_qualified_name()}: {self._camera}"
+            self._publishers[SCALE].publish(scale_to_msg(state, name, frame.stamp_ns, frame_id))
 
     def _asked(self, name: str) -> bool:
         publisher = self._publishers.get(name)

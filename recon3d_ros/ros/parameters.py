@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -37,14 +37,14 @@ def declare(node: Node, config_class: type[C]) -> C:
 class LiveParameters:
     """Configurations whose options can be set while the node runs.
 
-    A change is taken as a whole: every configuration that it touches is checked and prepared first, and only
-    when nothing speaks against it all of them are applied.
+    A change is taken as a whole: all configurations that it touches are checked and prepared together, and
+    only when nothing speaks against it they are applied.
 
     Args:
         node: declares the parameters; read-only ones never change (rclpy refuses them).
         classes: what to declare.
-        prepare: called with every changed configuration; raises (a `Recon3dError`, if all is well) to refuse
-            it with that reason, else returns what applies it.
+        prepare: called with the changed configurations by their class; raises (a `Recon3dError`, if all is
+            well) to refuse them with that reason, else returns what applies them.
 
     Raises:
         ConfigError: a value given at start has a wrong type or is outside its limits.
@@ -54,7 +54,7 @@ class LiveParameters:
         self,
         node: Node,
         classes: Sequence[type[Config]],
-        prepare: Callable[[Config], Callable[[], None]],
+        prepare: Callable[[Mapping[type[Config], Config]], Callable[[], None]],
     ) -> None:
         self._configs: dict[type[Config], Config] = {cls: declare(node, cls) for cls in classes}
         self._prepare = prepare
@@ -62,6 +62,12 @@ class LiveParameters:
 
     def __getitem__(self, config_class: type[C]) -> C:
         config = self._configs[config_class]
+        assert isinstance(config, config_class)
+        return config
+
+    def after(self, touched: Mapping[type[Config], Config], config_class: type[C]) -> C:
+        """Return a configuration as it will be when `touched`, as `prepare` gets it, is applied."""
+        config = touched.get(config_class, self._configs[config_class])
         assert isinstance(config, config_class)
         return config
 
@@ -77,9 +83,9 @@ class LiveParameters:
         values = {parameter.name: parameter.value for parameter in parameters}
         try:
             changed = {cls: _replaced(config, values) for cls, config in self._configs.items()}
-            touched = [config for cls, config in changed.items() if config != self._configs[cls]]
-            for commit in [self._prepare(config) for config in touched]:  # all of them before the first one
-                commit()
+            touched = {cls: config for cls, config in changed.items() if config != self._configs[cls]}
+            if touched:
+                self._prepare(touched)()
         except Exception as exc:  # the seam: what leaves this callback ends the executor, and so the node
             reason = str(exc) if isinstance(exc, Recon3dError) else f"{type(exc).__name__}: {exc}"
             return SetParametersResult(successful=False, reason=reason)

@@ -10,14 +10,17 @@ from typing import Protocol
 import numpy as np
 
 from recon3d_ros.backends import device_of
-from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.messages.calibration import Calibration
 from recon3d_ros.pipeline import Pipeline, Result
-from recon3d_ros.ros.health import Health
+from recon3d_ros.ros.health import Cause, Health
 from recon3d_ros.ros.outputs import Outputs
+from recon3d_ros.ros.scale_inputs import ScaleInputs
+from recon3d_ros.ros.scale_report import ScaleState
+from recon3d_ros.scale import ScaleRecovery
 from recon3d_ros.serving import SILENT, Told
 from recon3d_ros.zoo import find_model
 
@@ -50,6 +53,7 @@ class Camera(Protocol):
 
     outputs: Outputs
     health: Health
+    scale_inputs: ScaleInputs
 
     def report(self, error: Exception) -> None:
         """Count an exception as a lost frame of this camera."""
@@ -70,6 +74,7 @@ class Processor:
     Args:
         model_config: which model to open.
         pipeline_config: limits and filters at start.
+        scale_config: what tells the scale at start.
         stereo: whether captures have two images.
         cameras: the cameras, in the order of the mailbox's slots.
         told: who hears how far an engine is, and what serves in its place.
@@ -82,15 +87,17 @@ class Processor:
         self,
         model_config: ModelConfig,
         pipeline_config: PipelineConfig,
+        scale_config: ScaleConfig,
         stereo: bool,
         cameras: Sequence[Camera],
         told: Told = SILENT,
     ) -> None:
         self._cameras = cameras
+        self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
         check_model(model_config, stereo)
         self._estimator = Estimator.open(model_config, stereo=stereo, told=told)
         try:
-            self.prepare(pipeline_config)()
+            self.prepare(pipeline_config, scale_config)()
         except BaseException:
             self._estimator.close()
             raise
@@ -108,19 +115,25 @@ class Processor:
         """How many cameras it takes at once: all when the model takes batches."""
         return len(self._cameras) if self._estimator.batches else 1
 
-    def prepare(self, pipeline_config: PipelineConfig) -> Callable[[], None]:
+    def prepare(self, pipeline_config: PipelineConfig, scale_config: ScaleConfig) -> Callable[[], None]:
         """Make what another configuration needs; may be called from any thread.
+
+        As long as the configuration of the scale is the same, the scale that was found is kept.
 
         Returns:
             Call it to use the configuration from the next capture on.
 
         Raises:
-            Recon3dError: the configuration cannot work, such as a mask that cannot be read.
+            Recon3dError: the configuration cannot work, such as a mask that cannot be read, or a model that
+                knows no metres and nothing that tells its scale.
         """
-        pipelines = [Pipeline(self._estimator, pipeline_config) for _ in self._cameras]
+        recoveries = self._recoveries
+        if recoveries is None or recoveries[0] != scale_config:
+            recoveries = scale_config, [ScaleRecovery.of(scale_config) for _ in self._cameras]
+        pipelines = [Pipeline(self._estimator, pipeline_config, recovery) for recovery in recoveries[1]]
 
         def commit() -> None:
-            self._pipelines = pipelines
+            self._pipelines, self._recoveries = pipelines, recoveries
 
         return commit
 
@@ -190,14 +203,22 @@ class _Lane:
         return capture.calibration.frame(capture.stamp_ns, capture.image, capture.right)
 
     def finish(self, job: _Job, depth_map: DepthMap, estimate_ms: float, pipeline: Pipeline) -> None:
-        """Filter, make the cloud and publish, each as far as somebody wants it."""
+        """Scale, filter, make the cloud and publish, each as far as somebody wants it."""
         camera, capture, frame = self._camera, job.capture, job.frame
         if not camera.accepts_results():
             camera.health.count_skipped()
             return
         started = time.perf_counter()
         into = camera.outputs.prepare(frame, capture.frame_id, pipeline)
-        result = pipeline.refine(frame, depth_map, into, camera.outputs.want)
+        observed = camera.scale_inputs.observe(frame, capture.frame_id)
+        result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
+        asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
+        state = camera.health.count_scale(result.scale, asked, observed.unused)
+        if state is not None:
+            camera.outputs.publish_scale(frame, capture.frame_id, state)
+            if not state.scale.trusted:
+                self._withhold(job, result, state)
+                return
         try:
             camera.outputs.publish(frame, capture.frame_id, result)
         except Exception:
@@ -211,6 +232,12 @@ class _Lane:
         camera.health.count_published(latency_ms, processing_ms, timings_ms, result.depth_map)
         camera.on_result(capture, frame, result)
         camera.health.check(frame)
+
+    def _withhold(self, job: _Job, result: Result, state: ScaleState) -> None:
+        """Give out no depth: metres that nobody vouches for are worse than none."""
+        self._camera.health.count_dropped(Cause.NO_SCALE, state.message)
+        self._camera.on_result(job.capture, job.frame, result)
+        self._camera.health.check(job.frame)
 
 
 def check_model(model_config: ModelConfig, stereo: bool) -> None:

@@ -21,6 +21,7 @@ from recon3d_ros import __version__, files
 from recon3d_ros.errors import OutputError
 from recon3d_ros.geometry import Frame, PointPacker
 from recon3d_ros.pipeline import Result
+from recon3d_ros.ros.scale_report import ScaleState
 
 MIN_FREE_BYTES = 500_000_000
 MIN_FREE_SHARE = 0.05
@@ -141,6 +142,7 @@ def _about(frame: Frame, frame_id: str, result: Result) -> str:
         "stamp_ns": str(frame.stamp_ns),
         "frame_id": frame_id,
         **{f"{stage}_ms": f"{value:.2f}" for stage, value in result.timings_ms.items()},
+        **(ScaleState(result.scale).values() if result.scale is not None else {}),
         "recon3d_ros": __version__,
         "python": sys.version.split()[0],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -92,8 +92,8 @@ class Tf2Source:
             import tf2_ros
         except ImportError as exc:
             raise MissingDependencyError(
-                f"expected tf2_ros for target_frame, got {exc}; apt install ros-<distro>-tf2-ros-py "
-                "(no wheel has it), or leave target_frame empty and let the consumer transform."
+                f"expected tf2_ros to look up frames, got {exc}; apt install ros-<distro>-tf2-ros-py "
+                "(no wheel has it), or leave target_frame and floor_frame empty and give scale_poses."
             ) from exc
         buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(buffer, self._node)
@@ -153,7 +153,7 @@ def matrix_of(translation: Any, rotation: Any) -> NDArray[np.float64]:
 
 def _unknown(target_frame: str, source_frame: str, reason: str) -> FrameError:
     return FrameError(
-        f"expected a transform from {source_frame!r} to target_frame {target_frame!r}, got none "
+        f"expected a transform from {source_frame!r} to {target_frame!r}, got none "
         f"({' '.join(reason.split())}); publish it (robot_state_publisher, static_transform_publisher) or "
-        "correct target_frame and the frame_id of the images."
+        "correct the name of the frame, a parameter or the frame_id of a message."
     )

@@ -124,6 +124,29 @@ def test_a_folder_of_single_images_with_a_mono_model(folder):
     assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in MONO_FILES]
 
 
+def test_a_fixed_factor_scales_a_mono_model(folder, capsys):
+    words = ("--image", "@l.png", "--fx", "80", "--max-depth-m", "50")
+    assert run(folder, *words, model="fake_mono") == 0
+    plain = read_pfm(folder / "out" / "l_depth.pfm")
+    capsys.readouterr()
+    assert run(folder, *words, "--scale-sources", "fixed", "--scale-factor", "2", model="fake_mono") == 0
+    np.testing.assert_allclose(read_pfm(folder / "out" / "l_depth.pfm"), 2 * plain, rtol=1e-6)
+    assert "scale 2 +- 5% from fixed" in capsys.readouterr().out
+
+
+def test_without_a_scale_there_is_no_depth_and_the_reason_is_told(folder, capsys):
+    """The made-up depth of the fake is a ramp and no floor."""
+    words = ("--input", "@left", "--camera", "@left.yaml", "--scale-sources", "floor")
+    flags = ("--camera-height-m", "1.2", "--camera-pitch-deg", "-80")
+    assert run(folder, *words, *flags, model="fake_mono") == 0
+    assert not (read_pfm(folder / "out" / "a_depth.pfm") > 0).any()
+    assert "no scale: floor: no floor in view" in capsys.readouterr().out
+    assert run(folder, *words, model="fake_mono") == 2
+    assert "floor needs camera_height_m" in capsys.readouterr().err
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", "--scale-sources", "fixed") == 2
+    assert "scale_sources are for mono models" in capsys.readouterr().err
+
+
 def test_one_image_and_fx(folder):
     assert run(folder, "--image", "@l.png", "--fx", "80", model="fake_mono") == 0
     assert written(folder) == [f"l_{name}" for name in MONO_FILES]
@@ -287,6 +310,19 @@ def test_a_relative_model_gives_its_answer_and_a_picture_of_it_alone(folder, cam
     assert near[0] > near[2] and far[2] > far[0], "red is near, blue far"
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("l 97x61: 100% valid") and "no metres and no clouds" in said[1]
+
+
+def test_a_relative_model_with_a_known_scale_gives_metres(folder, capsys):
+    model, scale = relative_model(folder), ("--scale-sources", "fixed", "--scale-factor", "0.01")
+    words = ("--image", "@l.png", "--fx", "80", "--max-depth-m", "50", *scale, "--scale-shift", "0.4")
+    assert run(folder, *words, model=model) == 0
+    assert written(folder) == [f"l_{name}" for name in MONO_FILES]
+    inverse = 0.01 * (picture(0).mean(2) - 127) + 0.4
+    depth = read_pfm(folder / "out" / "l_depth.pfm")
+    np.testing.assert_allclose(depth[inverse > 0.02], 1 / inverse[inverse > 0.02], rtol=1e-3)
+    assert "from fixed" in capsys.readouterr().out
+    assert run(folder, "--image", "@l.png", *scale, model=model) == 2
+    assert "expected the camera of the images, got none" in capsys.readouterr().err
 
 
 def test_a_relative_model_and_a_folder(folder):

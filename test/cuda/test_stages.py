@@ -9,7 +9,7 @@ import pytest
 
 from recon3d_ros.backends import open_backend
 from recon3d_ros.backends.base import TensorSpec, device_of_backend
-from recon3d_ros.config import PipelineConfig
+from recon3d_ros.config import PipelineConfig, ScaleConfig
 from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.cuda.kernels import Kernels
@@ -17,6 +17,7 @@ from recon3d_ros.errors import BackendError, ConfigError, ContractError, Missing
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.pipeline import Pipeline, Wanted
+from recon3d_ros.scale import ScaleRecovery
 from recon3d_ros.zoo import BUILT_IN
 
 
@@ -221,6 +222,22 @@ def test_an_estimate_that_left_the_gpu_is_for_the_cpu(pycuda):
     first, second = (estimator.estimate(frame) for frame in frames)
     stages = [set(pipeline.refine(f, e).timings_ms) for f, e in zip(frames, (first, second), strict=True)]
     assert stages == [{"filter", "cloud"}, {"finish"}]
+
+
+def test_an_estimate_that_was_scaled_is_for_the_cpu(pycuda):
+    """What the GPU still holds has the model's own scale."""
+    contract = InputContract(("image",), scale=1 / 255, multiple_of=16)
+    mono = dataclasses.replace(BUILT_IN["fake_mono"], input=contract, output=OutputContract("depth", "m"))
+    estimator = Estimator(mono, GpuBackend(mono, pycuda))
+    stereo = frame_of(61, 47)
+    frame = Frame(7, stereo.image, stereo.camera)
+    follow = ScaleRecovery(ScaleConfig(scale_sources=("fixed",), scale_factor=2.0))
+    plain = Pipeline(estimator, PipelineConfig()).process(frame)
+    scaled = Pipeline(estimator, PipelineConfig(), follow).process(frame)
+    assert set(plain.timings_ms) == {"estimate", "finish"}
+    assert set(scaled.timings_ms) == {"estimate", "scale", "filter", "cloud"}
+    np.testing.assert_allclose(scaled.depth_map.depth, 2 * plain.depth_map.depth, rtol=1e-6)
+    np.testing.assert_array_equal(scaled.cloud.xyz[..., 2], scaled.depth_map.depth)
 
 
 def test_a_gpu_that_fails_while_finishing(pycuda):

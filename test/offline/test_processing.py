@@ -109,7 +109,8 @@ def test_every_frame_comes_out_once_with_the_same_bytes_twice(tmp_path, frames, 
         assert main(["process", str(bag), "--model=fake_stereo", *out, f"--out-json={json_file}"]) == 0
         counts = json.loads(json_file.read_text())
         assert counts == {
-            "images": 6, "unmatched": 0, "frames": 3, "written": 3, "dropped": {}, "reasons": {}
+            "images": 6, "unmatched": 0, "frames": 3, "written": 3, "dropped": {}, "reasons": {},
+            "without_scale": 0,
         }  # fmt: skip
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert not list(tmp_path.rglob("*.tmp"))
@@ -180,6 +181,27 @@ def test_raw_images_are_rectified(tmp_path):
     middle = np.abs(rgb[30:34, 45:50].astype(int) - pixels[30:34, 45:50])
     assert middle.mean() < 20  # the middle hardly moves, the corners do
     assert main([*words, f"--out-bag={tmp_path / 'no.mcap'}"]) == DataError.exit_code  # no /image
+
+
+def test_frames_without_a_scale_are_written_counted_and_explained(tmp_path, capsys):
+    camera = PinholeCamera.simple(96, 64, 80.0)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    recording = Recording(tmp_path / "in.db3", {"/image": "Image", "/camera_info": "CameraInfo"})
+    recording.info("/camera_info", camera, T0)
+    for i in range(2):
+        recording.add("/image", _image(recording.store, pixels, T0 + i, "rgb8"))
+    recording.close()
+    out = tmp_path / "summary.json"
+    words = ["process", str(tmp_path / "in.db3"), "--model=fake_mono", "--mode=mono", f"--out-json={out}"]
+    floor = ["--scale-sources=floor", "--camera-height-m=1.2", "--camera-pitch-deg=-80"]
+    assert main([*words, *floor]) == 0
+    counts = json.loads(out.read_text())
+    assert counts["written"] == counts["without_scale"] == 2
+    assert "no floor in view" in counts["reasons"]["scale"]
+    assert "2 of the written without a scale" in capsys.readouterr().out
+    assert main([*words, "--scale-sources=fixed", "--scale-factor=1.5"]) == 0
+    assert json.loads(out.read_text())["without_scale"] == 0
+    assert main([*words, "--scale-sources=scan"]) == ConfigError.exit_code
 
 
 def test_bad_frames_and_lonely_images_are_counted_and_the_rest_comes_out(tmp_path, frames, capsys):

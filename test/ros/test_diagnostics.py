@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from recon3d_ros.errors import ImageError
 from recon3d_ros.ros.diagnostics import diagnostic_array, diagnostic_status
 from recon3d_ros.ros.health import Cause, Health
+from recon3d_ros.scale import Scale
 
 
 class Clock:
@@ -71,10 +72,11 @@ def test_every_key_is_explained():
     """docs/diagnostics.md has a row for every key the node publishes."""
     health = Health(lambda message: None)
     health.count_published(20.0, 10.0)
+    health.count_scale(Scale(2.0, 0.0, 0.1, ("range",), {"range": 1}, 0.0, True, ""), ("range", "scan"))
     _, values = message_of(health)
     text = (Path(__file__).resolve().parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
     keys = {re.sub(r"_p\d\d$", "", key) for key in values} - {"model"}
-    keys = {re.sub(r"^(dropped|temperature_c)_.*", r"\1", key) for key in keys}
+    keys = {re.sub(r"^(dropped|temperature_c|scale_frames_(?:un)?used)_.*", r"\1", key) for key in keys}
     assert {key for key in keys if f"`{key}" not in text} == set()
     assert {cause.value for cause in Cause if f"`{cause.value}`" not in text} == set()
 

@@ -15,6 +15,7 @@ from recon3d_ros.errors import (
 )
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, StereoRig
 from recon3d_ros.ros.health import Cause, Health, Level, cause_of
+from recon3d_ros.scale import Scale
 
 
 class Clock:
@@ -278,3 +279,42 @@ def test_frames_that_were_skipped_do_not_hide_the_work_that_follows(health, cloc
     health.count_received()
     health.count_published(1.0, 1.0)
     assert health.report().message == "publishing"
+
+
+def scale_of(age_s, sources=(), trusted=True):
+    return Scale(2.0, 0.0, 0.1, sources, dict.fromkeys(sources, 1), age_s, trusted, "range: nothing in reach")
+
+
+def test_a_scale_that_ages_warns_and_a_fresh_one_does_not(health):
+    health.count_received()
+    health.count_published(1.0, 1.0)
+    health.count_scale(scale_of(0.0, ("range",)), ("range",))
+    assert health.report().level is Level.OK
+    health.count_scale(scale_of(0.9), ("range",))  # a sensor may be slower than the camera
+    assert health.report().level is Level.OK
+    health.count_scale(scale_of(3.2), ("range",), {"range": "expected messages on /sonar, got none"})
+    report = health.report()
+    assert report.level is Level.WARN
+    assert "got nothing for 3 s" in report.message and "/sonar" in report.message
+    health.count_scale(scale_of(0.0, ("range",)), ("range",))
+    assert health.report().level is Level.OK
+
+
+def test_frames_are_counted_for_every_source(health):
+    for sources in (("range",), ("range", "floor"), ("floor",)):
+        health.count_scale(scale_of(0.0, sources), ("range", "floor", "scan"))
+    state = health.report().scale
+    assert (state.frames_used, state.frames_unused) == (
+        {"range": 2, "floor": 2},
+        {"floor": 1, "range": 1, "scan": 3},
+    )
+    assert health.count_scale(None) is None and health.report().scale is None  # switched off
+    assert health.count_scale(scale_of(0.0), ("range",)).frames_unused == {"range": 1}
+
+
+def test_without_a_trusted_scale_nothing_comes_out_and_that_is_an_error(health):
+    state = health.count_scale(scale_of(9.0, trusted=False), ("range",))
+    health.count_dropped(Cause.NO_SCALE, state.message)
+    report = health.report()
+    assert report.level is Level.ERROR and report.drops[Cause.NO_SCALE] == 1
+    assert report.message.startswith("expected a scale to give out depth by") and "in reach" in report.message

@@ -10,6 +10,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -22,7 +23,9 @@ from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.ros import outputs as outputs_module
 from recon3d_ros.ros.conversions import stamp_to_ns
 from recon3d_ros.ros.outputs import TYPES, Outputs
+from recon3d_ros.ros.scale_report import ScaleState
 from recon3d_ros.ros.transforms import FixedSource
+from recon3d_ros.scale import Scale
 
 DEADLINE_S = 20.0
 STAMP_NS = 1_700_000_000_123_456_789
@@ -160,7 +163,7 @@ def pixels(msg, dtype, channels=1):
 far = PipelineConfig(max_depth_m=100.0)
 
 
-@pytest.mark.parametrize("topic", TYPES)
+@pytest.mark.parametrize("topic", [topic for topic in TYPES if topic != "scale"])
 def test_each_output_comes_alone_and_nothing_else_is_made(
     stage, make_outputs, estimator, frame, estimate, topic, monkeypatch
 ):
@@ -183,6 +186,24 @@ def test_each_output_comes_alone_and_nothing_else_is_made(
     msg = stage.first(topic)
     header = msg.header
     assert (stamp_to_ns(header.stamp), header.frame_id) == (STAMP_NS, "left_optical")
+
+
+def test_one_camera_has_a_scale_and_a_pair_a_disparity(stage, make_outputs, frame):
+    assert "scale" not in make_outputs(prefix="pair")._publishers
+    outputs = make_outputs(stereo=False)
+    assert "disparity" not in outputs._publishers
+    scale = Scale(2.5, 0.0, 0.03, ("range",), {"range": 1}, 0.0, True, "")
+    state = ScaleState.after(None, scale, ("range", "scan"), {"scan": "no transform"})
+    outputs.publish_scale(frame, "optical", state)  # nobody wants it
+    stage.listen(outputs, "scale")
+    outputs.publish_scale(frame, "optical", state)
+    (status,) = stage.first("scale").status
+    values = {pair.key: pair.value for pair in status.values}
+    assert (values["scale"], values["scale_sigma"], values["scale_trusted"]) == ("2.5", "0.03", "true")
+    assert status.level == DiagnosticStatus.OK and status.message == "scan: no transform"
+    assert len(stage.received["scale"]) == 1
+    header = stage.received["scale"][0].header
+    assert (stamp_to_ns(header.stamp), header.frame_id) == (STAMP_NS, "optical")
 
 
 def test_depth_in_metres(stage, make_outputs, estimator, frame, estimate):

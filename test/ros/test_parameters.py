@@ -85,8 +85,8 @@ def setter(node):
 def test_changes_are_checked_together_and_applied_once(make_node):
     node, applied = make_node(), []
 
-    def prepare(config):
-        return lambda: applied.append(config)
+    def prepare(touched):
+        return lambda: applied.append(touched[Limits])
 
     live = LiveParameters(node, (Limits,), prepare)
     change = setter(node)
@@ -109,16 +109,17 @@ class File(Config):
 def test_nothing_is_applied_when_one_of_several_configurations_cannot_be_prepared(make_node):
     node, applied = make_node(), []
 
-    def prepare(config):
-        if isinstance(config, File):
+    def prepare(touched):
+        if File in touched:
             raise DataError("no such file: give another one")
-        return lambda: applied.append(config)
+        return lambda: applied.append(touched)
 
     live = LiveParameters(node, (Limits, File), prepare)
     result = setter(node)(on=False, path="/nowhere")
     assert (result.successful, result.reason) == (False, "no such file: give another one")
     assert applied == [] and live[Limits].on and node.get_parameter("on").value is True
     assert setter(node)(on=False).successful and not live[Limits].on
+    assert applied == [{Limits: Limits(on=False)}]  # only what a change touches is asked about
 
 
 @pytest.mark.parametrize("when", ["prepare", "apply"])
@@ -128,7 +129,7 @@ def test_a_bug_refuses_the_change_and_does_not_leave_the_callback(make_node, whe
     def fails():
         raise KeyError("forgotten")
 
-    def prepare(config):
+    def prepare(touched):
         return fails() if when == "prepare" else fails
 
     live = LiveParameters(node, (Limits,), prepare)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from recon3d_ros.ros.scale_config import SENSORS
+
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2" / "policy.xml"
 # Of sros2's policy.xsd: what may stand in what, with which attributes.
 CHILDREN = {
@@ -39,6 +41,11 @@ VARIANTS = {
     "raw_mono": {"mode": "mono", "rectify": True},
     "packed_mono": {"mode": "mono", "image_transport": "compressed"},
     "packed_raw_mono": {"mode": "mono", "rectify": True, "image_transport": "compressed"},
+    "scaled_mono": {
+        "mode": "mono",
+        "scale_sources": list(SENSORS),
+        "scale_poses": [f"{sensor} 0 0 0 0 0 0" for sensor in SENSORS],
+    },
 }
 
 
@@ -83,7 +90,10 @@ def test_it_allows_what_the_node_does_and_nothing_that_it_never_does(make_bench,
         node, me = bench.node, (bench.node.get_name(), bench.node.get_namespace())
         seen = {}
 
-        def look(node=node, me=me, seen=seen, wanted=2 if model == "fake_stereo" else 1):
+        # both of a pair, or one and perhaps a depth image
+        count = 1 if model == "fake_mono" and "scale_sources" not in parameters else 2
+
+        def look(node=node, me=me, seen=seen, wanted=count):
             seen["publish"] = node.get_publisher_names_and_types_by_node(*me)
             seen["subscribe"] = node.get_subscriber_names_and_types_by_node(*me)
             seen["reply"] = node.get_service_names_and_types_by_node(*me)

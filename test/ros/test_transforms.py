@@ -47,7 +47,7 @@ def test_a_fixed_source_knows_what_it_was_given_and_no_identity():
     source = FixedSource({("base", "optical"): np.diag([1.0, 2.0, 3.0, 1.0])})
     source.start()
     assert source.lookup("base", "optical", 5)[1, 1] == 2.0
-    with pytest.raises(FrameError, match="from 'base' to target_frame 'optical'"):
+    with pytest.raises(FrameError, match="from 'base' to 'optical'"):
         source.lookup("optical", "base", 5)
 
 

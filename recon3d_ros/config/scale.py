@@ -1,0 +1,100 @@
+"""Options of scale recovery: how a mono model's depth gets its metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recon3d_ros.config.options import Config, option
+from recon3d_ros.errors import ConfigError
+
+SCALE_SOURCES = ("fixed", "floor", "range", "scan", "points", "depth_image")
+# What needs no sensor beside the camera, and so works on files, too.
+OFFLINE_SOURCES = ("fixed", "floor")
+
+
+@dataclass(frozen=True)
+class ScaleConfig(Config):
+    """Where the scale of a mono model comes from, and how it is smoothed; see docs/scale.md.
+
+    How the camera hangs is said by two angles instead of a gravity vector: people measure angles, and every
+    pair of them is possible. `recon3d_ros.scale.Mount` makes the vector.
+    """
+
+    scale_sources: tuple[str, ...] = option(
+        (), f"what tells the scale of a mono model, several of {', '.join(SCALE_SOURCES)}; empty = nothing"
+    )
+    scale_factor: float = option(
+        1.0, "with the source fixed: depth = factor * answer", minimum=1e-6, maximum=1e6
+    )
+    scale_shift: float = option(
+        0.0, "with fixed and relative inverse depth: 1/depth = factor * answer + shift", unit="1/m"
+    )
+    scale_factor_sigma: float = option(
+        0.05, "one relative standard deviation of scale_factor", minimum=0.0, maximum=1.0
+    )
+    camera_height_m: float = option(
+        0.0,
+        "with floor: height of the camera over the floor, 0 = unknown (the node then asks tf)",
+        unit="m",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    camera_pitch_deg: float = option(
+        0.0, "with floor: how far the camera looks down, 0 = ahead", unit="deg", minimum=-90.0, maximum=90.0
+    )
+    camera_roll_deg: float = option(
+        0.0,
+        "with floor: how far the camera is turned clockwise as seen from behind it",
+        unit="deg",
+        minimum=-180.0,
+        maximum=180.0,
+    )
+    scale_drift: float = option(
+        0.3,
+        "relative change of the scale that is expected within a second; more follows faster, less smooths",
+        minimum=0.001,
+        maximum=10.0,
+    )
+    scale_max_age_s: float = option(
+        5.0, "without a new trusted scale for so long no depth is given out", unit="s", minimum=0.0
+    )
+    scale_min_anchors: int = option(
+        8, "known points that scan, points and depth_image must give in a frame", minimum=1, maximum=100000
+    )
+    scale_min_floor: float = option(
+        0.3, "with floor: share of the lower half of the image that must be floor", minimum=0.01, maximum=1.0
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything tells the scale."""
+        return bool(self.scale_sources)
+
+    def validate(self) -> None:
+        """Check that the sources are known ones, each named once."""
+        unknown = [name for name in self.scale_sources if name not in SCALE_SOURCES]
+        if unknown:
+            raise ConfigError(
+                f"scale_sources must be of {', '.join(SCALE_SOURCES)}, got {', '.join(unknown)}: correct them"
+            )
+        if len(set(self.scale_sources)) < len(self.scale_sources):
+            raise ConfigError(
+                f"scale_sources must be different ones, got {', '.join(self.scale_sources)}: name each once"
+            )
+
+    def require_offline(self) -> None:
+        """Refuse what needs a sensor beside the camera, or tf.
+
+        Raises:
+            ConfigError: A source is none of OFFLINE_SOURCES, or floor has no camera_height_m.
+        """
+        others = [name for name in self.scale_sources if name not in OFFLINE_SOURCES]
+        if others:
+            raise ConfigError(
+                f"scale_sources of images in files must be of {', '.join(OFFLINE_SOURCES)}, "
+                f"got {', '.join(others)}: leave them out, or use the node"
+            )
+        if "floor" in self.scale_sources and not self.camera_height_m:
+            raise ConfigError(
+                "scale_sources floor needs camera_height_m, got 0: give the height of the camera in metres"
+            )

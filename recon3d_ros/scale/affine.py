@@ -1,0 +1,132 @@
+"""The scale of models that answer relative inverse depth: a scale and a shift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.config import ScaleConfig
+from recon3d_ros.scale.anchors import Anchors
+from recon3d_ros.scale.fits import Known, Unobservable, fit_affine
+from recon3d_ros.scale.fusion import GATE
+from recon3d_ros.scale.known import Told, enough, known_of
+from recon3d_ros.scale.tracks import AffineTrack
+
+_PERCENTILES = (10, 50, 90)  # of a frame's answers: where its uncertainty is told
+
+
+class _Measured(NamedTuple):
+    theta: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    inliers: dict[str, int]
+    common: float
+
+
+class AffineSolver:
+    """Measures scale and shift in each frame and follows them.
+
+    The anchors of all sources are fitted together: one source alone seldom spans the depths of a scene.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: ScaleConfig) -> None:
+        self._config = config
+        self._track: AffineTrack | None = None
+        self._common = 0.0
+
+    def take(
+        self, values: NDArray[np.float32], sources: Sequence[Anchors], since_s: float, fresh: bool
+    ) -> Told:
+        """Measure scale and shift in a frame; see `FactorSolver.take`.
+
+        Args:
+            values: (H, W) float32, relative inverse depth.
+            sources: What is known.
+            since_s: Since the last measurement that was believed.
+            fresh: Forget what was before when there is something new.
+        """
+        track = self._track
+        if fresh or track is None:
+            some = values[::4, ::4]
+            finite = some[np.isfinite(some)].astype(np.float64)
+            track = AffineTrack(self._config.scale_drift, finite) if finite.size else None
+            if track is None or not track.spread > 0:
+                return Told({}, ["the model answers nothing, or the same everywhere"])
+        told = Told({}, [])
+        one = self._measure(track, values, sources, told.reasons)
+        if one is None:
+            return told
+        if not track.empty and self._distance(track, one, since_s) > GATE**2:
+            told.reasons.append(f"{', '.join(one.inliers)}: too far from before to be believed")
+            return told
+        track.update(one.theta, one.covariance, since_s)
+        told.inliers.update(one.inliers)
+        self._track, self._common = track, one.common
+        return told
+
+    def state(self, values: NDArray[np.float32], since_s: float) -> tuple[float, float, float] | None:
+        """Scale, shift in 1/m and relative sigma of this frame's depths; None before the first measurement.
+
+        Args:
+            values: (H, W) float32, relative inverse depth of the frame.
+            since_s: Since the last measurement that was believed.
+        """
+        if self._track is None:
+            return None
+        theta, covariance = self._track.predicted(since_s)
+        finite = values[::8, ::8]
+        finite = finite[np.isfinite(finite)]
+        if not finite.size:
+            return (*self._track.scale_and_shift(theta), math.inf)
+        at = np.percentile(finite, _PERCENTILES).astype(np.float64)
+        sigma = self._track.relative_sigma(theta, covariance, at)
+        return (*self._track.scale_and_shift(theta), math.hypot(sigma, self._common))
+
+    def _distance(self, track: AffineTrack, one: _Measured, since_s: float) -> float:
+        """Squared Mahalanobis distance of a measurement, with the errors that stay on both sides."""
+        stays = (self._common**2 + one.common**2) * np.outer(one.theta, one.theta)
+        return track.distance(one.theta, one.covariance + stays, since_s)
+
+    def _measure(
+        self,
+        track: AffineTrack,
+        values: NDArray[np.float32],
+        sources: Sequence[Anchors],
+        reasons: list[str],
+    ) -> _Measured | None:
+        """Scale and shift by the anchors; where they tell nothing the fixed ones, if there are any."""
+        used: list[Anchors] = []
+        for anchors in sources:
+            try:
+                enough(known_of(values, True, [anchors]), anchors.source, self._config)
+                used.append(anchors)
+            except Unobservable as exc:
+                reasons.append(f"{anchors.source}: {exc}")
+        try:
+            if used:
+                return self._fit(track, known_of(values, True, used), used)
+        except Unobservable as exc:
+            reasons.append(str(exc))
+        return self._fixed(track) if "fixed" in self._config.scale_sources else None
+
+    def _fit(self, track: AffineTrack, known: Known, used: Sequence[Anchors]) -> _Measured:
+        fit = fit_affine(track.normalized(known.value), known)
+        inliers: dict[str, int] = {}
+        for number, anchors in enumerate(used):
+            count = int(np.count_nonzero(fit.inliers & (known.source == number)))
+            inliers[anchors.source] = inliers.get(anchors.source, 0) + count
+        if 3 * sum(inliers.values()) < known.depth.size:
+            raise Unobservable(f"only {sum(inliers.values())} of {known.depth.size} anchors agree")
+        return _Measured(fit.theta, fit.covariance, inliers, max(anchors.common for anchors in used))
+
+    def _fixed(self, track: AffineTrack) -> _Measured:
+        a, b = self._config.scale_factor, self._config.scale_shift
+        theta = np.array([a * track.middle + b, a * track.spread])
+        covariance = np.eye(2) * (1e-3 * theta[0]) ** 2  # as good as known: its error is one that stays
+        return _Measured(theta, covariance, {"fixed": 0}, self._config.scale_factor_sigma)

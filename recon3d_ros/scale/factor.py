@@ -1,0 +1,99 @@
+"""The scale of models that answer depth: one factor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.config import ScaleConfig
+from recon3d_ros.scale.anchors import Anchors
+from recon3d_ros.scale.fits import Unobservable, fit_factor
+from recon3d_ros.scale.fusion import GATE, Measurement, fuse
+from recon3d_ros.scale.known import Told, enough, known_of
+from recon3d_ros.scale.tracks import FactorTrack
+
+
+class FactorSolver:
+    """Measures the factor in each frame and follows it.
+
+    Args:
+        config: Options.
+    """
+
+    def __init__(self, config: ScaleConfig) -> None:
+        self._config = config
+        self._track = FactorTrack(config.scale_drift)
+        self._common = 0.0
+
+    def take(
+        self, values: NDArray[np.float32], sources: Sequence[Anchors], since_s: float, fresh: bool
+    ) -> Told:
+        """Measure the factor in a frame.
+
+        Args:
+            values: (H, W) float32, the model's depth.
+            sources: What is known.
+            since_s: Since the last measurement that was believed.
+            fresh: Forget what was before when there is something new.
+        """
+        expected = None if fresh or self._track.empty else self._track.predicted(since_s)
+        measured, reasons = self._measure(values, sources, expected)
+        if fresh and measured:
+            self._track = FactorTrack(self._config.scale_drift)
+        believed = []
+        for one in measured:
+            if self._near(one, since_s):
+                believed.append(one)
+            else:
+                mean = math.exp(self._track.predicted(since_s)[0])
+                factor = math.exp(one.log_factor)
+                reasons.append(f"{one.source} says {factor:.3g}, too far from {mean:.3g} to be believed")
+        told = Told({}, reasons)
+        if believed:
+            fused = fuse(believed)
+            self._track.update(fused.log_factor, fused.variance, since_s)
+            self._common = fused.common
+            reasons += [fused.reason] if fused.reason else []
+            for one in believed:
+                told.inliers[one.source] = told.inliers.get(one.source, 0) + one.inliers
+        return told
+
+    def state(self, values: NDArray[np.float32], since_s: float) -> tuple[float, float, float] | None:
+        """Scale, shift and relative sigma, so long after the last measurement; None before the first."""
+        if self._track.empty:
+            return None
+        mean, variance = self._track.predicted(since_s)
+        return math.exp(mean), 0.0, math.sqrt(variance + self._common**2)
+
+    def _measure(
+        self,
+        values: NDArray[np.float32],
+        sources: Sequence[Anchors],
+        expected: tuple[float, float] | None,
+    ) -> tuple[list[Measurement], list[str]]:
+        config, found, reasons = self._config, [], []
+        if "fixed" in config.scale_sources:
+            found.append(
+                Measurement("fixed", math.log(config.scale_factor), 0.0, config.scale_factor_sigma, 0)
+            )
+        for anchors in sources:
+            try:
+                known = enough(known_of(values, False, [anchors]), anchors.source, config)
+                fit = fit_factor(known, expected)
+                inliers = int(np.count_nonzero(fit.inliers))
+                if 3 * inliers < fit.inliers.size:
+                    raise Unobservable(f"only {inliers} of {fit.inliers.size} anchors agree")
+            except Unobservable as exc:
+                reasons.append(f"{anchors.source}: {exc}")
+                continue
+            found.append(Measurement(anchors.source, fit.log_factor, fit.variance, anchors.common, inliers))
+        return found, reasons
+
+    def _near(self, one: Measurement, since_s: float) -> bool:
+        if self._track.empty:
+            return True
+        mean, variance = self._track.predicted(since_s)
+        return (one.log_factor - mean) ** 2 <= GATE**2 * (variance + self._common**2 + one.total)

@@ -1,0 +1,134 @@
+"""The scale of a mono model over time, from all its sources.
+
+It takes the estimate as a `DepthMap` instead of bare values and a camera: that has both, and says whether
+the values are depth or relative inverse depth. A floor is no list of anchors but a `Mount`: which pixels are
+floor is for the estimate to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.config import ScaleConfig
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.geometry import DepthMap, PinholeCamera
+from recon3d_ros.scale.affine import AffineSolver
+from recon3d_ros.scale.anchors import Anchors
+from recon3d_ros.scale.answer import Scale
+from recon3d_ros.scale.factor import FactorSolver
+from recon3d_ros.scale.fits import Unobservable
+from recon3d_ros.scale.floor import floor_anchors
+from recon3d_ros.scale.mount import Mount
+
+Observation: TypeAlias = Anchors | Mount
+
+_MOST_SIGMA = 0.5  # a scale known no better is none
+
+
+class ScaleRecovery:
+    """Finds the scale of each frame and remembers it; one for each camera.
+
+    Not thread-safe: it belongs to the thread that calls it.
+
+    Args:
+        config: Its sources are on.
+
+    Raises:
+        ConfigError: No source is named.
+    """
+
+    def __init__(self, config: ScaleConfig) -> None:
+        if not config.is_on:
+            raise ConfigError("expected a source of the scale, got none: set scale_sources")
+        self.config = config
+        self._mount = Mount.of(config)
+        self._camera: PinholeCamera | None = None
+        self._relative = False
+        self._last_ns = 0
+        self._told_ns: int | None = None
+        self._solver: FactorSolver | AffineSolver = FactorSolver(config)
+
+    @classmethod
+    def of(cls, config: ScaleConfig) -> ScaleRecovery | None:
+        """Recovery as configured; None when it is off, and the model's own metres count."""
+        return cls(config) if config.is_on else None
+
+    def update(self, stamp_ns: int, estimate: DepthMap, observations: Sequence[Observation] = ()) -> Scale:
+        """Find the scale of a frame.
+
+        Args:
+            stamp_ns: Of the frame; when time runs backwards, everything is forgotten.
+            estimate: The model's own answer, unscaled; another camera than before forgets everything.
+            observations: Anchors of the sources that have some, and the mount when it is known better than
+                the configuration knows it (from tf). Sources that are not configured are left aside.
+
+        Returns:
+            The scale, or why there is none; `Scale.apply` gives the estimate its metres.
+        """
+        values = estimate.depth if estimate.relative_depth is None else estimate.relative_depth
+        self._follow(stamp_ns, estimate)
+        age_s = math.inf if self._told_ns is None else (stamp_ns - self._told_ns) / 1e9
+        sources, refused = self._gather(values, estimate.camera, observations)
+        told = self._solver.take(values, sources, age_s, fresh=age_s > self.config.scale_max_age_s)
+        if told.inliers:
+            self._told_ns, age_s = stamp_ns, 0.0
+        return self._answer(values, age_s, told.inliers, [*refused, *told.reasons])
+
+    def reset(self) -> None:
+        """Forget the scale."""
+        self._told_ns = None
+        self._solver = AffineSolver(self.config) if self._relative else FactorSolver(self.config)
+
+    def _follow(self, stamp_ns: int, estimate: DepthMap) -> None:
+        """Forget what another camera, another kind of model or another time told."""
+        relative = estimate.relative_depth is not None
+        if (estimate.camera, relative) != (self._camera, self._relative) or stamp_ns < self._last_ns:
+            self._camera, self._relative = estimate.camera, relative
+            self.reset()
+        self._last_ns = stamp_ns
+
+    def _gather(
+        self, values: NDArray[np.float32], camera: PinholeCamera, observations: Sequence[Observation]
+    ) -> tuple[list[Anchors], list[str]]:
+        """The anchors of every configured source, and why some have none."""
+        found: list[Anchors] = []
+        refused: list[str] = []
+        for source in self.config.scale_sources:
+            if source == "floor":
+                try:
+                    found.append(self._floor(values, camera, observations))
+                except Unobservable as exc:
+                    refused.append(f"floor: {exc}")
+            elif source != "fixed":
+                own = [one for one in observations if isinstance(one, Anchors) and one.source == source]
+                found += own
+                refused += [] if own else [f"{source}: no reading"]
+        return found, refused
+
+    def _floor(
+        self, values: NDArray[np.float32], camera: PinholeCamera, observations: Sequence[Observation]
+    ) -> Anchors:
+        mount = next((one for one in observations if isinstance(one, Mount)), self._mount)
+        if mount is None:
+            raise Unobservable("the height of the camera is not known: set camera_height_m")
+        return floor_anchors(values, self._relative, camera, mount, self.config.scale_min_floor)
+
+    def _answer(
+        self, values: NDArray[np.float32], age_s: float, inliers: dict[str, int], reasons: list[str]
+    ) -> Scale:
+        state = self._solver.state(values, age_s)
+        if state is None:
+            reasons.append("nothing has told the scale yet: no depth is given out")
+            return Scale(math.nan, 0.0, math.inf, (), {}, age_s, False, "; ".join(reasons))
+        scale, shift, sigma = state
+        trusted = age_s <= self.config.scale_max_age_s and sigma <= _MOST_SIGMA
+        if age_s > self.config.scale_max_age_s:
+            reasons.append(f"the scale is {age_s:.1f} s old: no depth is given out")
+        elif not trusted:
+            reasons.append(f"the scale is known to {sigma:.0%} only: no depth is given out")
+        return Scale(scale, shift, sigma, tuple(inliers), inliers, age_s, trusted, "; ".join(reasons))
