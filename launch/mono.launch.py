@@ -1,6 +1,6 @@
-"""One camera in, PointCloud2 and depth out; model:= names a mono model, scale_sources:= what tells metres."""
+"""One camera in, PointCloud2 and depth out; scale_sources:= names what tells metres besides the model."""
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from launch import LaunchDescription
@@ -8,10 +8,5 @@ from recon3d_ros.share import share_path
 
 
 def generate_launch_description():
-    # Required: the default model is a stereo model.
-    model = DeclareLaunchArgument(
-        "model", description="name of a mono model, or path of its manifest (.yaml)"
-    )
     depth = PythonLaunchDescriptionSource(str(share_path("launch", "depth.launch.py")))
-    arguments = [("mode", "mono")]
-    return LaunchDescription([model, IncludeLaunchDescription(depth, launch_arguments=arguments)])
+    return LaunchDescription([IncludeLaunchDescription(depth, launch_arguments=[("mode", "mono")])])

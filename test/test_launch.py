@@ -140,9 +140,10 @@ def test_what_tells_the_scale_is_a_list(launched, sources):
     assert ("scale/range", "/sonar") in [tuple(rule) for rule in node.expanded_remapping_rules]
 
 
-def test_a_mono_launch_wants_a_model(launched):
-    with pytest.raises(RuntimeError, match="model"):
-        launched(LAUNCH / "mono.launch.py")
+def test_a_mono_launch_leaves_the_model_to_the_node(launched):
+    (node,), context = launched(LAUNCH / "mono.launch.py")
+    given = parameters_of(node, context)
+    assert given["mode"] == "mono" and "model" not in given
 
 
 def parameters_of(node, context):

@@ -74,10 +74,12 @@ def main(args: argparse.Namespace) -> int:
     model = read_options(args, ModelConfig)
     scale = read_options(args, ScaleConfig)
     scale.require_offline()
-    is_metric = scale.is_on or find_model(model.model, model.models_dir).is_metric
+    # What auto means depends on the images; ours know metres either way.
+    auto = model.model == ModelConfig().model
+    is_metric = scale.is_on or auto or find_model(model.model, model.models_dir).is_metric
     frames = _frames(args, calibrated=is_metric)
     writer = Writer(args.out, view=not args.no_view)
-    estimator = Estimator.open(model)
+    estimator = Estimator.open(model, stereo=frames[0].is_stereo)
     try:
         answer = (
             _metric_answer(estimator, limits, scale, writer)
