@@ -56,7 +56,7 @@ def draw_view_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: n
     width, height = size_wh
     largest = min(full_w / width, full_h / height)
     # Most show nearly all: what an image shows as a whole is what tells its scale.
-    low = 0.88 if rng.random() < 0.6 else SMALLEST_WINDOW
+    low = 0.9 if rng.random() < 0.75 else SMALLEST_WINDOW
     side = largest * rng.uniform(low, 1.0)
     cut_w, cut_h = min(round(width * side), full_w), min(round(height * side), full_h)
     x, y = rng.integers(0, full_w - cut_w + 1), rng.integers(0, full_h - cut_h + 1)
