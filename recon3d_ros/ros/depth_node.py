@@ -194,7 +194,7 @@ class DepthNode(LifecycleNode):
             steps.append(self._switch.prepare(self._live.after(touched, PipelineConfig), plan.recovery))
         if ModelConfig in touched:
             model = self._live.after(touched, ModelConfig)
-            self._switch.check(model)
+            self._switch.check(model, plan.recovery)
             steps.append(partial(self._request_model, model))
 
         def commit() -> None:

@@ -105,14 +105,14 @@ class ModelSwitch:
 
         return commit
 
-    def check(self, model: ModelConfig) -> None:
+    def check(self, model: ModelConfig, scale: ScaleConfig) -> None:
         """Refuse at once what needs no opening to see that it cannot serve.
 
         Raises:
-            Recon3dError: there is no such model, or it is of the wrong kind.
+            Recon3dError: there is no such model, it is of the wrong kind, or nothing tells it metres.
         """
         if model != self.config:
-            check_model(model, self._stereo)
+            check_model(model, scale, self._stereo)
 
     def request(self, model: ModelConfig) -> bool:
         """Begin to change the model, unless it serves already; return whether something is to be loaded.

@@ -94,7 +94,7 @@ class Processor:
     ) -> None:
         self._cameras = cameras
         self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
-        check_model(model_config, stereo)
+        check_model(model_config, scale_config, stereo)
         self._estimator = Estimator.open(model_config, stereo=stereo, told=told)
         try:
             self.prepare(pipeline_config, scale_config)()
@@ -240,8 +240,8 @@ class _Lane:
         self._camera.health.check(job.frame)
 
 
-def check_model(model_config: ModelConfig, stereo: bool) -> None:
-    """See by its manifest whether a model fits the mode and knows metres.
+def check_model(model_config: ModelConfig, scale_config: ScaleConfig, stereo: bool) -> None:
+    """See by its manifest whether a model fits the mode and knows metres, or something tells them.
 
     Raises:
         Recon3dError: it does not, or there is none.
@@ -254,4 +254,9 @@ def check_model(model_config: ModelConfig, stereo: bool) -> None:
             f"expected a {'stereo' if stereo else 'mono'} model for this mode, got {kind} model "
             f"{model_config.model!r}; set parameter mode to {mode} or model to another one "
             "(recon3d models lists them)."
+        )
+    if not manifest.is_metric and not scale_config.is_on:
+        raise ConfigError(
+            f"expected a model that knows metres, or something that tells its scale, got the relative model "
+            f"{model_config.model!r} alone; set scale_sources, or take a metric model."
         )

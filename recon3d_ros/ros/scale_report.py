@@ -48,7 +48,8 @@ class ScaleState:
     def reason(self) -> str:
         """Why sources told nothing, or were refused; empty when all went well."""
         told = [f"{source}: {why}" for source, why in self.unused.items()]
-        return "; ".join([*told, self.scale.reason] if self.scale.reason else told)
+        known = {f"{source}: no reading" for source in self.unused}  # recovery knows no more of those
+        return "; ".join([*told, *(why for why in self.scale.reason.split("; ") if why and why not in known)])
 
     @property
     def is_ageing(self) -> bool:

@@ -30,6 +30,11 @@ def test_angles_are_those_of_urdf():
     np.testing.assert_allclose(moved(down, 1, 0, 0), [0, 1, 0], atol=1e-9)  # pitch is down, REP 103
 
 
+def test_a_cloud_in_an_optical_frame_is_turned_as_tf_turns_it():
+    pose = ScaleInputConfig(scale_poses=("points 0 0 0 -1.5708 0 -1.5708",)).poses()["points"]
+    np.testing.assert_allclose(pose, np.eye(4), atol=1e-5)
+
+
 def test_points_of_a_depth_image_are_optical_ones_already():
     pose = ScaleInputConfig(scale_poses=("depth_image 0 -0.06 0 0 0 0",)).poses()["depth_image"]
     np.testing.assert_allclose(moved(pose, 0.5, 0.25, 2.0), [0.56, 0.25, 2.0], atol=1e-12)
