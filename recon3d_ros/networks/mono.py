@@ -89,6 +89,7 @@ class MonoNetwork(nn.Module):
     TRUSTED_SHARE = 0.25
 
     log_centres: Tensor
+    log_gain: Tensor
 
     def __init__(self, config: MonoConfig) -> None:
         super().__init__()
@@ -109,6 +110,8 @@ class MonoNetwork(nn.Module):
         self.uncertainty = Uncertainty(c4 + 4 * config.stem + 2, config.uncertainty)
         centres = torch.linspace(math.log(config.near_m), math.log(config.far_m), config.bins)
         self.register_buffer("log_centres", centres.view(1, -1, 1, 1), persistent=False)
+        # Of all depth: what images that did not train showed to be off; `training.calibration` sets it.
+        self.register_buffer("log_gain", torch.zeros(()))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The exported graph: canonical depth (m), confidence in [0, 1] and sigma (m), (B, 1, H, W) each.
@@ -133,11 +136,11 @@ class MonoNetwork(nn.Module):
         logits = self.distribution(hidden).float()
         weight = exponential(logits)
         total = weight.sum(dim=1, keepdim=True)
-        log_depth = (weight * self.log_centres).sum(dim=1, keepdim=True) / total
+        mean = (weight * self.log_centres).sum(dim=1, keepdim=True) / total
         details = F.pixel_unshuffle(half, 2)
-        depth = torch.exp(self.upsampler(log_depth, hidden, details))
-        spread = (weight * (self.log_centres - log_depth).abs()).sum(dim=1, keepdim=True) / total
-        log_scale, trust = self.uncertainty(hidden, details, log_depth, spread)
+        depth = torch.exp(self.upsampler(mean, hidden, details) + self.log_gain)
+        spread = (weight * (self.log_centres - mean).abs()).sum(dim=1, keepdim=True) / total
+        log_scale, trust = self.uncertainty(hidden, details, mean, spread)
         return MonoOutput(logits, depth, log_scale, trust, (sixteenth, coarse))
 
 

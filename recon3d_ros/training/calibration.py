@@ -1,7 +1,8 @@
-"""Make confidence and sigma mean what they say, on samples that did not train the network.
+"""Make scale, confidence and sigma mean what they say, on samples that did not train the network.
 
-Training images are harder than clean ones, so a network is too cautious about these. Two numbers each put
-that right: a gain and an offset of the confidence's logit (Platt, 1999), and of the logarithm of sigma.
+Of what it has never seen, a mono network is not only unsure, it also leans to what it saw most: one factor
+for all depth puts the middle right. Training images are harder than clean ones, so a network is too cautious
+about these: a gain and an offset of the confidence's logit (Platt, 1999), and of the logarithm of sigma.
 """
 
 from __future__ import annotations
@@ -18,6 +19,24 @@ from recon3d_ros.training.scored import Scored
 
 # Of each image: neighbouring pixels say the same, and tens of thousands fix four numbers.
 PIXELS_PER_SAMPLE = 4000
+
+
+@torch.no_grad()
+def calibrate_scale(network: Any, answers: Iterable[Scored]) -> float:
+    """Set the gain of a mono network in place; without answers it stays as it is.
+
+    Args:
+        network: In evaluation mode.
+        answers: Its answers beside the truth, made while they are asked for: without a gain.
+
+    Returns:
+        The logarithm of the gain: the median over the images of the median of log truth less log estimate.
+    """
+    former = float(network.log_gain)
+    network.log_gain.zero_()
+    medians = [float(-scored.log_error[scored.logged].median()) for scored in answers]
+    network.log_gain.fill_(float(np.median(medians)) if medians else former)
+    return float(network.log_gain)
 
 
 def calibrate(network: Any, answers: Iterable[Scored]) -> dict[str, float]:

@@ -18,8 +18,9 @@ from recon3d_ros.errors import BackendError, OutputError
 from recon3d_ros.files import make_folder
 from recon3d_ros.manifest import Artifact, Golden, Manifest, dump_manifest
 from recon3d_ros.networks import task_of
+from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
-from recon3d_ros.training.calibration import calibrate
+from recon3d_ros.training.calibration import calibrate, calibrate_scale
 from recon3d_ros.training.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.example import as_tensor
 from recon3d_ros.training.export_tasks import Images, calibration_answers, describe, known_images
@@ -29,6 +30,8 @@ OPSET = 17
 # Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more. In px or m.
 LARGEST_DIFFERENCE = 1e-2
 LARGEST_SHARE = 1e-3
+# Options of a run that name places of the machine it ran on.
+PLACES = ("out", "init", "pairs", "teacher")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def export(
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
     `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
-    it can be exported again. Confidence and sigma are calibrated first (`calibration_answers`). All is
+    it can be exported again. Scale, confidence and sigma are calibrated first. All is
     written and compared in a draft folder; `out_dir` gets the files only if they agree with torch.
 
     Args:
@@ -74,7 +77,10 @@ def export(
     network, content = load_network(checkpoint)
     name = name or f"recon3d_{content['network']}"
     if calibration_pairs:
-        calibrate(network, calibration_answers(network, content, checkpoint.parent, calibration_pairs))
+        told = (network, content, checkpoint.parent, calibration_pairs)
+        if isinstance(network, MonoNetwork):
+            calibrate_scale(network, calibration_answers(*told))
+        calibrate(network, calibration_answers(*told))
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     known = known_images(task_of(content["network"]))
     make_folder(out_dir)
@@ -87,7 +93,9 @@ def export(
             answers, largest, apart = compare(network, draft, known)
             draft = write_golden(draft, known[0], answers[0])
             weights = {key: content[key] for key in (*WEIGHTS, *EXTRA) if key in content}
-            save_checkpoint(Path(folder) / f"{name}.pt", weights | {"average": halved(network)})
+            # Where the run lay is nobody else's business.
+            run = {key: value for key, value in content["run"].items() if key not in PLACES}
+            save_checkpoint(Path(folder) / f"{name}.pt", weights | {"average": halved(network), "run": run})
             # The manifest last: it names the sums of the others.
             files = [f"{name}.pt", f"{name}.onnx", f"{name}.golden.npz", f"{name}.yaml"]
             dump_manifest(draft, Path(folder) / files[-1])

@@ -6,8 +6,8 @@ import torch
 
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoOutput
-from recon3d_ros.training.calibration import calibrate
-from recon3d_ros.training.scored import ScoredDisparity
+from recon3d_ros.training.calibration import calibrate, calibrate_scale
+from recon3d_ros.training.scored import ScoredDepth, ScoredDisparity
 
 
 @pytest.fixture
@@ -69,3 +69,24 @@ def test_unknown_pixels_do_not_count(network):
     again = calibrate(network, answers(network, pairs))
     assert all(np.isfinite(value) for value in again.values())
     assert again["trust_gain"] == pytest.approx(expected["trust_gain"], rel=0.2)
+
+
+def test_scale_is_the_median_over_the_images_and_without_images_stays():
+    network = build_network("mono", {"stem": 8, "widths": (8, 8, 8, 8), "blocks": (0, 0, 0, 0)}).eval()
+    image = torch.rand(1, 3, 32, 64)
+
+    def answers(factors):
+        for factor in factors:  # made while they are asked for, without a gain
+            output = network.analyse(image)
+            yield ScoredDepth(output, image, factor * output.depth[:, 0], network.log_centres)
+
+    with torch.no_grad():
+        network.log_gain.fill_(5.0)
+        found = calibrate_scale(network, answers([0.5, 1.2, 8.0]))
+        assert found == pytest.approx(np.log(1.2), abs=1e-4) == float(network.log_gain)
+        before = network(image)
+        network.log_gain.zero_()
+        plain = network(image)
+    torch.testing.assert_close(before[0], 1.2 * plain[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(before[1], plain[1])
+    assert calibrate_scale(network, []) == 0.0

@@ -103,6 +103,7 @@ def test_weights_beside_the_model_give_it_again_and_start_a_run(
     # Half precision has 11 bits: all but a few pixels, where another bin wins, are the same to 1 %.
     apart = np.abs(answers[0]["disparity"] - answers[1]["disparity"])
     assert (apart > 0.01 * answers[0]["disparity"] + 0.05).mean() < 0.02
+    assert str(tmp_path).encode() not in weights.read_bytes(), "places of this machine"
     assert weights.stat().st_size < 0.7 * first.file_path("mine.onnx").stat().st_size
     run = start_run(make_config(out=str(tmp_path / "next"), init=str(weights)), tiny_network)
     for name, value in load_network(weights)[0].state_dict().items():
