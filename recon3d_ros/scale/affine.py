@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from recon3d_ros.config import ScaleConfig
 from recon3d_ros.scale.anchors import Anchors
 from recon3d_ros.scale.fits import Known, Unobservable, fit_affine
-from recon3d_ros.scale.fusion import GATE
 from recon3d_ros.scale.known import Told, enough, known_of
-from recon3d_ros.scale.tracks import AffineTrack
+from recon3d_ros.scale.tracks import GATE, AffineTrack
 
 _PERCENTILES = (10, 50, 90)  # of a frame's answers: where its uncertainty is told
 
@@ -128,5 +127,5 @@ class AffineSolver:
     def _fixed(self, track: AffineTrack) -> _Measured:
         a, b = self._config.scale_factor, self._config.scale_shift
         theta = np.array([a * track.middle + b, a * track.spread])
-        covariance = np.eye(2) * (1e-3 * theta[0]) ** 2  # as good as known: its error is one that stays
+        covariance = np.eye(2) * (1e-3 * np.abs(theta).max()) ** 2  # its error is one that stays
         return _Measured(theta, covariance, {"fixed": 0}, self._config.scale_factor_sigma)

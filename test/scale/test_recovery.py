@@ -180,6 +180,16 @@ def test_a_fixed_factor_is_a_source_of_its_own_uncertainty():
     np.testing.assert_allclose(turned.apply(relative(0.4, -0.3)).depth, TRUTH, rtol=1e-3)
 
 
+def test_a_fixed_shift_that_puts_the_middle_at_infinity_is_no_accident():
+    """Half of the image has no depth then: the frame is withheld with a reason, and so is the next one."""
+    values = relative(1.0, 0.0)
+    middle = float(np.median(values.relative_depth[::4, ::4]))
+    follow = recovery("fixed", scale_shift=-middle)
+    for i in range(3):
+        found = follow.update(i * S, values)
+        assert not found.trusted and "no depth is given out" in found.reason
+
+
 def test_a_relative_model_takes_the_fixed_scale_where_the_others_tell_nothing():
     follow = recovery("scan", "fixed", scale_factor=0.42, scale_shift=-0.3)
     first = follow.update(0, relative(0.4, -0.3), [scan(count=2)])
