@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from recon3d_ros.config.options import Config, option
 from recon3d_ros.errors import ConfigError
 
-SCALE_SOURCES = ("fixed", "floor", "range", "scan", "points", "depth_image")
 # What needs no sensor beside the camera, and so works on files, too.
 OFFLINE_SOURCES = ("fixed", "floor")
+SENSOR_SOURCES = ("range", "scan", "points", "depth_image")
+SCALE_SOURCES = (*OFFLINE_SOURCES, *SENSOR_SOURCES)
 
 
 @dataclass(frozen=True)
