@@ -35,7 +35,7 @@ class ScaleConfig(Config):
     )
     camera_height_m: float = option(
         0.0,
-        "with floor: height of the camera over the floor, 0 = unknown (the node then asks tf)",
+        "with floor: height of the camera over the floor, 0 = unknown (the node then needs floor_frame)",
         unit="m",
         minimum=0.0,
         maximum=1000.0,
