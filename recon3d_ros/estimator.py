@@ -63,11 +63,10 @@ class Estimator:
         Args:
             config: Which model, in which backend.
             check: False saves the one small inference of the self-check.
-            stereo: False when single images are to be answered, for which no ``auto`` model is shipped.
+            stereo: Which model ``auto`` is: False when single images are to be answered.
             told: Who hears how far an engine is, and whether something safer may serve in its place.
 
         Raises:
-            ConfigError: ``auto`` for single images.
             ModelError: no such model, its manifest is wrong, a file is missing or not the right one, or the
                 file does not keep what the manifest promises.
             MissingDependencyError: the backend's library is not installed.
@@ -198,7 +197,7 @@ class Estimator:
         self._images(frame)  # refuses a single image for a stereo model
         height, width = frame.image.shape[:2]
         fit = plan_fit(self.manifest.input, (width, height))
-        if self.manifest.output.focal_px is not None:
+        if self.manifest.output.focal_px is not None:  # else one fit, and its memory, serves any fx
             fit = replace(fit, fx_px=frame.camera.fx)
         return self._gpu.estimate(frame, fit)
 

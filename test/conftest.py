@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import hashlib
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,30 @@ os.environ.update([_MARK.split("=")])
 LEFT_S = 10.0  # for a process to end after the tests of its module
 EXIT_S = 60.0  # for the interpreter to end after the last test
 
-# A script that starts us in the background has us ignore Ctrl-C, and and so every child.
+# A script that starts us in the background has us ignore Ctrl-C, and so every child.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How a network of somebody else is described: in floats, and in integers inside and out.
+FASTDEPTH = {
+    "fast_depth_224_fp32_nchw": """
+name: fast_depth_224_fp32_nchw
+task: mono_metric_depth
+artifacts: [{{file: {file}, sha256: {sha256}}}]
+input: {{names: [image], scale: 0.00392157, size_wh: [224, 224], fit: stretch}}
+output: {{name: depth, layout: NCHW, unit: m}}
+licence: {{weights: MIT, sources: [{{name: NYU Depth v2, licence: research use}}]}}
+""",
+    "fast_depth_224_qdq_uint8_nhwc": """
+name: fast_depth_224_qdq_uint8_nhwc
+task: mono_metric_depth
+artifacts: [{{file: {file}, sha256: {sha256}}}]
+input: {{names: ["serving_default_input_1:0"], layout: NHWC, dtype: uint8, size_wh: [224, 224], fit: stretch}}
+output: {{name: "StatefulPartitionedCall:0", layout: NHWC, dtype: uint8, unit: m, scale: 0.0716998}}
+licence: {{weights: MIT, sources: [{{name: NYU Depth v2, licence: research use}}]}}
+""",
+}
 
 
 def missing_library(path: Path) -> str | None:
@@ -117,6 +140,20 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.fail(f"RECON3D_DATA must name a folder, got {root}: unset it or correct it")
     return path
+
+
+@pytest.fixture(scope="session")
+def fastdepth(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Writes a manifest of `FASTDEPTH` beside a copy of its file; returns the manifest's path."""
+
+    def describe(name: str) -> str:
+        path = tmp_path_factory.mktemp("models") / f"{name}.yaml"
+        file = Path(shutil.copy(data_dir / "models" / f"{name}.onnx", path.parent))
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        path.write_text(FASTDEPTH[name].format(file=file.name, sha256=digest))
+        return str(path)
+
+    return describe
 
 
 @pytest.fixture

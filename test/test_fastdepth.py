@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -20,26 +18,7 @@ from recon3d_ros.geometry import Frame, PinholeCamera
 
 pytest.importorskip("onnxruntime")
 
-MANIFESTS = {
-    "fast_depth_224_fp32_nchw": """
-name: fast_depth_224_fp32_nchw
-task: mono_metric_depth
-artifacts: [{{file: {file}, sha256: {sha256}}}]
-input: {{names: [image], scale: 0.00392157, size_wh: [224, 224], fit: stretch}}
-output: {{name: depth, layout: NCHW, unit: m}}
-licence: {{weights: MIT, sources: [{{name: NYU Depth v2, licence: research use}}]}}
-""",
-    "fast_depth_224_qdq_uint8_nhwc": """
-name: fast_depth_224_qdq_uint8_nhwc
-task: mono_metric_depth
-artifacts: [{{file: {file}, sha256: {sha256}}}]
-input: {{names: ["serving_default_input_1:0"], layout: NHWC, dtype: uint8, size_wh: [224, 224], fit: stretch}}
-output: {{name: "StatefulPartitionedCall:0", layout: NHWC, dtype: uint8, unit: m, scale: 0.0716998}}
-licence: {{weights: MIT, sources: [{{name: NYU Depth v2, licence: research use}}]}}
-""",
-}
-
-
+MODELS = ("fast_depth_224_fp32_nchw", "fast_depth_224_qdq_uint8_nhwc")
 CROP = (90, 0, 360, 360)  # x, y, width, height: the square centre, as FastDepth was trained
 
 
@@ -60,15 +39,9 @@ def frames(data_dir: Path) -> list[tuple[Frame, np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def estimators(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Estimator]]:
+def estimators(fastdepth: Callable[[str], str]) -> Iterator[dict[str, Estimator]]:
     """Both networks, opened by their manifests."""
-    opened = {}
-    for name, text in MANIFESTS.items():
-        file = data_dir / "models" / f"{name}.onnx"
-        path = tmp_path_factory.mktemp("models") / f"{name}.yaml"
-        shutil.copy(file, path.parent)  # files lie beside their manifest
-        path.write_text(text.format(file=file.name, sha256=hashlib.sha256(file.read_bytes()).hexdigest()))
-        opened[name] = Estimator.open(ModelConfig(model=str(path)))
+    opened = {name: Estimator.open(ModelConfig(model=fastdepth(name))) for name in MODELS}
     yield opened
     for estimator in opened.values():
         estimator.close()
@@ -88,7 +61,7 @@ def delta_1(estimate: np.ndarray, truth: np.ndarray, *, scaled: bool) -> float:
     return float((np.maximum(estimate / truth, truth / estimate) < 1.25).mean())
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
+@pytest.mark.parametrize("name", MODELS)
 def test_accuracy_is_the_known_one(name: str, frames: list, estimators: dict) -> None:
     """FastDepth by ONNX Runtime alone, on the centre of these frames: 0.51 raw, 0.70 median-scaled."""
     raw, scaled = [], []

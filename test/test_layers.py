@@ -43,7 +43,7 @@ RANKS = {
     "config": 2,
     "manifest": 2.1,
     "contract": 2,
-    "messages": 2,
+    "messages": 2.1,
     "files": 2,
     "share": 2,
     "allocator": 0.1,

@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         required=True,
         help="comma-separated: kitti2012, middlebury (= middlebury2001,middlebury2003,middlebury2005), "
-        "hololens, nyuv2, nyuv2_train, nyuv2_pairs, euroc, world_indoor, world_outdoor, or paths: folders of "
-        "images, of colour and depth (rgb/ depth/ K.txt, TUM RGB-D, ScanNet, NYUv2), bags; see "
-        "docs/datasets.md. A part of one: 'hololens[60:80]'",
+        "hololens, nyuv2, nyuv2_train, nyuv2_pairs, nyuv2_pairs_seen, euroc, world_indoor, world_outdoor, or "
+        "paths: folders of images, of colour and depth (rgb/ depth/ K.txt, TUM RGB-D, ScanNet, NYUv2), bags; "
+        "see docs/datasets.md. 'hololens[60:80]' is its frames 60 to 79",
     )
     parser.add_argument(
         "--model",
@@ -45,14 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default %(default)s)",
     )
     parser.add_argument(
-        "--baseline", choices=("sgbm", "none"), default="sgbm", help="printed beside (default %(default)s)"
+        "--baseline", choices=("sgbm", "none"), default="sgbm", help="scored beside (default %(default)s)"
     )
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N frames of each set")
     parser.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
-        help="also write everything as rows to FILE, shares in percent but for delta_1",
+        help="also write all of it to FILE: rows, shares in percent but for delta_1, and calibration",
     )
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="folder with INDEX.json (default $RECON3D_DATA)"
@@ -70,16 +70,16 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
         "--pictures",
         type=Path,
         metavar="DIR",
-        help="draw of each set the image, the truth, and each method's answer beside its error, of the first "
-        "pair, or of frames of one camera; two clouds of these from above and from the side; the curves of "
-        "confidence",
+        help="draw image, truth and each method's answer beside its error: of the first pair of a set, of "
+        "several frames where it has one camera, with two clouds seen from above and from the side; and the "
+        "curves of confidence",
     )
     parser.add_argument(
         "--picture-frames",
         type=_positive,
         default=12,
         metavar="N",
-        help="evenly spaced, of one camera (default %(default)s)",
+        help="how many frames of a set of one camera are drawn, evenly spaced (default %(default)s)",
     )
 
 

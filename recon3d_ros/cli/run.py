@@ -25,7 +25,7 @@ HELP = (
     "NAME_cloud.ply and NAME_view.png, a picture of the cloud. Images of a camera file with distortion are "
     "rectified first. Of a model of relative inverse depth, which knows no metres and needs no camera: "
     "NAME_relative.pfm and NAME_relative_colour.png; with --scale-sources it gets metres, and all of the "
-    "above. Of images in files the sources are fixed and floor."
+    "above. Images in files come without other sensors, so these sources are fixed and floor."
 )
 
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input",
         metavar="FOLDER",
         help="folder of images, or with left/ and right/, or whatever recon3d evaluate takes as --data; "
-        "its camera.yaml is taken when no camera is given here",
+        "the calibration there is taken when no camera is given here",
     )
     camera = parser.add_argument_group("camera")
     camera.add_argument(

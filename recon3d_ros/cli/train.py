@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         metavar="NAME",
-        help=f"out of {', '.join(NETWORKS)} (default that of --from, or of the run to resume, else "
-        f"{default.network})",
+        help=f"what to train, out of {', '.join(NETWORKS)} (default that of --from, or of the run to "
+        f"resume, else {default.network})",
     )
     parser.add_argument(
         "--from",
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write the model there at the end, as 'recon3d export' does",
     )
-    parser.add_argument("--name", default="", help="of the exported model (default recon3d_<network>)")
+    parser.add_argument("--name", default="", help="name of the exported model (default recon3d_<network>)")
 
 
 def main(args: argparse.Namespace) -> int:

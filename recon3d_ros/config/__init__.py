@@ -8,10 +8,10 @@ from recon3d_ros.config.node import NodeConfig
 from recon3d_ros.config.options import Config, Option, option, options
 from recon3d_ros.config.pipeline import PipelineConfig
 from recon3d_ros.config.process import ProcessConfig
-from recon3d_ros.config.scale import SCALE_SOURCES, ScaleConfig
+from recon3d_ros.config.scale import SENSOR_SOURCES, ScaleConfig
 
 __all__ = [
-    "SCALE_SOURCES",
+    "SENSOR_SOURCES",
     "Config",
     "ModelConfig",
     "NodeConfig",

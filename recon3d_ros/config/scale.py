@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from recon3d_ros.config.options import Config, option
 from recon3d_ros.errors import ConfigError
 
-SCALE_SOURCES = ("fixed", "floor", "range", "scan", "points", "depth_image")
 # What needs no sensor beside the camera, and so works on files, too.
 OFFLINE_SOURCES = ("fixed", "floor")
+SENSOR_SOURCES = ("range", "scan", "points", "depth_image")
+SCALE_SOURCES = (*OFFLINE_SOURCES, *SENSOR_SOURCES)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ScaleConfig(Config):
     )
     camera_height_m: float = option(
         0.0,
-        "with floor: height of the camera over the floor, 0 = unknown (the node then asks tf)",
+        "with floor: height of the camera over the floor, 0 = unknown (the node then needs floor_frame)",
         unit="m",
         minimum=0.0,
         maximum=1000.0,

@@ -228,6 +228,4 @@ def _pixels(msg: Any) -> np.ndarray:
 
 
 def _depth(msg: Any) -> np.ndarray:
-    """Depth as samples have it: whatever is not above 0 is unknown."""
-    depth = depth_from_msg(msg) if hasattr(msg, "encoding") else depth_from_compressed(msg)
-    return np.where(depth > 0, depth, np.float32(np.nan))
+    return depth_from_msg(msg) if hasattr(msg, "encoding") else depth_from_compressed(msg)

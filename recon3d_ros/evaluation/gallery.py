@@ -70,8 +70,8 @@ class Gallery:
         Raises:
             OutputError: a file cannot be written.
         """
-        for data, kept in self._kept.items():
-            stem = self._folder / Path(data).name.replace(" ", "_")
+        for data, stem in zip(self._kept, self._stems()):
+            kept = self._kept[data]
             if kept.in_px:
                 write_image(
                     stem.with_name(f"{stem.name}.png"), pictures.compare(kept.samples[0], kept.answers[0])
@@ -81,6 +81,16 @@ class Gallery:
             drawn = [curve for curve in curves if curve.data == data]
             if drawn:
                 write_image(stem.with_name(f"{stem.name}_calibration.png"), pictures.plot(drawn))
+
+    def _stems(self) -> list[Path]:
+        """What the names of a set's files begin with: that of its path, numbered where another set has it."""
+        stems: list[Path] = []
+        for data in self._kept:
+            stem = self._folder / Path(data).name.replace(" ", "_")
+            while stem in stems:
+                stem = stem.with_name(f"{stem.name}_{len(stems) + 1}")
+            stems.append(stem)
+        return stems
 
     @staticmethod
     def _write_depth(stem: Path, kept: _Kept) -> None:

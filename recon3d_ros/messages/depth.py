@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.files import metres
 from recon3d_ros.messages.compressed import MAX_PIXELS, claimed_size_wh
 from recon3d_ros.messages.encodings import message_view
 from recon3d_ros.messages.kinds import ImageFields
@@ -22,18 +23,19 @@ def depth_from_msg(msg: ImageFields) -> np.ndarray:
     """Read a depth message of either encoding of REP 118.
 
     Returns:
-        (H, W) float32, metres, NaN = invalid; of millimetres 0 is that.
+        (H, W) float32, metres, NaN = invalid by the rule of `recon3d_ros.files.read_depth`: of millimetres 0
+        and 65535, which many write for "farther", of metres what is not above 0. +Inf of metres stays.
 
     Raises:
         ImageError: another encoding, or malformed.
     """
     if msg.encoding == "16UC1":
-        return _of_millimetres(message_view(msg, "u2", 1))
+        return metres(message_view(msg, "u2", 1).astype(np.uint16), None, "a depth message")
     if msg.encoding != "32FC1":
         raise ImageError(
             f"expected depth as 32FC1 or 16UC1, got {msg.encoding!r}; subscribe to a depth image topic."
         )
-    return message_view(msg, "f4", 1).astype(np.float32)
+    return metres(message_view(msg, "f4", 1), None, "a depth message")
 
 
 def is_compressed_depth(description: str) -> bool:
@@ -65,15 +67,10 @@ def depth_from_compressed(msg: Any) -> np.ndarray:
             "none; record the depth image itself or its compressedDepth in PNG."
         )
     if msg.format.startswith("16UC1"):
-        return _of_millimetres(image)
+        return metres(image, None, "a depth message")
     if not headed:
         raise ImageError(f"expected compressedDepth of 32FC1, got format {msg.format!r:.80}; record that.")
     _, a, b = _CONFIG.unpack_from(data)
     with np.errstate(divide="ignore"):
         depth = np.float32(a) / (image.astype(np.float32) - np.float32(b))
-    return np.where(image > 0, depth, np.float32(np.nan))
-
-
-def _of_millimetres(stored: np.ndarray) -> np.ndarray:
-    millimetres = stored.astype(np.float32)
-    return np.where(millimetres > 0, millimetres / np.float32(1000), np.float32(np.nan))
+    return metres(np.where(image > 0, depth, np.float32(np.nan)), None, "a depth message")

@@ -9,13 +9,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.config import ScaleConfig
+from recon3d_ros.config import SENSOR_SOURCES, ScaleConfig
 from recon3d_ros.config.options import Config, option
 from recon3d_ros.errors import ConfigError
 
 # REP 103: the optical frame looks along z with y down, a body along x with z up.
 _OPTICAL_FROM_BODY = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
-SENSORS = ("range", "scan", "points", "depth_image")
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ class ScaleInputConfig(Config):
                 numbers = [float(word) for word in words]
             except ValueError:
                 numbers = []
-            if source not in SENSORS or len(numbers) != 6 or not all(map(math.isfinite, numbers)):
+            if source not in SENSOR_SOURCES or len(numbers) != 6 or not all(map(math.isfinite, numbers)):
                 raise ConfigError(
-                    f"scale_poses must be one of {', '.join(SENSORS)} and six numbers each, such as "
+                    f"scale_poses must be one of {', '.join(SENSOR_SOURCES)} and six numbers each, such as "
                     f"'scan 0 0 -0.1 0 0 0', got {entry!r}"
                 )
             if source in found:
@@ -94,7 +93,7 @@ class ScalePlan:
     @property
     def sensors(self) -> tuple[str, ...]:
         """The sources that come as messages."""
-        return tuple(source for source in self.config.scale_sources if source in SENSORS)
+        return tuple(source for source in self.config.scale_sources if source in SENSOR_SOURCES)
 
     @property
     def floor_frame(self) -> str:

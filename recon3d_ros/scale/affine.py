@@ -9,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.config import ScaleConfig
+from recon3d_ros.config import PipelineConfig, ScaleConfig
 from recon3d_ros.scale.anchors import Anchors
 from recon3d_ros.scale.fits import Known, Unobservable, fit_affine
-from recon3d_ros.scale.fusion import GATE
 from recon3d_ros.scale.known import Told, enough, known_of
-from recon3d_ros.scale.tracks import AffineTrack
+from recon3d_ros.scale.tracks import GATE, AffineTrack
 
 _PERCENTILES = (10, 50, 90)  # of a frame's answers: where its uncertainty is told
+# A sky, whose inverse depth is 0, has no relative uncertainty; it says nothing of what is within the limits.
+_FAR_M = PipelineConfig().max_depth_m
 
 
 class _Measured(NamedTuple):
@@ -84,7 +85,9 @@ class AffineSolver:
         finite = finite[np.isfinite(finite)]
         if not finite.size:
             return (*self._track.scale_and_shift(theta), math.inf)
-        at = np.percentile(finite, _PERCENTILES).astype(np.float64)
+        scale, shift = self._track.scale_and_shift(theta)
+        near = finite[(scale * finite + shift) * _FAR_M >= 1]
+        at = np.percentile(near if 4 * near.size >= finite.size else finite, _PERCENTILES).astype(np.float64)
         sigma = self._track.relative_sigma(theta, covariance, at)
         return (*self._track.scale_and_shift(theta), math.hypot(sigma, self._common))
 
@@ -128,5 +131,5 @@ class AffineSolver:
     def _fixed(self, track: AffineTrack) -> _Measured:
         a, b = self._config.scale_factor, self._config.scale_shift
         theta = np.array([a * track.middle + b, a * track.spread])
-        covariance = np.eye(2) * (1e-3 * theta[0]) ** 2  # as good as known: its error is one that stays
+        covariance = np.eye(2) * (1e-3 * np.abs(theta).max()) ** 2  # its error is one that stays
         return _Measured(theta, covariance, {"fixed": 0}, self._config.scale_factor_sigma)

@@ -21,7 +21,7 @@ class Anchors:
     """Pixels of one frame whose depth one source knows. There may be none.
 
     Attributes:
-        source: Its name, one of `recon3d_ros.config.SCALE_SOURCES`.
+        source: Its name, one of `recon3d_ros.config.SENSOR_SOURCES`, or "floor".
         u: (N,) float32 px, columns on the grid of the rectified image.
         v: (N,) float32 px, rows.
         depth: (N,) float32 m along the optical axis, positive and finite.
@@ -129,16 +129,19 @@ def from_depth_image(
             f"expected a depth image of shape {own.image_shape_hw} from {source}, got {depth.shape}: "
             "give the camera_info that belongs to it"
         )
-    rows, columns = (
-        np.unique(((np.arange(min(n, size)) + 0.5) * size / min(n, size)).astype(int))
-        for n, size in zip(_GRID_WH[::-1], depth.shape)
-    )
-    z = np.where(depth[np.ix_(rows, columns)] > 0, depth[np.ix_(rows, columns)], np.nan).astype(np.float64)
+    columns, rows = (spread(count, 0, size) for count, size in zip(_GRID_WH, own.image_size_wh))
+    z = depth[np.ix_(rows, columns)].astype(np.float64)
+    z[~(np.isfinite(z) & (z > 0))] = np.nan
     x, y = (columns - own.cx) / own.fx * z, (rows[:, None] - own.cy) / own.fy * z
     points = np.stack([x, y, z], axis=2).reshape(-1, 3)
     if t_optical_source is not None:
         points = points @ t_optical_source[:3, :3].T + t_optical_source[:3, 3]
     return from_points(source, points, camera, np.nan_to_num(relative_sigma * z.ravel()), common)
+
+
+def spread(count: int, first: int, end: int) -> NDArray[np.int64]:
+    """At most `count` pixels of one axis from `first` on, before `end`, evenly spaced, each once."""
+    return np.unique((first + (np.arange(count) + 0.5) * (end - first) / count).astype(np.int64))
 
 
 def from_range(

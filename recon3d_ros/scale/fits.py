@@ -134,7 +134,7 @@ def fit_affine(x: NDArray[np.float64], known: Known) -> AffineFit:
 
 
 def _best_pair(x: NDArray[np.float64], known: Known) -> NDArray[np.float64]:
-    """[t, p] through the two anchors that most others agree with, by the sum of Tukey's losses."""
+    """[t, p] through the two anchors that most others agree with, by the sum of Tukey's weights."""
     if x.size < 2:
         raise Unobservable(f"scale and shift need two anchors, got {x.size}")
     i, j = np.random.default_rng(_SEED).integers(0, x.size, (2, _PAIRS))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.geometry import PinholeCamera
-from recon3d_ros.scale.anchors import Anchors
+from recon3d_ros.scale.anchors import Anchors, spread
 from recon3d_ros.scale.fits import Unobservable
 from recon3d_ros.scale.mount import Mount
 
@@ -71,10 +71,7 @@ def floor_anchors(
 def _lower_grid(camera: PinholeCamera) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Columns and rows of a grid over the lower half, and their (N, 3) rays with z = 1."""
     height, width = camera.image_shape_hw
-    columns, rows = (
-        np.unique((start + (np.arange(count) + 0.5) * (size - start) / count).astype(np.int64))
-        for count, start, size in zip(_GRID_WH, (0, height // 2), (width, height))
-    )
+    columns, rows = spread(_GRID_WH[0], 0, width), spread(_GRID_WH[1], height // 2, height)
     u, v = (plane.ravel() for plane in np.meshgrid(columns, rows))
     ray = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.size)], axis=1)
     return u, v, ray

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CORRELATION_S = 0.5
+GATE = 3.0  # standard deviations; what is farther from what is expected is not believed
 _LEAST_STEP_S = 1e-3
 
 

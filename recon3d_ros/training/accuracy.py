@@ -8,6 +8,7 @@ from typing import Any
 
 from recon3d_ros.errors import DataError
 from recon3d_ros.manifest import Accuracy
+from recon3d_ros.training.sources import WORLD, source_name
 
 MONO_METRICS = ("abs_rel", "rmse_m", "delta_1", "abs_rel_median", "delta_1_median")
 
@@ -19,8 +20,8 @@ def held_out_accuracy(checkpoint: dict[str, Any]) -> tuple[Accuracy, ...]:
     progress = ("step", "samples", "seconds")
     last = {key: round(value, 4) for key, value in checkpoint["history"][-1].items() if key not in progress}
     run = checkpoint["run"]
-    source = run.get("data", "world").split(",")[0].split("=")[0]
-    what = "scenes, clean images" if source == "world" else "first frames, at the canonical focal length"
+    source = source_name(run.get("data", WORLD).split(",")[0].split("=")[0])
+    what = "scenes, clean images" if source == WORLD else "first frames, at the canonical focal length"
     return (Accuracy(source, last, f"{run['validation_pairs']} held-out {what}"),)
 
 

@@ -18,16 +18,17 @@ FIRST_TRAINING_SEED = 1_000_000
 class TrainConfig(Config):
     """One training run. Time counts over all resumed parts of it."""
 
-    out: str = option("out/train", "folder of checkpoints, log and rendered pairs")
+    out: str = option("out/train", "folder of checkpoints, log, rendered scenes and imported data")
     network: str = option("stereo", f"which network to train, out of {', '.join(NETWORKS)}")
     init: str = option("", "checkpoint whose weights to start from where they fit, empty = from nothing")
     data: str = option(
         "world",
-        "what to learn from, name=weight,name=weight: world, and for mono any data set or folder with depth",
+        "what to learn from, and how often, name=weight,name=weight: world, and for mono any data set or "
+        "recording with depth (docs/datasets.md); the first one also validates",
     )
-    pairs: str = option("", "folder of rendered training pairs, empty = in the folder of the run")
+    pairs: str = option("", "folder of rendered training scenes, empty = in the folder of the run")
     teacher: str = option(
-        "", "manifest of a metric mono model whose answers a mono network learns, too; empty = none"
+        "", "for mono: manifest of a metric mono model whose answers are learnt, too; empty = none"
     )
     teacher_features: str = option(
         "", "two tensors of the teacher at 1/16 and 1/32 of its input, comma-separated; empty = none"
@@ -51,28 +52,28 @@ class TrainConfig(Config):
     )
     width: int = option(352, "width of the crops, a multiple of 32", unit="px", minimum=32)
     height: int = option(224, "height of the crops, a multiple of 32", unit="px", minimum=32)
-    batch: int = option(4, "pairs per step", minimum=1)
+    batch: int = option(4, "crops per step", minimum=1)
     learning_rate: float = option(1e-3, "peak of the one-cycle schedule", minimum=0.0)
     weight_decay: float = option(1e-4, "of AdamW", minimum=0.0)
-    workers: int = option(1, "processes that render pairs of the world", minimum=0, maximum=1024)
+    workers: int = option(1, "processes that render scenes of the world", minimum=0, maximum=1024)
     loaders: int = option(1, "processes that crop and augment; 0 = in the training process", minimum=0)
     threads: int = option(0, "threads of the training process, 0 = all cores", minimum=0)
     renderer: str = option(
         "numpy",
-        "numpy = on the processor, one pair at a time; torch = in batches on the device that trains",
+        "numpy = on the processor, one scene at a time; torch = pairs in batches on the device that trains",
         choices=("numpy", "torch"),
     )
-    render_width: int = option(640, "width of the rendered pairs", unit="px", minimum=32)
-    render_height: int = option(384, "height of the rendered pairs", unit="px", minimum=32)
-    max_pairs: int = option(5000, "rendered pairs to keep, 2 MB each at the usual size", minimum=1)
+    render_width: int = option(640, "width of the rendered images", unit="px", minimum=32)
+    render_height: int = option(384, "height of the rendered images", unit="px", minimum=32)
+    max_pairs: int = option(5000, "rendered scenes to keep; a pair has 2 MB at the usual size", minimum=1)
     validation_pairs: int = option(
         16,
-        "held-out scenes of the world, and first frames of each other source",
+        "held out to validate: scenes of the world, or first frames of another first source",
         minimum=1,
         maximum=FIRST_TRAINING_SEED,
     )
     validate_minutes: float = option(3.0, "time between validations", minimum=0.0)
-    seed: int = option(0, "of initial weights, crops, and which scenes are rendered", minimum=0)
+    seed: int = option(0, "where all chance comes from: initial weights, crops, rendered scenes", minimum=0)
 
     @property
     def task(self) -> str:
@@ -90,6 +91,10 @@ class TrainConfig(Config):
         weights: dict[str, float] = {}
         for part in filter(None, (part.strip() for part in self.data.split(","))):
             name, _, number = part.partition("=")
+            if name in weights:
+                raise ConfigError(
+                    f"expected each source once in data, got {name} twice in {self.data}: keep one of them"
+                )
             try:
                 weights[name] = float(number or 1)
             except ValueError:

@@ -15,7 +15,7 @@ from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.manifest import Licence, Manifest, Source
 from recon3d_ros.networks import task_of
 from recon3d_ros.training.scored import Scored
-from recon3d_ros.training.sources import KNOWN_SOURCES, WORLD
+from recon3d_ros.training.sources import KNOWN_SOURCES, WORLD, source_name
 from recon3d_ros.training.store import VIEW_CHANNELS, SampleStore, pack_pair
 from recon3d_ros.training.tasks import MONO_INPUT, StereoTask, task_for
 
@@ -70,7 +70,9 @@ def _licence(content: Mapping[str, Any]) -> Licence:
 
 def _origin(content: Mapping[str, Any]) -> str:
     run = content["run"]
-    data = "" if run.get("data", WORLD) == WORLD else f" --data {run['data']}"
+    weighed = [part.partition("=") for part in run.get("data", WORLD).split(",")]
+    named = ",".join(source_name(name.strip()) + equals + weight for name, equals, weight in weighed)
+    data = "" if named == WORLD else f" --data {named}"
     teacher = f" --teacher {Path(run['teacher']).name}" if run.get("teacher") else ""
     return (
         f"recon3d train --network {content['network']}{data}{teacher}: {content['step']} steps of "

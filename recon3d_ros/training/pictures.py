@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.evaluation.pictures import WORST_PX, WORST_SHARE
 from recon3d_ros.files import colour_inverse_depth, colour_limits
 from recon3d_ros.training.example import Example
 
@@ -18,8 +19,6 @@ Curve = Sequence[tuple[float, float]]
 PANEL_WH = (560, 360)
 MARGIN = 56
 TILE_WIDTH = 288
-# An error of so many px, or of such a share of the depth, is painted in the reddest colour.
-REDDEST_ERROR_PX, REDDEST_ERROR_SHARE = 6.0, 0.5
 COLUMNS = ("image", "truth", "estimate", "error", "confidence, white = 1")
 COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189))
 INK, GRID, PAPER = (40, 40, 40), (225, 225, 225), 255
@@ -108,10 +107,10 @@ def draw_examples(examples: Sequence[Example]) -> Picture:
 
 def _row(example: Example) -> Picture:
     truth, estimate = example.truth, example.estimate
-    error, reddest = np.abs(estimate - truth), REDDEST_ERROR_PX
+    error, worst = np.abs(estimate - truth), WORST_PX
     if "abs_rel" in example.metrics:
         with np.errstate(divide="ignore", invalid="ignore"):
-            error, reddest = error / truth, REDDEST_ERROR_SHARE
+            error, worst = error / truth, WORST_SHARE
             truth, estimate = 1.0 / truth, 1.0 / estimate
     low, high = colour_limits(truth)
     grey = np.round(np.nan_to_num(np.clip(example.confidence, 0.0, 1.0)) * 255.0).astype(np.uint8)
@@ -119,7 +118,7 @@ def _row(example: Example) -> Picture:
         example.image,
         colour_inverse_depth(truth, low, high),
         colour_inverse_depth(estimate, low, high),
-        colour_inverse_depth(error, 0.0, reddest),
+        colour_inverse_depth(error, 0.0, worst),
         np.repeat(grey[..., None], 3, axis=2),
     )
     height, width = example.truth.shape

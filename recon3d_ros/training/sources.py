@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from recon3d_ros.datasets import open_dataset
+from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import DataError
 from recon3d_ros.manifest import Manifest, Source
 from recon3d_ros.training.config import TrainConfig
@@ -91,8 +93,15 @@ def split(count: int, wanted: int) -> tuple[int, int]:
     return held, held + min(GUARD_FRAMES, held // 4)
 
 
+def source_name(name: str) -> str:
+    """What a manifest calls a source: no folders of whoever trained, no part, no topics."""
+    return Path(parse_spec(name).place).name
+
+
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+    """A folder's name of its own: `robot[:40]` and `robot[40:]` differ in more than their letters."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
+    return plain if plain == name else f"{plain}_{crc32(name.encode()):08x}"
 
 
 def sources_of(names: Iterable[str], teacher: Manifest | None, inherited: list[list[str]]) -> list[list[str]]:
@@ -104,7 +113,9 @@ def sources_of(names: Iterable[str], teacher: Manifest | None, inherited: list[l
         inherited: Of the weights it starts from.
     """
     found = [
-        KNOWN_SOURCES.get(name, Source(Path(name).name, "of the owner of these images")) for name in names
+        # A part of a set has the licence of the set.
+        KNOWN_SOURCES.get(parse_spec(name).place, Source(source_name(name), "of the owner of these images"))
+        for name in names
     ]
     if teacher is not None:
         found += [Source(f"answers of {teacher.name}", teacher.licence.weights), *teacher.licence.sources]

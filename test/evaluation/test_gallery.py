@@ -68,3 +68,16 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         Gallery(tmp_path / "file", frames=1)
+
+
+def test_two_folders_of_one_name_have_pictures_of_their_own(tmp_path):
+    gallery = Gallery(tmp_path, frames=1)
+    for data in ("monday/walk", "friday/walk"):
+        gallery.watcher(data, 1, "ours")(_mono(data), DepthMap(DEPTH, CAMERA))
+    gallery.write([])
+    assert sorted(path.name for path in tmp_path.glob("*.jpg")) == [
+        "walk.jpg",
+        "walk_2.jpg",
+        "walk_2_clouds.jpg",
+        "walk_clouds.jpg",
+    ]

@@ -14,7 +14,7 @@ from recon3d_ros.messages import compressed
 from recon3d_ros.messages.depth import depth_from_compressed, depth_from_msg, is_compressed_depth
 
 MM = np.array([[0, 1, 999], [1000, 40000, 65535]], np.uint16)
-METRES = np.float32([[np.nan, 0.001, 0.999], [1, 40, 65.535]])
+METRES = np.float32([[np.nan, 0.001, 0.999], [1, 40, np.nan]])
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -25,6 +25,15 @@ def test_millimetres_of_any_byte_order_and_padding(big, padding):
         encoding="16UC1", height=2, width=3, step=6 + padding, is_bigendian=big, data=b"".join(rows)
     )
     np.testing.assert_array_equal(depth_from_msg(msg), METRES, strict=True)
+
+
+def test_metres_are_above_zero_and_may_be_infinite():
+    stored = np.array([[np.nan, 0, -1, -np.inf], [0.5, 70, np.inf, 1e-3]], np.float32)
+    msg = SimpleNamespace(
+        encoding="32FC1", height=2, width=4, step=16, is_bigendian=False, data=stored.tobytes()
+    )
+    expected = np.float32([[np.nan] * 4, [0.5, 70, np.inf, 1e-3]])
+    np.testing.assert_array_equal(depth_from_msg(msg), expected, strict=True)
 
 
 def test_formats_of_depth_are_told_from_those_of_colour():

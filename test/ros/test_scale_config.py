@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d_ros.config import SCALE_SOURCES, ScaleConfig
+from recon3d_ros.config import SENSOR_SOURCES, ScaleConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.ros.scale_config import SENSORS, ScaleInputConfig, ScalePlan
+from recon3d_ros.ros.scale_config import ScaleInputConfig, ScalePlan
+from recon3d_ros.ros.scale_inputs import TOPICS
 
 
 def moved(pose, *point):
@@ -58,8 +59,8 @@ def plan(*sources, camera_height_m=1.0, **inputs):
     return ScalePlan(config, ScaleInputConfig(**inputs))
 
 
-def test_every_source_is_a_sensor_the_floor_or_a_number():
-    assert set(SCALE_SOURCES) == {*SENSORS, "floor", "fixed"}
+def test_every_sensor_has_a_topic():
+    assert set(TOPICS) == set(SENSOR_SOURCES)
 
 
 def test_tf_is_asked_for_what_has_no_pose():

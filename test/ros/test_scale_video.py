@@ -6,11 +6,7 @@ tell the right one, and the published cloud is compared with the true depth, pix
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import shutil
 import sys
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -47,21 +43,6 @@ def video(data_dir):
     return frames, samples[0].frame.camera.cropped(*CROP)
 
 
-@pytest.fixture(scope="module")
-def model(data_dir, tmp_path_factory):
-    """The path of FastDepth's manifest, which stands in the test of it."""
-    name = "fast_depth_224_fp32_nchw"
-    where = Path(__file__).parents[1] / "test_fastdepth.py"
-    spec = importlib.util.spec_from_file_location("fastdepth_manifests", where)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    path = tmp_path_factory.mktemp("models") / f"{name}.yaml"
-    file = Path(shutil.copy(data_dir / "models" / f"{name}.onnx", path.parent))
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    path.write_text(module.MANIFESTS[name].format(file=file.name, sha256=sha256))
-    return str(path)
-
-
 class TransformException(Exception):
     """As tf2_py has it."""
 
@@ -90,7 +71,8 @@ class Buffer:
 
 
 @pytest.fixture(scope="module")
-def bench(make_bench, model):
+def bench(make_bench, fastdepth):
+    model = fastdepth("fast_depth_224_fp32_nchw")
     with pytest.MonkeyPatch.context() as patch:
         module = ModuleType("tf2_ros")
         module.Buffer, module.TransformException = Buffer, TransformException

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recon3d_ros.ros.scale_config import SENSORS
+from recon3d_ros.config import SENSOR_SOURCES
 
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2" / "policy.xml"
 # Of sros2's policy.xsd: what may stand in what, with which attributes.
@@ -43,8 +43,8 @@ VARIANTS = {
     "packed_raw_mono": {"mode": "mono", "rectify": True, "image_transport": "compressed"},
     "scaled_mono": {
         "mode": "mono",
-        "scale_sources": list(SENSORS),
-        "scale_poses": [f"{sensor} 0 0 0 0 0 0" for sensor in SENSORS],
+        "scale_sources": list(SENSOR_SOURCES),
+        "scale_poses": [f"{sensor} 0 0 0 0 0 0" for sensor in SENSOR_SOURCES],
     },
 }
 

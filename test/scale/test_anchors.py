@@ -65,7 +65,7 @@ def test_a_depth_image_of_another_camera_lands_where_its_points_are():
     motion = np.eye(4)
     motion[:3, 3] = 0.2, 0.0, -0.5
     depth = np.full((50, 80), 3.5, np.float32)
-    depth[:10], depth[10:20] = np.nan, 0.0
+    depth[:10], depth[10:20], depth[20:22] = np.nan, 0.0, np.inf
     anchors = from_depth_image("depth_image", depth, CAMERA, other, motion, relative_sigma=0.01)
     np.testing.assert_allclose(anchors.depth, 3.0, rtol=1e-6)
     np.testing.assert_allclose(anchors.sigma_m, 0.035, rtol=1e-5)

@@ -9,9 +9,6 @@ The yardstick is an oracle: each frame scaled by median(truth) / median(estimate
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +28,7 @@ pytest.importorskip("onnxruntime")
 
 PERIOD_NS = 100_000_000
 BEAMS, BEAM_SIGMA_M, UNSCORED_PX = 16, 0.03, 8
-# Networks to try, with the part of the 540 x 360 image that they are given: x, y, width, height.
+# The network, with the part of the 540 x 360 image that it is given: x, y, width, height.
 NETWORKS = {"fast_depth_224_fp32_nchw": (90, 0, 360, 360)}
 
 
@@ -45,10 +42,10 @@ class Video:
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def video(request, data_dir: Path, tmp_path_factory) -> Video:
+def video(request, data_dir: Path, fastdepth: Callable[[str], str]) -> Video:
     x, y, width, height = crop = NETWORKS[request.param]
     window = (slice(y, y + height), slice(x, x + width))
-    estimator = Estimator.open(ModelConfig(model=_model(request.param, data_dir, tmp_path_factory)))
+    estimator = Estimator.open(ModelConfig(model=fastdepth(request.param)))
     samples = open_dataset("hololens", data_dir)
     poses = np.loadtxt(data_dir / "video" / "hololens" / "poses.txt").reshape(-1, 4, 4)
     estimates, truths = [], []
@@ -60,22 +57,6 @@ def video(request, data_dir: Path, tmp_path_factory) -> Video:
     floor_y = _floor_y(estimates[0].camera, truths, poses)
     mounts = [Mount(pose[1, 3] - floor_y, -pose[1, :3]) for pose in poses]
     return Video(estimates, truths, mounts)
-
-
-def _model(name: str, data_dir: Path, tmp_path_factory) -> str:
-    """The manifest of a third-party network stands in another test; a shipped one has its name."""
-    file = data_dir / "models" / f"{name}.onnx"
-    if not file.exists():
-        return name
-    where = Path(__file__).parents[1] / "test_fastdepth.py"
-    spec = importlib.util.spec_from_file_location("fastdepth_manifests", where)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    path = tmp_path_factory.mktemp("models") / f"{name}.yaml"
-    shutil.copy(file, path.parent)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    path.write_text(module.MANIFESTS[name].format(file=file.name, sha256=digest))
-    return str(path)
 
 
 def _floor_y(camera, truths: list[np.ndarray], poses: np.ndarray) -> float:

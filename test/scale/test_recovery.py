@@ -71,6 +71,20 @@ def test_scale_and_shift_of_relative_inverse_depth():
     assert found.trusted and after.relative_depth is not None
 
 
+@pytest.mark.parametrize("rows", [0, 8, 20])
+def test_a_sky_does_not_make_the_ground_unknown(rows):
+    """Its inverse depth is 0 in truth, and a little more or less by the fit."""
+    values = relative(0.4, -0.3).relative_depth.copy()
+    values[:rows] = (0.0 + 0.3) / 0.4
+    values *= np.exp(np.random.default_rng(1).normal(0, 0.02, values.shape)).astype(np.float32)
+    v, u = np.random.default_rng(2).integers((rows, 0), (47, 61), (40, 2)).T
+    known = Anchors("points", u, v, TRUTH[v, u], np.full(40, 0.02), 0.01)
+    estimate = DepthMap(np.full_like(values, np.nan), CAMERA, relative_depth=values)
+    found = recovery("points").update(0, estimate, [known])
+    assert found.trusted and found.sigma < 0.15
+    np.testing.assert_allclose(np.nanmedian(found.apply(estimate).depth[rows:] / TRUTH[rows:]), 1, atol=0.05)
+
+
 def test_relative_inverse_depth_that_is_not_positive_is_no_depth():
     scale = Scale(1.0, -0.5, 0.1, ("scan",), {"scan": 9}, 0.0, True, "")
     values = np.full((47, 61), 0.6, np.float32)
@@ -178,6 +192,16 @@ def test_a_fixed_factor_is_a_source_of_its_own_uncertainty():
     turned = recovery("fixed", scale_factor=0.4, scale_shift=-0.3).update(0, relative(0.4, -0.3))
     assert turned.trusted and turned.sigma == pytest.approx(0.05, rel=0.1)
     np.testing.assert_allclose(turned.apply(relative(0.4, -0.3)).depth, TRUTH, rtol=1e-3)
+
+
+def test_a_fixed_shift_that_puts_the_middle_at_infinity_leaves_the_near_half():
+    values = relative(1.0, 0.0)
+    middle = float(np.median(values.relative_depth[::4, ::4]))
+    follow = recovery("fixed", scale_shift=-middle)
+    for i in range(3):
+        found = follow.update(i * S, values)
+        assert found.trusted and found.sources == ("fixed",)
+        assert 0.4 < np.isfinite(found.apply(values).depth).mean() < 0.6
 
 
 def test_a_relative_model_takes_the_fixed_scale_where_the_others_tell_nothing():

@@ -66,6 +66,7 @@ def test_each_task_has_losses_of_its_own(network):
         ({"network": "mono", "data": "world=0"}, "above 0"),
         ({"network": "mono", "data": "world=much"}, "'much'"),
         ({"network": "mono", "data": ","}, "name world"),
+        ({"network": "mono", "data": "world=2,world"}, "world twice"),
     ],
 )
 def test_what_a_task_cannot_do_is_one_sentence(values, said):

@@ -140,6 +140,18 @@ def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config,
     assert "15 frames" in lines[0] and "4 held out" in lines[0]
 
 
+def test_parts_of_one_set_have_stores_of_their_own_and_its_licence(mono_config):
+    found = find_sources(mono_config(data="robot[:40]=2,robot[40:],nyuv2_train"), 5)
+    folders = [store.folder.name for store, _ in found.training]
+    assert len(set(folders)) == 3 and folders[2] == "nyuv2_train"
+    parts = ["nyuv2_train[0:100]", "/home/me/robot[40:]", "walks/run.mcap:/image:/depth"]
+    assert sources.sources_of(parts, None, []) == [
+        ["NYU Depth v2", "research use"],
+        ["robot", "of the owner of these images"],
+        ["run.mcap", "of the owner of these images"],
+    ]
+
+
 def test_set_without_depth_is_one_sentence(mono_config, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

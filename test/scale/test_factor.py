@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d_ros.scale.fusion import Measurement, fuse
+from recon3d_ros.scale.factor import Measurement, fuse
 
 
 def measured(source: str, factor: float, sigma: float, common: float = 0.0) -> Measurement:
