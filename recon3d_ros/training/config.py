@@ -54,6 +54,9 @@ class TrainConfig(Config):
     height: int = option(224, "height of the crops, a multiple of 32", unit="px", minimum=32)
     batch: int = option(4, "crops per step", minimum=1)
     learning_rate: float = option(1e-3, "peak of the one-cycle schedule", minimum=0.0)
+    keep_statistics: bool = option(
+        False, "leave batch normalisation as it is in the weights to start from: for tuning to few images"
+    )
     weight_decay: float = option(1e-4, "of AdamW", minimum=0.0)
     workers: int = option(1, "processes that render scenes of the world", minimum=0, maximum=1024)
     loaders: int = option(1, "processes that crop and augment; 0 = in the training process", minimum=0)
@@ -129,6 +132,8 @@ class TrainConfig(Config):
     def validate(self) -> None:
         """Check the losses, the budget, and sizes against each other."""
         self._check_task()
+        if self.keep_statistics and not self.init:
+            raise ConfigError("expected --from with keep_statistics, got new weights: they have none to keep")
         if not self.minutes and not self.max_steps:
             raise ConfigError("expected minutes or max_steps above 0, got 0 for both: give the run an end")
         for name in ("width", "height"):

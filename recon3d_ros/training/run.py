@@ -61,6 +61,10 @@ class Run:
         self.team = team or Team()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.task = task_for(config.task, getattr(network.config, "largest_px", 0.0), teacher)
+        if config.keep_statistics:
+            for module in self.network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
         self.average = AveragedModel(self.network, multi_avg_fn=running_average, use_buffers=True)
         self.path = checkpoint_path(config)
         self.mixed = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))

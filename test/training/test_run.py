@@ -172,3 +172,23 @@ def test_schedule_rises_then_falls():
         rates[peak:], reverse=True
     )
     assert rates[-1] == pytest.approx(0.01) and one_cycle(1.5) == pytest.approx(0.01)
+
+
+def test_tuning_may_keep_the_statistics_of_the_weights_it_starts_from(
+    make_config, stores, tiny_network, tmp_path
+):
+    first = start_run(make_config(), tiny_network)
+    first.save()
+
+    def moved(**values) -> bool:
+        config = make_config(out=str(tmp_path / str(values)), init=str(first.path), **values)
+        run = start_run(config, tiny_network)
+        run.advance(stream_of(config, stores))
+        names = [name for name in run.network.state_dict() if name.endswith("running_mean")]
+        return any(
+            (run.network.state_dict()[name] != first.network.state_dict()[name]).any() for name in names
+        )
+
+    assert moved(keep_statistics=False) and not moved(keep_statistics=True)
+    with pytest.raises(ConfigError, match="keep_statistics"):
+        make_config(keep_statistics=True)
