@@ -47,11 +47,11 @@ def test_what_is_shipped_for_whom():
 
 
 def nyuv2_scores(data_dir, name: str, zoom: float = 1.0) -> tuple[float, float]:
-    """delta_1, and median estimate over truth, means over ten photographs of the test blocks."""
+    """delta_1, and median estimate over truth, means over forty photographs of the test blocks."""
     estimator = Estimator.open(ModelConfig(model=name))
     samples = open_dataset("nyuv2", data_dir)
     rows = []
-    for i in range(0, 200, 20):
+    for i in range(0, 200, 5):
         sample = zoomed(samples[i], zoom)
         depth, seen = estimator.estimate(sample.frame).depth, np.isfinite(sample.depth)
         delta = depth_metrics(depth, sample.depth)["delta_1"]
@@ -61,14 +61,14 @@ def nyuv2_scores(data_dir, name: str, zoom: float = 1.0) -> tuple[float, float]:
     return float(delta), float(scale)
 
 
-# Seen on these ten: 0.60 and 0.38.
-@pytest.mark.parametrize(("name", "least"), [("recon3d_mono", 0.55), ("recon3d_mono_open", 0.3)])
+# Seen on these: 0.66 and 0.42.
+@pytest.mark.parametrize(("name", "least"), [("recon3d_mono", 0.62), ("recon3d_mono_open", 0.38)])
 def test_one_camera_sees_photographs(data_dir, name, least):
     assert nyuv2_scores(data_dir, name)[0] > least
 
 
 def test_one_camera_keeps_its_metres_through_another_lens(data_dir):
-    """One that ignored the focal length would be off by the zoom, 1.5; ours grows by a tenth."""
+    """One that ignored the focal length would be off by the zoom, 1.5; ours grows by 13 %."""
     _, plain = nyuv2_scores(data_dir, "recon3d_mono")
     _, close = nyuv2_scores(data_dir, "recon3d_mono", 1.5)
     assert close / plain == pytest.approx(1.0, abs=0.2)
