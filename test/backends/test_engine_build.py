@@ -97,7 +97,7 @@ def test_what_convert_makes_is_taken_too(tmp_path):
     shipped = next(m for m, precision in SHIPPED if precision == "fp32")
     source = shipped.file_path(shipped.artifact("fp32").file)
     rng = np.random.default_rng(0)
-    frames = [{n: rng.random((1, 3, 96, 160), np.float32) for n in ("left", "right")}]
+    frames = [{n: rng.random((1, 3, 96, 160), np.float32) for n in shipped.input.names}]
     to_fp16(source, tmp_path / "fp16.onnx")
     to_int8(source, tmp_path / "int8.onnx", frames, lambda file, count: 0.0, 0.0)
     sizes = {}
