@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -16,7 +17,7 @@ from recon3d_ros.networks.stereo import StereoNetwork, StereoOutput
 LARGEST_ERROR_PX = 64.0
 
 
-class Scored:
+class Scored(ABC):
     """What all losses need of an answer.
 
     Attributes:
@@ -39,24 +40,24 @@ class Scored:
         self.log_scale, self.trust = output.log_scale[:, 0], output.trust[:, 0]
 
     @property
+    @abstractmethod
     def known(self) -> Tensor:
         """(B, H, W) bool; what is beyond the network's range is not scored either."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def positions(self) -> Tensor:
         """(B, H, W) where the truth lies among the bins, bin k at k; anything where it is not known."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def error(self) -> Tensor:
         """(B, H, W) what `log_scale` is the scale of, not negative."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def trusted(self) -> Tensor:
         """(B, H, W) bool: near enough to the truth, what `trust` is the probability of."""
-        raise NotImplementedError
 
     @cached_property
     def truth(self) -> Tensor:

@@ -45,14 +45,11 @@ def find_sources(config: TrainConfig, channels: int) -> Sources:
     out = Path(config.out)
     folders = {name: out / "data" / _slug(name) for name in config.sources}
     held_out = SampleStore(out / "validation", channels)
-    world = None
     if WORLD in folders:
         folders[WORLD] = Path(config.pairs) if config.pairs else out / "pairs"
-        world = SampleStore(folders[WORLD], channels)
     stores = {name: SampleStore(folder, channels) for name, folder in folders.items()}
-    if world is not None:
-        stores[WORLD] = world
-    return Sources(tuple((stores[name], share) for name, share in config.sources.items()), held_out, world)
+    training = tuple((stores[name], share) for name, share in config.sources.items())
+    return Sources(training, held_out, stores.get(WORLD))
 
 
 def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ with a tent (1 2 1), which is centred on the pixel, so both views blend their ed
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,12 @@ class Image:
 
     light: np.ndarray
     inverse_depth: np.ndarray
+
+    @cached_property
+    def depth(self) -> np.ndarray:
+        """(H, W) float32 m, +Inf for the sky."""
+        with np.errstate(divide="ignore"):
+            return np.divide(1.0, self.inverse_depth, dtype=np.float32)
 
 
 def stereo_views(rig: StereoRig, T_world_camera: np.ndarray) -> tuple[View, View]:
@@ -182,11 +189,9 @@ def render_stereo(
     lighting = lighting or light_up(scene)
     left, right = (render_view(scene, view, lighting, full) for view in stereo_views(rig, T_world_camera))
     gain = auto_gain(left.light, scene.light.exposure) if gain is None else gain
-    with np.errstate(divide="ignore"):
-        depth = np.divide(1.0, left.inverse_depth, dtype=np.float32)
     images = [develop(np, image.light, gain).astype(np.uint8) for image in (left, right)]
     frame = Frame(stamp_ns, images[0], rig.left, images[1], rig, name)
-    return Sample(frame, rig.disparity_from_depth(depth), depth, name)
+    return Sample(frame, rig.disparity_from_depth(left.depth), left.depth, name)
 
 
 def render_mono(scene: Scene, rig: StereoRig, T_world_camera: np.ndarray, name: str = "") -> Sample:
@@ -194,6 +199,4 @@ def render_mono(scene: Scene, rig: StereoRig, T_world_camera: np.ndarray, name: 
     view, _ = stereo_views(rig, T_world_camera)
     image = render_view(scene, view, light_up(scene))
     light = develop(np, image.light, auto_gain(image.light, scene.light.exposure)).astype(np.uint8)
-    with np.errstate(divide="ignore"):
-        depth = np.divide(1.0, image.inverse_depth, dtype=np.float32)
-    return Sample(Frame(0, light, rig.left, name=name), None, depth, name)
+    return Sample(Frame(0, light, rig.left, name=name), None, image.depth, name)
