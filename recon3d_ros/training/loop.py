@@ -163,7 +163,7 @@ class Watch:
     def validate(self) -> None:
         """Score the averaged weights, remember it in the run's history, write the records, and report."""
         run = self.run
-        metrics = validate(run.average.module, run.task, [self.held_out], run.device, self.records.look)
+        metrics = validate(run.average.module, run.task, self.held_out, run.device, self.records.look)
         run.history.append({"step": run.step, "samples": run.samples, "seconds": run.seconds, **metrics})
         self.records.write(run)
         told = "  ".join(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from recon3d_ros.training.tasks import Task
 def validate(
     network: torch.nn.Module,
     task: Task,
-    stores: Sequence[SampleStore],
+    store: SampleStore,
     device: torch.device,
     look: Callable[[Example], None] = lambda example: None,
 ) -> dict[str, float]:
@@ -25,18 +25,17 @@ def validate(
     Args:
         network: One of the task.
         task: Knows what is asked of it.
-        stores: Held-out samples.
+        store: Held-out samples.
         device: Where the network lives.
         look: Gets each answer.
     """
     was_training = network.training
     network.eval()
     rows = []
-    for store in stores:
-        for index in range(len(store)):
-            example = task.examine(network, store.open(index), device)
-            rows.append([example.metrics[key] for key in task.metrics])
-            look(example)
+    for index in range(len(store)):
+        example = task.examine(network, store.open(index), device)
+        rows.append([example.metrics[key] for key in task.metrics])
+        look(example)
     network.train(was_training)
     means = np.mean(rows, axis=0)
     return dict(zip(task.metrics, map(float, means)))
