@@ -1,8 +1,9 @@
 """A monocular depth network of 2-D convolutions only: an encoder, a decoder with skips, a softmax over depth.
 
-The trunk is a small residual network (He et al., CVPR 2016) with what the whole image says added at its
-coarsest level; depth is the mean of a distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et
-al., AdaBins, CVPR 2021), brought to full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
+The trunk is a small residual network (He et al., CVPR 2016) whose coarse half is separable and wide (Howard et
+al., MobileNets, 2017), with what the whole image says added at its end. Depth is the mean of a distribution
+over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et al., AdaBins, CVPR 2021), brought to full size by the
+convex upsampling of RAFT (Teed and Deng, ECCV 2020).
 
 Depth is canonical (Yin et al., Metric3D, ICCV 2023): what it would be if the focal length were
 `CANONICAL_FOCAL_PX`. One image cannot tell a far thing from a small focal length, so the network is spared
@@ -19,28 +20,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
 from recon3d_ros.networks.layers import (
     ConvexUpsampler,
     ConvUnit,
     Merge,
     ResidualUnit,
+    SeparableUnit,
     Uncertainty,
     exponential,
 )
+from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX, TAUGHT
 
 
 @dataclass(frozen=True)
 class MonoConfig:
     """Widths and depths of `MonoNetwork`.
 
-    `widths` are the channels at 1/4, 1/8, 1/16 and 1/32 of the size, `blocks` the residual units there;
-    `bins` spread logarithmically from `near_m` to `far_m` of canonical depth.
+    `widths` are the encoder's channels at 1/4, 1/8, 1/16 and 1/32 of the size, `blocks` the residual units
+    there; the decoder has `decoder` channels at 1/16 and the encoder's at 1/8 and 1/4. `bins` spread
+    logarithmically from `near_m` to `far_m` of canonical depth.
     """
 
     stem: int = 24
-    widths: tuple[int, int, int, int] = (40, 64, 112, 144)
-    blocks: tuple[int, int, int, int] = (1, 2, 3, 1)
+    widths: tuple[int, int, int, int] = (40, 64, 288, 416)
+    blocks: tuple[int, int, int, int] = (1, 2, 5, 2)
+    decoder: int = 128
     bins: int = 64
     near_m: float = 0.3
     far_m: float = 20.0
@@ -52,10 +56,15 @@ class MonoConfig:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if len(self.widths) != 4 or len(self.blocks) != 4 or min(self.blocks) < 0:
             raise ConfigError(f"expected four widths and four blocks >= 0, got {self}: correct it")
-        if min(self.stem, self.uncertainty, *self.widths) < 1 or self.bins < 2:
+        if min(self.stem, self.decoder, self.uncertainty, *self.widths) < 1 or self.bins < 2:
             raise ConfigError(f"expected positive widths and two bins or more, got {self}: correct it")
         if not 0.0 < self.near_m < self.far_m:
             raise ConfigError(f"expected 0 < near_m < far_m, got {self}: correct it")
+
+    @property
+    def taught_channels(self) -> dict[str, int]:
+        """Channels of the features by module of `TAUGHT`."""
+        return dict(zip(TAUGHT, (*self.widths, self.decoder, self.widths[1], self.widths[0])))
 
 
 @dataclass(frozen=True)
@@ -67,14 +76,14 @@ class MonoOutput:
         depth: (B, 1, H, W) canonical depth, m.
         log_scale: (B, 1, H, W) logarithm of the Laplace scale of the error of log depth.
         trust: (B, 1, H, W) logit of the probability that the relative error is below `TRUSTED_SHARE`.
-        features: The encoder's at 1/16 and 1/32 of the size: what another network can teach.
+        features: What another network can teach, by the name of the module that made it, each of `TAUGHT`.
     """
 
     logits: Tensor
     depth: Tensor
     log_scale: Tensor
     trust: Tensor
-    features: tuple[Tensor, Tensor]
+    features: dict[str, Tensor]
 
 
 class MonoNetwork(nn.Module):
@@ -99,11 +108,14 @@ class MonoNetwork(nn.Module):
         self.to_half = nn.Sequential(ConvUnit(3, config.stem, stride=2), ConvUnit(config.stem, config.stem))
         self.to_quarter = _level(config.stem, c4, n4)
         self.to_eighth = _level(c4, c8, n8)
-        self.to_sixteenth = _level(c8, c16, n16)
-        self.to_thirtysecond = _level(c16, c32, n32)
-        self.overview = nn.Sequential(ConvUnit(c32, c32, kernel=1), nn.Conv2d(c32, c32, 1))
-        self.merge_sixteenth = Merge(c32, c16)
-        self.merge_eighth = Merge(c16, c8)
+        self.to_sixteenth = _wide_level(c8, c16, n16)
+        self.to_thirtysecond = _wide_level(c16, c32, n32)
+        self.overview = nn.Sequential(
+            ConvUnit(c32, config.decoder, kernel=1), nn.Conv2d(config.decoder, c32, 1)
+        )
+        self.lateral = ConvUnit(c16, config.decoder, kernel=1)
+        self.merge_sixteenth = Merge(c32, config.decoder)
+        self.merge_eighth = Merge(config.decoder, c8)
         self.merge_quarter = Merge(c8, c4)
         self.distribution = nn.Conv2d(c4, config.bins, 3, padding=1)
         self.upsampler = ConvexUpsampler(c4, config.stem)
@@ -132,7 +144,10 @@ class MonoNetwork(nn.Module):
         sixteenth = self.to_sixteenth(eighth)
         coarse = self.to_thirtysecond(sixteenth)
         seen = F.relu(coarse + self.overview(coarse.mean(dim=(2, 3), keepdim=True)))
-        hidden = self.merge_quarter(self.merge_eighth(self.merge_sixteenth(seen, sixteenth), eighth), quarter)
+        to_sixteenth = self.merge_sixteenth(seen, self.lateral(sixteenth))
+        to_eighth = self.merge_eighth(to_sixteenth, eighth)
+        hidden = self.merge_quarter(to_eighth, quarter)
+        levels = (quarter, eighth, sixteenth, coarse, to_sixteenth, to_eighth, hidden)
         logits = self.distribution(hidden).float()
         weight = exponential(logits)
         total = weight.sum(dim=1, keepdim=True)
@@ -141,10 +156,16 @@ class MonoNetwork(nn.Module):
         depth = torch.exp(self.upsampler(mean, hidden, details) + self.log_gain)
         spread = (weight * (self.log_centres - mean).abs()).sum(dim=1, keepdim=True) / total
         log_scale, trust = self.uncertainty(hidden, details, mean, spread)
-        return MonoOutput(logits, depth, log_scale, trust, (sixteenth, coarse))
+        return MonoOutput(logits, depth, log_scale, trust, dict(zip(TAUGHT, levels)))
 
 
 def _level(channels_in: int, channels_out: int, blocks: int) -> nn.Sequential:
     """Half the size, then residual units."""
     units = (ResidualUnit(channels_out) for _ in range(blocks))
     return nn.Sequential(ConvUnit(channels_in, channels_out, stride=2), *units)
+
+
+def _wide_level(channels_in: int, channels_out: int, blocks: int) -> nn.Sequential:
+    """The same of separable convolutions."""
+    units = (SeparableUnit(channels_out, channels_out) for _ in range(blocks))
+    return nn.Sequential(SeparableUnit(channels_in, channels_out, stride=2), *units)

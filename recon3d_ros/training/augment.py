@@ -26,18 +26,17 @@ from recon3d_ros.training.store import unpack_pair
 Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def training_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Pair:
-    """A random, augmented crop.
+def lit_pair(view: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
+    """All of it but the window.
 
     Args:
-        packed: (H, W, 8) uint8 of `store.pack_pair`, at least as large as the crop.
-        size_wh: Size of the crop.
+        view: Of `scaled_crop`.
         rng: Where all chance comes from.
 
     Returns:
         Left and right (3, h, w) float32 in [0, 1]; disparity (h, w) float32 px, NaN = unknown.
     """
-    left, right, disparity = scaled_crop(packed, size_wh, rng)
+    left, right, disparity = view
     if rng.random() < 0.15:
         left, right, disparity = left[::-1], right[::-1], disparity[::-1]
     left, right = change_photometry([left, right], rng)
@@ -58,7 +57,13 @@ class Window:
 
 
 def scaled_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Pair:
-    """Cut a random window and resize it to the crop."""
+    """Cut a random window and resize it to the crop.
+
+    Args:
+        packed: (H, W, 8) uint8 of `store.pack_pair`, at least as large as the crop.
+        size_wh: Size of the crop.
+        rng: Where all chance comes from.
+    """
     return cut(packed, draw_window(packed.shape[:2], size_wh, rng), size_wh)
 
 

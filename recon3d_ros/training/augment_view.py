@@ -45,6 +45,19 @@ def blended(image: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
     return np.asarray(cv2.addWeighted(image, share, other, 1.0 - share, 0.0), np.uint8)
 
 
+def collage(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One (h, w, 3) uint8 image with a random part of the other in its place (CutMix, Yun et al., ICCV 2019).
+
+    The part has a quarter to three quarters of the width and of the height.
+    """
+    height, width = image.shape[:2]
+    w, h = (int(side * rng.uniform(0.25, 0.75)) for side in (width, height))
+    x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
+    image = image.copy()
+    image[y : y + h, x : x + w] = other[y : y + h, x : x + w]
+    return image
+
+
 def photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(h, w, 3) uint8 RGB as a camera in another light might see it, (3, h, w) float32 in [0, 1]."""
     return planes(change_photometry([image], rng, GREY_SHARE)[0])

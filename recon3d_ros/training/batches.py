@@ -27,7 +27,8 @@ class Crops(Dataset[tuple[np.ndarray, ...]]):
     """An endless row of crops out of folders with at least one sample each.
 
     Crop `index` comes from the seed and its index alone, whoever makes it: a resumed run goes on with the
-    crops that an uninterrupted one would have seen, once all samples are rendered.
+    crops that an uninterrupted one would have seen, once all samples are rendered. As many in a row as the
+    task has lights show one view.
 
     Args:
         folders: How often each is drawn from; the sum is 1.
@@ -44,9 +45,16 @@ class Crops(Dataset[tuple[np.ndarray, ...]]):
         self.size_wh = size_wh
         self.seed = seed
         self.task = task
+        self._seen: tuple[int, tuple[np.ndarray, ...]] = -1, ()
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        rng = np.random.default_rng((self.seed, index))
+        place, light = divmod(index, self.task.lights)
+        rng = np.random.default_rng((self.seed, place))
+        if self._seen[0] != place:
+            self._seen = place, self._view(rng)
+        return self.task.light(self._seen[1], np.random.default_rng((self.seed, place, light)))
+
+    def _view(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         one = len(self.stores) == 1
         store = self.stores[0] if one else self.stores[int(rng.choice(len(self.stores), p=self.shares))]
         count = store.refresh()
@@ -54,7 +62,7 @@ class Crops(Dataset[tuple[np.ndarray, ...]]):
         def draw() -> np.ndarray:
             return store.open(int(rng.integers(count)))
 
-        return self.task.crop(draw, self.size_wh, rng)
+        return self.task.view(draw, self.size_wh, rng)
 
 
 class Order:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from recon3d_ros.config import Config, option
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
+from recon3d_ros.networks.mono_contract import TAUGHT
 from recon3d_ros.training.loss_table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, parse_losses
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
@@ -31,7 +32,9 @@ class TrainConfig(Config):
         "", "for mono: manifest of a metric mono model whose answers are learnt, too; empty = none"
     )
     teacher_features: str = option(
-        "", "two tensors of the teacher at 1/16 and 1/32 of its input, comma-separated; empty = none"
+        "",
+        "tensors of the teacher that modules of the network learn, module=tensor,module=tensor, out of "
+        f"{', '.join(TAUGHT)}; empty = none",
     )
     minutes: float = option(
         60.0,
@@ -66,12 +69,16 @@ class TrainConfig(Config):
         "numpy = on the processor, one scene at a time; torch = pairs in batches on the device that trains",
         choices=("numpy", "torch"),
     )
-    render_width: int = option(640, "width of the rendered images", unit="px", minimum=32)
-    render_height: int = option(384, "height of the rendered images", unit="px", minimum=32)
+    render_width: int = option(
+        640, "width of the rendered images; images of other data are shrunk to it", unit="px", minimum=32
+    )
+    render_height: int = option(
+        384, "height of the rendered images, and the largest of others", unit="px", minimum=32
+    )
     max_pairs: int = option(5000, "rendered scenes to keep; a pair has 2 MB at the usual size", minimum=1)
     validation_pairs: int = option(
         16,
-        "held out to validate: scenes of the world, or first frames of another first source",
+        "held out to validate: scenes of the world, or frames of another first source",
         minimum=1,
         maximum=FIRST_TRAINING_SEED,
     )
@@ -109,6 +116,20 @@ class TrainConfig(Config):
         total = sum(weights.values())
         return {name: weight / total for name, weight in weights.items()}
 
+    @property
+    def taught(self) -> dict[str, str]:
+        """The tensors of `teacher_features` by the module that learns them."""
+        taught: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in self.teacher_features.split(","))):
+            module, _, tensor = part.partition("=")
+            if module not in TAUGHT or module in taught or not tensor:
+                raise ConfigError(
+                    f"expected module=tensor in teacher_features, each module once out of {', '.join(TAUGHT)}, "
+                    f"got '{part}': to_sixteenth=some_tensor"
+                )
+            taught[module] = tensor
+        return taught
+
     def _check_task(self) -> None:
         losses, sources = self.loss_weights, self.sources
         if self.task == "stereo":
@@ -119,12 +140,7 @@ class TrainConfig(Config):
                     f"got {got}: that is for --network mono"
                 )
             return
-        if self.teacher_features and len(self.teacher_features.split(",")) != 2:
-            raise ConfigError(
-                f"expected two tensors in teacher_features, got '{self.teacher_features}': name one at 1/16 "
-                "and one at 1/32 of the input's size"
-            )
-        needs = {"distill": self.teacher, "features": self.teacher and self.teacher_features}
+        needs = {"distill": self.teacher, "features": self.teacher and self.taught}
         for name, has in needs.items():
             if name in losses and not has:
                 raise ConfigError(f"expected a teacher for the loss '{name}', got none: see --teacher")

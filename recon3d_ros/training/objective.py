@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,7 +37,7 @@ class Objective(nn.Module):
         task: Knows what a batch is made of.
         weights: Of the losses, by name.
         mixed: Whether convolutions run in bfloat16.
-        adapters: Bring the network's features into a teacher's space; they learn, too.
+        adapters: By the module of the network whose features they bring into a teacher's space; they learn, too.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Objective(nn.Module):
         task: Task,
         weights: Mapping[str, float],
         mixed: bool,
-        adapters: Sequence[nn.Module] = (),
+        adapters: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.task = task
         self.weights = dict(weights)
         self.mixed = mixed
-        self.adapters = nn.ModuleList(adapters)
+        self.adapters = nn.ModuleDict(adapters or {})
 
     @property
     def moves_all(self) -> bool:

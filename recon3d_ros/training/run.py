@@ -68,13 +68,14 @@ class Run:
         self.average = AveragedModel(self.network, multi_avg_fn=running_average, use_buffers=True)
         self.path = checkpoint_path(config)
         self.mixed = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
-        adapters: list[Adapter] = []
+        adapters: dict[str, Adapter] = {}
         if isinstance(network, MonoNetwork) and teacher and "features" in config.loss_weights:
-            adapters = [Adapter(*pair) for pair in zip(network.config.widths[2:], teacher.channels)]
+            ours = network.config.taught_channels
+            adapters = {name: Adapter(ours[name], n) for name, n in zip(config.taught, teacher.channels)}
         objective = Objective(self.network, self.task, config.loss_weights, self.mixed, adapters).to(device)
         self.adapters = objective.adapters
         self.optimizer = torch.optim.AdamW(
-            objective.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            objective.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.objective = self.team.share(objective, device, whole=objective.moves_all)
         self.sources: list[list[str]] = []
@@ -225,8 +226,7 @@ def find_teacher(config: TrainConfig) -> TeacherFile | None:
     """
     if not config.teacher:
         return None
-    features = tuple(name for name in config.teacher_features.split(",") if name)
-    return prepare(Path(config.teacher), features, Path(config.out) / "teacher.onnx")
+    return prepare(Path(config.teacher), tuple(config.taught.values()), Path(config.out) / "teacher.onnx")
 
 
 def pick_device(config: TrainConfig, team: Team | None = None) -> torch.device:

@@ -9,8 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
 from recon3d_ros.networks.mono import MonoNetwork, MonoOutput
+from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.networks.stereo import StereoNetwork, StereoOutput
 
 # Beyond it an outlier is an outlier.

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
+import cv2
+import numpy as np
+
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import DataError
@@ -23,6 +26,8 @@ KNOWN_SOURCES = {
 }
 # Frames of a film look alike: so many between those that validate and those that train belong to neither.
 GUARD_FRAMES = 10
+# Those that validate are so many films of a large set, one for each `FRAMES_PER_BLOCK`: a single place says little.
+LARGEST_BLOCKS, FRAMES_PER_BLOCK = 4, 200
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ def find_sources(config: TrainConfig, channels: int) -> Sources:
 def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], None]) -> None:
     """Bring data sets into their stores; what is there already stays.
 
-    The first frames of the first source validate, and none of them, nor of the guard after them, trains.
+    Frames of the first source validate, and none of them, nor of the guards around them, trains. Larger images
+    than a run renders are shrunk.
 
     Raises:
         DataError: A data set cannot be read, has no depth or too few frames.
@@ -65,10 +71,11 @@ def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], N
         if name == WORLD:
             continue
         samples = open_dataset(name)
-        held, first = split(len(samples), config.validation_pairs) if place == 0 else (0, 0)
-        if first >= len(samples):
+        held, rest = split(len(samples), config.validation_pairs if place == 0 else 0)
+        if not rest:
             raise DataError(f"expected more frames in {name} than {len(samples)}: add some")
-        parts = [(sources.held_out, range(held)), (store, range(first, len(samples)))]
+        largest_wh = (config.render_width, config.render_height)
+        parts = [(sources.held_out, held), (store, rest)]
         for target, frames in parts:
             for index in frames:
                 if target.path(index).exists():
@@ -79,15 +86,41 @@ def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], N
                         f"expected depth beside the images of {name}, got none: choose another set"
                     )
                 frame = sample.frame
-                target.write(index, pack_view(frame.image, sample.depth, frame.camera.fx))
+                image, depth, fx = shrunk(frame.image, sample.depth, frame.camera.fx, largest_wh)
+                target.write(index, pack_view(image, depth, fx))
             target.refresh()
-        report(f"{name}: {len(samples) - first} frames to learn from, {held} held out")
+        report(f"{name}: {len(rest)} frames to learn from, {len(held)} held out")
 
 
-def split(count: int, wanted: int) -> tuple[int, int]:
-    """How many first frames validate, and the first frame that trains; a fifth at most, of few frames."""
+def split(count: int, wanted: int) -> tuple[list[int], list[int]]:
+    """Which of `count` frames validate, and which train.
+
+    About `wanted` validate, a fifth at most of few frames, in blocks spread from the first frame on; guards
+    around them do neither.
+    """
+    if not wanted:
+        return [], list(range(count))
     held = max(1, min(wanted, count // 5))
-    return held, held + min(GUARD_FRAMES, held // 4)
+    blocks = min(max(1, count // FRAMES_PER_BLOCK), LARGEST_BLOCKS, held)
+    length, guard = held // blocks, min(GUARD_FRAMES, held // 4)
+    firsts = [count * block // blocks for block in range(blocks)]
+    validates = [first + i for first in firsts for i in range(length)]
+    away = {frame for first in firsts for frame in range(first - guard, first + length + guard)}
+    return validates, [frame for frame in range(count) if frame not in away]
+
+
+def shrunk(
+    image: np.ndarray, depth: np.ndarray, fx: float, largest_wh: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """An image, its depth and its focal length, no larger than `largest_wh`: a crop reads the less."""
+    height, width = depth.shape
+    ratio = min(1.0, largest_wh[0] / width, largest_wh[1] / height)
+    if ratio == 1.0:
+        return image, depth, fx
+    size_wh = (round(width * ratio), round(height * ratio))
+    # Nearest: a mean over an edge would be a surface that is not there.
+    small = cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), small, fx * size_wh[0] / width
 
 
 def source_name(name: str) -> str:

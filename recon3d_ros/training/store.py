@@ -15,7 +15,7 @@ import numpy as np
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import make_folder, write_atomically
 from recon3d_ros.geometry import Sample
-from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
+from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 
 UNKNOWN = 65535
 STEPS_PER_PX = 256.0

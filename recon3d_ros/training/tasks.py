@@ -15,8 +15,8 @@ from recon3d_ros.contract import InputContract
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.preprocess import plan_fit
-from recon3d_ros.training.augment import Window, training_crop
-from recon3d_ros.training.augment_view import blended, cut_view, photometric, view_crop
+from recon3d_ros.training.augment import Window, lit_pair, scaled_crop
+from recon3d_ros.training.augment_view import blended, collage, cut_view, photometric, view_crop
 from recon3d_ros.training.example import Example, as_tensor
 from recon3d_ros.training.scored import Scored, ScoredDepth, ScoredDisparity
 from recon3d_ros.training.store import (
@@ -30,8 +30,10 @@ from recon3d_ros.training.teacher import TeacherFile
 
 Arrays = tuple[np.ndarray, ...]
 Draw = Callable[[], np.ndarray]  # a stored sample at random
-# Of the crops that a teacher judges.
-BLENDED_SHARE = 0.5
+# Of the crops that a teacher judges: two images blended into one, and one with a part of another.
+BLENDED_SHARE, COLLAGED_SHARE = 0.35, 0.25
+# A teacher is slow: each view that it judges is learnt in so many lights.
+LIGHTS = 2
 CPU = torch.device("cpu")
 # How a mono network is served: larger images are shrunk to about what it was trained on, where things have
 # a size that it knows.
@@ -51,15 +53,24 @@ class Task(Protocol):
     channels: ClassVar[int]
     metrics: ClassVar[tuple[str, ...]]
 
+    @property
+    def lights(self) -> int:
+        """How many crops in a row are one view in different lights."""
+        ...
+
     def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:
         """A scene of the world, as it is stored."""
         ...
 
-    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:
-        """A random, augmented crop of a stored sample: images, truth, and what else is learnt from."""
+    def view(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:
+        """A random view of a stored sample: images, truth, and what else is learnt from."""
         ...
 
-    def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:
+    def light(self, view: Arrays, rng: np.random.Generator) -> Arrays:
+        """The view in a random light: a crop."""
+        ...
+
+    def score(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> Scored:
         """The network's answer to a batch of crops beside the truth."""
         ...
 
@@ -83,17 +94,24 @@ class StereoTask:
     def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
         return pack_pair(world.training_sample(seed, size_wh, self.largest_px))
 
-    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
-        return training_crop(draw(), size_wh, rng)
+    @property
+    def lights(self) -> int:  # noqa: D102
+        return 1
 
-    def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:  # noqa: D102
+    def view(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+        return scaled_crop(draw(), size_wh, rng)
+
+    def light(self, view: Arrays, rng: np.random.Generator) -> Arrays:  # noqa: D102
+        return lit_pair(view, rng)
+
+    def score(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> Scored:  # noqa: D102
         left, right, truth = batch
         return ScoredDisparity(network.analyse(left, right), left, truth, network.config.step_px)
 
     def whole(self, network: Any, packed: np.ndarray) -> Scored:  # noqa: D102
         left, right, truth = unpack_pair(packed)
         views = [as_tensor(image, CPU) for image in (left, right)]
-        return self.score(network, nn.ModuleList(), [*views, torch.from_numpy(truth)[None]])
+        return self.score(network, nn.ModuleDict(), [*views, torch.from_numpy(truth)[None]])
 
     def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:  # noqa: D102
         left, right, truth = unpack_pair(packed)
@@ -116,23 +134,39 @@ class MonoTask:
         assert sample.depth is not None
         return pack_view(sample.frame.image, sample.depth, sample.frame.camera.fx)
 
-    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+    @property
+    def lights(self) -> int:  # noqa: D102
+        return LIGHTS if self.teacher else 1
+
+    def view(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
         image, depth = view_crop(draw(), size_wh, rng)
         if self.teacher is None:
-            return photometric(image, rng), depth
-        if rng.random() < BLENDED_SHARE:
-            # Nobody knows the depth of two images in one, but what the teacher says of it can be learnt: few
+            return image, depth
+        kind = rng.random()
+        if kind < BLENDED_SHARE + COLLAGED_SHARE:
+            # Nobody knows what depth two images in one have, but what the teacher says of it can be learnt: few
             # images become as many as there are pairs of them (Beyer et al., CVPR 2022).
-            image = blended(image, view_crop(draw(), size_wh, rng)[0], float(rng.uniform(0.1, 0.9)))
+            other = view_crop(draw(), size_wh, rng)[0]
+            blend = kind < BLENDED_SHARE
+            image = (
+                blended(image, other, float(rng.uniform(0.1, 0.9))) if blend else collage(image, other, rng)
+            )
             depth = np.full_like(depth, np.nan)
         # The teacher sees it in good light: what it says is to be said of the image in any.
-        return (photometric(image, rng), depth, *self.teacher.lesson(image))
+        return (image, depth, *self.teacher.lesson(image))
 
-    def score(self, network: Any, adapters: nn.ModuleList, batch: list[Tensor]) -> Scored:  # noqa: D102
+    def light(self, view: Arrays, rng: np.random.Generator) -> Arrays:  # noqa: D102
+        image, *rest = view
+        return (photometric(image, rng), *rest)
+
+    def score(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> Scored:  # noqa: D102
         image, truth, *lesson = batch
         output = network.analyse(image)
         taught = lesson[0] if lesson else None
-        lessons = [adapt(ours, theirs) for adapt, ours, theirs in zip(adapters, output.features, lesson[1:])]
+        lessons = [
+            adapt(output.features[module], theirs)
+            for (module, adapt), theirs in zip(adapters.items(), lesson[1:])
+        ]
         return ScoredDepth(output, image, truth, network.log_centres, taught, lessons)
 
     def whole(self, network: Any, packed: np.ndarray) -> Scored:  # noqa: D102
@@ -140,7 +174,7 @@ class MonoTask:
         height, width = truth.shape
         padding = ((0, image.shape[0] - height), (0, image.shape[1] - width))
         known = np.pad(truth, padding, constant_values=np.nan)
-        return self.score(network, nn.ModuleList(), [as_tensor(image, CPU), torch.from_numpy(known)[None]])
+        return self.score(network, nn.ModuleDict(), [as_tensor(image, CPU), torch.from_numpy(known)[None]])
 
     def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:  # noqa: D102
         image, truth = served_view(packed)
@@ -171,10 +205,8 @@ class Adapter(nn.Module):
 
     def forward(self, ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, h, w) and the teacher's (B, T, y, x) -> two of (B, T, y, x)."""
-        moved = nn.functional.interpolate(
-            self.project(ours), theirs.shape[2:], mode="bilinear", align_corners=False
-        )
-        return moved, self.standardise(theirs.float()).detach()
+        at_theirs = nn.functional.interpolate(ours, theirs.shape[2:], mode="nearest-exact")
+        return self.project(at_theirs), self.standardise(theirs.float()).detach()
 
 
 def task_for(task: str, largest_px: float = 192.0, teacher: TeacherFile | None = None) -> Task:

@@ -17,10 +17,12 @@ from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.lazy import require
 from recon3d_ros.manifest import Artifact, load_manifest
-from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
+from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.preprocess import Fit, Preprocessor, plan_fit, to_image_grid
 from recon3d_ros.zoo import sha256_of, verify
 
+# Of its features every so many pixels of the crop are kept, where they are finer: neighbours say nearly the same.
+FEATURE_STEP_PX = 16
 # Its answer is kept at a quarter of the crop's size, as the network's own distribution is.
 TAUGHT_STEP_PX = 4
 
@@ -32,7 +34,7 @@ class TeacherFile:
     Attributes:
         manifest: Path of the manifest.
         graph: ONNX file with the features among its outputs.
-        features: Two tensors, at 1/16 and 1/32 of the teacher's input; or none.
+        features: Tensors of that graph, (1, C, h, w) each.
     """
 
     manifest: str
@@ -49,7 +51,7 @@ class TeacherFile:
         return tuple(shapes[name].dim[1].dim_value for name in self.features)
 
     def lesson(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m, then the features."""
+        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m, then the thinned features, float16."""
         return _open(self).lesson(image)
 
 
@@ -63,10 +65,10 @@ def prepare(manifest: Path, features: tuple[str, ...], out: Path) -> TeacherFile
     """
     found = load_manifest(manifest)
     verify(found)
-    if found.task != "mono_metric_depth" or found.output.focal_px is None or found.input.size_wh is None:
+    if found.task != "mono_metric_depth" or found.output.focal_px is None:
         raise ConfigError(
-            f"expected task mono_metric_depth, input.size_wh and output.focal_px in {manifest} of a teacher, "
-            f"got {found.task}, {found.input.size_wh} and {found.output.focal_px}: complete the manifest"
+            f"expected task mono_metric_depth and output.focal_px in {manifest} of a teacher, got {found.task} "
+            f"and {found.output.focal_px}: complete the manifest"
         )
     onnx = require("onnx", extra="train")
     model = onnx.shape_inference.infer_shapes(onnx.load(found.file_path(found.artifact().file)))
@@ -110,7 +112,13 @@ class _Teacher:
         size_wh = (width // TAUGHT_STEP_PX, height // TAUGHT_STEP_PX)
         coarse = cv2.resize(np.nan_to_num(depth), size_wh, interpolation=cv2.INTER_AREA)
         taught = coarse.astype(np.float32) * np.float32(CANONICAL_FOCAL_PX / focal_px)
-        return (taught, *(answers[name][0] for name in self.features))
+        return (taught, *(thinned(answers[name][0], height // FEATURE_STEP_PX) for name in self.features))
+
+
+def thinned(feature: np.ndarray, rows: int) -> np.ndarray:
+    """Of (C, h, w), the centres of about so many rows, float16."""
+    step = max(1, feature.shape[1] // rows)
+    return feature[:, step // 2 :: step, step // 2 :: step].astype(np.float16)
 
 
 @lru_cache(maxsize=1)

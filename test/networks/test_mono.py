@@ -6,11 +6,13 @@ torch = pytest.importorskip("torch", reason="networks are torch modules")
 
 from recon3d_ros.errors import ConfigError  # noqa: E402
 from recon3d_ros.networks import build_network, task_of  # noqa: E402
+from recon3d_ros.networks.mono_contract import TAUGHT  # noqa: E402
 
 TINY = {
     "stem": 8,
     "widths": (8, 8, 12, 16),
     "blocks": (1, 0, 1, 0),
+    "decoder": 12,
     "bins": 16,
     "uncertainty": 8,
 }
@@ -66,6 +68,14 @@ def test_doubt_does_not_move_the_depth(network):
     assert moved == {"uncertainty"}
 
 
+def test_what_can_be_taught_has_the_channels_it_says(network):
+    with torch.no_grad():
+        features = network.analyse(torch.rand(1, 3, 64, 96)).features
+    assert tuple(features) == TAUGHT
+    assert {name: int(x.shape[1]) for name, x in features.items()} == network.config.taught_channels
+    assert [int(x.shape[2]) for x in features.values()] == [16, 8, 4, 2, 4, 8, 16]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -74,6 +84,7 @@ def test_doubt_does_not_move_the_depth(network):
         {"bins": 1},
         {"near_m": 5.0, "far_m": 2.0},
         {"stem": 0},
+        {"decoder": 0},
     ],
 )
 def test_config_that_makes_no_network(wrong):

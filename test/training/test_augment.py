@@ -13,10 +13,10 @@ from recon3d_ros.training.augment import (
     change_photometry,
     cut,
     draw_window,
+    lit_pair,
     misalign,
     occlude,
     scaled_crop,
-    training_crop,
 )
 from recon3d_ros.training.store import pack_arrays, pack_pair
 
@@ -28,6 +28,10 @@ sizes = st.sampled_from([(96, 64), (64, 96), (128, 96), (192, 128), (256, 160)])
 # Disparity in the upper left corner, its slopes along and down the rows, and the seed of the texture.
 planes = st.tuples(st.floats(12.0, 40.0), st.floats(-0.03, 0.12), st.floats(0.0, 0.1), seeds)
 few = settings(max_examples=40, deadline=None)
+
+
+def crop_of(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator):
+    return lit_pair(scaled_crop(packed, size_wh, rng), rng)
 
 
 def slanted_pair(start_px: float, slope: float, down: float, seed: int) -> np.ndarray:
@@ -95,7 +99,7 @@ def test_camera_of_the_crop_sees_the_same_depth(plane, size_wh, seed):
 @given(plane=planes, seed=seeds)
 def test_augmented_pair_still_matches_by_its_truth(plane, seed):
     """All of it together, flips included: the truth explains the right image better than its neighbours."""
-    left, right, disparity = training_crop(slanted_pair(*plane), (160, 96), np.random.default_rng(seed))
+    left, right, disparity = crop_of(slanted_pair(*plane), (160, 96), np.random.default_rng(seed))
 
     def likeness(shift_px: float) -> float:
         moved, there = warped(right.transpose(1, 2, 0), disparity + shift_px)
@@ -110,7 +114,7 @@ def test_upside_down_are_both_images_and_the_truth():
     packed = slanted_pair(15.0, 0.02, 0.1, 5)
     flipped = 0
     for seed in range(40):
-        left, right, disparity = training_crop(packed, (160, 96), np.random.default_rng(seed))
+        left, right, disparity = crop_of(packed, (160, 96), np.random.default_rng(seed))
         upright = scaled_crop(packed, (160, 96), np.random.default_rng(seed))
         turned = not np.array_equal(disparity, upright[2])
         if turned:
@@ -152,7 +156,7 @@ def test_sides_differ_in_exposure_noise_and_blur():
 def test_crop_has_the_asked_size_and_range(make_sample, size_wh):
     packed = pack_pair(make_sample(1, (200, 150)))
     for seed in range(8):
-        left, right, disparity = training_crop(packed, size_wh, np.random.default_rng(seed))
+        left, right, disparity = crop_of(packed, size_wh, np.random.default_rng(seed))
         assert left.shape == right.shape == (3, size_wh[1], size_wh[0])
         assert disparity.shape == (size_wh[1], size_wh[0])
         assert all(part.dtype == np.float32 and part.flags.c_contiguous for part in (left, right, disparity))
@@ -161,7 +165,7 @@ def test_crop_has_the_asked_size_and_range(make_sample, size_wh):
 
 def test_same_generator_same_crop(make_sample):
     packed = pack_pair(make_sample(1))
-    first, again, other = (training_crop(packed, (96, 64), np.random.default_rng(s)) for s in (4, 4, 5))
+    first, again, other = (crop_of(packed, (96, 64), np.random.default_rng(s)) for s in (4, 4, 5))
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again))
     assert not np.array_equal(first[0], other[0])
 

@@ -6,9 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recon3d_ros.geometry import PinholeCamera
-from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
+from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.training.augment import Window
-from recon3d_ros.training.augment_view import cut_view, draw_view_window, photometric, roll, view_crop
+from recon3d_ros.training.augment_view import (
+    collage,
+    cut_view,
+    draw_view_window,
+    photometric,
+    roll,
+    view_crop,
+)
 from recon3d_ros.training.store import pack_view, unpack_view
 
 
@@ -96,3 +103,16 @@ def test_photometry_leaves_a_picture():
     assert all(0.0 <= part.min() and part.max() <= 1.0 for part in drawn)
     grey = sum(bool(np.ptp(part, axis=0).max() < 1e-4) for part in drawn)
     assert 1 <= grey <= 15
+
+
+def test_a_collage_has_a_part_of_the_second_image_in_its_own_place():
+    image, other = (np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8) for i in (0, 1))
+    for seed in range(20):
+        both = collage(image, other, np.random.default_rng(seed))
+        changed = (both != image).any(axis=2)
+        np.testing.assert_array_equal(both[changed], other[changed])
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        assert 10 <= np.ptp(rows) + 1 <= 36 and 14 <= np.ptp(columns) + 1 <= 48
+        assert changed.mean() == pytest.approx(
+            (np.ptp(rows) + 1) * (np.ptp(columns) + 1) / (48 * 64), abs=0.01
+        )

@@ -27,8 +27,7 @@ def scored_for(estimate, truth, *, logits=None, log_scale=0.0, trust=0.0, **taug
         logits = torch.zeros(batch, BINS, max(height // 4, 1), max(width // 4, 1))
     full = (batch, 1, height, width)
     scale, trusting = torch.full(full, log_scale), torch.full(full, trust)
-    features = (torch.zeros(()), torch.zeros(()))
-    output = MonoOutput(logits, estimate[:, None], scale, trusting, features)
+    output = MonoOutput(logits, estimate[:, None], scale, trusting, {})
     return ScoredDepth(output, torch.zeros(batch, 3, height, width), truth, CENTRES, **taught)
 
 

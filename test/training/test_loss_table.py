@@ -62,7 +62,14 @@ def test_each_task_has_losses_of_its_own(network):
         ({"network": "stereo", "teacher": "t.yaml"}, "t.yaml"),
         ({"network": "mono", "losses": "distill"}, "teacher"),
         ({"network": "mono", "losses": "features", "teacher": "t.yaml"}, "features"),
-        ({"network": "mono", "teacher": "t.yaml", "teacher_features": "a"}, "two tensors"),
+        (
+            {"network": "mono", "losses": "features", "teacher": "t.yaml", "teacher_features": "a"},
+            "module=tensor",
+        ),
+        (
+            {"network": "mono", "losses": "features", "teacher": "t.yaml", "teacher_features": "to_tenth=a"},
+            "'to_tenth=a'",
+        ),
         ({"network": "mono", "data": "world=0"}, "above 0"),
         ({"network": "mono", "data": "world=much"}, "'much'"),
         ({"network": "mono", "data": ","}, "name world"),

@@ -16,19 +16,26 @@ from recon3d_ros.errors import ConfigError, DataError
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.manifest import load_manifest
-from recon3d_ros.networks.canonical import CANONICAL_FOCAL_PX
+from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.training import export as exporting
 from recon3d_ros.training import export_tasks, sources
 from recon3d_ros.training.batches import Crops, Order, batches
 from recon3d_ros.training.checkpoint import load_checkpoint
 from recon3d_ros.training.loop import train
 from recon3d_ros.training.run import start_run
-from recon3d_ros.training.sources import find_sources, import_data, split
+from recon3d_ros.training.sources import find_sources, import_data, shrunk, split
 from recon3d_ros.training.store import SampleStore, unpack_view
-from recon3d_ros.training.tasks import MONO_INPUT, MonoTask, served_view
-from recon3d_ros.training.teacher import prepare
+from recon3d_ros.training.tasks import LIGHTS, MONO_INPUT, Adapter, MonoTask, served_view
+from recon3d_ros.training.teacher import prepare, thinned
 
-TINY = {"stem": 8, "widths": (12, 12, 16, 24), "blocks": (0, 0, 0, 0), "bins": 24, "uncertainty": 8}
+TINY = {
+    "stem": 8,
+    "widths": (12, 12, 16, 24),
+    "blocks": (0, 0, 0, 0),
+    "decoder": 16,
+    "bins": 24,
+    "uncertainty": 8,
+}
 
 
 @pytest.fixture
@@ -95,9 +102,72 @@ def test_teacher_answers_in_canonical_metres_and_with_features(teacher, tmp_path
     # 130 px of 64 columns are 260 px of the 128 of the crop: the canonical focal length itself.
     assert CANONICAL_FOCAL_PX == 260.0
     np.testing.assert_allclose(depth, np.full((12, 32), 200 / 255), rtol=1e-4)
-    assert coarse.shape == (3, 4, 4) and coarser.shape == (3, 2, 2)
+    # Of more rows than the crop has at 1/16, the centres.
+    assert coarse.shape == (3, 4, 4) and coarser.shape == (3, 2, 2) and coarse.dtype == np.float16
     wider = file.lesson(cv2.resize(image, (256, 48)))[0]
     np.testing.assert_allclose(wider, np.full((12, 64), 100 / 255), rtol=1e-4)
+
+
+def test_teacher_of_any_size_sees_the_crop_as_it_is(teacher, tmp_path):
+    import onnx
+
+    model = onnx.load(tmp_path / "teacher.onnx")
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, name in ((2, "h"), (3, "w")):
+            value.type.tensor_type.shape.dim[axis].dim_param = name
+    onnx.save(model, tmp_path / "teacher.onnx")
+    manifest = yaml.safe_load(teacher.read_text())
+    manifest["artifacts"][0]["sha256"] = hashlib.sha256((tmp_path / "teacher.onnx").read_bytes()).hexdigest()
+    manifest["input"] = {"names": ["image"], "scale": 1 / 255, "multiple_of": 32}
+    teacher.write_text(yaml.safe_dump(manifest))
+    image = np.zeros((64, 128, 3), np.uint8)
+    image[16:32, 48:64] = 200
+    depth, coarse = prepare(teacher, ("coarse",), tmp_path / "graph.onnx").lesson(image)
+    assert depth.shape == (16, 32) and coarse.shape == (3, 4, 8)
+    # Its focal length is that of its input, and so of the crop.
+    assert depth[5, 13] == pytest.approx(2 * 200 / 255 * CANONICAL_FOCAL_PX / 130.0, rel=1e-3)
+    assert coarse[0, 1, 3] == pytest.approx(200 / 255, rel=1e-3) and (coarse > 0).sum() == 3
+
+
+def test_fine_features_are_thinned_to_the_centres_of_sixteen_pixels():
+    fine = np.arange(2 * 8 * 16, dtype=np.float32).reshape(2, 8, 16)
+    np.testing.assert_array_equal(thinned(fine, 4), fine[:, 1::2, 1::2])
+    np.testing.assert_array_equal(thinned(fine, 2), fine[:, 2::4, 2::4])
+    np.testing.assert_array_equal(thinned(fine, 16), fine)
+
+
+def test_adapter_compares_the_same_places():
+    """What the teacher kept of a fine map lies where the adapter looks in ours."""
+    places = torch.arange(8 * 16, dtype=torch.float32).reshape(1, 1, 8, 16)
+    adapter = Adapter(1, 1)
+    with torch.no_grad():
+        adapter.project.weight.fill_(1.0)
+        adapter.project.bias.zero_()
+    for rows in (2, 4, 8):
+        theirs = torch.from_numpy(thinned(places[0].numpy(), rows))[None]
+        ours, standard = adapter(places, theirs)
+        torch.testing.assert_close(ours, theirs.float())
+        assert standard.shape == theirs.shape and abs(float(standard.mean())) < 1e-3
+
+
+def test_a_taught_view_is_learnt_in_several_lights(world_views, teacher, tmp_path):
+    task = MonoTask(prepare(teacher, ("coarse",), tmp_path / "graph.onnx"))
+    crops = Crops({world_views.folder: 1.0}, (96, 64), 3, task)
+    taught = [crops[index] for index in range(2 * LIGHTS)]
+    for first in (0, LIGHTS):
+        one, *others = taught[first : first + LIGHTS]
+        for other in others:
+            assert not np.array_equal(one[0], other[0])
+            for a, b in zip(one[1:], other[1:], strict=True):
+                np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(taught[0][2], taught[LIGHTS][2])
+    # Whoever begins in the middle of a view sees the same.
+    late = Crops({world_views.folder: 1.0}, (96, 64), 3, task)[LIGHTS + 1]
+    for a, b in zip(late, taught[LIGHTS + 1], strict=True):
+        np.testing.assert_array_equal(a, b)
+    # Of two images in one nobody knows the depth, but the teacher has an answer.
+    known = [np.isfinite(crops[index * LIGHTS][1]).any() for index in range(40)]
+    assert 6 < sum(known) < 28 and all(np.isfinite(crops[i * LIGHTS][2]).all() for i in range(40))
 
 
 @pytest.mark.parametrize(
@@ -108,6 +178,22 @@ def test_teacher_that_cannot_teach_is_one_sentence(teacher, tmp_path, change, sa
     teacher.write_text(yaml.safe_dump(yaml.safe_load(teacher.read_text()) | change))
     with pytest.raises(ConfigError, match=said):
         prepare(teacher, ("coarse", "finest"), tmp_path / "graph.onnx")
+
+
+def test_frames_that_validate_are_spread_and_guarded():
+    assert split(20, 8) == ([0, 1, 2, 3], list(range(5, 20))) and split(3, 16) == ([0], [1, 2])
+    assert split(5, 0) == ([], [0, 1, 2, 3, 4])
+    held, rest = split(860, 48)
+    assert len(held) == 48 and not set(held) & set(rest)
+    assert [first for first in held if first - 1 not in held] == [0, 215, 430, 645]
+    assert min(abs(a - b) for a in held for b in rest) == 11
+
+
+def test_larger_images_are_shrunk_as_their_camera(mono_config):
+    depth = np.full((467, 627), 2.0, np.float32)
+    image, small, fx = shrunk(np.zeros((467, 627, 3), np.uint8), depth, 519.0, (384, 288))
+    assert image.shape[:2] == small.shape == (286, 384) and fx == pytest.approx(519.0 * 384 / 627)
+    assert shrunk(image, small, fx, (384, 288))[0] is image
 
 
 def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config, tmp_path, monkeypatch):
@@ -130,7 +216,6 @@ def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config,
     found = find_sources(config, 5)
     lines: list[str] = []
     import_data(config, found, lines.append)
-    assert split(20, 8) == (4, 5) and split(860, 40) == (40, 50) and split(3, 16) == (1, 1)
     film = found.training[0][0]
     shown = [int(unpack_view(film.open(i))[0][0, 0, 0]) for i in range(len(film))]
     assert shown == list(range(5, 20)) and len(found.held_out) == 4
@@ -199,7 +284,7 @@ def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teach
         workers=1,
         max_pairs=3,
         teacher=str(teacher),
-        teacher_features="coarse,coarser",
+        teacher_features="to_sixteenth=coarse,merge_quarter=coarser",
         losses="log_l1=1,distill=1,features=1,uncertainty=0.1",
     )
     checkpoint = train(config, network_settings=TINY)
