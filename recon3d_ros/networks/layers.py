@@ -35,7 +35,7 @@ class ResidualUnit(nn.Module):
 
 
 class SeparableUnit(nn.Module):
-    """A depthwise 3x3 and a 1x1 convolution (Howard et al., MobileNets, 2017), an identity beside them if it fits.
+    """A depthwise 3x3 and a 1x1 convolution (Howard et al., MobileNets, 2017), with an identity if it fits.
 
     Many channels for few weights: for maps so small that memory does not decide.
     """

@@ -124,8 +124,8 @@ class TrainConfig(Config):
             module, _, tensor = part.partition("=")
             if module not in TAUGHT or module in taught or not tensor:
                 raise ConfigError(
-                    f"expected module=tensor in teacher_features, each module once out of {', '.join(TAUGHT)}, "
-                    f"got '{part}': to_sixteenth=some_tensor"
+                    "expected module=tensor in teacher_features, each module once out of "
+                    f"{', '.join(TAUGHT)}, got '{part}': to_sixteenth=some_tensor"
                 )
             taught[module] = tensor
         return taught

@@ -37,7 +37,7 @@ class Objective(nn.Module):
         task: Knows what a batch is made of.
         weights: Of the losses, by name.
         mixed: Whether convolutions run in bfloat16.
-        adapters: By the module of the network whose features they bring into a teacher's space; they learn, too.
+        adapters: By the module whose features they bring into a teacher's space; they learn, too.
     """
 
     def __init__(

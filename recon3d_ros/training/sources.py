@@ -26,7 +26,7 @@ KNOWN_SOURCES = {
 }
 # Frames of a film look alike: so many between those that validate and those that train belong to neither.
 GUARD_FRAMES = 10
-# Those that validate are so many films of a large set, one for each `FRAMES_PER_BLOCK`: a single place says little.
+# Of a large set so many places validate, one for each `FRAMES_PER_BLOCK`: a single one says little.
 LARGEST_BLOCKS, FRAMES_PER_BLOCK = 4, 200
 
 
@@ -60,8 +60,8 @@ def find_sources(config: TrainConfig, channels: int) -> Sources:
 def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], None]) -> None:
     """Bring data sets into their stores; what is there already stays.
 
-    Frames of the first source validate, and none of them, nor of the guards around them, trains. Larger images
-    than a run renders are shrunk.
+    Frames of the first source validate, and none of them, nor of the guards around them, trains. Images
+    larger than those that a run renders are shrunk.
 
     Raises:
         DataError: A data set cannot be read, has no depth or too few frames.

@@ -144,8 +144,8 @@ class MonoTask:
             return image, depth
         kind = rng.random()
         if kind < BLENDED_SHARE + COLLAGED_SHARE:
-            # Nobody knows what depth two images in one have, but what the teacher says of it can be learnt: few
-            # images become as many as there are pairs of them (Beyer et al., CVPR 2022).
+            # Nobody knows what depth two images in one have, but what the teacher says of it can be learnt:
+            # few images become as many as there are pairs of them (Beyer et al., CVPR 2022).
             other = view_crop(draw(), size_wh, rng)[0]
             blend = kind < BLENDED_SHARE
             image = (

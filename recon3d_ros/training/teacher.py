@@ -21,7 +21,7 @@ from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.preprocess import Fit, Preprocessor, plan_fit, to_image_grid
 from recon3d_ros.zoo import sha256_of, verify
 
-# Of its features every so many pixels of the crop are kept, where they are finer: neighbours say nearly the same.
+# Of finer features one of so many pixels of the crop is kept: neighbours say nearly the same.
 FEATURE_STEP_PX = 16
 # Its answer is kept at a quarter of the crop's size, as the network's own distribution is.
 TAUGHT_STEP_PX = 4
@@ -51,7 +51,7 @@ class TeacherFile:
         return tuple(shapes[name].dim[1].dim_value for name in self.features)
 
     def lesson(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m, then the thinned features, float16."""
+        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m, the thinned features in float16."""
         return _open(self).lesson(image)
 
 
@@ -67,8 +67,8 @@ def prepare(manifest: Path, features: tuple[str, ...], out: Path) -> TeacherFile
     verify(found)
     if found.task != "mono_metric_depth" or found.output.focal_px is None:
         raise ConfigError(
-            f"expected task mono_metric_depth and output.focal_px in {manifest} of a teacher, got {found.task} "
-            f"and {found.output.focal_px}: complete the manifest"
+            f"expected task mono_metric_depth and output.focal_px in {manifest} of a teacher, "
+            f"got {found.task} and {found.output.focal_px}: complete the manifest"
         )
     onnx = require("onnx", extra="train")
     model = onnx.shape_inference.infer_shapes(onnx.load(found.file_path(found.artifact().file)))
