@@ -1,9 +1,9 @@
 """A monocular depth network of 2-D convolutions only: an encoder, a decoder with skips, a softmax over depth.
 
 The trunk is a small residual network (He et al., CVPR 2016) whose coarse half is separable and wide (Howard
-et al., MobileNets, 2017), with what the whole image says added at its end. Depth is the mean of a distribution
-over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et al., AdaBins, CVPR 2021), brought to full size by
-the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
+et al., MobileNets, 2017), with what the whole image says added at its end. Depth is the mean of a
+distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et al., AdaBins, CVPR 2021), brought to
+full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
 
 Depth is canonical (Yin et al., Metric3D, ICCV 2023): what it would be if the focal length were
 `CANONICAL_FOCAL_PX`. One image cannot tell a far thing from a small focal length, so the network is spared

@@ -51,7 +51,7 @@ class TeacherFile:
         return tuple(shapes[name].dim[1].dim_value for name in self.features)
 
     def lesson(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m, the thinned features in float16."""
+        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m; thinned features, float16."""
         return _open(self).lesson(image)
 
 
