@@ -116,13 +116,17 @@ def surface_normals(depth: Tensor, focal_px: float) -> tuple[Tensor, Tensor]:
 
 
 def distill(scored: ScoredDepth) -> Tensor:
-    """Mean absolute error of the logarithm against what a teacher answered to the same crop."""
+    """Mean absolute error of the logarithm against what a teacher answered to the same crop, where it did."""
     taught = scored.taught
     if taught is None:
         return torch.zeros((), device=scored.measured.device)
     size_hw = (int(taught.shape[1]), int(taught.shape[2]))
     estimate = F.adaptive_avg_pool2d(scored.estimate[:, None], size_hw)[:, 0]
-    return (torch.log(estimate.clamp(min=1e-3)) - torch.log(taught.clamp(min=1e-3))).abs().mean()
+    answered = torch.isfinite(taught)
+    apart = torch.log(estimate.clamp(min=1e-3)) - torch.log(
+        torch.where(answered, taught, 1.0).clamp(min=1e-3)
+    )
+    return (apart.abs() * answered).sum() / answered.sum().clamp(min=1)
 
 
 def features(scored: ScoredDepth) -> Tensor:

@@ -110,9 +110,16 @@ class _Teacher:
         # Its focal length in px of the crop, not of its input.
         focal_px = output.focal_px * fit.image_size_wh[0] / fit.content_size_wh[0]
         size_wh = (width // TAUGHT_STEP_PX, height // TAUGHT_STEP_PX)
-        coarse = cv2.resize(np.nan_to_num(depth), size_wh, interpolation=cv2.INTER_AREA)
-        taught = coarse.astype(np.float32) * np.float32(CANONICAL_FOCAL_PX / focal_px)
+        taught = known_mean(depth, size_wh) * np.float32(CANONICAL_FOCAL_PX / focal_px)
         return (taught, *(thinned(answers[name][0], height // FEATURE_STEP_PX) for name in self.features))
+
+
+def known_mean(depth: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """(H, W) m, NaN = unknown, at a smaller size: the mean of what is known, NaN where that is less than half."""
+    known = np.isfinite(depth)
+    share = cv2.resize(known.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(np.where(known, depth, np.float32(0.0)), size_wh, interpolation=cv2.INTER_AREA)
+    return np.where(share > 0.5, total / np.maximum(share, 0.5), np.float32(np.nan)).astype(np.float32)
 
 
 def thinned(feature: np.ndarray, rows: int) -> np.ndarray:

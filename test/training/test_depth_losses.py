@@ -88,6 +88,10 @@ def test_teacher_is_compared_on_its_own_grid():
     estimate = torch.ones(1, 4, 8)
     value = losses.distill(scored_for(estimate, torch.full((1, 4, 8), NAN), taught=taught))
     assert float(value) == pytest.approx(math.log(2.0) / 2, rel=1e-5)
+    silent = torch.tensor([[[NAN, 2.0]]])  # where the teacher knows nothing, nothing is learnt
+    assert float(losses.distill(scored_for(estimate, estimate, taught=silent))) == pytest.approx(
+        math.log(2.0)
+    )
     assert float(losses.distill(scored_for(estimate, estimate))) == 0.0
 
 

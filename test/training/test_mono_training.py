@@ -26,7 +26,7 @@ from recon3d_ros.training.run import start_run
 from recon3d_ros.training.sources import find_sources, import_data, shrunk, split
 from recon3d_ros.training.store import SampleStore, unpack_view
 from recon3d_ros.training.tasks import LIGHTS, MONO_INPUT, Adapter, MonoTask, served_view
-from recon3d_ros.training.teacher import prepare, thinned
+from recon3d_ros.training.teacher import known_mean, prepare, thinned
 
 TINY = {
     "stem": 8,
@@ -127,6 +127,11 @@ def test_teacher_of_any_size_sees_the_crop_as_it_is(teacher, tmp_path):
     # Its focal length is that of its input, and so of the crop.
     assert depth[5, 13] == pytest.approx(2 * 200 / 255 * CANONICAL_FOCAL_PX / 130.0, rel=1e-3)
     assert coarse[0, 1, 3] == pytest.approx(200 / 255, rel=1e-3) and (coarse > 0).sum() == 3
+
+
+def test_what_a_teacher_does_not_know_is_not_near():
+    depth = np.array([[2.0, 4.0, np.nan, np.nan], [2.0, np.nan, np.nan, 8.0]], np.float32)
+    np.testing.assert_allclose(known_mean(depth, (2, 1)), [[8.0 / 3.0, np.nan]], rtol=1e-6)
 
 
 def test_fine_features_are_thinned_to_the_centres_of_sixteen_pixels():
