@@ -115,7 +115,7 @@ class _Teacher:
 
 
 def known_mean(depth: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """(H, W) m, NaN = unknown, at a smaller size: the mean of what is known, NaN where that is less than half."""
+    """(H, W) m, NaN = unknown, smaller: the mean of what is known, NaN where that is less than half."""
     known = np.isfinite(depth)
     share = cv2.resize(known.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
     total = cv2.resize(np.where(known, depth, np.float32(0.0)), size_wh, interpolation=cv2.INTER_AREA)
