@@ -74,9 +74,11 @@ def _origin(content: Mapping[str, Any]) -> str:
     named = ",".join(source_name(name.strip()) + equals + weight for name, equals, weight in weighed)
     data = "" if named == WORLD else f" --data {named}"
     teacher = f" --teacher {Path(run['teacher']).name}" if run.get("teacher") else ""
+    # Of all processes together.
+    crops = content["samples"] // max(content["step"], 1)
     return (
         f"recon3d train --network {content['network']}{data}{teacher}: {content['step']} steps of "
-        f"{run['batch']} crops of {run['width']}x{run['height']} px, {content['seconds'] / 60:.0f} minutes "
+        f"{crops} crops of {run['width']}x{run['height']} px, {content['seconds'] / 60:.0f} minutes "
         f"on {run['device']}, seed {run['seed']}"
     )
 
