@@ -34,30 +34,6 @@ class ResidualUnit(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
-class SeparableUnit(nn.Module):
-    """A depthwise 3x3 and a 1x1 convolution (Howard et al., MobileNets, 2017), with an identity if it fits.
-
-    Many channels for few weights: for maps so small that memory does not decide.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
-        super().__init__()
-        self.spread = nn.Sequential(
-            nn.Conv2d(channels_in, channels_in, 3, stride, padding=1, groups=channels_in, bias=False),
-            nn.BatchNorm2d(channels_in),
-            nn.ReLU(inplace=True),
-        )
-        self.mix = nn.Sequential(
-            nn.Conv2d(channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out)
-        )
-        self.adds = channels_in == channels_out and stride == 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels_in, H, W) -> (B, channels_out, H/stride, W/stride)."""
-        mixed = self.mix(self.spread(x))
-        return F.relu(x + mixed if self.adds else mixed)
-
-
 class Merge(nn.Module):
     """Bring a coarse map to twice its size and merge it with the finer one (as in U-Net and FPN)."""
 

@@ -1,9 +1,8 @@
 """A monocular depth network of 2-D convolutions only: an encoder, a decoder with skips, a softmax over depth.
 
-The trunk is a small residual network (He et al., CVPR 2016) whose coarse half is separable and wide (Howard
-et al., MobileNets, 2017), with what the whole image says added at its end. Depth is the mean of a
-distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et al., AdaBins, CVPR 2021), brought to
-full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
+The trunk is a small residual network (He et al., CVPR 2016) with what the whole image says added at its
+coarsest level; depth is the mean of a distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et
+al., AdaBins, CVPR 2021), brought to full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
 
 Depth is canonical (Yin et al., Metric3D, ICCV 2023): what it would be if the focal length were
 `CANONICAL_FOCAL_PX`. One image cannot tell a far thing from a small focal length, so the network is spared
@@ -25,7 +24,6 @@ from recon3d_ros.networks.layers import (
     ConvUnit,
     Merge,
     ResidualUnit,
-    SeparableUnit,
     Uncertainty,
     exponential,
 )
@@ -36,15 +34,13 @@ from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX, TAUGHT
 class MonoConfig:
     """Widths and depths of `MonoNetwork`.
 
-    `widths` are the encoder's channels at 1/4, 1/8, 1/16 and 1/32 of the size, `blocks` the residual units
-    there; the decoder has `decoder` channels at 1/16 and the encoder's at 1/8 and 1/4. `bins` spread
-    logarithmically from `near_m` to `far_m` of canonical depth.
+    `widths` are the channels at 1/4, 1/8, 1/16 and 1/32 of the size, `blocks` the residual units there;
+    `bins` spread logarithmically from `near_m` to `far_m` of canonical depth.
     """
 
     stem: int = 24
-    widths: tuple[int, int, int, int] = (40, 64, 288, 416)
-    blocks: tuple[int, int, int, int] = (1, 2, 5, 2)
-    decoder: int = 128
+    widths: tuple[int, int, int, int] = (40, 64, 112, 144)
+    blocks: tuple[int, int, int, int] = (1, 2, 3, 1)
     bins: int = 64
     near_m: float = 0.3
     far_m: float = 20.0
@@ -56,7 +52,7 @@ class MonoConfig:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if len(self.widths) != 4 or len(self.blocks) != 4 or min(self.blocks) < 0:
             raise ConfigError(f"expected four widths and four blocks >= 0, got {self}: correct it")
-        if min(self.stem, self.decoder, self.uncertainty, *self.widths) < 1 or self.bins < 2:
+        if min(self.stem, self.uncertainty, *self.widths) < 1 or self.bins < 2:
             raise ConfigError(f"expected positive widths and two bins or more, got {self}: correct it")
         if not 0.0 < self.near_m < self.far_m:
             raise ConfigError(f"expected 0 < near_m < far_m, got {self}: correct it")
@@ -64,7 +60,7 @@ class MonoConfig:
     @property
     def taught_channels(self) -> dict[str, int]:
         """Channels of the features by module of `TAUGHT`."""
-        return dict(zip(TAUGHT, (*self.widths, self.decoder, self.widths[1], self.widths[0])))
+        return dict(zip(TAUGHT, (*self.widths, *self.widths[2::-1])))
 
 
 @dataclass(frozen=True)
@@ -108,14 +104,11 @@ class MonoNetwork(nn.Module):
         self.to_half = nn.Sequential(ConvUnit(3, config.stem, stride=2), ConvUnit(config.stem, config.stem))
         self.to_quarter = _level(config.stem, c4, n4)
         self.to_eighth = _level(c4, c8, n8)
-        self.to_sixteenth = _wide_level(c8, c16, n16)
-        self.to_thirtysecond = _wide_level(c16, c32, n32)
-        self.overview = nn.Sequential(
-            ConvUnit(c32, config.decoder, kernel=1), nn.Conv2d(config.decoder, c32, 1)
-        )
-        self.lateral = ConvUnit(c16, config.decoder, kernel=1)
-        self.merge_sixteenth = Merge(c32, config.decoder)
-        self.merge_eighth = Merge(config.decoder, c8)
+        self.to_sixteenth = _level(c8, c16, n16)
+        self.to_thirtysecond = _level(c16, c32, n32)
+        self.overview = nn.Sequential(ConvUnit(c32, c32, kernel=1), nn.Conv2d(c32, c32, 1))
+        self.merge_sixteenth = Merge(c32, c16)
+        self.merge_eighth = Merge(c16, c8)
         self.merge_quarter = Merge(c8, c4)
         self.distribution = nn.Conv2d(c4, config.bins, 3, padding=1)
         self.upsampler = ConvexUpsampler(c4, config.stem)
@@ -144,7 +137,7 @@ class MonoNetwork(nn.Module):
         sixteenth = self.to_sixteenth(eighth)
         coarse = self.to_thirtysecond(sixteenth)
         seen = F.relu(coarse + self.overview(coarse.mean(dim=(2, 3), keepdim=True)))
-        to_sixteenth = self.merge_sixteenth(seen, self.lateral(sixteenth))
+        to_sixteenth = self.merge_sixteenth(seen, sixteenth)
         to_eighth = self.merge_eighth(to_sixteenth, eighth)
         hidden = self.merge_quarter(to_eighth, quarter)
         levels = (quarter, eighth, sixteenth, coarse, to_sixteenth, to_eighth, hidden)
@@ -163,9 +156,3 @@ def _level(channels_in: int, channels_out: int, blocks: int) -> nn.Sequential:
     """Half the size, then residual units."""
     units = (ResidualUnit(channels_out) for _ in range(blocks))
     return nn.Sequential(ConvUnit(channels_in, channels_out, stride=2), *units)
-
-
-def _wide_level(channels_in: int, channels_out: int, blocks: int) -> nn.Sequential:
-    """The same of separable convolutions."""
-    units = (SeparableUnit(channels_out, channels_out) for _ in range(blocks))
-    return nn.Sequential(SeparableUnit(channels_in, channels_out, stride=2), *units)

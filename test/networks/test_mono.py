@@ -12,7 +12,6 @@ TINY = {
     "stem": 8,
     "widths": (8, 8, 12, 16),
     "blocks": (1, 0, 1, 0),
-    "decoder": 12,
     "bins": 16,
     "uncertainty": 8,
 }
@@ -84,7 +83,6 @@ def test_what_can_be_taught_has_the_channels_it_says(network):
         {"bins": 1},
         {"near_m": 5.0, "far_m": 2.0},
         {"stem": 0},
-        {"decoder": 0},
     ],
 )
 def test_config_that_makes_no_network(wrong):

@@ -1,6 +1,6 @@
-"""A played HoloLens video through the real node, with networks that never saw these rooms.
+"""A played HoloLens video through the real node, with a network that never saw these rooms.
 
-They answer with a scale of their own here. Beams of a lidar, a level scan, or the floor that tf knows,
+FastDepth answers with a scale of its own here. Beams of a lidar, a level scan, or the floor that tf knows,
 tell the right one, and the published cloud is compared with the true depth, pixel by pixel.
 """
 
@@ -22,24 +22,17 @@ from recon3d_ros.ros.scale_config import ScaleInputConfig
 
 pytest.importorskip("onnxruntime")
 
-# The network, with the part of the 540 x 360 image that it is given: x, y, width, height. FastDepth was trained
-# on squares.
-NETWORKS = {"fast_depth_224_fp32_nchw": (90, 0, 360, 360), "recon3d_mono": (0, 0, 540, 360)}
+CROP = (90, 0, 360, 360)  # the square centre, as FastDepth was trained
 STEP, PERIOD_NS = 4, 400_000_000  # of the video's frames, which are 0.1 s apart
 BEAMS, SIGMA_M = 16, 0.03
 POSE = "points 0.05 -0.1 0.2 0.02 0.1 -0.05"  # of the lidar
 FLOOR_Y_M = -1.535  # of the floor in the world of the data: test/scale/test_hololens.py finds it
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def network(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
-def video(data_dir, network):
+def video(data_dir):
     """(image, (H, W) true depth, 4x4 camera to world) of every fourth frame, and the camera."""
-    x, y, width, height = crop = NETWORKS[network]
+    x, y, width, height = CROP
     window = (slice(y, y + height), slice(x, x + width))
     samples = open_dataset("hololens", data_dir)
     poses = np.loadtxt(data_dir / "video" / "hololens" / "poses.txt").reshape(-1, 4, 4)
@@ -47,7 +40,7 @@ def video(data_dir, network):
         (np.ascontiguousarray(samples[i].frame.image[window]), samples[i].depth[window], poses[i])
         for i in range(0, len(samples), STEP)
     ]
-    return frames, samples[0].frame.camera.cropped(*crop)
+    return frames, samples[0].frame.camera.cropped(*CROP)
 
 
 class TransformException(Exception):
@@ -78,8 +71,8 @@ class Buffer:
 
 
 @pytest.fixture(scope="module")
-def bench(make_bench, fastdepth, network):
-    model = network if network.startswith("recon3d") else fastdepth(network)
+def bench(make_bench, fastdepth):
+    model = fastdepth("fast_depth_224_fp32_nchw")
     with pytest.MonkeyPatch.context() as patch:
         module = ModuleType("tf2_ros")
         module.Buffer, module.TransformException = Buffer, TransformException

@@ -32,7 +32,6 @@ TINY = {
     "stem": 8,
     "widths": (12, 12, 16, 24),
     "blocks": (0, 0, 0, 0),
-    "decoder": 16,
     "bins": 24,
     "uncertainty": 8,
 }
