@@ -86,11 +86,16 @@ def cut_view(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> Vi
     image, depth = unpack_view(packed[rows, window.x : window.x + window.width])
     if (window.width, window.height) == size_wh:
         return image, depth
-    how = cv2.INTER_AREA if window.width > size_wh[0] else cv2.INTER_LINEAR
-    image = cv2.resize(image, size_wh, interpolation=how)
-    # Nearest: a mean over an edge would be a surface that is not there.
-    depth = cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
+    image, depth = resized(image, depth, size_wh)
     return image, (depth * np.float32(window.width / size_wh[0])).astype(np.float32)
+
+
+def resized(image: np.ndarray, depth: np.ndarray, size_wh: tuple[int, int]) -> View:
+    """Both at another size, depth as it is: whoever keeps it canonical scales it with the focal length."""
+    how = cv2.INTER_AREA if depth.shape[1] > size_wh[0] else cv2.INTER_LINEAR
+    # Nearest: a mean over an edge would be a surface that is not there.
+    small = cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(image, size_wh, interpolation=how), small
 
 
 def roll(image: np.ndarray, depth: np.ndarray, degrees: float) -> View:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-import cv2
 import numpy as np
 
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import DataError
 from recon3d_ros.manifest import Manifest, Source
+from recon3d_ros.training.augment_view import resized
 from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.store import SampleStore, pack_view
 
@@ -118,9 +118,7 @@ def shrunk(
     if ratio == 1.0:
         return image, depth, fx
     size_wh = (round(width * ratio), round(height * ratio))
-    # Nearest: a mean over an edge would be a surface that is not there.
-    small = cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
-    return cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), small, fx * size_wh[0] / width
+    return *resized(image, depth, size_wh), fx * size_wh[0] / width
 
 
 def source_name(name: str) -> str:

@@ -28,13 +28,7 @@ from recon3d_ros.training.store import SampleStore, unpack_view
 from recon3d_ros.training.tasks import LIGHTS, MONO_INPUT, Adapter, MonoTask, served_view
 from recon3d_ros.training.teacher import known_mean, prepare, thinned
 
-TINY = {
-    "stem": 8,
-    "widths": (12, 12, 16, 24),
-    "blocks": (0, 0, 0, 0),
-    "bins": 24,
-    "uncertainty": 8,
-}
+TINY = {"stem": 8, "widths": (12, 12, 16, 24), "blocks": (0, 0, 0, 0), "bins": 24, "uncertainty": 8}
 
 
 @pytest.fixture
