@@ -61,14 +61,14 @@ def nyuv2_scores(data_dir, name: str, zoom: float = 1.0) -> tuple[float, float]:
     return float(delta), float(scale)
 
 
-# Seen on these: 0.66 and 0.42.
-@pytest.mark.parametrize(("name", "least"), [("recon3d_mono", 0.62), ("recon3d_mono_open", 0.38)])
+# Seen on these: 0.74 and 0.42.
+@pytest.mark.parametrize(("name", "least"), [("recon3d_mono", 0.7), ("recon3d_mono_open", 0.38)])
 def test_one_camera_sees_photographs(data_dir, name, least):
     assert nyuv2_scores(data_dir, name)[0] > least
 
 
 def test_one_camera_keeps_its_metres_through_another_lens(data_dir):
-    """One that ignored the focal length would be off by the zoom, 1.5; ours grows by 13 %."""
+    """One that ignored the focal length would be off by the zoom, 1.5; ours grows by 8 %."""
     _, plain = nyuv2_scores(data_dir, "recon3d_mono")
     _, close = nyuv2_scores(data_dir, "recon3d_mono", 1.5)
     assert close / plain == pytest.approx(1.0, abs=0.2)

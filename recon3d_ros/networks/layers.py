@@ -10,12 +10,35 @@ from torch.nn import functional as F
 class ConvUnit(nn.Sequential):
     """Convolution, batch normalisation, ReLU; the normalisation folds into the convolution on export."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, groups: int = 1
+    ) -> None:
         super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False),
+            nn.Conv2d(
+                channels_in, channels_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+            ),
             nn.BatchNorm2d(channels_out),
             nn.ReLU(inplace=True),
         )
+
+
+class SeparableUnit(nn.Module):
+    """A filter for each channel, then a 1x1 convolution (Howard et al., MobileNets, 2017)."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.filter = ConvUnit(channels_in, channels_in, kernel, stride, groups=channels_in)
+        self.mix = ConvUnit(channels_in, channels_out, kernel=1)
+        self.large = kernel > 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels_in, H, W) -> (B, channels_out, H / stride, W / stride)."""
+        if not self.large:
+            return self.mix(self.filter(x))
+        # oneDNN takes six times as long for the gradient of larger filters in bfloat16 as in float32.
+        with torch.autocast(x.device.type, enabled=False):
+            filtered = self.filter(x.float())
+        return self.mix(filtered)
 
 
 class ResidualUnit(nn.Module):

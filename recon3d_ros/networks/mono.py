@@ -1,8 +1,9 @@
 """A monocular depth network of 2-D convolutions only: an encoder, a decoder with skips, a softmax over depth.
 
-The trunk is a small residual network (He et al., CVPR 2016) with what the whole image says added at its
-coarsest level; depth is the mean of a distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et
-al., AdaBins, CVPR 2021), brought to full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
+The trunk is of separable convolutions, the encoder's added to the decoder's, as in FastDepth (Wofk et al.,
+ICRA 2019), and as wide as that one, pruned, where `TAUGHT` names a module: so each can learn from it alone.
+Depth is the mean of a distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et al., AdaBins,
+CVPR 2021), brought to full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
 
 Depth is canonical (Yin et al., Metric3D, ICCV 2023): what it would be if the focal length were
 `CANONICAL_FOCAL_PX`. One image cannot tell a far thing from a small focal length, so the network is spared
@@ -12,6 +13,7 @@ the question: whoever serves or trains it multiplies by fx / `CANONICAL_FOCAL_PX
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,28 +21,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.networks.layers import (
-    ConvexUpsampler,
-    ConvUnit,
-    Merge,
-    ResidualUnit,
-    Uncertainty,
-    exponential,
-)
+from recon3d_ros.networks.layers import ConvexUpsampler, ConvUnit, SeparableUnit, Uncertainty, exponential
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX, TAUGHT
 
 
 @dataclass(frozen=True)
 class MonoConfig:
-    """Widths and depths of `MonoNetwork`.
+    """Widths of `MonoNetwork`.
 
-    `widths` are the channels at 1/4, 1/8, 1/16 and 1/32 of the size, `blocks` the residual units there;
-    `bins` spread logarithmically from `near_m` to `far_m` of canonical depth.
+    `encoder` has the channels of the units at 1/4, 1/8, 1/16 and 1/32 of the size. On the way back
+    `bottleneck` are those at 1/32 and `hidden` those at 1/4; between them they are the encoder's one level
+    finer, whose features are added. `bins` spread logarithmically from `near_m` to `far_m` of canonical
+    depth.
     """
 
-    stem: int = 24
-    widths: tuple[int, int, int, int] = (40, 64, 112, 144)
-    blocks: tuple[int, int, int, int] = (1, 2, 3, 1)
+    stem: int = 48
+    encoder: tuple[tuple[int, ...], ...] = (
+        (96, 120),
+        (160, 256),
+        (416, 384, 320, 320, 320, 328),
+        (512, 512),
+    )
+    bottleneck: int = 200
+    hidden: int = 56
     bins: int = 64
     near_m: float = 0.3
     far_m: float = 20.0
@@ -48,11 +51,11 @@ class MonoConfig:
 
     def __post_init__(self) -> None:
         # A checkpoint or JSON gives lists.
-        object.__setattr__(self, "widths", tuple(self.widths))
-        object.__setattr__(self, "blocks", tuple(self.blocks))
-        if len(self.widths) != 4 or len(self.blocks) != 4 or min(self.blocks) < 0:
-            raise ConfigError(f"expected four widths and four blocks >= 0, got {self}: correct it")
-        if min(self.stem, self.uncertainty, *self.widths) < 1 or self.bins < 2:
+        object.__setattr__(self, "encoder", tuple(tuple(level) for level in self.encoder))
+        if len(self.encoder) != 4 or not all(self.encoder):
+            raise ConfigError(f"expected four levels of one unit or more, got {self}: correct encoder")
+        widths = (self.stem, self.bottleneck, self.hidden, self.uncertainty, *sum(self.encoder, ()))
+        if min(widths) < 1 or self.bins < 2:
             raise ConfigError(f"expected positive widths and two bins or more, got {self}: correct it")
         if not 0.0 < self.near_m < self.far_m:
             raise ConfigError(f"expected 0 < near_m < far_m, got {self}: correct it")
@@ -60,7 +63,8 @@ class MonoConfig:
     @property
     def taught_channels(self) -> dict[str, int]:
         """Channels of the features by module of `TAUGHT`."""
-        return dict(zip(TAUGHT, (*self.widths, *self.widths[2::-1])))
+        c4, c8, c16, c32 = (level[-1] for level in self.encoder)
+        return dict(zip(TAUGHT, (c4, c8, c16, c32, c8, c4, self.hidden)))
 
 
 @dataclass(frozen=True)
@@ -99,20 +103,19 @@ class MonoNetwork(nn.Module):
     def __init__(self, config: MonoConfig) -> None:
         super().__init__()
         self.config = config
-        c4, c8, c16, c32 = config.widths
-        n4, n8, n16, n32 = config.blocks
-        self.to_half = nn.Sequential(ConvUnit(3, config.stem, stride=2), ConvUnit(config.stem, config.stem))
-        self.to_quarter = _level(config.stem, c4, n4)
-        self.to_eighth = _level(c4, c8, n8)
-        self.to_sixteenth = _level(c8, c16, n16)
-        self.to_thirtysecond = _level(c16, c32, n32)
-        self.overview = nn.Sequential(ConvUnit(c32, c32, kernel=1), nn.Conv2d(c32, c32, 1))
-        self.merge_sixteenth = Merge(c32, c16)
-        self.merge_eighth = Merge(c16, c8)
-        self.merge_quarter = Merge(c8, c4)
-        self.distribution = nn.Conv2d(c4, config.bins, 3, padding=1)
-        self.upsampler = ConvexUpsampler(c4, config.stem)
-        self.uncertainty = Uncertainty(c4 + 4 * config.stem + 2, config.uncertainty)
+        stem, hidden = config.stem, config.hidden
+        c4, c8, c16, c32 = (level[-1] for level in config.encoder)
+        self.to_half = nn.Sequential(ConvUnit(3, stem, stride=2), SeparableUnit(stem, stem))
+        self.to_quarter, self.to_eighth, self.to_sixteenth, self.to_thirtysecond = (
+            _level(before, level) for before, level in zip((stem, c4, c8, c16), config.encoder)
+        )
+        self.bottleneck = SeparableUnit(c32, config.bottleneck, kernel=5)
+        self.merge_sixteenth = SeparableUnit(config.bottleneck, c8, kernel=5)
+        self.merge_eighth = SeparableUnit(c8, c4, kernel=5)
+        self.merge_quarter = SeparableUnit(c4, hidden, kernel=5)
+        self.distribution = nn.Conv2d(hidden, config.bins, 3, padding=1)
+        self.upsampler = ConvexUpsampler(hidden, stem)
+        self.uncertainty = Uncertainty(hidden + 4 * stem + 2, config.uncertainty)
         centres = torch.linspace(math.log(config.near_m), math.log(config.far_m), config.bins)
         self.register_buffer("log_centres", centres.view(1, -1, 1, 1), persistent=False)
         # Of all depth: what images that did not train showed to be off; `training.calibration` sets it.
@@ -129,18 +132,19 @@ class MonoNetwork(nn.Module):
         sigma = math.sqrt(2.0) * torch.exp(output.log_scale) * output.depth
         return output.depth, torch.sigmoid(output.trust), sigma
 
-    def analyse(self, image: Tensor) -> MonoOutput:
-        """The same with the intermediate results that the losses need."""
+    def analyse(self, image: Tensor, given: Mapping[str, Tensor] | None = None) -> MonoOutput:
+        """The same with the intermediate results that the losses need.
+
+        Args:
+            image: As in `forward`.
+            given: By module of `TAUGHT`, what others see in place of its answer, of the same shape: then each
+                learns by itself (teacher forcing, Williams and Zipser 1989; in blocks Li et al., CVPR 2020).
+
+        Raises:
+            ConfigError: What is given has another shape.
+        """
         half = self.to_half(2.0 * image - 1.0)
-        quarter = self.to_quarter(half)
-        eighth = self.to_eighth(quarter)
-        sixteenth = self.to_sixteenth(eighth)
-        coarse = self.to_thirtysecond(sixteenth)
-        seen = F.relu(coarse + self.overview(coarse.mean(dim=(2, 3), keepdim=True)))
-        up_sixteenth = self.merge_sixteenth(seen, sixteenth)
-        up_eighth = self.merge_eighth(up_sixteenth, eighth)
-        hidden = self.merge_quarter(up_eighth, quarter)
-        levels = (quarter, eighth, sixteenth, coarse, up_sixteenth, up_eighth, hidden)
+        features, hidden = self._trunk(half, given or {})
         logits = self.distribution(hidden).float()
         weight = exponential(logits)
         total = weight.sum(dim=1, keepdim=True)
@@ -149,10 +153,39 @@ class MonoNetwork(nn.Module):
         depth = torch.exp(self.upsampler(mean, hidden, details) + self.log_gain)
         spread = (weight * (self.log_centres - mean).abs()).sum(dim=1, keepdim=True) / total
         log_scale, trust = self.uncertainty(hidden, details, mean, spread)
-        return MonoOutput(logits, depth, log_scale, trust, dict(zip(TAUGHT, levels)))
+        return MonoOutput(logits, depth, log_scale, trust, features)
+
+    def _trunk(self, half: Tensor, given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """Half-size features -> what each module of `TAUGHT` answers, and what the heads see of the last."""
+        features: dict[str, Tensor] = {}
+
+        def seen(name: str, answer: Tensor) -> Tensor:
+            features[name] = answer
+            if name not in given:
+                return answer
+            if given[name].shape != answer.shape:
+                raise ConfigError(
+                    f"expected features of (B, C, h, w) {tuple(answer.shape)} in place of {name}, got "
+                    f"{tuple(given[name].shape)}: take a teacher of these channels that answers for any size"
+                )
+            return given[name]
+
+        quarter = seen("to_quarter", self.to_quarter(half))
+        eighth = seen("to_eighth", self.to_eighth(quarter))
+        sixteenth = seen("to_sixteenth", self.to_sixteenth(eighth))
+        coarse = seen("to_thirtysecond", self.to_thirtysecond(sixteenth))
+        up = seen("merge_sixteenth", self.merge_sixteenth(_twice(self.bottleneck(coarse))))
+        up = seen("merge_eighth", self.merge_eighth(_twice(up) + eighth))
+        hidden = seen("merge_quarter", self.merge_quarter(_twice(up) + quarter))
+        return features, hidden
 
 
-def _level(channels_in: int, channels_out: int, blocks: int) -> nn.Sequential:
-    """Half the size, then residual units."""
-    units = (ResidualUnit(channels_out) for _ in range(blocks))
-    return nn.Sequential(ConvUnit(channels_in, channels_out, stride=2), *units)
+def _level(channels: int, widths: Sequence[int]) -> nn.Sequential:
+    """Half the size, then as many units as there are widths, the first one included."""
+    pairs = zip((channels, *widths), widths)
+    return nn.Sequential(*(SeparableUnit(i, o, stride=1 if k else 2) for k, (i, o) in enumerate(pairs)))
+
+
+def _twice(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, C, 2h, 2w)."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -21,7 +21,7 @@ def held_out_accuracy(checkpoint: dict[str, Any]) -> tuple[Accuracy, ...]:
     last = {key: round(value, 4) for key, value in checkpoint["history"][-1].items() if key not in progress}
     run = checkpoint["run"]
     source = source_name(run.get("data", WORLD).split(",")[0].split("=")[0])
-    what = "scenes, clean images" if source == WORLD else "first frames, at the canonical focal length"
+    what = "scenes, clean images" if source == WORLD else "frames, at the canonical focal length"
     return (Accuracy(source, last, f"{run['validation_pairs']} held-out {what}"),)
 
 

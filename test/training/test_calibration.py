@@ -72,7 +72,7 @@ def test_unknown_pixels_do_not_count(network):
 
 
 def test_scale_is_the_median_over_the_images_and_without_images_stays():
-    network = build_network("mono", {"stem": 8, "widths": (8, 8, 8, 8), "blocks": (0, 0, 0, 0)}).eval()
+    network = build_network("mono", {"stem": 8, "encoder": 4 * ((8,),), "hidden": 8}).eval()
     image = torch.rand(1, 3, 32, 64)
 
     def answers(factors):

@@ -28,7 +28,14 @@ from recon3d_ros.training.store import SampleStore, unpack_view
 from recon3d_ros.training.tasks import LIGHTS, MONO_INPUT, Adapter, MonoTask, served_view
 from recon3d_ros.training.teacher import known_mean, prepare, thinned
 
-TINY = {"stem": 8, "widths": (12, 12, 16, 24), "blocks": (0, 0, 0, 0), "bins": 24, "uncertainty": 8}
+TINY = {
+    "stem": 8,
+    "encoder": ((12,), (12,), (16,), (24,)),
+    "bottleneck": 16,
+    "hidden": 12,
+    "bins": 24,
+    "uncertainty": 8,
+}
 
 
 @pytest.fixture
@@ -101,25 +108,59 @@ def test_teacher_answers_in_canonical_metres_and_with_features(teacher, tmp_path
     np.testing.assert_allclose(wider, np.full((12, 64), 100 / 255), rtol=1e-4)
 
 
-def test_teacher_of_any_size_sees_the_crop_as_it_is(teacher, tmp_path):
+@pytest.fixture
+def free_teacher(teacher, tmp_path):
+    """The same for images of any size."""
     import onnx
 
     model = onnx.load(tmp_path / "teacher.onnx")
     for value in (*model.graph.input, *model.graph.output):
-        for axis, name in ((2, "h"), (3, "w")):
+        for axis, name in ((0, "n"), (2, "h"), (3, "w")):
             value.type.tensor_type.shape.dim[axis].dim_param = name
     onnx.save(model, tmp_path / "teacher.onnx")
     manifest = yaml.safe_load(teacher.read_text())
     manifest["artifacts"][0]["sha256"] = hashlib.sha256((tmp_path / "teacher.onnx").read_bytes()).hexdigest()
     manifest["input"] = {"names": ["image"], "scale": 1 / 255, "multiple_of": 32}
     teacher.write_text(yaml.safe_dump(manifest))
+    return teacher
+
+
+def test_teacher_of_any_size_sees_the_crop_as_it_is(free_teacher, tmp_path):
     image = np.zeros((64, 128, 3), np.uint8)
     image[16:32, 48:64] = 200
-    depth, coarse = prepare(teacher, ("coarse",), tmp_path / "graph.onnx").lesson(image)
+    depth, coarse = prepare(free_teacher, ("coarse",), tmp_path / "graph.onnx").lesson(image)
     assert depth.shape == (16, 32) and coarse.shape == (3, 4, 8)
     # Its focal length is that of its input, and so of the crop.
     assert depth[5, 13] == pytest.approx(2 * 200 / 255 * CANONICAL_FOCAL_PX / 130.0, rel=1e-3)
     assert coarse[0, 1, 3] == pytest.approx(200 / 255, rel=1e-3) and (coarse > 0).sum() == 3
+
+
+def test_modules_see_the_teachers_features_on_their_own_grid(
+    free_teacher, world_views, mono_config, tmp_path
+):
+    """Of the very image: nothing is thinned, and no other light is shown."""
+    whole = prepare(free_teacher, ("coarse",), tmp_path / "graph.onnx", whole=True)
+    task = MonoTask(whole)
+    image, _, _, coarse = crop = Crops({world_views.folder: 1.0}, (96, 64), 3, task)[0]
+    assert task.lights == 1 and coarse.shape == (3, 4, 6)
+    pooled = image.reshape(3, 4, 16, 6, 16).mean(axis=(2, 4))
+    np.testing.assert_allclose(coarse, pooled, atol=2e-3)
+    forcing = {"teacher": str(free_teacher), "teacher_features": "to_sixteenth=coarse", "losses": "features"}
+    config = mono_config(**forcing, teacher_forcing=True, out=str(tmp_path / "forced"))
+    run = start_run(config, TINY | {"encoder": ((12,), (12,), (3,), (24,))})
+    # Its answers begin as spread as the teacher's: values of pixels.
+    last = run.network.to_sixteenth[-1].mix[1]
+    assert (last.bias < 0.8).all() and (last.bias > 0.1).all() and (last.weight < 0.4).all()
+    assert (run.network.to_eighth[-1].mix[1].weight == 1.0).all()
+    before = {name: p.clone() for name, p in run.network.named_parameters()}
+    run.advance(iter([[torch.from_numpy(part)[None] for part in crop]]))
+    changed = {
+        name.split(".")[0] for name, p in run.network.named_parameters() if not torch.equal(p, before[name])
+    }
+    assert changed == {"to_half", "to_quarter", "to_eighth", "to_sixteenth"}
+    other = start_run(mono_config(**forcing, teacher_forcing=True, out=str(tmp_path / "other")), TINY)
+    with pytest.raises(ConfigError, match="in place of to_sixteenth"):
+        other.advance(iter([[torch.from_numpy(part)[None] for part in crop]]))
 
 
 def test_what_a_teacher_does_not_know_is_not_near():
@@ -137,15 +178,19 @@ def test_fine_features_are_thinned_to_the_centres_of_sixteen_pixels():
 def test_adapter_compares_the_same_places():
     """What the teacher kept of a fine map lies where the adapter looks in ours."""
     places = torch.arange(8 * 16, dtype=torch.float32).reshape(1, 1, 8, 16)
-    adapter = Adapter(1, 1)
-    with torch.no_grad():
-        adapter.project.weight.fill_(1.0)
-        adapter.project.bias.zero_()
     for rows in (2, 4, 8):
         theirs = torch.from_numpy(thinned(places[0].numpy(), rows))[None]
-        ours, standard = adapter(places, theirs)
-        torch.testing.assert_close(ours, theirs.float())
+        ours, standard = Adapter(1, 1)(places, theirs.float())
+        torch.testing.assert_close(ours, standard)
         assert standard.shape == theirs.shape and abs(float(standard.mean())) < 1e-3
+
+
+def test_adapter_projects_to_other_channels_only():
+    ours, theirs = torch.rand(2, 5, 8, 12), 3.0 * torch.rand(2, 4, 4, 6) + 1.0
+    projected, standard = Adapter(5, 4)(ours, theirs)
+    assert projected.shape == standard.shape == (2, 4, 4, 6)
+    torch.testing.assert_close(standard.std(dim=(0, 2, 3)), torch.ones(4), atol=0.02, rtol=0.0)
+    assert not list(Adapter(4, 4).parameters()) and list(Adapter(5, 4).parameters())
 
 
 def test_a_taught_view_is_learnt_in_several_lights(world_views, teacher, tmp_path):
@@ -323,5 +368,5 @@ def test_served_view_is_what_the_estimator_shows_the_network(world_views):
     image, depth = served_view(world_views.open(0))
     assert image.shape == (96, 128, 3) and depth.shape == (96, 128)
     image, depth = served_view(MonoTask().render(7, (500, 281)))
-    assert image.shape == (160, 256, 3) and depth.shape == (144, 256)
-    assert (image[143] == image[144]).all() and MONO_INPUT.max_size_wh == (256, 192)
+    assert image.shape == (192, 352, 3) and depth.shape == (192, 342)
+    assert (image[:, 341:] == image[:, 341:342]).all() and MONO_INPUT.max_size_wh == (352, 192)

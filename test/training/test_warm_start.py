@@ -9,7 +9,7 @@ from recon3d_ros.networks import build_network, network_config
 from recon3d_ros.training.loss_table import DEFAULT_LOSSES, parse_losses
 from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.tasks import StereoTask
-from recon3d_ros.training.warm_start import resampled, warm_start
+from recon3d_ros.training.warm_start import resampled, spread_alike, warm_start
 
 SIZE_WH = (96, 64)
 
@@ -102,3 +102,18 @@ def test_resampling_keeps_the_place_of_disparity_zero():
     fine = resampled(px, 0, bins=23, ratio=0.5)
     torch.testing.assert_close(fine, 2.0 * torch.arange(22, -1, -1, dtype=torch.float32))
     assert resampled(px.expand(3, 5, 12), 2, bins=23, ratio=0.5).shape == (3, 5, 23)
+
+
+def test_modules_begin_spread_as_what_they_are_to_answer():
+    torch.manual_seed(0)
+    network = build_network("mono", {"stem": 8, "encoder": ((8,), (8,), (12, 10), (16,)), "hidden": 8})
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    spread = torch.logspace(-2, 2, 10).view(1, 10, 1, 1)
+    theirs = spread * (torch.randn(6, 10, 9, 7) + 3.0)
+    spread_alike(network, {"to_sixteenth": theirs, "to_eighth": torch.rand(6, 5, 18, 14)})
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    last = "to_sixteenth.1.mix.1"
+    assert changed == {f"{last}.weight", f"{last}.bias"}
+    answers = network.get_submodule(last)(torch.randn(6, 10, 9, 7))
+    torch.testing.assert_close(answers.mean(dim=(0, 2, 3)), theirs.mean(dim=(0, 2, 3)), rtol=1e-3, atol=0.0)
+    torch.testing.assert_close(answers.std(dim=(0, 2, 3)), theirs.std(dim=(0, 2, 3)), rtol=1e-2, atol=0.0)
