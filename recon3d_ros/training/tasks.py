@@ -36,8 +36,8 @@ BLENDED_SHARE, COLLAGED_SHARE = 0.35, 0.25
 LIGHTS = 2
 CPU = torch.device("cpu")
 # How a mono network is served: larger images are shrunk to the height it was trained at, where things have a
-# size that it knows. A wide image stays wide: shrunk to 256 px across, 3:2 and 16:9 of frames that did not train
-# had a delta_1 of 0.73 and 0.64 in place of 0.83 and 0.81.
+# size that it knows. A wide image stays wide: shrunk to 256 px across, 3:2 and 16:9 of frames that did not
+# train had a delta_1 of 0.73 and 0.64 in place of 0.83 and 0.81.
 MONO_INPUT = InputContract(
     ("image",), scale=1.0 / 255.0, multiple_of=MonoNetwork.MULTIPLE_OF, max_size_wh=(352, 192)
 )
