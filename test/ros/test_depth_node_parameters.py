@@ -100,9 +100,10 @@ def test_a_storm_of_parameters_costs_no_frame_and_leaves_nothing_behind(bench, s
         value = value + i % 7 if isinstance(value, float) else value
         parameter = Parameter(name, value=value).to_parameter_msg()
         answers.append((name, client.call_async(SetParameters.Request(parameters=[parameter]))))
+        if i % 10 == 9:  # a service keeps ten requests
+            bench.wait(lambda: all(future.done() for _, future in answers[-10:]), what="an answer")
         if i % 20 == 19:
             sent.append(bench.send(scene.images(), scene.infos()))
-            bench.wait(lambda: answers[-1][1].done(), what="an answer")
             bench.wait(lambda: bench.received_at("points", {sent[-1]}), what="a cloud in the storm")
     bench.probe.destroy_client(client)
     results = {name: {future.result().results[0].successful for n, future in answers if n == name}
