@@ -96,6 +96,11 @@ class TrainConfig(Config):
         return task_of(self.network)
 
     @property
+    def first_scene(self) -> int:
+        """Seed of the first scene of the world that trains; the others follow."""
+        return FIRST_TRAINING_SEED * (1 + self.seed)
+
+    @property
     def loss_weights(self) -> dict[str, float]:
         """The losses by name, the task's own where none are named."""
         return parse_losses(self.losses or DEFAULT_LOSSES[self.task])

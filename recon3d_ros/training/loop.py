@@ -12,7 +12,7 @@ import torch
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.training.batches import Crops, Order, batches, wait_for_samples
-from recon3d_ros.training.config import FIRST_TRAINING_SEED, TrainConfig
+from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.distributed import Team, joined
 from recon3d_ros.training.records import Records
 from recon3d_ros.training.rendering import Renderer, start_renderers
@@ -95,7 +95,7 @@ def render_jobs(config: TrainConfig, team: Team, sources: Sources) -> list[tuple
     """
     if team.local_rank != 0 or sources.world is None:
         return []
-    first = FIRST_TRAINING_SEED * (1 + config.seed)
+    first = config.first_scene
     share = range(first, first + config.max_pairs)[team.machine :: team.machines]
     validates = team.leads and next(iter(config.sources)) == WORLD
     validation = [(sources.held_out.folder, range(config.validation_pairs))] if validates else []

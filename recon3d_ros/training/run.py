@@ -19,7 +19,7 @@ from recon3d_ros.manifest import load_manifest
 from recon3d_ros.networks import build_network, network_config, task_of
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from recon3d_ros.training.config import FIRST_TRAINING_SEED, TrainConfig
+from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.distributed import Team
 from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.schedule import one_cycle
@@ -239,8 +239,8 @@ def find_teacher(config: TrainConfig) -> TeacherFile | None:
 
 def first_lessons(config: TrainConfig, teacher: TeacherFile) -> dict[str, Tensor]:
     """What a teacher answers to a few pictures of the world, by the module that learns it: (B, C, h, w)."""
-    first, size_wh = FIRST_TRAINING_SEED * (1 + config.seed), (config.width, config.height)
-    images = (world.view_sample(first + i, size_wh).frame.image for i in range(FIRST_PICTURES))
+    size_wh = (config.width, config.height)
+    images = (world.view_sample(config.first_scene + i, size_wh).frame.image for i in range(FIRST_PICTURES))
     lessons = [teacher.lesson(image)[1:] for image in images]
     batches = (torch.from_numpy(np.stack(features)).float() for features in zip(*lessons))
     return dict(zip(config.taught, batches))

@@ -155,11 +155,12 @@ def recover(
 
 @pytest.mark.parametrize("wrong", [0.0, 0.3])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_sixteen_beams_are_as_good_as_the_oracle(video: Video, seed: int, wrong: float) -> None:
+def test_sixteen_beams_are_as_good_as_the_oracle(video: Video, seed: int, wrong: float, request) -> None:
     out = recover(video, "points", seed=seed, wrong=wrong)
     assert out.frames == list(range(80))
-    # Of ten draws of wrong beams one is worse than what is asked for, with either network: 0.043 and 0.036.
-    assert out.falls_short() <= (0.04 if wrong else 0.03)
+    ours = request.node.callspec.params["video"] == "recon3d_mono"
+    # Ours is 0.036 short with one of ten draws of wrong beams: more than what is asked for.
+    assert out.falls_short() <= (0.04 if ours and wrong and seed == 2 else 0.03)
     assert 0.5 < np.std(out.errors) < 1.6, "sigma is neither boast nor excuse"
 
 
@@ -167,17 +168,19 @@ def test_the_floor_is_nearly_as_good_as_the_oracle(video: Video, request) -> Non
     """It is not in view in the first frames, which are withheld, and in others, where the scale ages."""
     network = request.node.callspec.params["video"]
     out = recover(video, "floor")
-    assert len(out.frames) >= 50 and 35 <= out.told < len(out.frames)
+    least = {"recon3d_mono": 50}.get(network, 60)
+    assert len(out.frames) >= least and 35 <= out.told < len(out.frames)
     # Ours sees these floors and walls with different factors, 0.041 short: more than what is asked for.
     assert out.falls_short() <= {"recon3d_mono": 0.05}.get(network, 0.03)
     assert 0.5 < np.std(out.errors) < 1.6
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_relative_depth_gets_metres_from_sixteen_beams(video: Video, seed: int) -> None:
+def test_relative_depth_gets_metres_from_sixteen_beams(video: Video, seed: int, request) -> None:
     """The shift is worth something: the oracle has a factor alone. Frames of one depth are withheld."""
     out = recover(video, "points", relative, seed)
-    assert len(out.frames) >= 55 and out.falls_short() <= 0.0
+    least = {"recon3d_mono": 59}.get(request.node.callspec.params["video"], 60)
+    assert len(out.frames) >= least and out.falls_short() <= 0.0
 
 
 @pytest.mark.parametrize(("source", "wrong"), [("points", 0.0), ("points", 0.3), ("floor", 0.0)])
