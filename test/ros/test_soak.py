@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -46,9 +48,28 @@ def test_whatever_grows_is_named():
             check(row | change)
 
 
+# Opens one file more when told to, and does nothing else: this process's own files come and go with the DDS
+# threads of the tests before.
+_OPENS_A_FILE = """
+import os
+print("ready", flush=True)
+input()
+kept = open(os.devnull)
+print("opened", flush=True)
+input()
+"""
+
+
 def test_a_process_is_looked_at():
-    before = process_sample(os.getpid(), 7)
-    with open(os.devnull):
-        sample = process_sample(os.getpid(), 7)
+    with subprocess.Popen(
+        [sys.executable, "-c", _OPENS_A_FILE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        before = process_sample(child.pid, 7)
+        print(file=child.stdin, flush=True)
+        assert child.stdout.readline() == "opened\n"
+        sample = process_sample(child.pid, 7)
+        print(file=child.stdin, flush=True)
     assert sample["frames"] == 7 and sample["files"] == before["files"] + 1
-    assert sample["rss_mb"] > 10 and sample["threads"] >= 1
+    assert sample["rss_mb"] > 1 and sample["threads"] == 1
