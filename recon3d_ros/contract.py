@@ -106,8 +106,8 @@ class OutputContract:
     deviation of the value, in its unit and times the same scale. Each may be smaller than the value's.
     Disparities above ``max_disparity_px`` are beyond what the network can tell and become invalid.
     ``focal_px`` is the focal length, in px of the network's input, at which an answered depth is right: for
-    a camera with another one it is multiplied by fx / focal_px (Yin et al., Metric3D, ICCV 2023). Without it
-    the answer is taken as it is.
+    a camera with another one it is multiplied by fy / focal_px (Yin et al., Metric3D, ICCV 2023); down the
+    image, as a stretched one is judged by how high things are in it. Without it the answer is taken as it is.
     """
 
     name: str

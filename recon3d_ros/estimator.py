@@ -155,7 +155,7 @@ class Estimator:
             BackendError: the runtime failed.
         """
         fit, answers = self._infer([frame])
-        fit = replace(fit, fx_px=frame.camera.fx)
+        fit = replace(fit, fy_px=frame.camera.fy)
         return to_image_grid(answers[self.manifest.output.name], self.manifest.output, fit)
 
     def require_metric(self) -> None:
@@ -197,13 +197,13 @@ class Estimator:
         self._images(frame)  # refuses a single image for a stereo model
         height, width = frame.image.shape[:2]
         fit = plan_fit(self.manifest.input, (width, height))
-        if self.manifest.output.focal_px is not None:  # else one fit, and its memory, serves any fx
-            fit = replace(fit, fx_px=frame.camera.fx)
+        if self.manifest.output.focal_px is not None:  # else one fit, and its memory, serves any lens
+            fit = replace(fit, fy_px=frame.camera.fy)
         return self._gpu.estimate(frame, fit)
 
     def _restore(self, frame: Frame, answers: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
         """From the tensors of one frame to its depth map."""
-        output, fit = self.manifest.output, replace(fit, fx_px=frame.camera.fx)
+        output, fit = self.manifest.output, replace(fit, fy_px=frame.camera.fy)
         values = to_image_grid(answers[output.name], output, fit)
         depth, disparity, confidence, sigma_m, relative_depth = values, None, None, None, None
         if output.confidence is not None:

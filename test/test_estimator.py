@@ -181,11 +181,12 @@ def test_unknown_model() -> None:
 
 @pytest.mark.parametrize("size_wh", [(320, 240), (160, 121), (803, 600)])
 def test_depth_for_another_focal_length_scales_with_that_of_the_image(size_wh: tuple[int, int]) -> None:
-    """focal_px counts px of the network's input, here 320 columns: shrunk images have shorter lenses."""
+    """focal_px counts px down the network's input, here 240 rows: shrunk images have shorter lenses."""
     plain = BUILT_IN["fake_mono"]
     manifest = dataclasses.replace(plain, output=dataclasses.replace(plain.output, focal_px=200.0))
     width, height = size_wh
-    for fx in (90.0, 400.0):
-        frame = Frame(0, np.zeros((height, width, 3), np.uint8), PinholeCamera.simple(width, height, fx))
+    for fy in (90.0, 400.0):
+        camera = PinholeCamera.simple(width, height, 1.2 * fy, fy=fy)
+        frame = Frame(0, np.zeros((height, width, 3), np.uint8), camera)
         taken, scaled = (Estimator(m, open_backend("fake", m)).estimate(frame) for m in (plain, manifest))
-        np.testing.assert_allclose(scaled.depth, taken.depth * (fx * 320 / width / 200.0), rtol=1e-5)
+        np.testing.assert_allclose(scaled.depth, taken.depth * (fy * 240 / height / 200.0), rtol=1e-5)

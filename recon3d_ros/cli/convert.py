@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 HELP = (
     "Make fp16 and int8 (Q/DQ) files from the fp32 ONNX file of a model, beside its manifest, which then "
     "names them; inputs and outputs stay float32. What harms the answer most stays in float. The table "
-    "compares them on rendered scenes that nothing was chosen on: off = share of pixels that differ from "
-    "fp32 by more than 1 px and 5 % (mono: 5 %), the rest against the truth. A precision that is too far off "
-    "is refused."
+    "compares them on scenes or images that nothing was chosen on: off = share of pixels that differ from "
+    "fp32 by more than 1 px and 5 % (mono: 5 %), the rest against the truth of rendered scenes. A precision "
+    "that is too far off is refused."
 )
 
 
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="DIR",
-        help="take int8's ranges from these images (left/ and right/ for stereo); default: rendered scenes",
+        help="what the model will see (left/ and right/ for stereo; up to 32 are taken): every second image "
+        "finds int8's ranges, the others compare; default: rendered scenes",
     )
 
 
@@ -46,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
         desc=manifest.name, bar_format="{desc}: {postfix} [{elapsed}]", disable=None, leave=False
     ) as bar:
         done = convert(
-            manifest, _precisions(args.precision), _calibration(manifest, args.images), bar.set_postfix_str
+            manifest, _precisions(args.precision), _images(manifest, args.images), bar.set_postfix_str
         )
     print(to_text(done.rows))
     print(f"{done.manifest.path}: {', '.join(artifact.file for artifact in done.manifest.artifacts)}")
@@ -63,7 +64,7 @@ def _precisions(text: str) -> list[str]:
     return names
 
 
-def _calibration(manifest: Manifest, folder: Path | None) -> list[Images] | None:
+def _images(manifest: Manifest, folder: Path | None) -> list[Images] | None:
     from recon3d_ros.convert import folder_images
 
     return None if folder is None else folder_images(manifest, folder)

@@ -14,7 +14,9 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
-    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of a training run")
+    parser.add_argument(
+        "checkpoint", type=Path, nargs="+", help="checkpoint.pt of a training run; of several, their mean"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -43,11 +45,12 @@ def main(args: argparse.Namespace) -> int:
     lazy.require("torch", extra="train")
     export = lazy.load("recon3d_ros.training.export:export")
     done = export(
-        args.checkpoint,
+        args.checkpoint[0],
         args.out,
         name=args.name,
         accuracy_file=args.accuracy,
         calibration_pairs=args.calibration_pairs,
+        others=args.checkpoint[1:],
     )
     unit = done.manifest.output.unit
     print(

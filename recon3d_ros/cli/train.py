@@ -11,7 +11,7 @@ from typing import Any
 from recon3d_ros import lazy
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.networks import NETWORKS
-from recon3d_ros.training.config import TrainConfig
+from recon3d_ros.training.config import DEFAULT_SIZES_WH, TrainConfig
 
 HELP = (
     "Train a network on the procedural world, rendered meanwhile, or a mono network on images with depth; "
@@ -41,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=int,
         metavar=("W", "H"),
-        default=(default.width, default.height),
-        help=f"size of the crops, multiples of 32 (default {default.width} {default.height} px)",
+        default=(0, 0),
+        help="size of the crops, multiples of 32, at which a mono model is served, too "
+        f"(default {' px; '.join(f'{task} {w} {h}' for task, (w, h) in DEFAULT_SIZES_WH.items())} px)",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(

@@ -27,10 +27,28 @@ Images = list[NDArray[np.uint8]]  # of one frame, as many as the model takes, le
 
 
 class Scored(NamedTuple):
-    """Images with the disparity of the left one, (H, W) px, and its depth, (H, W) m."""
+    """Images, and where it is known the disparity of the left one, (H, W) px, and its depth, (H, W) m."""
 
     images: Images
-    sample: Sample
+    sample: Sample | None = None
+
+
+def split_images(
+    manifest: Manifest, images: Sequence[Images] | None
+) -> tuple[Sequence[Images], Sequence[Scored]]:
+    """What finds ranges, and what compares: every second image each, or scenes of the world without images.
+
+    A network is to be right about what it will see: one of rooms says anything of rendered streets, and a
+    little rounding makes it say something else.
+
+    Raises:
+        DataError: There is only one image.
+    """
+    if images is None:
+        return world_images(manifest), comparison_images(manifest)
+    if len(images) < 2:
+        raise DataError("expected two images or more, to find ranges and to compare, got one: add some")
+    return images[::2], [Scored(frame) for frame in images[1::2]]
 
 
 def world_images(manifest: Manifest) -> list[Images]:
@@ -44,7 +62,7 @@ def comparison_images(manifest: Manifest) -> list[Scored]:
     return [Scored(_of(manifest, sample), sample) for sample in samples]
 
 
-def folder_images(manifest: Manifest, folder: Path, limit: int = 16) -> list[Images]:
+def folder_images(manifest: Manifest, folder: Path, limit: int = 32) -> list[Images]:
     """At most `limit` images of a folder, spread over it and cropped to the smallest of them.
 
     Pairs lie in `left/` and `right/`.

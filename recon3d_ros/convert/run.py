@@ -1,4 +1,4 @@
-"""Convert, compare on scenes that were not calibrated on, refuse what is too far off, tell the manifest."""
+"""Convert, compare on images that were not calibrated on, refuse what is too far off, tell the manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend, open_backend
 from recon3d_ros.convert.half import to_fp16
-from recon3d_ros.convert.images import Images, Scored, comparison_images, feeds, world_images
+from recon3d_ros.convert.images import Images, Scored, feeds, split_images
 from recon3d_ros.convert.integer import to_int8
 from recon3d_ros.errors import BackendError, ManifestError, OutputError
 from recon3d_ros.manifest import Artifact, Manifest, dump_manifest
@@ -30,11 +30,11 @@ ALLOWED_SHARE = 0.02
 
 @dataclass(frozen=True)
 class Row:
-    """What one precision answers on the scenes for comparison.
+    """What one precision answers on the images for comparison.
 
     `off_share` is the share of pixels, 0 to 1, off from fp32 by more than 1 px and 5 % (mono: by 5 %), and
-    `metrics` the accuracy against the truth, as in `recon3d_ros.metrics`; `float_nodes` the number of nodes
-    that were left in float: of int8 those with weights, of fp16 all but constants.
+    `metrics` the accuracy against the truth where it is known, as in `recon3d_ros.metrics`; `float_nodes`
+    the number of nodes that were left in float: of int8 those with weights, of fp16 all but constants.
     """
 
     precision: str
@@ -55,7 +55,7 @@ class Converted:
 def convert(
     manifest: Manifest,
     precisions: Sequence[str] = METHODS,
-    calibration: Sequence[Images] | None = None,
+    images: Sequence[Images] | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Converted:
     """Write the artifacts of these precisions beside the manifest, and the manifest with them.
@@ -65,10 +65,12 @@ def convert(
     Args:
         manifest: With an fp32 artifact.
         precisions: Of `METHODS`.
-        calibration: What int8 takes its ranges from; scenes of the world without.
+        images: What the model will see: every second one finds the ranges of int8, the others compare. Scenes
+            of the world without.
         step: Told what is done.
 
     Raises:
+        DataError: there is only one image.
         ManifestError: the model is built in, or has a name for its outputs that the graph lacks.
         ArtifactError: there is no fp32 artifact, or it is not the one of the manifest.
         MissingDependencyError: onnx or onnxruntime is not installed.
@@ -79,7 +81,7 @@ def convert(
         raise ManifestError(f"model {manifest.name} is built in and has no file: name one of your own")
     verify(manifest)
     source = manifest.file_path(manifest.artifact("fp32").file)
-    bench = _Bench(manifest, calibration)
+    bench = _Bench(manifest, images)
     rows = [bench.row("fp32", source, 0)]
     artifacts = {artifact.precision: artifact for artifact in manifest.artifacts}
     with tempfile.TemporaryDirectory(prefix="recon3d-convert-") as folder:
@@ -95,13 +97,12 @@ def convert(
 
 
 class _Bench:
-    """The scenes and fp32's answers to them."""
+    """The images and fp32's answers to them."""
 
-    def __init__(self, manifest: Manifest, calibration: Sequence[Images] | None) -> None:
+    def __init__(self, manifest: Manifest, images: Sequence[Images] | None) -> None:
         self._manifest = manifest
-        frames = world_images(manifest) if calibration is None else calibration
+        frames, self._scored = split_images(manifest, images)
         self._calibration = feeds(manifest, frames)
-        self._scored = comparison_images(manifest)
         self._truths = feeds(manifest, [scored.images for scored in self._scored])
         backend = open_backend("onnxruntime", manifest, precision="fp32")
         self._expected = {id(feed): self._answer(backend, feed) for feed in self._calibration + self._truths}
@@ -130,7 +131,7 @@ class _Bench:
             raise BackendError(
                 f"expected {precision} of model {self._manifest.name} to answer as fp32 does in all but "
                 f"{100 * GOLDEN_SHARES[precision]:g} % of the pixels, got {100 * row.off_share:.1f} %: leave "
-                f"this precision out, or calibrate on images of your own"
+                f"this precision out, or show images that it is made for (--images)"
             )
         backend = self._open(precision, draft)
         self_check(self._manifest, backend)
@@ -138,7 +139,7 @@ class _Bench:
         return row
 
     def row(self, precision: str, file: Path, float_nodes: int) -> Row:
-        """Compare a file on the scenes for comparison, with fp32 and with the truth."""
+        """Compare a file on the images for comparison, with fp32 and, where it is known, with the truth."""
         backend = self._open(precision, file)
         answers = [self._answer(backend, feed) for feed in self._truths]
         backend.close()
@@ -167,8 +168,10 @@ class _Bench:
 
     def _score(self, answer: NDArray[Any], scored: Scored) -> dict[str, float]:
         image, sample = scored.images[0], scored.sample
+        if sample is None:
+            return {}
         fit = plan_fit(self._manifest.input, (image.shape[1], image.shape[0]))
-        fit = replace(fit, fx_px=sample.frame.camera.fx)
+        fit = replace(fit, fy_px=sample.frame.camera.fy)
         values = to_image_grid(answer, self._manifest.output, fit)
         if self._manifest.is_stereo:
             assert sample.disparity is not None  # the world knows it

@@ -79,11 +79,11 @@ def sigma_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit
 def _factor(contract: OutputContract, fit: Fit) -> float:
     """What makes a value of the network one in the unit of the image."""
     factor = contract.scale * _UNIT_FACTORS[contract.unit]
-    zoom = fit.content_size_wh[0] / fit.image_size_wh[0]
+    zoom_x, zoom_y = (c / i for c, i in zip(fit.content_size_wh, fit.image_size_wh))
     if contract.unit == "px":
-        return factor / zoom
-    if contract.focal_px is not None and fit.fx_px is not None:
-        return factor * fit.fx_px * zoom / contract.focal_px
+        return factor / zoom_x
+    if contract.focal_px is not None and fit.fy_px is not None:
+        return factor * fit.fy_px * zoom_y / contract.focal_px
     return factor
 
 

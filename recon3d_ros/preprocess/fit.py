@@ -14,14 +14,14 @@ class Fit:
     """How an image lies in the network's input: resized to ``content_size_wh`` in the upper left corner.
 
     What remains of ``network_size_wh`` to the right and below repeats the edge; there neither a column nor
-    a disparity moves. ``fx_px`` is the focal length of the image: it scales what a network answers for
-    one of its own.
+    a disparity moves. ``fy_px`` is the focal length of the image, down it: it scales what a network answers
+    for one of its own.
     """
 
     image_size_wh: tuple[int, int]
     content_size_wh: tuple[int, int]
     network_size_wh: tuple[int, int]
-    fx_px: float | None = None
+    fy_px: float | None = None
 
     @property
     def shrinks(self) -> bool:

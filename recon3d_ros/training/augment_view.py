@@ -1,6 +1,6 @@
 """Crop and augment one image with depth so that a mono network meets what real cameras do, with K kept right.
 
-In this order (docs/training.md says how often): a window of the image, resized to the crop, which changes
+In this order (docs/training.md says how often): a window of the image, stretched to the crop, which changes
 the focal length and so the canonical depth; sometimes mirrored, sometimes rolled about the optical axis,
 which leaves depth as it is; then exposure, colour, blur and noise.
 """
@@ -13,8 +13,10 @@ import numpy as np
 from recon3d_ros.training.augment import Window, change_photometry, planes
 from recon3d_ros.training.store import unpack_view
 
-# Of the windows that have the aspect of the crop, the smallest one's side over the largest one's.
+# Of the windows of an aspect, the smallest one's side over the largest one's.
 SMALLEST_WINDOW = 0.55
+# Width over height of what cameras see, upright ones included.
+ASPECTS = (3 / 4, 16 / 9)
 GREY_SHARE = 0.1
 LARGEST_ROLL_DEG = 6.0
 
@@ -32,11 +34,13 @@ def view_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Gener
     Returns:
         (h, w, 3) uint8 RGB, and (h, w) float32 canonical depth, m, NaN = unknown.
     """
-    image, depth = cut_view(packed, draw_view_window(packed.shape[:2], size_wh, rng), size_wh)
+    window = draw_view_window(packed.shape[:2], rng)
+    image, depth = cut_view(packed, window, size_wh)
     if rng.random() < 0.5:
         image, depth = image[:, ::-1], depth[:, ::-1]
     if rng.random() < 0.3:
-        image, depth = roll(image, depth, float(rng.uniform(-LARGEST_ROLL_DEG, LARGEST_ROLL_DEG)))
+        stretch = window.width / window.height * size_wh[1] / size_wh[0]
+        image, depth = roll(image, depth, float(rng.uniform(-LARGEST_ROLL_DEG, LARGEST_ROLL_DEG)), stretch)
     return np.ascontiguousarray(image), np.ascontiguousarray(depth)
 
 
@@ -63,15 +67,18 @@ def photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return planes(change_photometry([image], rng, GREY_SHARE)[0])
 
 
-def draw_view_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.random.Generator) -> Window:
-    """A window of the crop's aspect, as large as the image allows or down to `SMALLEST_WINDOW` of that."""
+def draw_view_window(shape_hw: tuple[int, ...], rng: np.random.Generator) -> Window:
+    """A window as large as the image allows or down to `SMALLEST_WINDOW` of that.
+
+    Half of them have the aspect of the image, the others any of `ASPECTS`.
+    """
     full_h, full_w = shape_hw
-    width, height = size_wh
-    largest = min(full_w / width, full_h / height)
-    # Most show nearly all: what an image shows as a whole is what tells its scale.
-    low = 0.9 if rng.random() < 0.75 else SMALLEST_WINDOW
-    side = largest * rng.uniform(low, 1.0)
-    cut_w, cut_h = min(round(width * side), full_w), min(round(height * side), full_h)
+    any_aspect = np.exp(rng.uniform(*np.log(ASPECTS)))
+    aspect = full_w / full_h if rng.random() < 0.5 else any_aspect
+    # What an image shows as a whole is what tells its scale, but other lenses show less.
+    low = 0.9 if rng.random() < 0.5 else SMALLEST_WINDOW
+    height = min(full_h, full_w / aspect) * rng.uniform(low, 1.0)
+    cut_w, cut_h = min(max(round(height * aspect), 1), full_w), min(max(round(height), 1), full_h)
     x, y = rng.integers(0, full_w - cut_w + 1), rng.integers(0, full_h - cut_h + 1)
     return Window(int(x), int(y), cut_w, cut_h)
 
@@ -80,28 +87,35 @@ def cut_view(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> Vi
     """The window at the size of the crop; canonical depth shrinks as the focal length grows.
 
     The camera of the crop is `camera.cropped(x, y, width, height).scaled(size_wh)`; depth is the same, and
-    canonical depth is depth over the focal length.
+    canonical depth is depth over its fy.
     """
     rows = slice(window.y, window.y + window.height)
     image, depth = unpack_view(packed[rows, window.x : window.x + window.width])
     if (window.width, window.height) == size_wh:
         return image, depth
     image, depth = resized(image, depth, size_wh)
-    return image, (depth * np.float32(window.width / size_wh[0])).astype(np.float32)
+    return image, (depth * np.float32(window.height / size_wh[1])).astype(np.float32)
 
 
 def resized(image: np.ndarray, depth: np.ndarray, size_wh: tuple[int, int]) -> View:
     """Both at another size, depth as it is: whoever keeps it canonical scales it with the focal length."""
-    how = cv2.INTER_AREA if depth.shape[1] > size_wh[0] else cv2.INTER_LINEAR
+    shrinks = depth.shape[1] >= size_wh[0] and depth.shape[0] >= size_wh[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     # Nearest: a mean over an edge would be a surface that is not there.
     small = cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
     return cv2.resize(image, size_wh, interpolation=how), small
 
 
-def roll(image: np.ndarray, depth: np.ndarray, degrees: float) -> View:
-    """Turn about the optical axis, taken to be in the centre; corners that nobody saw repeat the edge."""
+def roll(image: np.ndarray, depth: np.ndarray, degrees: float, stretch: float = 1.0) -> View:
+    """Turn about the optical axis, taken to be in the centre; corners that nobody saw repeat the edge.
+
+    Pixels are `stretch` times as wide as high.
+    """
     height, width = depth.shape
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([[cos, sin / stretch], [-sin * stretch, cos]])
+    matrix = np.column_stack([turn, centre - turn @ centre])
     size_wh = (width, height)
     image = cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     depth = cv2.warpAffine(

@@ -72,17 +72,39 @@ def load_checkpoint(path: Path, device: str = "cpu", *, resume: bool = False) ->
     return content
 
 
-def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
+def load_network(path: Path, *others: Path) -> tuple[Network, dict[str, Any]]:
     """A network with its averaged weights, for inference on the CPU, and the checkpoint it came from.
 
+    Of several, the mean of their weights: of runs that began alike it is often better than each where images
+    differ from those that trained (Wortsman et al., *Model soups*, ICML 2022). The checkpoint is the first
+    one's, with the sources of all, their number as `parts`, and no history: nobody has validated it yet.
+
     Raises:
-        ArtifactError: The file is no checkpoint, or its weights do not fit its config.
+        ArtifactError: A file is no checkpoint, its weights do not fit its config, or another network's.
         ConfigError: The network is unknown here.
     """
     content = load_checkpoint(path)
     network = build_network(content["network"], content["config"])
     load_weights(network, content["average"], path)
+    if others:
+        _average(network, content, others)
     return network.eval(), content
+
+
+def _average(network: Network, content: dict[str, Any], others: tuple[Path, ...]) -> None:
+    state, parts = network.state_dict(), 1 + len(others)
+    total = {name: value.double() / parts for name, value in state.items()}
+    sources = [tuple(source) for source in content.get("sources", ())]
+    for path in others:
+        other = load_checkpoint(path)
+        if (other["network"], other["config"]) != (content["network"], content["config"]):
+            raise ArtifactError(f"expected the same network in {path}, got another one: name runs of one")
+        load_weights(network, other["average"], path)
+        for name, value in network.state_dict().items():
+            total[name] += value.double() / parts
+        sources += [tuple(source) for source in other.get("sources", ())]
+    network.load_state_dict({name: total[name].to(value.dtype) for name, value in state.items()})
+    content |= {"sources": list(dict.fromkeys(sources)), "parts": parts, "history": []}
 
 
 def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:

@@ -13,6 +13,9 @@ from recon3d_ros.training.loss_table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, 
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
 FIRST_TRAINING_SEED = 1_000_000
+# Of the crops. A mono model is served at it, too: a square is what a stretched image of either way up needs.
+DEFAULT_SIZES_WH = {"stereo": (352, 224), "mono": (224, 224)}
+_SIZES = "; ".join(f"{task}: {width}x{height}" for task, (width, height) in DEFAULT_SIZES_WH.items())
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class TrainConfig(Config):
         "arithmetic of the convolutions; auto = bf16 where the processor has it",
         choices=("auto", "fp32", "bf16"),
     )
-    width: int = option(352, "width of the crops, a multiple of 32", unit="px", minimum=32)
-    height: int = option(224, "height of the crops, a multiple of 32", unit="px", minimum=32)
+    width: int = option(0, f"width of the crops, a multiple of 32; 0 = {_SIZES}", unit="px", minimum=0)
+    height: int = option(0, "height of the crops, the same", unit="px", minimum=0)
     batch: int = option(4, "crops per step", minimum=1)
     learning_rate: float = option(1e-3, "peak of the one-cycle schedule", minimum=0.0)
     keep_statistics: bool = option(
@@ -163,7 +166,9 @@ class TrainConfig(Config):
             )
 
     def validate(self) -> None:
-        """Check the losses, the budget, and sizes against each other."""
+        """Fill in the size, check the losses, the budget, and sizes against each other."""
+        for name, usual in zip(("width", "height"), DEFAULT_SIZES_WH[self.task]):
+            object.__setattr__(self, name, getattr(self, name) or usual)
         self._check_task()
         if self.keep_statistics and not self.init:
             raise ConfigError("expected --from with keep_statistics, got new weights: they have none to keep")

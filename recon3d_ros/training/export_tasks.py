@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,15 @@ from recon3d_ros.networks import task_of
 from recon3d_ros.training.scored import Scored
 from recon3d_ros.training.sources import KNOWN_SOURCES, WORLD, source_name
 from recon3d_ros.training.store import VIEW_CHANNELS, SampleStore, pack_pair
-from recon3d_ros.training.tasks import MONO_INPUT, StereoTask, task_for
+from recon3d_ros.training.tasks import StereoTask, mono_input, task_for
 
 if TYPE_CHECKING:
     from recon3d_ros.networks import Network
 
-# World scenes that neither train nor validate: the golden one, and one to compare on. Sizes differ because
-# H and W must be free in the graph; no network shrinks them.
+# World scenes that neither train nor validate: the golden one, and one to compare on. Sizes of pairs differ
+# because H and W must be free in the graph; a mono model has one size.
 KNOWN_SEEDS = (900_000, 900_001)
-KNOWN_SIZES_WH = {"stereo": ((320, 192), (416, 256)), "mono": ((224, 160), (256, 192))}
+KNOWN_SIZES_WH = ((320, 192), (416, 256))
 CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
 Images = tuple[NDArray[np.uint8], ...]
 
@@ -34,7 +34,7 @@ def describe(network: Network, content: Mapping[str, Any], name: str) -> Manifes
     """The manifest of a network without its files: contracts, licence, origin."""
     task = task_of(content["network"])
     parameters = sum(p.numel() for p in network.parameters())
-    contracts = _mono_contracts(network) if task == "mono" else _stereo_contracts(network)
+    contracts = _mono_contracts(network, content) if task == "mono" else _stereo_contracts(network)
     return Manifest(
         name=name,
         task="mono_metric_depth" if task == "mono" else "stereo_disparity",
@@ -56,9 +56,13 @@ def _stereo_contracts(network: Any) -> tuple[InputContract, OutputContract]:
     return given, answer
 
 
-def _mono_contracts(network: Any) -> tuple[InputContract, OutputContract]:
+def _mono_contracts(network: Any, content: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
     answer = OutputContract("depth", "m", confidence="confidence", sigma="sigma_m", focal_px=network.FOCAL_PX)
-    return MONO_INPUT, answer
+    return mono_input(_crop_size_wh(content)), answer
+
+
+def _crop_size_wh(content: Mapping[str, Any]) -> tuple[int, int]:
+    return content["run"]["width"], content["run"]["height"]
 
 
 def _licence(content: Mapping[str, Any]) -> Licence:
@@ -76,16 +80,22 @@ def _origin(content: Mapping[str, Any]) -> str:
     teacher = f" --teacher {Path(run['teacher']).name}" if run.get("teacher") else ""
     # Of all processes together.
     crops = content["samples"] // max(content["step"], 1)
+    mean = f"mean of {parts} runs, the first " if (parts := content.get("parts", 1)) > 1 else ""
     return (
-        f"recon3d train --network {content['network']}{data}{teacher}: {content['step']} steps of "
+        f"{mean}recon3d train --network {content['network']}{data}{teacher}: {content['step']} steps of "
         f"{crops} crops of {run['width']}x{run['height']} px, {content['seconds'] / 60:.0f} minutes "
         f"on {run['device']}, seed {run['seed']}"
     )
 
 
-def known_images(task: str) -> list[Images]:
-    """Scenes of the world, (H, W, 3) uint8 RGB each: left and right, or one. The first is the golden one."""
-    return [_world_images(task, *known) for known in zip(KNOWN_SEEDS, KNOWN_SIZES_WH[task])]
+def known_images(contract: InputContract) -> list[Images]:
+    """Scenes of the world, (H, W, 3) uint8 RGB each: left and right, or one. The first is the golden one.
+
+    No network resizes them.
+    """
+    task = "stereo" if len(contract.names) == 2 else "mono"
+    sizes = (contract.size_wh,) * 2 if contract.size_wh else KNOWN_SIZES_WH
+    return [_world_images(task, *known) for known in zip(KNOWN_SEEDS, sizes)]
 
 
 def _world_images(task: str, seed: int, size_wh: tuple[int, int]) -> Images:
@@ -98,22 +108,31 @@ def _world_images(task: str, seed: int, size_wh: tuple[int, int]) -> Images:
 
 @torch.no_grad()
 def calibration_answers(
-    network: Network, content: Mapping[str, Any], folder: Path, count: int
+    network: Network, content: Mapping[str, Any], folder: Path, count: int, lenses: Sequence[float] = (1.0,)
 ) -> Iterator[Scored]:
-    """Answers beside the truth to set confidence and sigma by.
+    """Answers beside the truth to set scale, confidence and sigma by.
 
     Of stereo, scenes of the world that nothing else has seen. Of mono, what the run held out, when it lies in
-    `folder`; without it nothing: the weights have been calibrated when they were exported.
+    `folder`, through lenses that are so many times as long; without it nothing: the weights have been
+    calibrated when they were exported.
     """
-    name = content["network"]
-    task = task_for(task_of(name), getattr(network.config, "largest_px", 0.0))
+    task = task_for(network, _crop_size_wh(content))
     if isinstance(task, StereoTask):
         samples = (pack_pair(_calibration_pair(seed, task.largest_px)) for seed in range(count))
     else:
         store = SampleStore(folder / "validation", VIEW_CHANNELS)
-        samples = (store.open(index) for index in range(min(count, store.refresh())))
+        held_out = (store.open(index) for index in range(min(count, store.refresh())))
+        samples = (middle(packed, lens) for packed in held_out for lens in lenses)
     for packed in samples:
         yield task.whole(network, packed)
+
+
+def middle(packed: np.ndarray, lens: float) -> np.ndarray:
+    """Of a stored (H, W, C) image, what the camera would have seen through a lens so many times as long."""
+    height, width = packed.shape[:2]
+    h, w = round(height / lens), round(width / lens)
+    y, x = (height - h) // 2, (width - w) // 2
+    return packed[y : y + h, x : x + w]
 
 
 def _calibration_pair(index: int, largest_px: float) -> Any:

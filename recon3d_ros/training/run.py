@@ -64,7 +64,7 @@ class Run:
         network.to(device).train()
         self.team = team or Team()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.task = task_for(config.task, getattr(network.config, "largest_px", 0.0), teacher)
+        self.task = task_for(network, (config.width, config.height), teacher)
         if config.keep_statistics:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):

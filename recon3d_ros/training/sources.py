@@ -86,8 +86,8 @@ def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], N
                         f"expected depth beside the images of {name}, got none: choose another set"
                     )
                 frame = sample.frame
-                image, depth, fx = shrunk(frame.image, sample.depth, frame.camera.fx, largest_wh)
-                target.write(index, pack_view(image, depth, fx))
+                image, depth, fy = shrunk(frame.image, sample.depth, frame.camera.fy, largest_wh)
+                target.write(index, pack_view(image, depth, fy))
             target.refresh()
         report(f"{name}: {len(rest)} frames to learn from, {len(held)} held out")
 
@@ -110,15 +110,15 @@ def split(count: int, wanted: int) -> tuple[list[int], list[int]]:
 
 
 def shrunk(
-    image: np.ndarray, depth: np.ndarray, fx: float, largest_wh: tuple[int, int]
+    image: np.ndarray, depth: np.ndarray, fy: float, largest_wh: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """An image, its depth and its focal length, no larger than `largest_wh`: a crop reads the less."""
     height, width = depth.shape
     ratio = min(1.0, largest_wh[0] / width, largest_wh[1] / height)
     if ratio == 1.0:
-        return image, depth, fx
+        return image, depth, fy
     size_wh = (round(width * ratio), round(height * ratio))
-    return *resized(image, depth, size_wh), fx * size_wh[0] / width
+    return *resized(image, depth, size_wh), fy * size_wh[1] / height
 
 
 def source_name(name: str) -> str:

@@ -49,17 +49,17 @@ def unpack_pair(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return packed[..., :3], packed[..., 3:6], disparity.astype(np.float32)
 
 
-def pack_view(image: np.ndarray, depth: np.ndarray, fx: float) -> np.ndarray:
+def pack_view(image: np.ndarray, depth: np.ndarray, fy: float) -> np.ndarray:
     """An image and its depth as (H, W, 5) uint8; depth that is not finite or beyond 65 m becomes unknown.
 
     Args:
         image: (H, W, 3) uint8 RGB or (H, W) grey.
         depth: (H, W) float32 m.
-        fx: Focal length of the image, px: depth is stored as if it were `CANONICAL_FOCAL_PX`.
+        fy: Focal length of the image, px: depth is stored as if it were `CANONICAL_FOCAL_PX`.
     """
     rgb = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
     with np.errstate(invalid="ignore", over="ignore"):
-        steps = np.asarray(depth, np.float32) * np.float32(STEPS_PER_M * CANONICAL_FOCAL_PX / fx)
+        steps = np.asarray(depth, np.float32) * np.float32(STEPS_PER_M * CANONICAL_FOCAL_PX / fy)
         known = np.isfinite(steps) & (steps > 0.0) & (steps < UNKNOWN - 0.5)
     fixed = np.full(steps.shape, UNKNOWN, "<u2")
     fixed[known] = np.round(steps[known]).astype("<u2")

@@ -14,7 +14,6 @@ from recon3d_ros import world
 from recon3d_ros.contract import InputContract
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.networks.mono import MonoNetwork
-from recon3d_ros.preprocess import plan_fit
 from recon3d_ros.training.augment import Window, lit_pair, planes, scaled_crop
 from recon3d_ros.training.augment_view import blended, collage, cut_view, photometric, view_crop
 from recon3d_ros.training.example import Example, as_tensor
@@ -35,12 +34,6 @@ BLENDED_SHARE, COLLAGED_SHARE = 0.35, 0.25
 # A teacher is slow: each view that it judges is learnt in so many lights.
 LIGHTS = 2
 CPU = torch.device("cpu")
-# How a mono network is served: larger images are shrunk to the height it was trained at, where things have a
-# size that it knows. A wide image stays wide: shrunk to 256 px across, 3:2 and 16:9 of frames that did not
-# train had a delta_1 of 0.73 and 0.64 in place of 0.83 and 0.81.
-MONO_INPUT = InputContract(
-    ("image",), scale=1.0 / 255.0, multiple_of=MonoNetwork.MULTIPLE_OF, max_size_wh=(352, 192)
-)
 
 
 class Task(Protocol):
@@ -126,9 +119,11 @@ class StereoTask:
 class MonoTask:
     """Canonical depth of single images; `teacher` adds what it says of each crop.
 
-    With features that it keeps whole, modules see those in place of one another's.
+    With features that it keeps whole, modules see those in place of one another's. `size_wh` is what whole
+    images are stretched to.
     """
 
+    size_wh: tuple[int, int]
     teacher: TeacherFile | None = None
     channels: ClassVar[int] = VIEW_CHANNELS
     metrics: ClassVar[tuple[str, ...]] = ("delta_1", "abs_rel", "rmse_m")
@@ -136,7 +131,7 @@ class MonoTask:
     def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
         sample = world.view_sample(seed, size_wh)
         assert sample.depth is not None
-        return pack_view(sample.frame.image, sample.depth, sample.frame.camera.fx)
+        return pack_view(sample.frame.image, sample.depth, sample.frame.camera.fy)
 
     @property
     def lights(self) -> int:  # noqa: D102
@@ -179,29 +174,29 @@ class MonoTask:
         return ScoredDepth(output, image, truth, network.log_centres, taught, lessons)
 
     def whole(self, network: Any, packed: np.ndarray) -> Scored:  # noqa: D102
-        image, truth = served_view(packed)
-        height, width = truth.shape
-        padding = ((0, image.shape[0] - height), (0, image.shape[1] - width))
-        known = np.pad(truth, padding, constant_values=np.nan)
-        return self.score(network, nn.ModuleDict(), [as_tensor(image, CPU), torch.from_numpy(known)[None]])
+        image, truth = self.served_view(packed)
+        return self.score(network, nn.ModuleDict(), [as_tensor(image, CPU), torch.from_numpy(truth)[None]])
 
     def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:  # noqa: D102
-        image, truth = served_view(packed)
-        height, width = truth.shape
+        image, truth = self.served_view(packed)
         answer = network(as_tensor(image, device))
-        image = image[:height, :width]
-        depth, confidence = (plane[0, 0, :height, :width].float().cpu().numpy() for plane in answer[:2])
+        depth, confidence = (plane[0, 0].float().cpu().numpy() for plane in answer[:2])
         metrics = depth_metrics(depth, truth)
         return Example(image, truth, depth, confidence, {key: metrics[key] for key in self.metrics})
 
+    def served_view(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A stored image as `mono_input` has it served, and its truth."""
+        height, width = packed.shape[:2]
+        return cut_view(packed, Window(0, 0, width, height), self.size_wh)
 
-def served_view(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A stored image at the size it is served at, its edge repeated to the right and below, and its truth."""
-    height, width = packed.shape[:2]
-    fit = plan_fit(MONO_INPUT, (width, height))
-    image, depth = cut_view(packed, Window(0, 0, width, height), fit.content_size_wh)
-    right, below = (n - c for n, c in zip(fit.network_size_wh, fit.content_size_wh))
-    return np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge"), depth
+
+def mono_input(size_wh: tuple[int, int]) -> InputContract:
+    """How a mono network is served: any image is stretched to the size of the crops that trained it.
+
+    What it knows is how high things are in an image of that size; a wide one shrunk to its width would show
+    them lower.
+    """
+    return InputContract(("image",), scale=1.0 / 255.0, size_wh=size_wh, fit="stretch")
 
 
 class Adapter(nn.Module):
@@ -224,6 +219,8 @@ class Adapter(nn.Module):
         return (self.project(ours).float() - mean) * gain, (theirs - mean) * gain
 
 
-def task_for(task: str, largest_px: float = 192.0, teacher: TeacherFile | None = None) -> Task:
-    """The task by its name in `TrainConfig.task`."""
-    return MonoTask(teacher) if task == "mono" else StereoTask(largest_px)
+def task_for(network: Any, size_wh: tuple[int, int], teacher: TeacherFile | None = None) -> Task:
+    """The task of a network that is trained on crops of this size."""
+    if isinstance(network, MonoNetwork):
+        return MonoTask(size_wh, teacher)
+    return StereoTask(network.config.largest_px)

@@ -110,7 +110,7 @@ class _Teacher:
         depth = to_image_grid(answers[output.name], replace(output, focal_px=None), fit)
         assert output.focal_px is not None  # prepare has seen it
         # Its focal length in px of the crop, not of its input.
-        focal_px = output.focal_px * fit.image_size_wh[0] / fit.content_size_wh[0]
+        focal_px = output.focal_px * fit.image_size_wh[1] / fit.content_size_wh[1]
         size_wh = (width // TAUGHT_STEP_PX, height // TAUGHT_STEP_PX)
         taught = known_mean(depth, size_wh) * np.float32(CANONICAL_FOCAL_PX / focal_px)
         rows = height if self.whole else height // FEATURE_STEP_PX

@@ -12,6 +12,7 @@ import pytest
 from recon3d_ros.backends import open_backend
 from recon3d_ros.convert import METHODS, convert, folder_images, to_text
 from recon3d_ros.convert import run as module
+from recon3d_ros.convert.images import split_images
 from recon3d_ros.errors import ArtifactError, BackendError, DataError, ManifestError
 from recon3d_ros.files import write_image
 from recon3d_ros.manifest import load_manifest
@@ -136,6 +137,21 @@ def test_calibration_images_of_a_folder_get_one_size(tmp_path: Path) -> None:
     ]
     with pytest.raises(DataError, match=r"expected left/ and right/ in .* for a stereo model"):
         folder_images(stereo, tmp_path / "left")
+
+
+def test_every_second_image_of_the_robot_finds_ranges_and_the_others_compare(
+    three_convs: Callable[..., Path],
+) -> None:
+    path, rng = three_convs(), np.random.default_rng(3)
+    pairs = [[rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(2)] for _ in range(5)]
+    found, compared = split_images(load_manifest(path), pairs)
+    assert [frame[0] is pairs[i][0] for i, frame in zip((0, 2, 4), found)] == [True] * 3
+    assert [scored.images[1] is pairs[i][1] for i, scored in zip((1, 3), compared)] == [True] * 2
+    done = convert(load_manifest(path), ["int8"], pairs)
+    assert done.rows[1].off_share < 0.05 and done.rows[1].metrics == {}  # nobody knows their depth
+    assert to_text(done.rows).splitlines()[0].split() == ["precision", "MB", "off", "%", "float"]
+    with pytest.raises(DataError, match=r"expected two images or more, .* got one"):
+        convert(load_manifest(path), ["int8"], pairs[:1])
 
 
 def test_the_table_has_a_line_per_precision(three_convs: Callable[..., Path]) -> None:

@@ -44,14 +44,13 @@ def test_stored_depth_is_canonical_and_unknown_stays_unknown():
     st.integers(0, 40),
     st.integers(40, 100),
     st.integers(40, 80),
-    st.integers(33, 200),
+    st.tuples(st.integers(33, 200), st.integers(33, 200)),
 )
-def test_a_window_keeps_the_metres_of_its_camera(fx, x, y, width, height, crop_width):
+def test_a_window_keeps_the_metres_of_its_camera(focal, x, y, width, height, size_wh):
     """Canonical depth times the focal length of the crop is the depth that was put in."""
-    size_wh = (crop_width, max(round(height * crop_width / width), 1))
-    _, depth = cut_view(plane_view(fx), Window(x, y, width, height), size_wh)
-    camera = PinholeCamera.simple(160, 121, fx).cropped(x, y, width, height).scaled(size_wh)
-    np.testing.assert_allclose(depth * camera.fx / CANONICAL_FOCAL_PX, 2.0, rtol=3e-3)
+    _, depth = cut_view(plane_view(focal), Window(x, y, width, height), size_wh)
+    camera = PinholeCamera.simple(160, 121, focal).cropped(x, y, width, height).scaled(size_wh)
+    np.testing.assert_allclose(depth * camera.fy / CANONICAL_FOCAL_PX, 2.0, rtol=3e-3)
 
 
 def test_a_thing_twice_as_far_through_a_lens_twice_as_long_is_the_same_picture():
@@ -60,16 +59,28 @@ def test_a_thing_twice_as_far_through_a_lens_twice_as_long_is_the_same_picture()
     np.testing.assert_array_equal(near, far)
 
 
-def test_windows_have_the_aspect_of_the_crop_and_lie_inside():
-    widths = []
-    for seed in range(200):
-        window = draw_view_window((467, 627), (288, 224), np.random.default_rng(seed))
+def test_half_of_the_windows_have_the_aspect_of_the_image_and_all_lie_inside():
+    aspects, sides = [], []
+    for seed in range(400):
+        window = draw_view_window((467, 627), np.random.default_rng(seed))
         assert 0 <= window.x and window.x + window.width <= 627
         assert 0 <= window.y and window.y + window.height <= 467
-        assert window.width / window.height == pytest.approx(288 / 224, rel=0.01)
-        widths.append(window.width)
-    assert min(widths) < 0.62 * 600 and max(widths) > 0.97 * 600
-    assert np.mean(np.array(widths) > 0.84 * 600) > 0.5
+        aspect = window.width / window.height
+        aspects.append(aspect)
+        sides.append(window.height / min(467, 627 / aspect))
+    own = np.abs(np.array(aspects) - 627 / 467) < 0.01
+    assert 0.4 < own.mean() < 0.6
+    assert 0.74 < min(aspects) < 0.85 and 1.65 < max(aspects) < 1.79
+    assert min(sides) < 0.62 and max(sides) > 0.97
+    assert 0.4 < np.mean(np.array(sides) > 0.89) < 0.75
+
+
+@pytest.mark.parametrize("shape_hw", [(1, 1), (3, 200), (200, 3), (37, 41)])
+def test_windows_of_any_image_lie_inside(shape_hw):
+    for seed in range(50):
+        window = draw_view_window(shape_hw, np.random.default_rng(seed))
+        assert window.width >= 1 and 0 <= window.x and window.x + window.width <= shape_hw[1]
+        assert window.height >= 1 and 0 <= window.y and window.y + window.height <= shape_hw[0]
 
 
 def test_mirrored_and_rolled_crops_keep_image_and_depth_together():
@@ -94,6 +105,14 @@ def test_roll_turns_about_the_centre():
     image[20, 50] = 255
     turned, depth = roll(image, np.ones((41, 61), np.float32), 90.0)
     assert turned[0, 30].max() == 255 and np.isnan(depth[20, 0])
+
+
+def test_roll_of_a_stretched_image_is_the_stretched_roll():
+    """What is twice as far off in columns lies on the same circle where pixels are half as wide."""
+    image = np.zeros((41, 81, 3), np.uint8)
+    image[20, 72] = 255
+    turned, _ = roll(image, np.ones((41, 81), np.float32), 90.0, stretch=0.5)
+    assert turned[4, 40].max() == 255
 
 
 def test_photometry_leaves_a_picture():

@@ -12,7 +12,7 @@ from recon3d_ros.errors import ArtifactError, BackendError, DataError, OutputErr
 from recon3d_ros.manifest import load_manifest
 from recon3d_ros.training import export as exporting
 from recon3d_ros.training import export_tasks
-from recon3d_ros.training.checkpoint import load_checkpoint, load_network
+from recon3d_ros.training.checkpoint import load_checkpoint, load_network, save_checkpoint
 from recon3d_ros.training.run import resume_run, start_run
 
 OUTPUTS = ("disparity", "confidence", "sigma_px")
@@ -26,7 +26,7 @@ def export(*args, **kwargs):
 @pytest.fixture(autouse=True)
 def small_pairs(monkeypatch):
     """Rendering takes longer than all the rest."""
-    monkeypatch.setattr(export_tasks, "KNOWN_SIZES_WH", {"stereo": ((128, 96), (160, 64))})
+    monkeypatch.setattr(export_tasks, "KNOWN_SIZES_WH", ((128, 96), (160, 64)))
     monkeypatch.setattr(export_tasks, "CALIBRATION_SIZE_WH", (128, 96))
 
 
@@ -112,6 +112,25 @@ def test_weights_beside_the_model_give_it_again_and_start_a_run(
     (tmp_path / "third" / "checkpoint.pt").write_bytes(weights.read_bytes())
     with pytest.raises(ArtifactError, match=r"weights alone.*--from"):
         resume_run(make_config(out=str(tmp_path / "third")))
+
+
+def test_several_checkpoints_become_their_mean(checkpoint, tmp_path):
+    first = load_checkpoint(checkpoint)
+    doubled = {name: 3 * value for name, value in first["average"].items()}
+    other = tmp_path / "other.pt"
+    save_checkpoint(other, first | {"average": doubled, "sources": [("my rooms", "secret")]})
+    export(checkpoint, tmp_path / "models", name="mean", others=[other])
+    mean = load_checkpoint(tmp_path / "models" / "mean.pt")
+    for name, value in first["average"].items():
+        torch.testing.assert_close(mean["average"][name].float(), 2.0 * value.float(), rtol=2e-3, atol=1e-4)
+    manifest = load_manifest(tmp_path / "models" / "mean.yaml")
+    assert {source.name for source in manifest.licence.sources} >= {"my rooms"}
+    assert manifest.licence.weights == "as its sources allow" and not manifest.accuracy
+    assert manifest.origin.startswith("mean of 2 runs, the first recon3d train --network stereo")
+    foreign = tmp_path / "foreign.pt"
+    save_checkpoint(foreign, first | {"config": first["config"] | {"bins": 9}})
+    with pytest.raises(ArtifactError, match=r"expected the same network in .*foreign.pt, got another one"):
+        export(checkpoint, tmp_path / "models", others=[foreign])
 
 
 def test_golden_answer_is_what_the_model_says(checkpoint, tmp_path):

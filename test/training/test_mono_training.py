@@ -11,21 +11,25 @@ import torch
 import yaml
 
 from recon3d_ros.config import ModelConfig
+from recon3d_ros.contract import InputContract
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.errors import ConfigError, DataError
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.manifest import load_manifest
+from recon3d_ros.networks import build_network
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
+from recon3d_ros.preprocess import Preprocessor, plan_fit
 from recon3d_ros.training import export as exporting
 from recon3d_ros.training import export_tasks, sources
 from recon3d_ros.training.batches import Crops, Order, batches
 from recon3d_ros.training.checkpoint import load_checkpoint
+from recon3d_ros.training.example import as_tensor
 from recon3d_ros.training.loop import train
 from recon3d_ros.training.run import start_run
 from recon3d_ros.training.sources import find_sources, import_data, shrunk, split
-from recon3d_ros.training.store import SampleStore, unpack_view
-from recon3d_ros.training.tasks import LIGHTS, MONO_INPUT, Adapter, MonoTask, served_view
+from recon3d_ros.training.store import SampleStore, pack_view, unpack_view
+from recon3d_ros.training.tasks import CPU, LIGHTS, Adapter, MonoTask, mono_input
 from recon3d_ros.training.teacher import known_mean, prepare, thinned
 
 TINY = {
@@ -43,7 +47,7 @@ def world_views(tmp_path):
     """Twelve small scenes of the world as a store."""
     store = SampleStore(tmp_path / "pairs", MonoTask.channels)
     for seed in range(2_000_000, 2_000_012):
-        store.write(seed, MonoTask().render(seed, (128, 96)))
+        store.write(seed, MonoTask((128, 96)).render(seed, (128, 96)))
     store.refresh()
     return store
 
@@ -99,13 +103,12 @@ def test_teacher_answers_in_canonical_metres_and_with_features(teacher, tmp_path
     assert file.channels == (3, 3)
     image = np.full((48, 128, 3), (100, 0, 0), np.uint8)
     depth, coarse, coarser = file.lesson(image)
-    # 130 px of 64 columns are 260 px of the 128 of the crop: the canonical focal length itself.
-    assert CANONICAL_FOCAL_PX == 260.0
-    np.testing.assert_allclose(depth, np.full((12, 32), 200 / 255), rtol=1e-4)
+    # 130 px of 64 rows are 97.5 px of the 48 of the crop.
+    np.testing.assert_allclose(depth, np.full((12, 32), 200 / 255 * CANONICAL_FOCAL_PX / 97.5), rtol=1e-4)
     # Of more rows than the crop has at 1/16, the centres.
     assert coarse.shape == (3, 4, 4) and coarser.shape == (3, 2, 2) and coarse.dtype == np.float16
-    wider = file.lesson(cv2.resize(image, (256, 48)))[0]
-    np.testing.assert_allclose(wider, np.full((12, 64), 100 / 255), rtol=1e-4)
+    higher = file.lesson(cv2.resize(image, (128, 96)))[0]
+    np.testing.assert_allclose(higher, np.full((24, 32), 200 / 255 * CANONICAL_FOCAL_PX / 195), rtol=1e-4)
 
 
 @pytest.fixture
@@ -140,7 +143,7 @@ def test_modules_see_the_teachers_features_on_their_own_grid(
 ):
     """Of the very image: nothing is thinned, and no other light is shown."""
     whole = prepare(free_teacher, ("coarse",), tmp_path / "graph.onnx", whole=True)
-    task = MonoTask(whole)
+    task = MonoTask((64, 64), whole)
     image, _, _, coarse = crop = Crops({world_views.folder: 1.0}, (96, 64), 3, task)[0]
     assert task.lights == 1 and coarse.shape == (3, 4, 6)
     pooled = image.reshape(3, 4, 16, 6, 16).mean(axis=(2, 4))
@@ -194,7 +197,7 @@ def test_adapter_projects_to_other_channels_only():
 
 
 def test_a_taught_view_is_learnt_in_several_lights(world_views, teacher, tmp_path):
-    task = MonoTask(prepare(teacher, ("coarse",), tmp_path / "graph.onnx"))
+    task = MonoTask((64, 64), prepare(teacher, ("coarse",), tmp_path / "graph.onnx"))
     crops = Crops({world_views.folder: 1.0}, (96, 64), 3, task)
     taught = [crops[index] for index in range(2 * LIGHTS)]
     for first in (0, LIGHTS):
@@ -234,9 +237,9 @@ def test_frames_that_validate_are_spread_and_guarded():
 
 def test_larger_images_are_shrunk_as_their_camera(mono_config):
     depth = np.full((467, 627), 2.0, np.float32)
-    image, small, fx = shrunk(np.zeros((467, 627, 3), np.uint8), depth, 519.0, (384, 288))
-    assert image.shape[:2] == small.shape == (286, 384) and fx == pytest.approx(519.0 * 384 / 627)
-    assert shrunk(image, small, fx, (384, 288))[0] is image
+    image, small, fy = shrunk(np.zeros((467, 627, 3), np.uint8), depth, 519.0, (384, 288))
+    assert image.shape[:2] == small.shape == (286, 384) and fy == pytest.approx(519.0 * 286 / 467)
+    assert shrunk(image, small, fy, (384, 288))[0] is image
 
 
 def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config, tmp_path, monkeypatch):
@@ -302,7 +305,14 @@ def test_set_without_depth_is_one_sentence(mono_config, tmp_path):
 
 def test_few_steps_beat_the_best_constant(mono_config, world_views):
     """Overfitting twelve scenes: what a step does is right, not how good a network gets."""
-    config = mono_config(max_steps=150, batch=4, learning_rate=5e-3, losses="log_l1=1,cross_entropy=0.5")
+    config = mono_config(
+        max_steps=150,
+        width=96,
+        height=64,
+        batch=4,
+        learning_rate=5e-3,
+        losses="log_l1=1,cross_entropy=0.5",
+    )
     run = start_run(config, TINY)
     crops = Crops({world_views.folder: 1.0}, (96, 64), 1, run.task)
     stream = batches(crops, Order(0, 4), 0, False)
@@ -321,7 +331,6 @@ def test_few_steps_beat_the_best_constant(mono_config, world_views):
 
 
 def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teacher, tmp_path, monkeypatch):
-    monkeypatch.setattr(export_tasks, "KNOWN_SIZES_WH", {"mono": ((96, 64), (64, 96))})
     config = mono_config(
         out=str(tmp_path / "run"),
         workers=1,
@@ -357,16 +366,35 @@ def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teach
 @pytest.mark.parametrize("task", ["stereo", "mono"])
 def test_known_images_are_served_as_they_are(task):
     """Golden answers are written without the way an image takes to the network."""
-    limit = {"mono": MONO_INPUT.max_size_wh, "stereo": (1 << 20, 1 << 20)}[task]
-    sizes = {image.shape[1::-1] for images in export_tasks.known_images(task) for image in images}
-    assert len(sizes) == 2, "height and width must be free"
-    for width, height in sizes:
-        assert width % 32 == height % 32 == 0 and width <= limit[0] and height <= limit[1]
+    contract = mono_input((96, 64)) if task == "mono" else InputContract(("left", "right"), multiple_of=32)
+    images = [image for images in export_tasks.known_images(contract) for image in images]
+    fits = {plan_fit(contract, image.shape[1::-1]) for image in images}
+    assert all(fit.image_size_wh == fit.network_size_wh for fit in fits)
+    assert len(fits) == (1 if task == "mono" else 2), "height and width of pairs must be free"
+    assert not np.array_equal(images[0], images[-1])
 
 
-def test_served_view_is_what_the_estimator_shows_the_network(world_views):
-    image, depth = served_view(world_views.open(0))
-    assert image.shape == (96, 128, 3) and depth.shape == (96, 128)
-    image, depth = served_view(MonoTask().render(7, (500, 281)))
-    assert image.shape == (192, 352, 3) and depth.shape == (192, 342)
-    assert (image[:, 341:] == image[:, 341:342]).all() and MONO_INPUT.max_size_wh == (352, 192)
+@pytest.mark.parametrize("size_wh", [(500, 281), (96, 128), (224, 160)])
+def test_served_view_is_what_the_estimator_shows_the_network(size_wh):
+    task = MonoTask((224, 160))
+    packed = task.render(7, size_wh)
+    image, depth = task.served_view(packed)
+    contract = mono_input(task.size_wh)
+    preprocessor = Preprocessor(contract, plan_fit(contract, size_wh), 1)
+    (shown,) = preprocessor.tensors([unpack_view(packed)[0]]).values()
+    np.testing.assert_allclose(as_tensor(image, CPU).numpy(), shown, atol=1e-6)
+    assert depth.shape == (160, 224)
+
+
+def test_confidence_is_calibrated_through_other_lenses_too(tmp_path):
+    """Through a lens twice as long things stand as they would at half the distance, and the truth says so."""
+    store = SampleStore(tmp_path / "validation", MonoTask.channels)
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    store.write(0, pack_view(image, np.full((48, 64), 2.0, np.float32), CANONICAL_FOCAL_PX))
+    network = build_network("mono", TINY).eval()
+    content = {"run": {"width": 64, "height": 32}}
+    short, long = export_tasks.calibration_answers(network, content, tmp_path, 5, lenses=(1.0, 2.0))
+    assert short.truth.shape == long.truth.shape == (1, 32, 64)
+    np.testing.assert_allclose(short.truth, 2.0 * 48 / 32, rtol=1e-3)
+    np.testing.assert_allclose(long.truth, 2.0 * 24 / 32, rtol=1e-3)
+    np.testing.assert_array_equal(export_tasks.middle(image, 2.0), image[12:36, 16:48])
