@@ -10,7 +10,7 @@ from typing import Any
 
 from recon3d_ros import lazy
 from recon3d_ros.cli.flags import add_options, read_options
-from recon3d_ros.networks import NETWORKS
+from recon3d_ros.networks import NETWORKS, task_of
 from recon3d_ros.training.config import DEFAULT_SIZES_WH, TrainConfig
 
 HELP = (
@@ -95,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
-    """The options, with the network of what the run starts from where none is named."""
+    """The options; network, and size of a mono one, are those of what the run starts from if not named."""
     from recon3d_ros.zoo import find_model
 
     init = args.init
@@ -103,12 +103,12 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         manifest = find_model(init)
         init = str(manifest.file_path(f"{manifest.name}.pt"))
     former = Path(args.out) / "checkpoint.pt" if args.resume else Path(init) if init else None
-    network = args.network
-    if network is None and former is not None:
-        network = lazy.load("recon3d_ros.training.checkpoint:load_checkpoint")(former)["network"]
+    saved = lazy.load("recon3d_ros.training.checkpoint:load_checkpoint")(former) if former else None
+    network = args.network or (saved["network"] if saved else TrainConfig().network)
     width, height = args.size
-    values = {"network": network or TrainConfig().network, "init": init}
-    return read_options(args, TrainConfig, width=width, height=height, **values)
+    if saved and not any(args.size) and network == saved["network"] and task_of(network) == "mono":
+        width, height = (saved["run"][name] for name in ("width", "height"))
+    return read_options(args, TrainConfig, width=width, height=height, network=network, init=init)
 
 
 class _Stop:

@@ -7,7 +7,7 @@ CVPR 2021), brought to full size by the convex upsampling of RAFT (Teed and Deng
 
 Depth is canonical (Yin et al., Metric3D, ICCV 2023): what it would be if the focal length were
 `CANONICAL_FOCAL_PX`. One image cannot tell a far thing from a small focal length, so the network is spared
-the question: whoever serves or trains it multiplies by fx / `CANONICAL_FOCAL_PX`, fx in px of its input.
+the question: whoever serves or trains it multiplies by fy / `CANONICAL_FOCAL_PX`, fy in px of its input.
 """
 
 from __future__ import annotations

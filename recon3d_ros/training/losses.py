@@ -87,7 +87,7 @@ def normals(scored: ScoredDepth) -> Tensor:
     """1 - cos between the surface normals of estimate and truth (Hu et al., WACV 2019, eq. 6).
 
     Points are back-projected with the canonical focal length and the centre of the crop: equal for both, so a
-    window off the centre shears both alike.
+    stretched window stretches, and one off the centre shears, both alike.
     """
     ours, _ = surface_normals(scored.estimate.float(), scored.focal_px)
     theirs, sure = surface_normals(torch.where(scored.known, scored.measured, torch.nan), scored.focal_px)

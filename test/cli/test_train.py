@@ -97,6 +97,16 @@ def test_bar_on_a_terminal_and_a_checkpoint_after_sigterm(tmp_path):
     assert checkpoint["step"] > 0 and checkpoint["seconds"] > 0.0
 
 
+def test_a_mono_network_goes_on_at_its_own_size(tmp_path):
+    """Served at the size that trained it, it would see another one if tuned at the usual size."""
+    words = ["train", *QUIET, *SMALL[3:], "--max-steps", "1", "--losses", "log_l1=1"]
+    assert main([*words, "--network", "mono", "--out", str(tmp_path / "first"), "--size", "96", "64"]) == 0
+    start = str(tmp_path / "first" / "checkpoint.pt")
+    assert main([*words, "--from", start, "--out", str(tmp_path / "second")]) == 0
+    run = load_checkpoint(tmp_path / "second" / "checkpoint.pt")["run"]
+    assert (run["network"], run["width"], run["height"]) == ("mono", 96, 64)
+
+
 def test_unknown_loss_names_its_neighbour(tmp_path, capsys):
     assert main(["train", "--out", str(tmp_path), *SMALL, "--losses", "smooth_l2=1"]) == 2
     assert "did you mean 'smooth_l1'" in capsys.readouterr().err
