@@ -33,10 +33,12 @@ def of_pair(left: Stream, right: Stream, tolerance_ms: float) -> Iterator[Sympto
     reach_ns = 0 if np.isnan(right.period_ns) else right.period_ns / 2
     inside = (ours >= theirs[0] - reach_ns) & (ours <= theirs[-1] + reach_ns)
     ours = ours[inside] if inside.any() else ours
-    place = (
-        np.clip(np.searchsorted(theirs, ours), 1, len(theirs) - 1) if len(theirs) > 1 else np.zeros_like(ours)
-    )
-    gaps_ns = np.minimum(np.abs(theirs[place] - ours), np.abs(theirs[np.maximum(place - 1, 0)] - ours))
+    gaps_ns = _gaps_ns(ours, theirs)
+    steps_ns = np.diff(np.unique(theirs))
+    if inside.any() and len(steps_ns):
+        # No more than half a period lies between complete streams: farther off, the partner was lost.
+        kept = gaps_ns <= 0.75 * np.quantile(steps_ns, 0.1)
+        gaps_ns = gaps_ns[kept] if kept.any() else gaps_ns
     paired = float(np.mean(gaps_ns <= tolerance_ms * 1e6))
     if paired >= _PAIRED_SHARE:
         return
@@ -54,6 +56,15 @@ def of_pair(left: Stream, right: Stream, tolerance_ms: float) -> Iterator[Sympto
         f"expected stamps within {tolerance_ms:g} ms of those on {right.topic}, got them {gap_ms:.3g} "
         f"ms off ({1 - paired:.0%} of the images have no partner); {remedy}",
     )
+
+
+def _gaps_ns(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """From each stamp to the nearest of the others, which are sorted."""
+    after = np.clip(np.searchsorted(theirs, ours), 0, len(theirs) - 1)
+    gaps: np.ndarray = np.minimum(
+        np.abs(theirs[after] - ours), np.abs(theirs[np.maximum(after - 1, 0)] - ours)
+    )
+    return gaps
 
 
 def decode(
