@@ -69,7 +69,7 @@ EVERY_200_MS = np.arange(0, 10_000, 200)
         (
             np.delete(EVERY_200_MS, np.s_[::3]) + 70,
             np.delete(EVERY_200_MS, np.s_[1::3]),
-            "got them 70 ms off",
+            "100% of the images have no partner",
         ),
     ],
 )
