@@ -11,7 +11,7 @@ from typing import Any
 from recon3d_ros import lazy
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.networks import NETWORKS, task_of
-from recon3d_ros.training.config import DEFAULT_SIZES_WH, TrainConfig
+from recon3d_ros.training.config import SIZES_TEXT, TrainConfig
 
 HELP = (
     "Train a network on the procedural world, rendered meanwhile, or a mono network on images with depth; "
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("W", "H"),
         default=(0, 0),
         help="size of the crops, multiples of 32, at which a mono model is served, too "
-        f"(default {' px; '.join(f'{task} {w} {h}' for task, (w, h) in DEFAULT_SIZES_WH.items())} px)",
+        f"(default {SIZES_TEXT} px)",
     )
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(

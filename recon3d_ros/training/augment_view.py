@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from recon3d_ros.preprocess import Fit
 from recon3d_ros.training.augment import Window, change_photometry, planes
 from recon3d_ros.training.store import unpack_view
 
@@ -99,8 +100,9 @@ def cut_view(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> Vi
 
 def resized(image: np.ndarray, depth: np.ndarray, size_wh: tuple[int, int]) -> View:
     """Both at another size, depth as it is: whoever keeps it canonical scales it with the focal length."""
-    shrinks = depth.shape[1] >= size_wh[0] and depth.shape[0] >= size_wh[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    # As an image is brought to the network when it serves.
+    fit = Fit(depth.shape[::-1], size_wh, size_wh)
+    how = cv2.INTER_AREA if fit.shrinks else cv2.INTER_LINEAR
     # Nearest: a mean over an edge would be a surface that is not there.
     small = cv2.resize(depth, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
     return cv2.resize(image, size_wh, interpolation=how), small

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from recon3d_ros.errors import ArtifactError
 from recon3d_ros.files import make_folder, write_atomically
@@ -92,19 +93,19 @@ def load_network(path: Path, *others: Path) -> tuple[Network, dict[str, Any]]:
 
 
 def _average(network: Network, content: dict[str, Any], others: tuple[Path, ...]) -> None:
-    state, parts = network.state_dict(), 1 + len(others)
-    total = {name: value.double() / parts for name, value in state.items()}
+    # Its own function for several tensors at once refuses whole numbers, the counts of batches.
+    mean = AveragedModel(network, avg_fn=get_swa_avg_fn(), use_buffers=True)
+    mean.update_parameters(network)
     sources = [tuple(source) for source in content.get("sources", ())]
     for path in others:
         other = load_checkpoint(path)
         if (other["network"], other["config"]) != (content["network"], content["config"]):
             raise ArtifactError(f"expected the same network in {path}, got another one: name runs of one")
         load_weights(network, other["average"], path)
-        for name, value in network.state_dict().items():
-            total[name] += value.double() / parts
+        mean.update_parameters(network)
         sources += [tuple(source) for source in other.get("sources", ())]
-    network.load_state_dict({name: total[name].to(value.dtype) for name, value in state.items()})
-    content |= {"sources": list(dict.fromkeys(sources)), "parts": parts, "history": []}
+    network.load_state_dict(mean.module.state_dict())
+    content |= {"sources": list(dict.fromkeys(sources)), "parts": 1 + len(others), "history": []}
 
 
 def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:

@@ -15,7 +15,7 @@ from recon3d_ros.training.loss_table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, 
 FIRST_TRAINING_SEED = 1_000_000
 # Of the crops. A mono model is served at it, too: a square is what a stretched image of either way up needs.
 DEFAULT_SIZES_WH = {"stereo": (352, 224), "mono": (224, 224)}
-_SIZES = "; ".join(f"{task}: {width}x{height}" for task, (width, height) in DEFAULT_SIZES_WH.items())
+SIZES_TEXT = "; ".join(f"{task}: {width}x{height}" for task, (width, height) in DEFAULT_SIZES_WH.items())
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TrainConfig(Config):
         "arithmetic of the convolutions; auto = bf16 where the processor has it",
         choices=("auto", "fp32", "bf16"),
     )
-    width: int = option(0, f"width of the crops, a multiple of 32; 0 = {_SIZES}", unit="px", minimum=0)
+    width: int = option(0, f"width of the crops, a multiple of 32; 0 = {SIZES_TEXT}", unit="px", minimum=0)
     height: int = option(0, "height of the crops, the same", unit="px", minimum=0)
     batch: int = option(4, "crops per step", minimum=1)
     learning_rate: float = option(1e-3, "peak of the one-cycle schedule", minimum=0.0)
@@ -97,6 +97,11 @@ class TrainConfig(Config):
     def task(self) -> str:
         """`stereo` or `mono`."""
         return task_of(self.network)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Of the crops, px."""
+        return self.width, self.height
 
     @property
     def first_scene(self) -> int:

@@ -29,7 +29,7 @@ OPSET = 17
 # Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more. In px or m.
 LARGEST_DIFFERENCE = 1e-2
 LARGEST_SHARE = 1e-3
-# A robot has another lens than the camera that trained, and trust is to hold there, too: the frames held out
+# A robot has another lens than the camera that trained, and trust is to hold there, too: the images held out
 # are seen through lenses so many times as long when confidence and sigma are calibrated.
 LENSES = (1.0, 1.25, 1.5, 2.0)
 # Options of a run that name places of the machine it ran on.
@@ -82,10 +82,9 @@ def export(
     name = name or f"recon3d_{content['network']}"
     if calibration_pairs:
         told = (network, content, checkpoint.parent, calibration_pairs)
-        mono = isinstance(network, MonoNetwork)
-        if mono:
+        if isinstance(network, MonoNetwork):
             calibrate_scale(network, calibration_answers(*told))
-        calibrate(network, calibration_answers(*told, LENSES if mono else (1.0,)))
+        calibrate(network, calibration_answers(*told, LENSES))
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     described = describe(network, content, name)
     known = known_images(described.input)

@@ -113,7 +113,7 @@ def fit(
     """Step until the budget is spent; saves every two minutes, at the end, when stopped and interrupted."""
     config, team = run.config, run.team
     folders = {store.folder: share for store, share in stores}
-    crops = Crops(folders, (config.width, config.height), config.seed, run.task)
+    crops = Crops(folders, config.size_wh, config.seed, run.task)
     order = Order(run.samples + team.rank * config.batch, config.batch, team.size * config.batch)
     watch = Watch(run, [store for store, _ in stores], held_out, report) if team.leads else None
     clock = time.monotonic()

@@ -64,7 +64,7 @@ class Run:
         network.to(device).train()
         self.team = team or Team()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.task = task_for(network, (config.width, config.height), teacher)
+        self.task = task_for(network, config.size_wh, teacher)
         if config.keep_statistics:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
@@ -239,8 +239,8 @@ def find_teacher(config: TrainConfig) -> TeacherFile | None:
 
 def first_lessons(config: TrainConfig, teacher: TeacherFile) -> dict[str, Tensor]:
     """What a teacher answers to a few pictures of the world, by the module that learns it: (B, C, h, w)."""
-    size_wh = (config.width, config.height)
-    images = (world.view_sample(config.first_scene + i, size_wh).frame.image for i in range(FIRST_PICTURES))
+    seeds = range(config.first_scene, config.first_scene + FIRST_PICTURES)
+    images = (world.view_sample(seed, config.size_wh).frame.image for seed in seeds)
     lessons = [teacher.lesson(image)[1:] for image in images]
     batches = (torch.from_numpy(np.stack(features)).float() for features in zip(*lessons))
     return dict(zip(config.taught, batches))

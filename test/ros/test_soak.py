@@ -72,4 +72,4 @@ def test_a_process_is_looked_at():
         sample = process_sample(child.pid, 7)
         print(file=child.stdin, flush=True)
     assert sample["frames"] == 7 and sample["files"] == before["files"] + 1
-    assert sample["rss_mb"] > 1 and sample["threads"] == 1
+    assert 5 < sample["rss_mb"] < 100 and sample["threads"] == 1

@@ -330,7 +330,7 @@ def test_few_steps_beat_the_best_constant(mono_config, world_views):
     assert np.mean(deltas) > np.mean(constants) + 0.1
 
 
-def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teacher, tmp_path, monkeypatch):
+def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teacher, tmp_path):
     config = mono_config(
         out=str(tmp_path / "run"),
         workers=1,
