@@ -167,13 +167,13 @@ class Bench:
         name = self.node.get_logger().name
         return [log.msg for log in self.received["/rosout"] if log.name == name and log.level == WARN]
 
-    def call(self, service_type: Any, name: str, request: Any) -> Any:
-        """Call a service of the node and wait for the response."""
+    def call(self, service_type: Any, name: str, request: Any, send: Callable[[], Any] = lambda: None) -> Any:
+        """Call a service of the node and wait for the response, sending meanwhile."""
         client = self.probe.create_client(service_type, f"{self.node.get_fully_qualified_name()}/{name}")
         try:
             assert client.wait_for_service(DEADLINE_S), f"no service {name}"
             future = client.call_async(request)
-            return self.wait(lambda: future.result() if future.done() else None, what=f"no answer of {name}")
+            return self.wait(lambda: future.result() if future.done() else None, send, f"no answer of {name}")
         finally:
             self.probe.destroy_client(client)
 

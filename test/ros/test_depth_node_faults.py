@@ -169,7 +169,7 @@ def test_newest_frame_wins_while_the_worker_is_busy(bench, scene, monkeypatch):
 
     def slow(*args, **kwargs):
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         return process(*args, **kwargs)
 
     with monkeypatch.context() as patch:

@@ -63,7 +63,7 @@ def publishers_of(probe, rig, image):
 
 def send_until(done, probe, publishers, process):
     """Publish a frame every 0.2 s until it is done, the process ended, or 20 s are over."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not done() and time.monotonic() < deadline and process.poll() is None:
         stamp = probe.get_clock().now().to_msg()
         for publisher, msg in publishers:

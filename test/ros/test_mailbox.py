@@ -23,7 +23,7 @@ def test_take_waits_for_an_item():
     thread = Thread(target=lambda: taken.extend(mailbox.take()))
     thread.start()
     mailbox.put(7)
-    thread.join(5)
+    thread.join(30)
     assert taken == [(0, 7)]
 
 
@@ -32,7 +32,7 @@ def test_close_releases_who_waits_and_gives_back():
     thread = Thread(target=lambda: taken.append(mailbox.take()))
     thread.start()
     assert mailbox.close() == []
-    thread.join(5)
+    thread.join(30)
     assert taken == [[]]
     assert not mailbox.put("late")
     assert mailbox.take() == []

@@ -40,7 +40,7 @@ def hold(monkeypatch, model):
     def slow(cls, config, **kwargs):
         if config.model == model:
             begun.set()
-            assert go_on.wait(20)
+            assert go_on.wait(30)
         return original(cls, config, **kwargs)
 
     monkeypatch.setattr(Estimator, "open", classmethod(slow))
@@ -52,7 +52,7 @@ def test_the_old_model_serves_until_the_new_one_is_ready(bench, scene, monkeypat
     publishers = [p.endpoint_gid for p in bench.probe.get_publishers_info_by_topic("/switch/points")]
     begun, go_on = hold(monkeypatch, REAL)
     assert bench.set_parameters(model=REAL)[0].successful  # at once: the answer does not wait for the model
-    assert begun.wait(10)
+    assert begun.wait(30)
     bench.expect("points", scene.images(), scene.infos())  # else the silent camera is what is told
     status = bench.wait(lambda: s if "model_loading" in (s := bench.status()) else None)
     assert REAL in status["model_loading"] and status["model"] == "fake_stereo"
@@ -118,7 +118,7 @@ def test_of_many_requests_the_last_one_wins_and_one_is_opened_at_a_time(bench, s
 
     monkeypatch.setattr(Estimator, "open", classmethod(counted))
     assert bench.set_parameters(model=REAL)[0].successful
-    assert begun.wait(10)
+    assert begun.wait(30)
     for threads_of_model in range(2, 12):
         assert bench.set_parameters(threads=threads_of_model)[0].successful
     assert bench.set_parameters(model="fake_stereo")[0].successful
@@ -132,7 +132,7 @@ def test_of_many_requests_the_last_one_wins_and_one_is_opened_at_a_time(bench, s
 
 def test_a_request_that_is_taken_back_while_it_loads_changes_nothing(bench, scene, monkeypatch):
     begun, go_on = hold(monkeypatch, REAL)
-    assert bench.set_parameters(model=REAL)[0].successful and begun.wait(10)
+    assert bench.set_parameters(model=REAL)[0].successful and begun.wait(30)
     assert bench.set_parameters(model="fake_stereo")[0].successful
     go_on.set()
     bench.wait(lambda: "model_loading" not in bench.status())
@@ -142,7 +142,7 @@ def test_a_request_that_is_taken_back_while_it_loads_changes_nothing(bench, scen
 
 def test_filters_that_change_while_a_model_loads_hold_for_it_too(bench, scene, monkeypatch):
     begun, go_on = hold(monkeypatch, REAL)
-    assert bench.set_parameters(model=REAL)[0].successful and begun.wait(10)
+    assert bench.set_parameters(model=REAL)[0].successful and begun.wait(30)
     assert bench.set_parameters(border_px=10)[0].successful
     go_on.set()
     bench.wait(lambda: bench.status()["model"] == REAL)

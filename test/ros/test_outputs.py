@@ -27,7 +27,7 @@ from recon3d_ros.ros.scale_report import ScaleState
 from recon3d_ros.ros.transforms import FixedSource
 from recon3d_ros.scale import Scale
 
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
 STAMP_NS = 1_700_000_000_123_456_789
 # optical to base: z forward becomes x, x right becomes -y, y down becomes -z; 0.2 m ahead, 1 m up
 BASE_OPTICAL = np.array([[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1.0]])

@@ -20,7 +20,7 @@ def bench(make_bench, tmp_path_factory):
 
 def ask(bench):
     client = bench.probe.create_client(Trigger, "/saves/depth_node/save")
-    assert client.wait_for_service(10)
+    assert client.wait_for_service(30)
     return client.call_async(Trigger.Request())
 
 

@@ -285,12 +285,9 @@ def test_without_a_scale_no_depth_comes_out_and_frames_are_counted(ranged, scene
 def test_a_frame_that_is_withheld_can_be_saved(ranged, scene, tmp_path):
     """What is wrong is what one wants to save."""
     assert ranged.set_parameters(save_folder=str(tmp_path))[0].successful
-    client = ranged.probe.create_client(Trigger, "/metric/depth_node/save")
-    assert client.wait_for_service(10)
-    answer = client.call_async(Trigger.Request())
-    ranged.wait(answer.done, lambda: ranged.send(*sent(scene)), "no answer of save")
-    assert answer.result().success, answer.result().message
-    about = (Path(answer.result().message) / "versions.txt").read_text()
+    answer = ranged.call(Trigger, "save", Trigger.Request(), lambda: ranged.send(*sent(scene)))
+    assert answer.success, answer.message
+    about = (Path(answer.message) / "versions.txt").read_text()
     assert "scale: nan" in about and "scale_trusted: false" in about and "nothing has told" in about
 
 

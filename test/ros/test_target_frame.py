@@ -8,8 +8,6 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 from geometry_msgs.msg import TransformStamped
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from recon3d_ros.ros.conversions import cloud_from_msg, depth_from_msg
@@ -50,17 +48,6 @@ def bench(make_bench):
         yield make_bench({"model": "fake_stereo", "target_frame": "base_link"}, "/target_frame")
 
 
-def set_parameter(bench, name, value):
-    client = bench.probe.create_client(
-        SetParameters, f"{bench.node.get_fully_qualified_name()}/set_parameters"
-    )
-    assert client.wait_for_service(5)
-    parameter = Parameter(name, value=value).to_parameter_msg()
-    future = client.call_async(SetParameters.Request(parameters=[parameter]))
-    (result,) = bench.wait(lambda: future.result() if future.done() else None).results
-    assert result.successful, result.reason
-
-
 def test_points_are_in_the_target_frame_and_depth_is_not(bench, scene):
     msg = bench.expect("points", scene.images(), scene.infos())
     assert msg.header.frame_id == "base_link"
@@ -87,23 +74,23 @@ def test_without_a_transform_the_drop_is_counted_and_depth_goes_on(bench, scene,
         def seen():
             return int(bench.status()["dropped_no_transform"]) >= before + 2
 
-        bench.expect("depth/image", scene.images(), scene.infos())
-        clouds = len(bench.received["points"])
-        bench.wait(seen, lambda: bench.send(scene.images(), scene.infos()), "no counted drop")
-        assert len(bench.received["points"]) == clouds
+        lost: set[int] = set()
+        bench.wait(seen, lambda: lost.add(bench.send(scene.images(), scene.infos())), "no counted drop")
+        assert bench.wait(lambda: bench.received_at("depth/image", lost))
+        assert not bench.received_at("points", lost)
         assert "base_link" in bench.status()["message"]
         assert any("two unconnected trees" in warning for warning in bench.warnings())
-        set_parameter(bench, "save_folder", str(tmp_path))
-        client = bench.probe.create_client(Trigger, f"{bench.node.get_fully_qualified_name()}/save")
-        assert client.wait_for_service(5)
-        saved = client.call_async(Trigger.Request())  # what is wrong is what one wants to save
-        bench.wait(saved.done, lambda: bench.send(scene.images(), scene.infos()), "no answer of save")
-        assert saved.result().success, saved.result().message
+        assert bench.set_parameters(save_folder=str(tmp_path))[0].successful
+        # What is wrong is what one wants to save.
+        saved = bench.call(
+            Trigger, "save", Trigger.Request(), lambda: bench.send(scene.images(), scene.infos())
+        )
+        assert saved.success, saved.message
     bench.expect("points", scene.images(), scene.infos())
 
 
 def test_the_frame_changes_while_the_node_runs(bench, scene):
-    set_parameter(bench, "target_frame", "")
+    assert bench.set_parameters(target_frame="")[0].successful
     try:
         msg = bench.wait(
             lambda: next((m for m in bench.received["points"] if m.header.frame_id == "left_optical"), None),
@@ -112,4 +99,4 @@ def test_the_frame_changes_while_the_node_runs(bench, scene):
         )
         assert np.nanmin(cloud_from_msg(msg)["z"]) > 0
     finally:
-        set_parameter(bench, "target_frame", "base_link")
+        assert bench.set_parameters(target_frame="base_link")[0].successful

@@ -40,10 +40,10 @@ def test_a_bad_item_is_reported_and_the_next_works():
     worker = Worker(mailbox, Recorder, report)
     worker.start()
     mailbox.put("bad")
-    assert failed.wait(5)
+    assert failed.wait(30)
     mailbox.put("good")
     handler = worker.handler
-    assert handler.done.wait(5)
+    assert handler.done.wait(30)
     assert worker.stop()
     assert (reported, handler.handled) == (["bad item"], ["good"])
     assert handler.thread == handler.closed_in != threading.get_ident()
@@ -69,7 +69,7 @@ def test_a_successor_takes_what_waits_and_begins_when_the_predecessor_is_done():
     class Slow(Recorder):
         def handle(self, items):
             entered.set()
-            assert go_on.wait(5)
+            assert go_on.wait(30)
             order.append(("old", items[0][1]))
 
         def close(self):
@@ -83,13 +83,13 @@ def test_a_successor_takes_what_waits_and_begins_when_the_predecessor_is_done():
     old, new = (Worker(Mailbox(2), handler, lambda exc: None) for handler in (Slow, New))
     old.start()
     old.mailbox.put("first")
-    assert entered.wait(5)
+    assert entered.wait(30)
     old.mailbox.put("second", slot=1)
     new.start()
     new.replace(old)
     assert order == []  # the old one is still at its item: the new one must not answer beside it
     go_on.set()
-    assert new.handler.done.wait(5)
+    assert new.handler.done.wait(30)
     assert order == [("old", "first"), "old closed", ("new", "second")]
     assert old.stop() and new.stop()
 
@@ -98,7 +98,7 @@ def test_a_worker_that_is_told_to_stop_while_opening_closes_what_it_opened():
     go_on, made = threading.Event(), []
 
     def open_slowly():
-        assert go_on.wait(5)
+        assert go_on.wait(30)
         made.append(Recorder())
         return made[0]
 
@@ -106,5 +106,5 @@ def test_a_worker_that_is_told_to_stop_while_opening_closes_what_it_opened():
     worker.start(wait=False)
     assert not worker.opened and not worker.stop(timeout_s=0.0)
     go_on.set()
-    assert worker.stop(5)
+    assert worker.stop(30)
     assert made[0].closed_in is not None and made[0].handled == []

@@ -21,7 +21,7 @@ from recon3d_ros.zoo import find_model
 
 def call(robot, kind, name, request):
     client = robot.probe.create_client(kind, name)
-    assert client.wait_for_service(10.0)
+    assert client.wait_for_service(30.0)
     future = client.call_async(request)
     robot.wait(future.done, f"no answer of {name}")
     robot.probe.destroy_client(client)
@@ -141,7 +141,7 @@ def test_a_full_disk_fails_a_save_and_nothing_else(make_robot, scene, tmp_path):
 
     def save():
         client = robot.probe.create_client(Trigger, "/depth_node/save")
-        assert client.wait_for_service(10.0)
+        assert client.wait_for_service(30.0)
         future = client.call_async(Trigger.Request())
 
         def done():
