@@ -23,7 +23,7 @@ from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.distributed import Team
 from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.schedule import one_cycle
-from recon3d_ros.training.sources import sources_of
+from recon3d_ros.training.sources import WORLD, sources_of
 from recon3d_ros.training.tasks import Adapter, task_for
 from recon3d_ros.training.teacher import TeacherFile, prepare
 from recon3d_ros.training.warm_start import spread_alike, warm_start
@@ -187,8 +187,7 @@ def start_run(config: TrainConfig, network_settings: dict[str, Any] | None, team
     elif teacher and teacher.whole:
         spread_alike(network, first_lessons(config, teacher))
     run = Run(config, network, pick_device(config, team), team, teacher)
-    taught_by = load_manifest(config.teacher) if config.teacher else None
-    run.sources = sources_of(config.sources, taught_by, saved.get("sources", []) if saved else [])
+    run.sources = all_sources(config, saved or {})
     return run
 
 
@@ -197,7 +196,7 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
 
     Raises:
         ArtifactError: There is no checkpoint, it is corrupt, or it belongs to another network.
-        ConfigError: The device is not there.
+        ConfigError: The device is not there, or another source would validate.
     """
     device = pick_device(config, team)
     path = checkpoint_path(config)
@@ -207,12 +206,18 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
             f"expected a checkpoint of '{config.network}' in {path}, got '{saved['network']}': "
             "choose that one with --network"
         )
+    former = replace(config, data=saved["run"].get("data", WORLD))  # older checkpoints do not name it
+    validates, wanted = next(iter(former.sources)), next(iter(config.sources))
+    if wanted != validates:
+        raise ConfigError(
+            f"expected {validates} first in data, as its frames validate the run in {config.out}, "
+            f"got {wanted}: name {validates} first, or begin another run with --from"
+        )
     network = build_network(saved["network"], saved["config"])
     load_weights(network, saved["state"], path)
     run = Run(config, network, device, team, find_teacher(config))
     run.adapters.load_state_dict(saved.get("adapters", {}))
-    teacher = load_manifest(config.teacher) if config.teacher else None
-    run.sources = saved.get("sources") or sources_of(config.sources, teacher, [])
+    run.sources = all_sources(config, saved)
     load_weights(run.average.module, saved["average"], path)
     run.average.n_averaged.fill_(saved["step"])
     run.optimizer.load_state_dict(saved["optimizer"])
@@ -222,6 +227,12 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     run.losses = saved.get("losses", [])
     run.loss_sum.copy_(saved.get("loss_sum", run.loss_sum))
     return run
+
+
+def all_sources(config: TrainConfig, saved: dict[str, Any]) -> list[list[str]]:
+    """[name, licence] of what a run learns from, and of what is in the weights that it goes on with."""
+    teacher = load_manifest(config.teacher) if config.teacher else None
+    return sources_of(config.sources, teacher, saved.get("sources", []))
 
 
 def find_teacher(config: TrainConfig) -> TeacherFile | None:

@@ -26,7 +26,7 @@ from recon3d_ros.training.batches import Crops, Order, batches
 from recon3d_ros.training.checkpoint import load_checkpoint
 from recon3d_ros.training.example import as_tensor
 from recon3d_ros.training.loop import train
-from recon3d_ros.training.run import start_run
+from recon3d_ros.training.run import resume_run, start_run
 from recon3d_ros.training.sources import find_sources, import_data, shrunk, split
 from recon3d_ros.training.store import SampleStore, pack_view, unpack_view
 from recon3d_ros.training.tasks import CPU, LIGHTS, Adapter, MonoTask, mono_input
@@ -361,6 +361,14 @@ def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teach
     run = start_run(mono_config(out=str(tmp_path / "tuned"), init=str(tmp_path / "models" / "mine.pt")), None)
     assert run.network.config.bins == TINY["bins"]
     assert ["somebody's rooms", "research use"] in run.sources
+
+
+def test_a_resumed_run_tells_what_else_it_learns_from_and_keeps_what_validates(mono_config):
+    start_run(mono_config(), TINY).save()
+    more = resume_run(mono_config(data="world=2,/robots/kitchen"))
+    assert [name for name, _ in more.sources] == ["procedural world of recon3d_ros", "kitchen"]
+    with pytest.raises(ConfigError, match="expected world first in data"):  # its frames may have trained
+        resume_run(mono_config(data="/robots/kitchen,world"))
 
 
 @pytest.mark.parametrize("task", ["stereo", "mono"])
