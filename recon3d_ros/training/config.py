@@ -116,23 +116,7 @@ class TrainConfig(Config):
     @property
     def sources(self) -> dict[str, float]:
         """How often each source of `data` is drawn, by name; the sum is 1."""
-        weights: dict[str, float] = {}
-        for part in filter(None, (part.strip() for part in self.data.split(","))):
-            name, _, number = part.partition("=")
-            if name in weights:
-                raise ConfigError(
-                    f"expected each source once in data, got {name} twice in {self.data}: keep one of them"
-                )
-            try:
-                weights[name] = float(number or 1)
-            except ValueError:
-                weights[name] = -1.0
-            if not 0.0 < weights[name] < math.inf:
-                raise ConfigError(f"expected a weight above 0 for {name} in data, got '{number}': {name}=1")
-        if not weights:
-            raise ConfigError("expected something to learn from in data, got nothing: name world")
-        total = sum(weights.values())
-        return {name: weight / total for name, weight in weights.items()}
+        return parse_sources(self.data)
 
     @property
     def taught(self) -> dict[str, str]:
@@ -189,3 +173,28 @@ class TrainConfig(Config):
                 raise ConfigError(
                     f"expected {name} <= render_{name}, got {crop} > {render}: render larger pairs"
                 )
+
+
+def parse_sources(data: str) -> dict[str, float]:
+    """How often each source is drawn, by name, from `name=weight,name`; the sum is 1.
+
+    Raises:
+        ConfigError: There is none, one stands there twice, or a weight is not above 0.
+    """
+    weights: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in data.split(","))):
+        name, _, number = part.partition("=")
+        if name in weights:
+            raise ConfigError(
+                f"expected each source once in data, got {name} twice in {data}: keep one of them"
+            )
+        try:
+            weights[name] = float(number or 1)
+        except ValueError:
+            weights[name] = -1.0
+        if not 0.0 < weights[name] < math.inf:
+            raise ConfigError(f"expected a weight above 0 for {name} in data, got '{number}': {name}=1")
+    if not weights:
+        raise ConfigError("expected something to learn from in data, got nothing: name world")
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}

@@ -22,7 +22,13 @@ from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
 from recon3d_ros.training.calibration import calibrate, calibrate_scale
 from recon3d_ros.training.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.example import as_tensor
-from recon3d_ros.training.export_tasks import Images, calibration_answers, describe, known_images
+from recon3d_ros.training.export_tasks import (
+    Images,
+    calibration_answers,
+    describe,
+    held_out_places,
+    known_images,
+)
 from recon3d_ros.zoo import sha256_of
 
 OPSET = 17
@@ -32,6 +38,8 @@ LARGEST_SHARE = 1e-3
 # A robot has another lens than the camera that trained, and trust is to hold there, too: the images held out
 # are seen through lenses so many times as long when confidence and sigma are calibrated.
 LENSES = (1.0, 1.25, 1.5, 2.0)
+# One room says nothing of the scale in the next: images held out at fewer places leave it as it was learnt.
+MIN_PLACES = 4
 # Options of a run that name places of the machine it ran on.
 PLACES = ("out", "init", "pairs", "teacher")
 
@@ -61,8 +69,9 @@ def export(
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
     `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
-    it can be exported again. Scale, confidence and sigma are calibrated first. All is
-    written and compared in a draft folder; `out_dir` gets the files only if they agree with torch.
+    it can be exported again. Confidence and sigma are calibrated first, and the scale of a mono network if
+    its run held out images of several places. All is written and compared in a draft folder; `out_dir` gets
+    the files only if they agree with torch.
 
     Args:
         checkpoint: Written by `train`.
@@ -82,7 +91,7 @@ def export(
     name = name or f"recon3d_{content['network']}"
     if calibration_pairs:
         told = (network, content, checkpoint.parent, calibration_pairs)
-        if isinstance(network, MonoNetwork):
+        if isinstance(network, MonoNetwork) and held_out_places(content, checkpoint.parent) >= MIN_PLACES:
             calibrate_scale(network, calibration_answers(*told))
         calibrate(network, calibration_answers(*told, LENSES))
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())

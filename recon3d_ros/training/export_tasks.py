@@ -15,7 +15,7 @@ from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.manifest import Licence, Manifest, Source
 from recon3d_ros.networks import task_of
 from recon3d_ros.training.scored import Scored
-from recon3d_ros.training.sources import KNOWN_SOURCES, WORLD, source_name
+from recon3d_ros.training.sources import KNOWN_SOURCES, WORLD, first_source, source_name
 from recon3d_ros.training.store import VIEW_CHANNELS, SampleStore, pack_pair
 from recon3d_ros.training.tasks import StereoTask, mono_input, task_for
 
@@ -120,11 +120,28 @@ def calibration_answers(
     if isinstance(task, StereoTask):
         samples = (pack_pair(_calibration_pair(seed, task.largest_px)) for seed in range(count))
     else:
-        store = SampleStore(folder / "validation", VIEW_CHANNELS)
-        held_out = (store.open(index) for index in range(min(count, store.refresh())))
+        store = _held_out(folder)
+        held_out = (store.open(index) for index in range(min(count, len(store))))
         samples = (middle(packed, lens) for packed in held_out for lens in lenses)
     for packed in samples:
         yield task.whole(network, packed)
+
+
+def held_out_places(content: Mapping[str, Any], folder: Path) -> int:
+    """At how many places the images were taken that a mono run in `folder` held out.
+
+    Frames of a film that follow each other show one place, every scene of the world its own.
+    """
+    seeds = _held_out(folder).seeds
+    if first_source(content["run"]) == WORLD:
+        return len(seeds)
+    return len(set(seeds) - {seed + 1 for seed in seeds})
+
+
+def _held_out(folder: Path) -> SampleStore:
+    store = SampleStore(folder / "validation", VIEW_CHANNELS)
+    store.refresh()
+    return store
 
 
 def middle(packed: np.ndarray, lens: float) -> np.ndarray:

@@ -23,7 +23,7 @@ from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.distributed import Team
 from recon3d_ros.training.objective import Objective
 from recon3d_ros.training.schedule import one_cycle
-from recon3d_ros.training.sources import WORLD, sources_of
+from recon3d_ros.training.sources import first_source, sources_of
 from recon3d_ros.training.tasks import Adapter, task_for
 from recon3d_ros.training.teacher import TeacherFile, prepare
 from recon3d_ros.training.warm_start import spread_alike, warm_start
@@ -206,8 +206,7 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
             f"expected a checkpoint of '{config.network}' in {path}, got '{saved['network']}': "
             "choose that one with --network"
         )
-    former = replace(config, data=saved["run"].get("data", WORLD))  # older checkpoints do not name it
-    validates, wanted = next(iter(former.sources)), next(iter(config.sources))
+    validates, wanted = first_source(saved["run"]), next(iter(config.sources))
     if wanted != validates:
         raise ConfigError(
             f"expected {validates} first in data, as its frames validate the run in {config.out}, "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -15,7 +16,7 @@ from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import DataError
 from recon3d_ros.manifest import Manifest, Source
 from recon3d_ros.training.augment_view import resized
-from recon3d_ros.training.config import TrainConfig
+from recon3d_ros.training.config import TrainConfig, parse_sources
 from recon3d_ros.training.store import SampleStore, pack_view
 
 WORLD = "world"
@@ -119,6 +120,11 @@ def shrunk(
         return image, depth, fy
     size_wh = (round(width * ratio), round(height * ratio))
     return *resized(image, depth, size_wh), fy * size_wh[1] / height
+
+
+def first_source(run: Mapping[str, Any]) -> str:
+    """Of the options that a checkpoint keeps: the source whose frames validate; older ones name none."""
+    return next(iter(parse_sources(run.get("data", WORLD))))
 
 
 def source_name(name: str) -> str:

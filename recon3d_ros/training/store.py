@@ -110,6 +110,11 @@ class SampleStore:
     def __len__(self) -> int:
         return len(self._names)
 
+    @property
+    def seeds(self) -> list[int]:
+        """Of the samples, in order: of a scene the seed, of a film the frame."""
+        return [int(Path(name).stem) for name in self._names]
+
     def open(self, index: int) -> np.ndarray:
         """Sample `index` in the order of seeds, mapped, (H, W, channels) uint8.
 

@@ -394,6 +394,22 @@ def test_served_view_is_what_the_estimator_shows_the_network(size_wh):
     assert depth.shape == (160, 224)
 
 
+@pytest.mark.parametrize(
+    "data, frames, moves",
+    [("robot,world", range(8), False), ("robot", [0, 1, 20, 40, 41, 60], True), ("world", range(4), True)],
+)
+def test_one_place_does_not_set_the_scale(mono_config, tmp_path, data, frames, moves):
+    run = start_run(mono_config(data=data, out=str(tmp_path / "run")), TINY)
+    run.save()
+    store = SampleStore(tmp_path / "run" / "validation", MonoTask.channels)
+    for frame in frames:
+        image = np.random.default_rng(frame).integers(0, 256, (48, 64, 3), np.uint8)
+        store.write(frame, pack_view(image, np.full((48, 64), 9.0, np.float32), CANONICAL_FOCAL_PX))
+    exporting.export(run.path, tmp_path / "models", name="mine")
+    gain = float(load_checkpoint(tmp_path / "models" / "mine.pt")["average"]["log_gain"])
+    assert (abs(gain) > 0.1) == moves
+
+
 def test_confidence_is_calibrated_through_other_lenses_too(tmp_path):
     """Through a lens twice as long things stand as they would at half the distance, and the truth says so."""
     store = SampleStore(tmp_path / "validation", MonoTask.channels)
