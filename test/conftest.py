@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from recon3d_ros.cli.domain import claim_domain
 
@@ -29,6 +30,11 @@ NEEDS = {
     "torch": re.compile(r"^(?:from|import) (?:torch|recon3d_ros\.(?:networks|training))\b", re.MULTILINE),
 }
 FOLDERS = {"ros": "rclpy", "networks": "torch", "training": "torch"}
+
+# The same examples in every run, however busy the machine is: who is told of a failure sees it, too.
+# `pytest --hypothesis-profile=default` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 # Before anything imports rclpy: children of the tests inherit both. The claim ends with this process.
 _domain, _claim = claim_domain()

@@ -146,7 +146,7 @@ def test_two_dark_images_say_nothing_about_geometry():
     assert set(kinds(check_pair(*dark))) <= {"exposure"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 260), st.integers(1, 330), st.sampled_from([None, 3])),
     fill=st.sampled_from(["zeros", "white", "noise", "ramp"]),

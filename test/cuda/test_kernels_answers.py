@@ -35,7 +35,7 @@ from recon3d_ros.preprocess import (
     value_limits,
 )
 
-QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NASTY = np.float32([np.nan, np.inf, -np.inf, -1.0, 0.0, -0.0, 1e-40, 200.0])
 HUGE = np.float32([1e38, 3e38])  # blended with others they cancel out all digits
 SHAPES = {"NCHW": lambda p: p[None, None], "NHWC": lambda p: p[None, ..., None], "NHW": lambda p: p[None]}

@@ -17,7 +17,7 @@ from recon3d_ros.errors import ImageError
 from recon3d_ros.messages.encodings import decode_image
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 COLOURFUL = dict(
     names=("left", "right"), scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )

@@ -39,7 +39,7 @@ def slope(depth):
     return max(np.abs(np.diff(depth, axis=axis)).max() for axis in (0, 1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(24, 200), st.floats(0.996, 1.004))
 def test_depth_of_another_resolution_gets_the_k_of_the_coarser_grid(width, squeeze):
     size_wh = (width, max(1, round(width * 72 / 96 * squeeze)))
@@ -63,7 +63,7 @@ def test_the_same_size_changes_nothing():
     assert sample.frame.image is image and sample.depth is depth and sample.frame.stamp_ns == 5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.floats(0.9, 1.1), st.floats(0.9, 1.1), st.floats(-3, 3), st.floats(-3, 3), st.sampled_from([1, 2, 3])
 )

@@ -33,7 +33,7 @@ def _room(rotation):
     return np.min(np.where(np.array(hits) > 0, hits, np.inf), axis=0).astype(np.float32)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(pitch=st.floats(-0.5, 0.5), roll=st.floats(-0.35, 0.35))
 def test_down_is_found_whatever_the_tilt(pitch, roll):
     rotation = _rotation(pitch, roll)

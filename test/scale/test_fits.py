@@ -16,7 +16,6 @@ def known_of(value, depth, sigma=0.01, cell=None) -> Known:
     )
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 100), st.integers(1, 60), st.integers(0, 999))
 def test_a_factor_is_found_and_scales_with_the_answer(factor, count, seed):
     rng = np.random.default_rng(seed)
@@ -73,7 +72,7 @@ def test_the_variance_is_honest():
     assert 0.8 < np.std(errors) < 1.2
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(0.3, 3), st.floats(-0.5, 0.1), st.integers(0, 999), st.booleans())
 def test_scale_and_shift_are_found_with_a_third_of_wrong_anchors(a, b, seed, wrong):
     rng = np.random.default_rng(seed)

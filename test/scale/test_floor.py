@@ -46,7 +46,7 @@ def noisy(depth: np.ndarray, seed: int, sigma: float = 0.03) -> np.ndarray:
     return (depth * np.exp(noise)).astype(np.float32)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     height_m=st.floats(0.3, 2.0),
     pitch_deg=st.floats(5, 45),
@@ -64,7 +64,7 @@ def test_the_floor_tells_its_own_depth(height_m, pitch_deg, roll_deg, gain, seed
     np.testing.assert_allclose(anchors.depth[on_floor], depth[v, u][on_floor], rtol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     pitch_deg=st.floats(8, 40),
     a=st.floats(0.05, 100),

@@ -27,7 +27,7 @@ seeds = st.integers(0, 2**32 - 1)
 sizes = st.sampled_from([(96, 64), (64, 96), (128, 96), (192, 128), (256, 160)])
 # Disparity in the upper left corner, its slopes along and down the rows, and the seed of the texture.
 planes = st.tuples(st.floats(12.0, 40.0), st.floats(-0.03, 0.12), st.floats(0.0, 0.1), seeds)
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def crop_of(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator):

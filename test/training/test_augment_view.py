@@ -37,7 +37,7 @@ def test_stored_depth_is_canonical_and_unknown_stays_unknown():
     assert (unpack_view(grey)[0] == 7).all() and (unpack_view(grey)[1] == 1.0).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.floats(120.0, 900.0),
     st.integers(0, 60),

@@ -108,7 +108,7 @@ def _changed(draw, values):
     return values
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(msg=st.one_of(images(), compressed()))
 def test_an_image_is_pixels_or_one_error(msg):
     try:
@@ -119,7 +119,7 @@ def test_an_image_is_pixels_or_one_error(msg):
     assert pixels.ndim == 2 or pixels.shape[2] == 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(left=infos(), right=infos(), rectify=st.booleans(), pair=st.booleans())
 def test_a_calibration_makes_a_frame_or_one_error(left, right, rectify, pair):
     cache = CalibrationCache(("left", "right") if pair else ("left",), rectify)
@@ -151,7 +151,6 @@ def test_a_node_lives_through_them_and_the_good_frame_in_between_is_right(kind, 
 
     @settings(
         max_examples=max(1, MESSAGES // BATCH),
-        deadline=None,
         phases=[Phase.generate],  # a node that died cannot be asked again with less
         suppress_health_check=list(HealthCheck),
     )
