@@ -96,6 +96,18 @@ def find_model(
     return load_manifest(path)
 
 
+def find_weights(name_or_path: Path | str) -> Path:
+    """Return where torch finds weights: a checkpoint (``.pt``) itself, or the one beside a model's manifest.
+
+    Raises:
+        ManifestError, DataError: as `find_model`.
+    """
+    if Path(name_or_path).suffix == ".pt":
+        return Path(name_or_path)
+    manifest = find_model(name_or_path)
+    return manifest.file_path(f"{manifest.name}.pt")
+
+
 def _default_model(models_dir: Path | str, device: str, stereo: bool) -> str:
     names, folder = DEFAULT_MODELS[device] if stereo else MONO_MODELS, _folder(models_dir)
     return next((name for name in names if (folder / f"{name}.yaml").is_file()), names[-1])

@@ -7,7 +7,7 @@ import pytest
 
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.manifest import Golden
-from recon3d_ros.zoo import find_model, list_models, verify
+from recon3d_ros.zoo import find_model, find_weights, list_models, verify
 
 YAML = """
 name: {name}
@@ -108,3 +108,11 @@ def test_every_manifest_of_the_installation_holds() -> None:
     for manifest in manifests:
         verify(manifest)
         assert manifest.licence.weights
+
+
+def test_weights_of_a_checkpoint_and_of_a_model(folder: Path) -> None:
+    assert find_weights("out/checkpoint.pt") == Path("out/checkpoint.pt")
+    assert find_weights(folder / "beta.yaml") == folder / "beta.pt"
+    assert find_weights("recon3d_mono").is_file()
+    with pytest.raises(ManifestError, match="nothing"):
+        find_weights("nothing")

@@ -15,7 +15,9 @@ HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     parser.add_argument(
-        "checkpoint", type=Path, nargs="+", help="checkpoint.pt of a training run; of several, their mean"
+        "checkpoint",
+        nargs="+",
+        help="checkpoint.pt of a training run, or a model of ours; of several, the mean of their weights",
     )
     parser.add_argument(
         "--out",
@@ -42,15 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Export, and say how far ONNX Runtime and torch are apart."""
+    from recon3d_ros.zoo import find_weights
+
     lazy.require("torch", extra="train")
     export = lazy.load("recon3d_ros.training.export:export")
+    first, *others = map(find_weights, args.checkpoint)
     done = export(
-        args.checkpoint[0],
+        first,
         args.out,
         name=args.name,
         accuracy_file=args.accuracy,
         calibration_pairs=args.calibration_pairs,
-        others=args.checkpoint[1:],
+        others=others,
     )
     unit = done.manifest.output.unit
     print(

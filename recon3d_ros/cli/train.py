@@ -96,12 +96,9 @@ def main(args: argparse.Namespace) -> int:
 
 def _config(args: argparse.Namespace) -> TrainConfig:
     """The options; network, and size of a mono one, are those of what the run starts from if not named."""
-    from recon3d_ros.zoo import find_model
+    from recon3d_ros.zoo import find_weights
 
-    init = args.init
-    if init and Path(init).suffix != ".pt":
-        manifest = find_model(init)
-        init = str(manifest.file_path(f"{manifest.name}.pt"))
+    init = str(find_weights(args.init)) if args.init else ""
     former = Path(args.out) / "checkpoint.pt" if args.resume else Path(init) if init else None
     saved = lazy.load("recon3d_ros.training.checkpoint:load_checkpoint")(former) if former else None
     network = args.network or (saved["network"] if saved else TrainConfig().network)

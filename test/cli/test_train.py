@@ -18,6 +18,7 @@ from recon3d_ros.cli.main import main
 pytest.importorskip("torch", reason="training needs it")
 
 from recon3d_ros.training.checkpoint import load_checkpoint
+from recon3d_ros.zoo import find_model
 
 SMALL = (
     "--size 64 32 --render-width 96 --render-height 64 --validation-pairs 1 --max-pairs 2 --batch 2".split()
@@ -47,8 +48,10 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeyp
     assert main([*begun, str(models / "mine.pt")]) == 0
     assert "network stereo with" in capsys.readouterr().out
     assert main([*begun, str(models / "yours.pt")]) == 5 and "yours.pt" in capsys.readouterr().err
-    assert main(["export", f"{out}/checkpoint.pt", "--out", str(models)]) == 0
+    mean = ["export", f"{out}/checkpoint.pt", str(models / "mine.yaml")]
+    assert main([*mean, "--out", str(models)]) == 0
     assert "torch differ" in capsys.readouterr().out
+    assert find_model("recon3d_stereo", models).origin.startswith("mean of 2 runs")
     assert main(["models", "--models-dir", str(models)]) == 0
     assert "recon3d_stereo" in capsys.readouterr().out
 
