@@ -63,6 +63,11 @@ def calibrate(network: Any, answers: Iterable[Scored]) -> dict[str, float]:
 NEUTRAL = {"scale_gain": 1.0, "scale_offset": 0.0, "trust_gain": 1.0, "trust_offset": 0.0}
 
 
+def is_calibrated(network: Any) -> bool:
+    """Whether the four numbers have ever been fitted, maybe to the weights that these began as."""
+    return any(float(getattr(network.uncertainty, name)) != value for name, value in NEUTRAL.items())
+
+
 def _fit_all(error: Tensor, log_scale: Tensor, trust: Tensor, right: Tensor) -> dict[str, float]:
     def distrust(gain: Tensor, offset: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(gain * trust + offset, right)

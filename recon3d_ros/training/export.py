@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from recon3d_ros.files import make_folder
 from recon3d_ros.manifest import Artifact, Golden, Manifest, dump_manifest
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.accuracy import held_out_accuracy, read_accuracy
-from recon3d_ros.training.calibration import calibrate, calibrate_scale
+from recon3d_ros.training.calibration import calibrate, calibrate_scale, is_calibrated
 from recon3d_ros.training.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.example import as_tensor
 from recon3d_ros.training.export_tasks import (
@@ -31,6 +32,9 @@ from recon3d_ros.training.export_tasks import (
 )
 from recon3d_ros.zoo import sha256_of
 
+if TYPE_CHECKING:
+    from recon3d_ros.networks import Network
+
 OPSET = 17
 # Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more. In px or m.
 LARGEST_DIFFERENCE = 1e-2
@@ -38,7 +42,8 @@ LARGEST_SHARE = 1e-3
 # A robot has another lens than the camera that trained, and trust is to hold there, too: the images held out
 # are seen through lenses so many times as long when confidence and sigma are calibrated.
 LENSES = (1.0, 1.25, 1.5, 2.0)
-# One room says nothing of the scale in the next: images held out at fewer places leave it as it was learnt.
+# One room says nothing of scale and trust in the next: images held out at fewer places leave the scale as it
+# was learnt, and trust as it was before a network was tuned to them.
 MIN_PLACES = 4
 # Options of a run that name places of the machine it ran on.
 PLACES = ("out", "init", "pairs", "teacher")
@@ -69,9 +74,9 @@ def export(
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
     `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
-    it can be exported again. Confidence and sigma are calibrated first, and the scale of a mono network if
-    its run held out images of several places. All is written and compared in a draft folder; `out_dir` gets
-    the files only if they agree with torch.
+    it can be exported again. Scale, confidence and sigma are calibrated first; those of a mono network whose
+    run held out images of few places stay what they were, if they were anything. All is written and compared
+    in a draft folder; `out_dir` gets the files only if they agree with torch.
 
     Args:
         checkpoint: Written by `train`.
@@ -90,10 +95,7 @@ def export(
     network, content = load_network(checkpoint, *others)
     name = name or f"recon3d_{content['network']}"
     if calibration_pairs:
-        told = (network, content, checkpoint.parent, calibration_pairs)
-        if isinstance(network, MonoNetwork) and held_out_places(content, checkpoint.parent) >= MIN_PLACES:
-            calibrate_scale(network, calibration_answers(*told))
-        calibrate(network, calibration_answers(*told, LENSES))
+        _calibrate(network, content, checkpoint.parent, calibration_pairs)
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     described = describe(network, content, name)
     known = known_images(described.input)
@@ -118,6 +120,15 @@ def export(
             f"cannot write the model to {out_dir} ({exc}): free the disk or choose another place"
         ) from exc
     return Exported(replace(draft, path=out_dir / files[-1]), largest, apart)
+
+
+def _calibrate(network: Network, content: Mapping[str, Any], folder: Path, count: int) -> None:
+    mono = isinstance(network, MonoNetwork)
+    telling = not mono or held_out_places(content, folder) >= MIN_PLACES
+    if mono and telling:
+        calibrate_scale(network, calibration_answers(network, content, folder, count))
+    if telling or not is_calibrated(network):
+        calibrate(network, calibration_answers(network, content, folder, count, LENSES))
 
 
 def halved(network: torch.nn.Module) -> dict[str, torch.Tensor]:

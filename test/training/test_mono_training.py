@@ -395,19 +395,27 @@ def test_served_view_is_what_the_estimator_shows_the_network(size_wh):
 
 
 @pytest.mark.parametrize(
-    "data, frames, moves",
+    "data, frames, many",
     [("robot,world", range(8), False), ("robot", [0, 1, 20, 40, 41, 60], True), ("world", range(4), True)],
 )
-def test_one_place_does_not_set_the_scale(mono_config, tmp_path, data, frames, moves):
-    run = start_run(mono_config(data=data, out=str(tmp_path / "run")), TINY)
-    run.save()
-    store = SampleStore(tmp_path / "run" / "validation", MonoTask.channels)
-    for frame in frames:
-        image = np.random.default_rng(frame).integers(0, 256, (48, 64, 3), np.uint8)
-        store.write(frame, pack_view(image, np.full((48, 64), 9.0, np.float32), CANONICAL_FOCAL_PX))
-    exporting.export(run.path, tmp_path / "models", name="mine")
-    gain = float(load_checkpoint(tmp_path / "models" / "mine.pt")["average"]["log_gain"])
-    assert (abs(gain) > 0.1) == moves
+def test_one_place_sets_no_scale_and_leaves_trust_as_it_was(mono_config, tmp_path, data, frames, many):
+    def exported(name, depth_m, **options):
+        run = start_run(mono_config(data=data, out=str(tmp_path / name), **options), TINY)
+        run.save()
+        store = SampleStore(tmp_path / name / "validation", MonoTask.channels)
+        for frame in frames:
+            image = np.random.default_rng(frame).integers(0, 256, (48, 64, 3), np.uint8)
+            depth = np.full((48, 64), depth_m, np.float32)
+            store.write(frame, pack_view(image, depth, CANONICAL_FOCAL_PX))
+        exporting.export(run.path, tmp_path / "models", name=name)
+        weights = load_checkpoint(tmp_path / "models" / f"{name}.pt")["average"]
+        return float(weights["log_gain"]), float(weights["uncertainty.scale_offset"])
+
+    gain, offset = exported("first", 9.0)
+    assert (abs(gain) > 0.1) == many
+    assert offset != 0.0  # better than nothing
+    tuned_gain, tuned_offset = exported("tuned", 3.0, init=str(tmp_path / "models" / "first.pt"))
+    assert (tuned_gain != gain) == many and (tuned_offset != offset) == many
 
 
 def test_confidence_is_calibrated_through_other_lenses_too(tmp_path):
