@@ -61,8 +61,8 @@ def nyuv2_scores(data_dir, name: str, zoom: float = 1.0) -> tuple[float, float]:
     return float(delta), float(scale)
 
 
-# Seen on these: 0.81 and 0.32.
-@pytest.mark.parametrize(("name", "least"), [("recon3d_mono", 0.77), ("recon3d_mono_open", 0.28)])
+# Seen on these: 0.81 and 0.34.
+@pytest.mark.parametrize(("name", "least"), [("recon3d_mono", 0.77), ("recon3d_mono_open", 0.30)])
 def test_one_camera_sees_photographs(data_dir, name, least):
     assert nyuv2_scores(data_dir, name)[0] > least
 
