@@ -19,11 +19,16 @@ from recon3d_ros.ros.soak import process_sample
 from recon3d_ros.zoo import find_model
 
 
-def call(robot, kind, name, request):
+def call(robot, kind, name, request, send=lambda: None):
     client = robot.probe.create_client(kind, name)
     assert client.wait_for_service(30.0)
     future = client.call_async(request)
-    robot.wait(future.done, f"no answer of {name}")
+
+    def done():
+        send()
+        return future.done()
+
+    robot.wait(done, f"no answer of {name}")
     robot.probe.destroy_client(client)
     return future.result()
 
@@ -139,18 +144,12 @@ def test_a_full_disk_fails_a_save_and_nothing_else(make_robot, scene, tmp_path):
     frame = scene.images(), scene.infos(), scene.picture(0)
     robot.expect_cloud(*frame)
 
+    def send():
+        robot.send(*frame[:2])
+        time.sleep(0.05)
+
     def save():
-        client = robot.probe.create_client(Trigger, "/depth_node/save")
-        assert client.wait_for_service(30.0)
-        future = client.call_async(Trigger.Request())
-
-        def done():
-            robot.send(*frame[:2])
-            time.sleep(0.05)
-            return future.done()
-
-        robot.wait(done, "no answer of save")
-        return future.result()
+        return call(robot, Trigger, "/depth_node/save", Trigger.Request(), send)
 
     # Files may not grow beyond 1000 bytes: as if there were no room, for this process alone.
     limits = resource.prlimit(robot.node.pid, resource.RLIMIT_FSIZE)
