@@ -38,18 +38,23 @@ class Estimator:
         manifest: Describes the model.
         backend: Has the model open.
         warn: Told once when the backend's GPU cannot prepare images, and the CPU does.
+        gpu_path: `ModelConfig.gpu_path`.
 
     Attributes:
         timings_ms: Of the last inference: preprocess, infer, postprocess; on a GPU, by its own clock, upload
-            and download, too.
+            and download, too, or ``graph`` for all five.
     """
 
     def __init__(
-        self, manifest: Manifest, backend: Backend, warn: Callable[[str], None] = lambda _: None
+        self,
+        manifest: Manifest,
+        backend: Backend,
+        warn: Callable[[str], None] = lambda _: None,
+        gpu_path: str = "graph",
     ) -> None:
         self.manifest = manifest
         self._backend = backend
-        self._gpu = GpuStages(manifest, backend, warn)
+        self._gpu = GpuStages(manifest, backend, warn, gpu_path)
         self.timings_ms: dict[str, float] = {}
         self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
         self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
@@ -76,7 +81,7 @@ class Estimator:
         device = device_of(config.backend)
         manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
         verify(manifest)
-        return cls(manifest, open_checked(manifest, config, check, told), told.warn)
+        return cls(manifest, open_checked(manifest, config, check, told), told.warn, config.gpu_path)
 
     @property
     def backend_name(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -35,14 +36,19 @@ class GpuStages:
     Args:
         manifest: Describes the model.
         backend: May offer a GPU, and may take the offer back.
-        warn: Told once why the CPU does this work instead.
+        warn: Told once why the CPU does this work instead, or why it is not done as one CUDA graph.
+        path: `ModelConfig.gpu_path`.
 
     Attributes:
         timings_ms: Of the last frame on the GPU, by stage.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend, warn: Callable[[str], None]) -> None:
-        self._manifest, self._backend, self._warn = manifest, backend, warn
+    def __init__(
+        self, manifest: Manifest, backend: Backend, warn: Callable[[str], None], path: str = "graph"
+    ) -> None:
+        self._manifest, self._backend, self._warn, self._path = manifest, backend, warn, path
+        self._told: set[str] = set()
+        self._device: Any = None
         self._kernels: Any = None
         self._kept: dict[tuple[object, ...], Any] = {}
         self._failed = False
@@ -51,8 +57,9 @@ class GpuStages:
 
     @property
     def offered(self) -> bool:
-        """Whether the backend has a GPU now, on which nothing failed."""
-        return not self._failed and device_of_backend(self._backend) is not None
+        """Whether the backend has a GPU now, on which nothing failed, and more than inference is for it."""
+        wanted = self._path != "inference" and not self._failed
+        return wanted and device_of_backend(self._backend) is not None
 
     def estimate(self, frame: Frame, fit: Fit) -> DepthMap | None:
         """Answer one frame on the GPU; None when that is not for the GPU, and the CPU has to prepare it.
@@ -69,7 +76,8 @@ class GpuStages:
             with device_backend.device.active(f"running {self._manifest.name}"):
                 stages = self._stages_of(device_backend, fit, images)
                 rig = frame.rig if self._manifest.is_stereo else None
-                planes = stages.estimate(images, frame.camera, rig, device_backend.enqueue)
+                capture = device_backend.capture if self._path == "graph" else None
+                planes = stages.estimate(images, frame.camera, rig, device_backend.enqueue, capture)
                 self.timings_ms = stages.timings_ms
         except ContractError:  # a size that the engine does not take; the backend knows who does
             return None
@@ -128,21 +136,24 @@ class GpuStages:
     def close(self) -> None:
         """Free the memory; before the backend is closed."""
         self._last = None
-        device_backend = device_of_backend(self._backend)
-        if self._kept and device_backend is not None:
-            try:
-                with device_backend.device.active("freeing the memory of frames"):
-                    for stages in self._kept.values():
-                        stages.free()
-                    self._kernels = None
-            except BackendError as exc:  # a lost device has nothing left to free
-                self._warn(str(exc))
+        if self._device is None:
+            return
+        with suppress(BackendError):  # a lost device has nothing left to free
+            with self._device.active("freeing the memory of frames"):
+                for stages in self._kept.values():
+                    stages.free()
         self._kept.clear()
+        self._kernels = self._device = None  # while the stream is there, which they know
 
     def _give_up(self, exc: Exception) -> None:
-        self._failed, self._last = True, None
-        self._kept.clear()  # the memory went with the context, or goes with it
+        self._failed = True
+        self.close()
         self._warn(f"{exc}; the CPU prepares images and restores answers instead")
+
+    def _tell(self, why: str) -> None:
+        if why not in self._told:
+            self._told.add(why)
+            self._warn(why)
 
     def _stages_of(self, backend: DeviceBackend, fit: Fit, images: list[Any]) -> Any:
         """The memory for such frames, allocated when they come first; those used last are kept."""
@@ -153,11 +164,13 @@ class GpuStages:
         found = self._kept.pop(key, None)
         if found is None:
             if self._kernels is None:
-                self._kernels = load(_KERNELS)(backend.device)
+                self._device = backend.device
+                self._kernels = load(_KERNELS)(self._device)
             if len(self._kept) == _KEPT_SIZES:
                 self._kept.pop(next(iter(self._kept))).free()
             model = self._model(backend, fit, outputs)
-            found = load(_STAGES)(backend.device, self._kernels, model, [encoding] * len(images))
+            encodings = [encoding] * len(images)
+            found = load(_STAGES)(backend.device, self._kernels, model, encodings, self._tell)
         self._kept[key] = found
         return found
 

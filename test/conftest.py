@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import hashlib
 import importlib.util
@@ -10,14 +11,17 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
 
+import recon3d_ros
 from recon3d_ros.cli.domain import claim_domain
 
 # A test module that imports one of these at its top is reported as skipped where the library is absent,
@@ -166,9 +170,45 @@ def fastdepth(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 def fake_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no-untyped-def]
     """A computer with a GPU and TensorRT, none of them real: see `FakeGpu` in vendors.py."""
     pytest.importorskip("onnxruntime")
-    spec = importlib.util.spec_from_file_location("vendors", Path(__file__).with_name("vendors.py"))
+    return _module_beside("vendors").FakeGpu(monkeypatch, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def driver_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in for NVIDIA's driver, kernels included, built here; skipped where there is no compiler."""
+    compiler = shutil.which("g++") or shutil.which("c++")
+    if compiler is None:
+        pytest.skip("no C++ compiler")
+    library = tmp_path_factory.mktemp("driver") / "driver.so"
+    kernels = Path(recon3d_ros.__file__).parent / "cuda" / "kernels.cu"
+    flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
+    files = [f'-DKERNELS="{kernels}"', "-o", str(library), str(Path(__file__).with_name("driver.cpp"))]
+    subprocess.run([compiler, *flags, *files], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
+def host(driver_file: Path) -> ctypes.CDLL:
+    """The kernels as host loops, in the stand-in for the driver."""
+    loaded = ctypes.CDLL(str(driver_file))
+    loaded.host_half_of.argtypes, loaded.host_half_of.restype = [ctypes.c_float], ctypes.c_uint16
+    loaded.host_float_of_half.argtypes, loaded.host_float_of_half.restype = [ctypes.c_uint16], ctypes.c_float
+    loaded.standin_held.restype = ctypes.c_char_p
+    return loaded
+
+
+@pytest.fixture
+def pycuda(host: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """pycuda, as far as we use it, on the stand-in for the driver: `FakePycuda` in fake_pycuda.py."""
+    yield _module_beside("fake_pycuda").FakePycuda(host, monkeypatch)
+    host.standin_forget()
+
+
+def _module_beside(name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["vendors"] = module  # for its annotations
+    sys.modules[name] = module  # for its annotations
     spec.loader.exec_module(module)
-    return module.FakeGpu(monkeypatch, tmp_path)
+    return module

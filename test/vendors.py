@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from recon3d_ros.backends import open_backend
+from recon3d_ros.backends.base import device_of_backend
 from recon3d_ros.backends.engines import EngineStore
 from recon3d_ros.backends.gpu import Gpu
+from recon3d_ros.cuda.context import Device
 from recon3d_ros.manifest import Manifest, dump_manifest, load_manifest
 from recon3d_ros.zoo import find_model
 
@@ -58,11 +60,14 @@ class _Context:
             self.engine.module.loggers[-1].log(0, "cudaError 719: unspecified launch failure")
             return False
         arrays = {n: _array(at, self.get_tensor_shape(n)) for n, at in self.addresses.items()}
+        self.engine.module.put(stream, lambda: self._answer(arrays))
+        return True
+
+    def _answer(self, arrays: dict[str, np.ndarray]) -> None:
         answers = self.engine.module.network({n: arrays[n] for n in ("left", "right")})
         for name in self.engine.names[2:]:
             arrays[name][...] = answers[name]
         arrays["disparity"][...] += 50.0 if self.engine.kind == WRONG else 0.0
-        return True
 
 
 class FakeEngine:
@@ -93,9 +98,13 @@ def engine_bytes(profiles: Any, kind: str = GOOD, output: str = "disparity") -> 
 
 
 def fake_vendor(network: Any, version: str = "10.7.0") -> Any:
-    """A module like `tensorrt`, whose engines answer as `network` does; `dies` makes them fail."""
+    """A module like `tensorrt`, whose engines answer as `network` does.
+
+    `dies` makes them fail; `put` brings their work into a stream: at once, unless there is a real one.
+    """
     module: Any = ModuleType("tensorrt")
     module.__version__, module.network, module.dies, module.loggers = version, network, False, []
+    module.put = lambda stream, work: work()
 
     class ILogger:
         Severity = SimpleNamespace(INFO=3)
@@ -180,9 +189,15 @@ class FakeGpu:
             monkeypatch.setattr(f"recon3d_ros.{where}.find_gpu", lambda: gpu)
         monkeypatch.setattr("recon3d_ros.cuda.context.Device", FakeDevice)
         monkeypatch.setattr("recon3d_ros.backends.engine_plan.build_in_child", self._build)
-        # Kernels need a real device: images are prepared on the CPU here.
+        # Kernels need more of a device, see `use_stages`: images are prepared on the CPU here.
         monkeypatch.setattr("recon3d_ros.gpu_stages.device_of_backend", lambda backend: None)
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+
+    def use_stages(self, monkeypatch: Any, pycuda: Any) -> None:
+        """Bring back the GPU's stages and the real device, over a `FakePycuda` that was made after this."""
+        monkeypatch.setattr("recon3d_ros.cuda.context.Device", Device)
+        monkeypatch.setattr("recon3d_ros.gpu_stages.device_of_backend", device_of_backend)
+        self.module.put = pycuda.put
 
     @property
     def path(self) -> str:

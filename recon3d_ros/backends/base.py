@@ -98,6 +98,13 @@ class DeviceBackend(Backend, Protocol):
             BackendError: the runtime failed.
         """
 
+    def capture(self, pointers: Mapping[str, int], stream: int) -> None:
+        """The same into a stream that is being captured: nothing runs, and the model is no worse if it fails.
+
+        Raises:
+            BackendError: this model cannot be captured.
+        """
+
 
 def device_of_backend(backend: Backend) -> DeviceBackend | None:
     """The backend as one that works on a GPU, or None when it offers no `enqueue` there."""

@@ -102,6 +102,10 @@ class TensorRtBackend:
             raise BackendError(f"no shapes are fixed for {self._plan.manifest.name}: bind them first")
         self._bound.enqueue(pointers, stream)
 
+    def capture(self, pointers: Mapping[str, int], stream: int) -> None:
+        """As `enqueue`, :meth:`recon3d_ros.backends.base.DeviceBackend.capture`."""
+        self.enqueue(pointers, stream)
+
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         self._live()

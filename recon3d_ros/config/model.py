@@ -34,6 +34,12 @@ class ModelConfig(Config):
     engine_sizes: tuple[str, ...] = option(
         (), "sizes of the images that engines are built for, such as 640x480; empty = as the images come"
     )
+    gpu_path: str = option(
+        "graph",
+        "what a GPU does where the backend computes on one, inference = the network alone, stages = all from "
+        "pixels to depth, graph = the same started as one CUDA graph",
+        choices=("graph", "stages", "inference"),
+    )
     threads: int = option(0, "CPU threads for inference, 0 = all cores", minimum=0, maximum=1024)
     models_dir: str = option(
         "", "folder of model manifests, empty = those of the installation", read_only=True

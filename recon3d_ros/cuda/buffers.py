@@ -22,9 +22,6 @@ class Buffer:
         dtype: Of the array.
         pinned: Whether the host sees it.
 
-    Attributes:
-        host: The twin, or None.
-
     Raises:
         BackendError: out of memory (by ``device.active``).
     """
@@ -34,24 +31,27 @@ class Buffer:
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
         self._driver, self._stream = device.driver, device.stream
         self._memory: Any = device.driver.mem_alloc(max(1, self.nbytes))
-        self.host: NDArray[Any] | None = None
+        self._host: NDArray[Any] | None = None
         if pinned:
-            self.host = device.driver.pagelocked_empty(shape, self.dtype)
+            self._host = device.driver.pagelocked_empty(shape, self.dtype)
 
     @property
     def address(self) -> int:
         """On the GPU."""
         return int(self._memory)
 
-    def upload(self, array: NDArray[Any] | None = None) -> None:
-        """Put the copy of the twin to the GPU into the stream.
+    @property
+    def host(self) -> NDArray[Any]:
+        """The twin."""
+        assert self._host is not None  # our own mistake, as it was made without, or is free
+        return self._host
 
-        Args:
-            array: Of this shape, copied into the twin first; rows may be padded.
-        """
-        assert self.host is not None  # our own mistake, as it was made without
-        if array is not None:
-            np.copyto(self.host, array)
+    def fill(self, array: NDArray[Any]) -> None:
+        """Copy an array of this shape into the twin; rows may be padded."""
+        np.copyto(self.host, array)
+
+    def upload(self) -> None:
+        """Put the copy of the twin to the GPU into the stream."""
         self._driver.memcpy_htod_async(self._memory, self.host, self._stream)
 
     def download(self, into: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -62,13 +62,13 @@ class Buffer:
                 that is not pinned makes the driver wait for the stream.
         """
         target = self.host if into is None else into
-        assert target is not None and target.nbytes == self.nbytes  # our own mistake
+        assert target.nbytes == self.nbytes  # our own mistake
         self._driver.memcpy_dtoh_async(target, self._memory, self._stream)
         return target
 
     def free(self) -> None:
         """Give the memory back; twice is harmless."""
-        memory, self._memory, self.host = self._memory, None, None
+        memory, self._memory, self._host = self._memory, None, None
         if memory is not None:
             memory.free()
 

@@ -1,7 +1,6 @@
 """One GPU in one thread: its primary context, one stream, and the vendor's errors in our words.
 
-Never run on a GPU so far: written against the sources of pycuda 2026.1 (wrap_cudadrv.cpp, cuda.hpp) and
-tested with a stand-in for `pycuda.driver`.
+Never run on a GPU so far: tested with the real pycuda on a stand-in for the driver (test/cuda).
 """
 
 from __future__ import annotations
@@ -16,16 +15,30 @@ from recon3d_ros.errors import BackendError, MissingDependencyError
 from recon3d_ros.lazy import require
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the legacy stream, so that it can be captured
-# What pycuda says (cuda.hpp: curesult_to_str) -> what to do about it.
+_DRIVER = "restart the computer if the driver was updated, else install a newer NVIDIA driver"
+_RECOMPILE = "remove the compiled kernels of pycuda from the user's cache and start again"
+_INCOMPLETE = "install the NVIDIA driver whole: one of its libraries is missing"
+# What the driver says (cuGetErrorString) -> what to do about it.
 _REMEDIES = (
     ("out of memory", "close other GPU programs, or give smaller images (max_size_wh in the manifest)"),
-    ("no device", "look at nvidia-smi and at the container's --gpus option, or set backend to onnxruntime"),
-    ("invalid device", "choose a device that nvidia-smi lists"),
-    ("no binary for gpu", "remove the compiled kernels of pycuda from the user's cache and start again"),
-    ("ecc", "the memory of the GPU is defective: look at nvidia-smi -q, restart the computer"),
-    ("file not found", "install the NVIDIA driver whole: one of its libraries is missing"),
-    # All newer codes, such as "driver updated while it ran" and "PTX of a newer toolkit".
-    ("unknown error code", "restart the computer after a driver update, or install a newer NVIDIA driver"),
+    (
+        "no cuda-capable device",
+        "look at nvidia-smi and at the container's --gpus option, or set backend to onnxruntime",
+    ),
+    ("busy or unavailable", "end the program that has the GPU for itself, nvidia-smi names it"),
+    ("device ordinal", "choose a device that nvidia-smi lists"),
+    ("no kernel image", _RECOMPILE),
+    ("kernel image is invalid", _RECOMPILE),
+    ("ecc error", "the memory of the GPU is defective: look at nvidia-smi -q, restart the computer"),
+    ("file not found", _INCOMPLETE),
+    ("shared object", _INCOMPLETE),
+    ("stub library", "take the toolkit's folder stubs out of LD_LIBRARY_PATH"),
+    ("unsupported toolchain", _DRIVER),
+    ("installed cuda driver", _DRIVER),
+    ("driver combination", _DRIVER),
+    ("forward compatibility", _DRIVER),
+    ("initialization error", _DRIVER),
+    ("system not yet initialized", _DRIVER),
 )
 _LOST = "the GPU is lost until the program starts again: look at the kernel log (dmesg) for Xid messages"
 

@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda import layout
-from recon3d_ros.cuda.arguments import Finish, Restore, pixels
+from recon3d_ros.cuda.arguments import Restore, pixels
 from recon3d_ros.cuda.buffers import Buffer, Timeline
 from recon3d_ros.cuda.context import Device
+from recon3d_ros.cuda.finisher import Finisher
+from recon3d_ros.cuda.graph import Replays
 from recon3d_ros.cuda.kernels import Kernels
 from recon3d_ros.errors import ImageError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 
 Enqueue = Callable[[Mapping[str, int], int], None]
+"""Puts the inference into the stream, given device addresses by name, and the stream."""
 Plane = NDArray[np.float32]
 _STAGES = ("upload", "preprocess", "infer", "postprocess", "download")
 
@@ -61,15 +64,24 @@ class CudaStages:
         kernels: Compiled for it.
         model: The network, and how images of this size lie in it.
         encodings: Of each image, `ENCODINGS` of :mod:`recon3d_ros.cuda.arguments`.
+        warn: Told why frames are not started as one CUDA graph.
 
     Attributes:
-        timings_ms: Of the last frame on the GPU, by stage.
+        timings_ms: Of the last frame on the GPU, by stage; ``graph``, all of them, when they were one.
     """
 
-    def __init__(self, device: Device, kernels: Kernels, model: Model, encodings: Sequence[str]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        kernels: Kernels,
+        model: Model,
+        encodings: Sequence[str],
+        warn: Callable[[str], None],
+    ) -> None:
         self._device, self._kernels, self._model = device, kernels, model
         self._buffers: list[Buffer] = []
-        self._timeline = Timeline(device, _STAGES)
+        self._timeline, self._graph_time = Timeline(device, _STAGES), Timeline(device, ("graph",))
+        self._replays = Replays(device, warn)
         self.timings_ms: dict[str, float] = {}
         width, height = model.fit.image_size_wh
         if len(set(encodings)) != 1:
@@ -89,7 +101,7 @@ class CudaStages:
         )
         self._planes = {name: self._buffer((height, width), np.float32) for name in names}
         self._parts = self._wire_answers()
-        self._finishers: dict[tuple[object, ...], _Finisher] = {}
+        self._finishers: dict[tuple[object, ...], Finisher] = {}
 
     def estimate(
         self,
@@ -97,6 +109,7 @@ class CudaStages:
         camera: PinholeCamera,
         rig: StereoRig | None,
         enqueue: Enqueue,
+        capture: Enqueue | None = None,
     ) -> dict[str, Plane]:
         """Answer one frame.
 
@@ -104,30 +117,59 @@ class CudaStages:
             images: (H, W) or (H, W, C) uint8 in the encoding given, left before right.
             camera: Of the (left) image.
             rig: Of a stereo network's pair.
-            enqueue: Puts the inference into the stream, given device addresses by name.
+            enqueue: The inference.
+            capture: The same into a stream that is captured; None starts every frame call by call.
 
         Returns:
             New (H, W) float32 arrays: ``values`` as the network answers them (px, m), ``depth`` in m, and
             ``confidence`` and ``sigma`` in m where the network has them.
         """
-        timeline = self._timeline
-        timeline.start()
         for buffer, image in zip(self._images, images, strict=True):
-            buffer.upload(image.reshape(buffer.shape))
-        timeline.mark()
-        self._kernels.launch(self._prepare, self._model.fit.network_size_wh, len(images))
-        timeline.mark()
+            buffer.fill(image.reshape(buffer.shape))
+        restore = self._restore(camera, rig)
+        key = bytes(restore)
+        if capture is not None and self._replay(key):
+            return self._answer()
+        self._timeline.start()
+        self._work(restore, enqueue, self._timeline.mark)
+        self._device.synchronize()
+        self.timings_ms = self._timeline.read_ms()
+        planes = self._answer()
+        if capture is not None:
+            written = {name: (buffer.host, planes[name]) for name, buffer in self._planes.items()}
+            self._replays.done(key, lambda: self._work(restore, capture, _no_mark), written)
+        return planes
+
+    def _replay(self, key: bytes) -> bool:
+        """Answer by the graph of such frames, if there is one."""
+        graph = self._replays.find(key)
+        if graph is None:
+            return False
+        self._graph_time.start()
+        graph.launch()
+        self._graph_time.mark()
+        self._device.synchronize()
+        self.timings_ms = self._graph_time.read_ms()
+        return True
+
+    def _work(self, restore: Restore, infer: Enqueue, mark: Callable[[], None]) -> None:
+        """Put a frame whose images are in pinned memory into the stream, stage by stage."""
+        for buffer in self._images:
+            buffer.upload()
+        mark()
+        self._kernels.launch(self._prepare, self._model.fit.network_size_wh, len(self._images))
+        mark()
         pointers = {name: buffer.address for name, buffer in (*self._tensors.items(), *self._answers.items())}
-        enqueue(pointers, self._device.stream_handle)
-        timeline.mark()
-        self._kernels.launch(self._restore(camera, rig), self._model.fit.image_size_wh)
-        timeline.mark()
+        infer(pointers, self._device.stream_handle)
+        mark()
+        self._kernels.launch(restore, self._model.fit.image_size_wh)
+        mark()
         for buffer in self._planes.values():
             buffer.download()
-        timeline.mark()
-        self._device.synchronize()
-        self.timings_ms = timeline.read_ms()
-        return {name: _copy(buffer.host) for name, buffer in self._planes.items()}
+        mark()
+
+    def _answer(self) -> dict[str, Plane]:
+        return {name: buffer.host.copy() for name, buffer in self._planes.items()}
 
     def finish(
         self,
@@ -149,24 +191,22 @@ class CudaStages:
         Returns:
             New (H, W) float32 arrays: depth in m; and the values (px of stereo), NaN where depth is.
         """
-        key = (camera, decimation, intensity)
+        key = (camera, decimation)
         if key not in self._finishers:
             for old in self._finishers.values():
                 old.free()
-            self._finishers = {key: _Finisher(self._device, camera, decimation)}
-        finisher = self._finishers[key]
+            self._finishers = {key: Finisher(self._device, camera, decimation)}
         a = layout.finish_layout(camera, limits, decimation, intensity)
-        self._wire_finish(a)
-        finisher.wire(a, cloud_into is not None)
-        self._kernels.launch(a, camera.image_size_wh)
-        planes = finisher.depth.download(), finisher.values.download()
-        if cloud_into is not None:
-            finisher.cloud.download(cloud_into)
-        self._device.synchronize()
-        return _copy(planes[0]), _copy(planes[1])
+        left = self._images[0]
+        a.image = pixels(self._encoding, left.nbytes // left.shape[0], left.address)
+        a.depth, a.disparity = self._planes["depth"].address, self._planes["values"].address
+        if "confidence" in self._planes:
+            a.confidence = self._planes["confidence"].address
+        return self._finishers[key].finish(self._kernels, a, cloud_into)
 
     def free(self) -> None:
         """Give all memory back."""
+        self._replays.free()
         for finisher in self._finishers.values():
             finisher.free()
         for buffer in self._buffers:
@@ -179,7 +219,8 @@ class CudaStages:
 
     def _constant(self, table: NDArray[Any]) -> int:
         buffer = self._buffer(table.shape, table.dtype)
-        buffer.upload(table)
+        buffer.fill(table)
+        buffer.upload()
         return buffer.address
 
     def _wire_inputs(self, count: int) -> Any:
@@ -229,35 +270,6 @@ class CudaStages:
             setattr(a, name if name in ("values", "depth") else f"out_{name}", buffer.address)
         return a
 
-    def _wire_finish(self, a: Finish) -> None:
-        left = self._images[0]
-        a.image = pixels(self._encoding, left.nbytes // left.shape[0], left.address)
-        a.depth, a.disparity = self._planes["depth"].address, self._planes["values"].address
-        if "confidence" in self._planes:
-            a.confidence = self._planes["confidence"].address
 
-
-class _Finisher:
-    """The memory of `CudaStages.finish` for one camera and one density of the cloud."""
-
-    def __init__(self, device: Device, camera: PinholeCamera, decimation: int) -> None:
-        shape, tables = camera.image_shape_hw, layout.rays(camera, decimation)
-        self.depth, self.values = (Buffer(device, shape, np.float32) for _ in range(2))
-        self.cloud = Buffer(device, (len(tables[1]), len(tables[0]), 4), np.float32, pinned=False)
-        self._rays = [Buffer(device, table.shape, np.float32) for table in tables]
-        for buffer, table in zip(self._rays, tables, strict=True):
-            buffer.upload(table)
-
-    def wire(self, a: Finish, cloud: bool) -> None:
-        a.out_depth, a.out_disparity = self.depth.address, self.values.address
-        a.rays_x, a.rays_y = (buffer.address for buffer in self._rays)
-        a.cloud = self.cloud.address if cloud else None
-
-    def free(self) -> None:
-        for buffer in (self.depth, self.values, self.cloud, *self._rays):
-            buffer.free()
-
-
-def _copy(array: NDArray[Any] | None) -> Plane:
-    assert array is not None  # these buffers are pinned
-    return np.array(array, np.float32)
+def _no_mark() -> None:
+    """Events that are captured have no time."""

@@ -68,6 +68,10 @@ class GuardedBackend:
             raise
         self._answered = self._engine
 
+    def capture(self, pointers: Mapping[str, int], stream: int) -> None:
+        """As the engine's, which stays in use when it cannot."""
+        self._engine.capture(pointers, stream)
+
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         if not self._failed:

@@ -11,11 +11,12 @@ from recon3d_ros.errors import BackendError, MissingDependencyError
 
 def test_the_context_is_current_within_active_alone(pycuda):
     device = Device()
-    assert (device.name, device.compute_capability, device.stream_handle) == ("Fake GPU", (8, 7), 4711)
-    assert pycuda.stack == []
+    assert (device.name, device.compute_capability) == ("Stand-in", (8, 7))
+    assert device.stream_handle == device.stream.handle != 0
+    assert pycuda.depth == 0
     with device.active():
         with device.active():  # a stage calls a backend, which makes sure of its context, too
-            assert len(pycuda.stack) == 2
+            assert pycuda.depth == 2
     device.close()
     device.close()
     assert pycuda.balanced and pycuda.calls.count("retain_primary_context") == 1
@@ -47,18 +48,27 @@ def test_a_device_that_is_closed_while_active_leaves_no_trace(pycuda):
     with pytest.raises(BackendError, match="engine"):
         with device.active():
             device.close()
-            pycuda.stack.clear()  # pycuda's detach of a current context takes it from its stack
             raise BackendError("the engine failed")
-    assert pycuda.stack == []
+    assert pycuda.depth == 1  # pycuda's detach of a current context takes it from its stack
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "remedy"),
     [
         ("MemoryError", "cuMemAlloc failed: out of memory", "close other GPU programs"),
-        ("RuntimeError", "cuInit failed: no device", "nvidia-smi"),
-        ("LaunchError", "cuStreamSynchronize failed: launch failed", "Xid"),
-        ("LogicError", "cuInit failed: invalid/unknown error code", "driver"),
+        ("RuntimeError", "cuInit failed: no CUDA-capable device is detected", "nvidia-smi"),
+        ("LaunchError", "cuStreamSynchronize failed: unspecified launch failure", "Xid"),
+        (
+            "LogicError",
+            "cuModuleLoadDataEx failed: no kernel image is available",
+            "remove the compiled kernels",
+        ),
+        (
+            "RuntimeError",
+            "cuInit failed: system has unsupported display driver / cuda driver combination",
+            "newer",
+        ),
+        ("LogicError", "cuMemAlloc failed: invalid device context", "Xid"),
     ],
 )
 def test_errors_of_the_driver_name_a_remedy(pycuda, kind, text, remedy):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -36,8 +38,10 @@ class GpuBackend:
         self.device: Device | None = Device()
         self.name, self.precision = "gpu", "fp32"
         self.inputs, self.outputs = self._inner.inputs, self._inner.outputs
-        self.inferred = self.enqueued = 0
+        self.inferred = self.enqueued = self.captured = 0
         self.refuses: Exception | None = None
+        self.refuses_capture: Exception | None = None
+        self.captures_as = 1.0
 
     def bind(self, inputs):
         self._shapes = dict(inputs)
@@ -46,13 +50,27 @@ class GpuBackend:
         return {name: TensorSpec(name, array.dtype.name, array.shape) for name, array in answers.items()}
 
     def enqueue(self, pointers, stream) -> None:
-        assert stream == 4711 and self._pycuda.stack
         if self.refuses is not None:
             raise self.refuses
         self.enqueued += 1
-        feed = {name: self._view(pointers[name], shape) for name, shape in self._shapes.items()}
-        for name, array in self._inner.infer(feed).items():
-            self._view(pointers[name], array.shape)[...] = array
+        self._put(pointers, stream)
+
+    def capture(self, pointers, stream) -> None:
+        if self.refuses_capture is not None:
+            raise self.refuses_capture
+        self.captured += 1
+        self._put(pointers, stream, self.captures_as)
+
+    def _put(self, pointers, stream, factor: float = 1.0) -> None:
+        assert stream == self.device.stream_handle and self._pycuda.depth
+        shapes = dict(self._shapes)
+
+        def run() -> None:
+            feed = {name: self._view(pointers[name], shape) for name, shape in shapes.items()}
+            for name, array in self._inner.infer(feed).items():
+                self._view(pointers[name], array.shape)[...] = array * factor
+
+        self._pycuda.put(stream, run)
 
     def infer(self, feed):
         self.inferred += 1
@@ -63,8 +81,6 @@ class GpuBackend:
             self.device.close()
 
     def _view(self, address: int, shape) -> np.ndarray:
-        import ctypes
-
         count = int(np.prod(shape))
         assert self._pycuda.allocated[address] == 4 * count
         return np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(shape)
@@ -89,14 +105,15 @@ def test_the_same_depth_map_as_on_the_cpu(pycuda, width, height, grey):
         Estimator(manifest, backend, warned.append),
         Estimator(manifest, open_backend("fake", manifest)),
     )
-    for seed in (1, 2):  # the second one in the same memory
+    for seed in (1, 2, 3, 4):  # in the same memory; from the third one on by a CUDA graph
         frame = frame_of(width, height, seed, grey)
         got, expected = gpu.estimate(frame), cpu.estimate(frame)
         for name in ("depth", "disparity", "confidence", "sigma_m"):
             # The fake answers by the mean of its inputs, which cv2 rounds to whole levels.
             np.testing.assert_allclose(getattr(got, name), getattr(expected, name), rtol=2e-3)
-    assert (backend.enqueued, backend.inferred, warned) == (2, 0, [])
-    assert pycuda.calls.count("compile") == 1 and pycuda.calls.count("prepare") == 2
+    assert (backend.enqueued, backend.captured, backend.inferred, warned) == (2, 1, 0, [])
+    assert pycuda.calls.count("compile") == 1 and pycuda.calls.count("prepare") == 3
+    assert gpu.timings_ms == {"graph": 1.0}
     gpu.close()
     assert pycuda.allocated == {} and pycuda.balanced
 
@@ -119,7 +136,7 @@ def test_memory_is_allocated_once_for_a_size(pycuda):
 
 def test_the_order_of_a_frame(pycuda):
     manifest = manifest_of()
-    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda), gpu_path="stages")
     estimator.estimate(frame_of(61, 47))
     del pycuda.calls[:]
     estimator.estimate(frame_of(61, 47))
@@ -129,6 +146,93 @@ def test_the_order_of_a_frame(pycuda):
     ]  # fmt: skip
     assert list(estimator.timings_ms) == ["upload", "preprocess", "infer", "postprocess", "download"]
     assert all(took == 1.0 for took in estimator.timings_ms.values())
+
+
+def test_a_frame_of_a_graph_is_one_call(pycuda):
+    manifest = manifest_of()
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
+    for seed in (1, 2):
+        estimator.estimate(frame_of(61, 47, seed))
+    del pycuda.calls[:]
+    estimator.estimate(frame_of(61, 47, 3))
+    assert pycuda.calls == ["push", "record", "record", "synchronize", "pop"]
+    assert pycuda.library.standin_graphs() == 1
+    estimator.close()
+    assert pycuda.library.standin_graphs() == 0
+
+
+def test_every_camera_has_its_graph(pycuda):
+    """The camera is part of what is captured, and a rig that changes with every frame is never captured."""
+    manifest, warned = manifest_of(), []
+    backend = GpuBackend(manifest, pycuda)
+    gpu, cpu = (
+        Estimator(manifest, backend, warned.append),
+        Estimator(manifest, open_backend("fake", manifest)),
+    )
+    frames = [
+        dataclasses.replace(
+            frame_of(61, 47, seed), rig=StereoRig.simple(61, 47, fx=50.0 + lens, baseline_m=0.12)
+        )
+        for seed, lens in enumerate([0, 1, 0, 1, 0, 1, *range(2, 9), 0, 1, 0])
+    ]
+    for frame in frames:
+        np.testing.assert_allclose(gpu.estimate(frame).depth, cpu.estimate(frame).depth, rtol=2e-3)
+    assert (backend.captured, warned) == (3, [])  # the first two gave way to the many, one came back twice
+    assert pycuda.library.standin_graphs() == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("engine", r"cannot be captured \(the engine waits\)"),
+        ("begin", "cannot be captured .*cuStreamBeginCapture_v2 failed: operation not supported"),
+        ("end", "cannot be captured .*cuStreamEndCapture failed: operation not permitted"),
+        ("make", "cannot be captured .*cuGraphInstantiateWithFlags failed: out of memory"),
+        ("answer", "answers another .*depth"),
+    ],
+)
+def test_without_a_graph_frames_go_on_call_by_call(pycuda, wrong, words):
+    manifest, warned = manifest_of(), []
+    backend = GpuBackend(manifest, pycuda)
+    estimator = Estimator(manifest, backend, warned.append)
+    calls = {"begin": (b"cuStreamBeginCapture", 801), "end": (b"cuStreamEndCapture", 900)}
+    calls["make"] = (b"cuGraphInstantiate", 2)
+    if wrong == "engine":
+        backend.refuses_capture = BackendError("the engine waits")
+    elif wrong == "answer":
+        backend.captures_as = 1.5
+    else:
+        pycuda.library.standin_fail(*calls[wrong])
+    cpu = Estimator(manifest, open_backend("fake", manifest))
+    for seed in range(4):
+        frame = frame_of(61, 47, seed)
+        np.testing.assert_allclose(estimator.estimate(frame).depth, cpu.estimate(frame).depth, rtol=2e-3)
+    assert backend.enqueued == 4 and pycuda.library.standin_graphs() == 0
+    assert len(warned) == 1 and re.search(f"without a CUDA graph: it {words}", warned[0])
+    estimator.close()
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+def test_a_graph_that_fails_later_is_left_alone(pycuda):
+    manifest, warned = manifest_of(), []
+    backend = GpuBackend(manifest, pycuda)
+    estimator = Estimator(manifest, backend, warned.append)
+    frame = frame_of(61, 47)
+    first, _ = estimator.estimate(frame), estimator.estimate(frame)
+    pycuda.library.standin_fail(b"cuGraphLaunch", 719)
+    np.testing.assert_allclose(estimator.estimate(frame).depth, first.depth, rtol=2e-3)
+    assert backend.inferred == 1 and len(warned) == 1 and "cuGraphLaunch failed" in warned[0]
+    assert "Xid" in warned[0] and pycuda.balanced
+
+
+def test_inference_alone_on_the_gpu(pycuda):
+    manifest = manifest_of()
+    backend = GpuBackend(manifest, pycuda)
+    estimator = Estimator(manifest, backend, gpu_path="inference")
+    result = Pipeline(estimator, PipelineConfig()).process(frame_of(61, 47))
+    assert (backend.enqueued, backend.inferred) == (0, 1)
+    assert list(estimator.timings_ms) == ["preprocess", "infer", "postprocess"]
+    assert list(result.timings_ms) == ["estimate", "filter", "cloud"]
 
 
 @pytest.mark.parametrize("where", ["mem_alloc", "compile", "synchronize", "engine"])

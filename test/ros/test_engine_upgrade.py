@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import numpy as np
 import pytest
 
 from recon3d_ros.errors import BackendError
@@ -124,3 +125,19 @@ def test_without_a_gpu_the_node_says_so_and_goes_on(fake_gpu, make_engine_bench,
     )
     assert "nvidia-smi" in status["message"] and status["backend"] == "onnxruntime"
     bench.expect("points", scene.images(), scene.infos())
+
+
+def test_the_gpu_makes_whole_frames(fake_gpu, pycuda, make_engine_bench, scene, monkeypatch):
+    """Pixels to cloud in the worker's thread, as one graph: over the stand-in for the driver."""
+    fake_gpu.use_stages(monkeypatch, pycuda)
+    bench = make_engine_bench({"model": fake_gpu.path, "backend": "tensorrt", "threads": 1})
+    serve(bench, scene, "tensorrt")
+    clouds = [cloud_from_msg(bench.expect("points", scene.images(), scene.infos())) for _ in range(3)]
+    assert pycuda.library.standin_graphs() == 1 and pycuda.calls.count("finish") >= 3
+    assert bench.set_parameters(backend="onnxruntime")[0].successful
+    serve(bench, scene, "onnxruntime")
+    reference = cloud_from_msg(bench.expect("points", scene.images(), scene.infos()))
+    for cloud in clouds:
+        near = np.abs(cloud.xyz - reference.xyz) < 0.05 * np.abs(reference.xyz) + 0.01
+        assert near[np.isfinite(reference.xyz)].mean() > 0.98
+    assert bench.status()["dropped_internal"] == "0"

@@ -1,0 +1,160 @@
+"""A frame's work on the GPU, captured once and started again by one call.
+
+pycuda (2026.1) has no call for this; these are the driver's own (CUDA Driver API, "Stream Management" and
+"Graph Management"). Never run on a GPU so far: see :mod:`recon3d_ros.cuda.context`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.cuda.context import Device
+from recon3d_ros.errors import BackendError
+
+# CU_STREAM_CAPTURE_MODE_RELAXED: Python may free other memory meanwhile, a mistake to the stricter modes.
+_RELAXED = 2
+_KEPT = 4
+
+
+class Graph:
+    """What was put into the stream of a device while it was captured.
+
+    Args:
+        device: Make, use and free this object within ``with device.active()``.
+        work: Puts into the stream what is to be captured; it is not done now. Its memory must stay in place.
+
+    Raises:
+        pycuda.driver.Error, BackendError: `work` waits, or the engine cannot be captured.
+    """
+
+    def __init__(self, device: Device, work: Callable[[], None]) -> None:
+        self._driver, self._stream = device.driver, ctypes.c_void_p(device.stream_handle)
+        self._runnable: ctypes.c_void_p | None = None
+        captured, runnable = ctypes.c_void_p(), ctypes.c_void_p()
+        self._call("cuStreamBeginCapture_v2", self._stream, _RELAXED)
+        try:
+            try:
+                work()
+            finally:  # whatever happened, the stream has to be an ordinary one again
+                ended = _result("cuStreamEndCapture", self._stream, ctypes.byref(captured))
+            self._check("cuStreamEndCapture", ended)
+            flags = ctypes.c_ulonglong(0)
+            self._call("cuGraphInstantiateWithFlags", ctypes.byref(runnable), captured, flags)
+        finally:
+            if captured:
+                _result("cuGraphDestroy", captured)
+        self._runnable = runnable
+
+    def launch(self) -> None:
+        """Put all of it into the stream again."""
+        assert self._runnable is not None  # our own mistake: it was freed
+        self._call("cuGraphLaunch", self._runnable, self._stream)
+
+    def free(self) -> None:
+        """Give the graph back; twice is harmless."""
+        runnable, self._runnable = self._runnable, None
+        if runnable is not None:
+            _result("cuGraphExecDestroy", runnable)
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        self._check(name, _result(name, *arguments))
+
+    def _check(self, name: str, result: int) -> None:
+        """Raise what pycuda would, in the driver's own words."""
+        if result:
+            text = ctypes.c_char_p()
+            _result("cuGetErrorString", result, ctypes.byref(text))
+            words = (text.value or b"unknown error code").decode(errors="replace")
+            raise self._driver.LogicError(f"{name} failed: {words}")
+
+
+class Replays:
+    """Graphs of work that is done again and again, each by its key; those used last are kept.
+
+    Work is captured when it is done for the second time, and its graph is used from then on, once it gave the
+    same answer. What cannot be captured, or answers otherwise, is never tried again.
+
+    Args:
+        device: Within ``with device.active()`` all of this happens.
+        warn: Told why there is no graph.
+    """
+
+    def __init__(self, device: Device, warn: Callable[[str], None]) -> None:
+        self._device, self._warn = device, warn
+        self._graphs: dict[bytes, Graph | None] = {}  # None: done once, not captured yet
+        self._usable = True
+
+    def find(self, key: bytes) -> Graph | None:
+        """The graph of the work of this key, if there is one."""
+        graph = self._graphs.get(key)
+        if graph is not None:
+            self._keep(key, graph)
+        return graph
+
+    def done(
+        self, key: bytes, work: Callable[[], None], answers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
+    ) -> None:
+        """Say that the work of this key was done call by call.
+
+        Args:
+            key: All that the work depends on, but for the content of its memory.
+            work: The same once more, for the capture.
+            answers: Where it is written, and what was written there just now.
+        """
+        if not self._usable:
+            return
+        if key not in self._graphs:
+            self._keep(key, None)
+            return
+        try:
+            graph = Graph(self._device, work)
+        except (BackendError, self._device.driver.Error) as exc:
+            self._give_up(f"it cannot be captured ({' '.join(str(exc).split())})")
+            return
+        for written, _ in answers.values():
+            written.fill(-1)  # so that a graph that does nothing is seen
+        graph.launch()
+        self._device.synchronize()
+        wrong = [
+            name for name, (got, known) in answers.items() if not np.array_equal(got, known, equal_nan=True)
+        ]
+        if wrong:
+            graph.free()
+            self._give_up(f"it answers another {' and '.join(wrong)} than the same calls one by one")
+        else:
+            self._keep(key, graph)
+
+    def free(self) -> None:
+        """Give all graphs back."""
+        for graph in self._graphs.values():
+            if graph is not None:
+                graph.free()
+        self._graphs.clear()
+
+    def _keep(self, key: bytes, graph: Graph | None) -> None:
+        self._graphs.pop(key, None)
+        if len(self._graphs) == _KEPT:
+            oldest = self._graphs.pop(next(iter(self._graphs)))
+            if oldest is not None:
+                oldest.free()
+        self._graphs[key] = graph
+
+    def _give_up(self, why: str) -> None:
+        self.free()
+        self._usable = False
+        self._warn(f"frames go over the GPU without a CUDA graph: {why}")
+
+
+@cache
+def _library() -> Any:
+    return ctypes.CDLL("libcuda.so.1")
+
+
+def _result(name: str, *arguments: Any) -> int:
+    return int(getattr(_library(), name)(*arguments))

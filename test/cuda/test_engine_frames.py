@@ -1,0 +1,87 @@
+"""Whole frames on the GPU by TensorRT: real stages and backend, stand-ins for driver and vendor."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.estimator import Estimator
+from recon3d_ros.geometry import Frame, StereoRig
+from recon3d_ros.pipeline import Pipeline, Result
+from recon3d_ros.serving import Told
+
+WIDTH, HEIGHT = 160, 96
+
+
+@pytest.fixture
+def gpu(fake_gpu, pycuda, monkeypatch):
+    fake_gpu.use_stages(monkeypatch, pycuda)
+    return fake_gpu
+
+
+def frame_of(seed: int) -> Frame:
+    coarse = np.random.default_rng(seed).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
+    left = cv2.resize(coarse, (WIDTH, HEIGHT))
+    rig = StereoRig.simple(WIDTH, HEIGHT, fx=100.0, baseline_m=0.1)
+    return Frame(seed, left, rig.left, np.roll(left, -5, axis=1), rig)
+
+
+def pipeline_of(gpu, warned: list[str], backend: str = "tensorrt", **options) -> Pipeline:
+    config = ModelConfig(model=gpu.path, backend=backend, engine_sizes=("160x96",), threads=1, **options)
+    estimator = Estimator.open(config, told=Told(warn=warned.append, fall_back=True))
+    return Pipeline(estimator, PipelineConfig(max_edge_jump=0.1))
+
+
+def assert_same(got: Result, expected: Result) -> None:
+    for name in ("depth", "disparity", "confidence", "sigma_m"):
+        ours, theirs = (getattr(result.depth_map, name) for result in (got, expected))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got.cloud.xyz, expected.cloud.xyz, rtol=1e-4)
+
+
+@pytest.mark.parametrize("path", ["graph", "stages", "inference"])
+def test_clouds_are_those_of_onnx_runtime(gpu, pycuda, path):
+    warned: list[str] = []
+    engine, cpu = pipeline_of(gpu, warned, gpu_path=path), pipeline_of(gpu, warned, "onnxruntime")
+    for seed in range(4):
+        assert_same(engine.process(frame_of(seed)), cpu.process(frame_of(seed)))
+    assert engine.estimator.backend_name == "tensorrt" and warned == []
+    assert (
+        set(engine.estimator.timings_ms)
+        == {
+            "graph": {"graph"},
+            "stages": {"upload", "preprocess", "infer", "postprocess", "download"},
+            "inference": {"preprocess", "infer", "postprocess"},
+        }[path]
+    )
+    engine.estimator.close()
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+def test_an_engine_that_cannot_be_captured_stays_in_use(gpu, pycuda):
+    """TensorRT refuses to be captured where its engine has loops; that does not make it a bad one."""
+    warned: list[str] = []
+    engine, cpu = pipeline_of(gpu, warned), pipeline_of(gpu, warned, "onnxruntime")
+    for seed in range(4):
+        # The second frame is taken twice: call by call, and for the capture.
+        pycuda.library.standin_fail(b"cuStreamEndCapture", 900)
+        assert_same(engine.process(frame_of(seed)), cpu.process(frame_of(seed)))
+    assert engine.estimator.backend_name == "tensorrt"
+    assert len(warned) == 1 and "without a CUDA graph" in warned[0]
+    engine.estimator.close()
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+@pytest.mark.parametrize("when", [1, 3])
+def test_an_engine_that_fails_costs_no_frame(gpu, pycuda, when):
+    warned: list[str] = []
+    engine, cpu = pipeline_of(gpu, warned, gpu_path="stages"), pipeline_of(gpu, warned, "onnxruntime")
+    for seed in range(5):
+        gpu.module.dies = seed >= when
+        assert_same(engine.process(frame_of(seed)), cpu.process(frame_of(seed)))
+    assert engine.estimator.backend_name == "onnxruntime"
+    assert len(warned) == 2 and "the GPU failed" in warned[0] and "ONNX Runtime answers instead" in warned[0]
+    engine.estimator.close()
+    assert pycuda.balanced and pycuda.allocated == {}
