@@ -76,7 +76,8 @@ class GpuStages:
             with device_backend.device.active(f"running {self._manifest.name}"):
                 stages = self._stages_of(device_backend, fit, images)
                 rig = frame.rig if self._manifest.is_stereo else None
-                capture = device_backend.capture if self._path == "graph" else None
+                graph = self._path == "graph" and device_backend.can_capture
+                capture = device_backend.capture if graph else None
                 planes = stages.estimate(images, frame.camera, rig, device_backend.enqueue, capture)
                 self.timings_ms = stages.timings_ms
         except ContractError:  # a size that the engine does not take; the backend knows who does

@@ -12,11 +12,14 @@ __all__ = ["BACKENDS", "Backend", "EngineOptions", "TensorSpec", "batch_is_free"
 
 BACKENDS = {
     "onnxruntime": "recon3d_ros.backends.onnxruntime:OnnxRuntimeBackend",
+    "onnxruntime_cuda": "recon3d_ros.backends.onnxruntime_cuda:OnnxRuntimeCudaBackend",
     "tensorrt": "recon3d_ros.backends.tensorrt:TensorRtBackend",
     "fake": "recon3d_ros.backends.fake:FakeBackend",
 }
 # Those that need a GPU; all others are for every machine.
-GPU_BACKENDS = frozenset({"tensorrt"})
+GPU_BACKENDS = frozenset({"onnxruntime_cuda", "tensorrt"})
+# Those that execute engines, which are built first.
+ENGINE_BACKENDS = frozenset({"tensorrt"})
 
 
 def device_of(name: str) -> str:
@@ -36,7 +39,7 @@ def open_backend(
 
     ``auto`` gives the fake to the built-in models alone. ``threads`` is the number of CPU threads, 0 for all;
     ``precision`` names the artifact, ``auto`` the one with the most accurate answers; ``engine`` is for the
-    backends of a GPU.
+    backends that build one.
 
     Raises:
         ConfigError: no such backend.
@@ -49,6 +52,6 @@ def open_backend(
         name = "fake" if manifest.path is None and not manifest.artifacts else "onnxruntime"
     if name not in BACKENDS:
         raise ConfigError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
-    more = (engine,) if name in GPU_BACKENDS else ()
+    more = (engine,) if name in ENGINE_BACKENDS else ()
     backend: Backend = load(BACKENDS[name])(manifest, threads, precision, *more)
     return backend

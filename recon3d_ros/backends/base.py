@@ -98,6 +98,10 @@ class DeviceBackend(Backend, Protocol):
             BackendError: the runtime failed.
         """
 
+    @property
+    def can_capture(self) -> bool:
+        """Whether `capture` may be tried."""
+
     def capture(self, pointers: Mapping[str, int], stream: int) -> None:
         """The same into a stream that is being captured: nothing runs, and the model is no worse if it fails.
 

@@ -42,7 +42,7 @@ class OnnxRuntimeBackend:
         path, self.precision = manifest.file_path(artifact.file), artifact.precision
         try:
             self._session = vendor.InferenceSession(
-                str(path), _session_options(vendor, threads), providers=["CPUExecutionProvider"]
+                str(path), _session_options(vendor, threads), providers=self._providers(vendor)
             )
         except Exception as exc:  # the vendor's exceptions have no common base
             raise ArtifactError(
@@ -71,6 +71,10 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Release the model and its threads."""
         self._session = None
+
+    def _providers(self, vendor: Any) -> list[Any]:
+        """What ONNX Runtime computes with: names, or pairs of name and options."""
+        return ["CPUExecutionProvider"]
 
 
 def _session_options(vendor: Any, threads: int) -> Any:

@@ -51,6 +51,7 @@ class TensorRtBackend:
     """
 
     name = "tensorrt"
+    can_capture = True
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ class ModelConfig(Config):
     backend: str = option(
         "auto",
         "runtime that executes the model, auto = tensorrt with a GPU and TensorRT, else onnxruntime",
-        choices=("auto", "onnxruntime", "tensorrt", "fake"),
+        choices=("auto", "onnxruntime", "onnxruntime_cuda", "tensorrt", "fake"),
     )
     tensorrt_flavour: str = option(
         "auto",

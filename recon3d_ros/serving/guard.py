@@ -50,6 +50,11 @@ class GuardedBackend:
         """The GPU of the engine; None once it failed."""
         return None if self._failed else getattr(self._engine, "device", None)
 
+    @property
+    def can_capture(self) -> bool:
+        """As the engine's."""
+        return bool(self._engine.can_capture)
+
     def bind(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
         """As the engine's."""
         try:

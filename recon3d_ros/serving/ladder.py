@@ -100,10 +100,7 @@ def open_checked(manifest: Manifest, config: ModelConfig, check: bool = True, to
         BackendError: no engine can be had.
     """
     if config.backend != "tensorrt":
-        backend = open_backend(config.backend, manifest, threads=config.threads, precision=config.precision)
-        if check and backend.name != "fake":  # which gives no model's answer
-            _checked(manifest, backend, lambda: self_check(manifest, backend))
-        return backend
+        return _open_plain(manifest, config, check, told)
     rungs = _rungs(manifest, config.precision)
     for precision, safer in zip(rungs, [*rungs[1:], None]):
         try:
@@ -115,6 +112,21 @@ def open_checked(manifest: Manifest, config: ModelConfig, check: bool = True, to
                 raise
             told.warn(f"{exc}; trying {safer}")
     raise AssertionError("a ladder has rungs")
+
+
+def _open_plain(manifest: Manifest, config: ModelConfig, check: bool, told: Told) -> Backend:
+    """A backend that runs the ONNX file itself; one of a GPU has the CPU as its spare."""
+    on_gpu = device_of(config.backend) == "gpu"
+    try:
+        backend = open_backend(config.backend, manifest, threads=config.threads, precision=config.precision)
+        if check and backend.name != "fake":  # which gives no model's answer
+            _checked(manifest, backend, lambda: self_check(manifest, backend))
+    except Recon3dError as exc:
+        if not (on_gpu and told.fall_back):
+            raise
+        told.warn(f"{exc}; ONNX Runtime answers on the CPU instead")
+        return open_checked(manifest, _spare(config), check, told)
+    return _guarded(manifest, config, backend, check, told) if on_gpu else backend
 
 
 def _rungs(manifest: Manifest, precision: str) -> list[str]:
@@ -143,12 +155,18 @@ def _open_engine(manifest: Manifest, config: ModelConfig, precision: str, check:
     if check:
         told.step("checking")
         _checked(manifest, backend, lambda: _check_engine(manifest, config, backend))
+    return _guarded(manifest, config, backend, check, told)
 
-    def open_spare() -> Backend:
-        spare = replace(config, backend="onnxruntime", precision="auto")
-        return open_checked(manifest, spare, check, told)
 
-    return GuardedBackend(backend, open_spare, told.warn) if told.fall_back else backend
+def _guarded(manifest: Manifest, config: ModelConfig, backend: Backend, check: bool, told: Told) -> Backend:
+    """With ONNX Runtime as its spare, where something else may answer."""
+    if not told.fall_back:
+        return backend
+    return GuardedBackend(backend, lambda: open_checked(manifest, _spare(config), check, told), told.warn)
+
+
+def _spare(config: ModelConfig) -> ModelConfig:
+    return replace(config, backend="onnxruntime", precision="auto")
 
 
 def _check_engine(manifest: Manifest, config: ModelConfig, backend: Backend) -> None:

@@ -61,6 +61,8 @@ class Planes:
 class DevicePlanes(Planes):
     """The same on a GPU, by copies from there to there."""
 
+    can_capture = True
+
     def __init__(self) -> None:
         self.device = Device()
 

@@ -36,7 +36,7 @@ class GpuBackend:
     def __init__(self, manifest, pycuda) -> None:
         self._inner, self._pycuda, self._manifest = open_backend("fake", manifest), pycuda, manifest
         self.device: Device | None = Device()
-        self.name, self.precision = "gpu", "fp32"
+        self.name, self.precision, self.can_capture = "gpu", "fp32", True
         self.inputs, self.outputs = self._inner.inputs, self._inner.outputs
         self.inferred = self.enqueued = self.captured = 0
         self.refuses: Exception | None = None

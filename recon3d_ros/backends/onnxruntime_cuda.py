@@ -1,0 +1,153 @@
+"""ONNX Runtime on an NVIDIA GPU, for computers without TensorRT: no engine, but another package.
+
+Never run on a GPU so far: tested with ONNX Runtime's own bindings to memory of a stand-in for the driver.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.backends.base import TensorSpec
+from recon3d_ros.backends.gpu import find_gpu
+from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
+from recon3d_ros.backends.vendor import NO_GPU
+from recon3d_ros.errors import BackendError, MissingDependencyError
+from recon3d_ros.lazy import load, require
+from recon3d_ros.manifest import Manifest
+
+_DEVICE = "recon3d_ros.cuda.context:Device"
+_PROVIDER, _MEMORY = "CUDAExecutionProvider", "cuda"
+# The estimator waits for the stream itself, once a frame.
+_DO_NOT_WAIT = ("disable_synchronize_execution_providers", "1")
+
+
+class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
+    """Executes an artifact of a model on the first GPU; opened, used and closed in one thread.
+
+    Args:
+        manifest: As `OnnxRuntimeBackend`.
+        threads: As `OnnxRuntimeBackend`, of what stays on the CPU.
+        precision: As `OnnxRuntimeBackend`.
+        also: As `OnnxRuntimeBackend`.
+
+    Attributes:
+        device: The GPU, for frames that stay there; None without pycuda.
+
+    Raises:
+        MissingDependencyError: onnxruntime-gpu is not installed, or not all that it needs.
+        BackendError: there is no GPU.
+        ArtifactError, ContractError: as `OnnxRuntimeBackend`.
+    """
+
+    name = "onnxruntime_cuda"
+    can_capture = False  # its memory moves as it likes
+
+    def __init__(
+        self, manifest: Manifest, threads: int = 0, precision: str = "auto", also: Sequence[str] = ()
+    ) -> None:
+        self._vendor = _require_cuda()
+        if find_gpu() is None:
+            raise BackendError(f"ONNX Runtime cannot run on a GPU: {NO_GPU}")
+        self.device = load(_DEVICE)() if importlib.util.find_spec("pycuda") is not None else None
+        self._bound: tuple[dict[str, TensorSpec], dict[str, TensorSpec]] | None = None
+        self._outputs_of: dict[tuple[tuple[str, tuple[int, ...]], ...], dict[str, TensorSpec]] = {}
+        try:
+            with self._active("opening the model"):
+                super().__init__(manifest, threads, precision, also)
+                self._require_gpu()
+        except BaseException:
+            self._session = None
+            self.close()
+            raise
+
+    def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
+        with self._active(f"running {self._model_name}"):
+            return super().infer(feed)
+
+    def bind(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
+        """Fix the shapes, as :meth:`recon3d_ros.backends.base.DeviceBackend.bind`; within `device.active`.
+
+        What the network answers to new shapes is seen by asking it once.
+        """
+        key = tuple(sorted((name, tuple(shape)) for name, shape in inputs.items()))
+        dtypes = {spec.name: spec.dtype for spec in self.inputs}
+        specs = {name: TensorSpec(name, dtypes[name], tuple(shape)) for name, shape in inputs.items()}
+        if key not in self._outputs_of:
+            zeros = {name: np.zeros(shape, dtypes[name]) for name, shape in inputs.items()}
+            answers = super().infer(zeros)
+            self._outputs_of[key] = {
+                name: TensorSpec(name, array.dtype.name, array.shape) for name, array in answers.items()
+            }
+        self._bound = specs, self._outputs_of[key]
+        return self._outputs_of[key]
+
+    def enqueue(self, pointers: Mapping[str, int], stream: int) -> None:
+        """Run without waiting, as :meth:`recon3d_ros.backends.base.DeviceBackend.enqueue`."""
+        if self._session is None or self._bound is None:
+            raise BackendError(f"model {self._model_name} is closed, or no shapes are fixed: bind them first")
+        binding = self._session.io_binding()
+        for spec, bind in (
+            *((spec, binding.bind_input) for spec in self._bound[0].values()),
+            *((spec, binding.bind_output) for spec in self._bound[1].values()),
+        ):
+            bind(spec.name, _MEMORY, 0, np.dtype(spec.dtype), spec.shape, pointers[spec.name])
+        options = self._vendor.RunOptions()
+        options.add_run_config_entry(*_DO_NOT_WAIT)
+        try:
+            self._start(binding, options)
+        except Exception as exc:  # the vendor's exceptions have no common base
+            raise BackendError(
+                f"ONNX Runtime failed on {self._model_name} ({' '.join(str(exc).split())}): "
+                "look at nvidia-smi, or set backend to onnxruntime"
+            ) from exc
+
+    def close(self) -> None:
+        """Release the model and the GPU; twice is harmless."""
+        with suppress(BackendError):  # a lost device has nothing left to free
+            with self._active("closing the model"):
+                super().close()
+        self._session = None
+        if self.device is not None:
+            with suppress(BackendError):
+                self.device.close()
+
+    def _start(self, binding: Any, options: Any) -> None:
+        self._session.run_with_iobinding(binding, options)
+
+    def _active(self, doing: str) -> Any:
+        return nullcontext() if self.device is None else self.device.active(doing)
+
+    def _providers(self, vendor: Any) -> list[Any]:
+        options = {"device_id": "0"}
+        if self.device is not None:
+            options["user_compute_stream"] = str(self.device.stream_handle)
+        return [(_PROVIDER, options), "CPUExecutionProvider"]
+
+    def _require_gpu(self) -> None:
+        """ONNX Runtime itself goes on with the CPU when a library is missing, and is slow."""
+        if self._session.get_providers()[0] != _PROVIDER:
+            raise MissingDependencyError(
+                f"ONNX Runtime {self._vendor.__version__} could not start CUDA, its lines above say which "
+                "library is missing: install the CUDA and cuDNN it names (pip install "
+                "'onnxruntime-gpu[cuda,cudnn]'), or set backend to onnxruntime"
+            )
+
+
+def _require_cuda() -> Any:
+    """Import onnxruntime, of the package that knows CUDA."""
+    vendor = require("onnxruntime", extra="cuda")
+    if _PROVIDER not in vendor.get_available_providers():
+        raise MissingDependencyError(
+            "expected the package onnxruntime-gpu, got onnxruntime, which knows no CUDA: "
+            "pip uninstall onnxruntime, then pip install 'recon3d_ros[cuda]'"
+        )
+    if hasattr(vendor, "preload_dlls"):  # finds the libraries of NVIDIA's wheels
+        vendor.preload_dlls()
+    return vendor
