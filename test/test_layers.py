@@ -51,6 +51,7 @@ RANKS = {
     "networks": 2,
     "world": 2.1,
     "geometry": 1,
+    "machine": 1,
     "metrics": 1,
     "table": 1,
     "errors": 0,

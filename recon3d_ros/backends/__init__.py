@@ -8,7 +8,16 @@ from recon3d_ros.errors import ConfigError
 from recon3d_ros.lazy import load
 from recon3d_ros.manifest import Manifest
 
-__all__ = ["BACKENDS", "Backend", "EngineOptions", "TensorSpec", "batch_is_free", "device_of", "open_backend"]
+__all__ = [
+    "BACKENDS",
+    "ENGINE_BACKENDS",
+    "Backend",
+    "EngineOptions",
+    "TensorSpec",
+    "batch_is_free",
+    "device_of",
+    "open_backend",
+]
 
 BACKENDS = {
     "onnxruntime": "recon3d_ros.backends.onnxruntime:OnnxRuntimeBackend",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed
 from recon3d_ros.errors import ArtifactError, BackendError
 from recon3d_ros.lazy import require
+from recon3d_ros.machine import usable_cores
 from recon3d_ros.manifest import Manifest
 
 _LOG_FATAL_ONLY = 4  # errors come as exceptions too, once is enough
@@ -81,18 +81,13 @@ def _session_options(vendor: Any, threads: int) -> Any:
     options = vendor.SessionOptions()
     # Given explicitly: left to itself the runtime counts, and pins its threads to, cores that a container
     # or taskset may not grant.
-    options.intra_op_num_threads = threads or _usable_cores()
+    options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.execution_mode = vendor.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _LOG_FATAL_ONLY
     # Threads that wait for work must sleep: between two frames the robot has other things to compute.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def _usable_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _spec(node: Any) -> TensorSpec:

@@ -45,7 +45,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "backends": Benchmark(
         "recon3d_ros.evaluation.backend_benchmark:benchmark_backends",
         "every backend that is there, from the message of a pair to its cloud, stage by stage",
-        flags=("frames",),
+        flags=("frames", "data"),
     ),
     "node": Benchmark(
         "recon3d_ros.ros.benchmark_node:benchmark_node",
@@ -70,26 +70,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, metavar="N", help="how many, not of node")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a block of node (default 4)")
     parser.add_argument("--rate-hz", type=float, metavar="HZ", help="of the camera of soak (default 30)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help='also write {"rows": [...]} to FILE')
+    parser.add_argument(
+        "--data",
+        metavar="SETS",
+        help="of backends: pairs with true disparity, for the accuracy beside the times",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help='also write {"machine": {...}, "rows": [...]} to FILE'
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Measure, print the table, write the JSON."""
     benchmark = BENCHMARKS[args.name]
-    given = {name: getattr(args, name) for name in ("frames", "seconds", "rate_hz")}
+    given = {name: getattr(args, name) for name in ("frames", "seconds", "rate_hz", "data")}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
-        if name not in benchmark.flags or not value > 0:
+        if name not in benchmark.flags or not (value if isinstance(value, str) else value > 0):
             flag = "--" + name.replace("_", "-")
-            raise ConfigError(f"expected {flag} above 0, and only where it means something, got {value}")
+            wanted = "names" if name == "data" else "above 0"
+            raise ConfigError(f"expected {flag} {wanted}, and only where it means something, got {value}")
     with _own_domain(benchmark.processes):
         rows = lazy.load(benchmark.function)(**given)
+    machine = _machine()
     print(to_text(rows))
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
     if args.json is not None:
         from recon3d_ros.files import write_json
 
-        write_json(args.json, {"rows": rows})
+        write_json(args.json, {"machine": machine, "rows": rows})
     return 0
+
+
+def _machine() -> dict[str, str]:
+    """What the numbers are of."""
+    from recon3d_ros.backends.gpu import find_gpu
+    from recon3d_ros.machine import processor, software
+
+    gpu = find_gpu()
+    named = {} if gpu is None else {"gpu": f"{gpu.name} (sm {gpu.compute_capability})", "driver": gpu.driver}
+    return {"processor": processor(), **named, **software()}
 
 
 @contextmanager
@@ -116,10 +136,14 @@ def _own_domain(processes: int) -> Iterator[None]:
 
 
 def to_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """The rows as a table, one column a key, numbers to the right."""
-    table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    return "\n".join(aligned(table, left=0))
+    """The rows as a table, one column a key, numbers to the right; notes stand below it."""
+    names = [name for name in rows[0] if name != "note"]
+    lines = aligned([names, *([_cell(row[name]) for name in names] for row in rows)], left=0)
+    notes = [f"{row[names[0]]} {row[names[1]]}: {row['note']}" for row in rows if row.get("note")]
+    return "\n".join([*lines, *dict.fromkeys(notes)])
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return ""
     return f"{value:.3f}" if isinstance(value, float) else str(value)

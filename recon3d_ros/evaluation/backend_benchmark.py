@@ -1,68 +1,103 @@
-"""How long each stage takes in every backend that is there: from the message of a pair to its cloud."""
+"""What each backend costs, by stage from the message of a pair to its cloud, and how accurate it is."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 
-from recon3d_ros.backends import BACKENDS
+from recon3d_ros.backends import BACKENDS, ENGINE_BACKENDS, device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ArtifactError, BackendError, MissingDependencyError
 from recon3d_ros.estimator import Estimator
+from recon3d_ros.evaluation.scoring import evaluate
+from recon3d_ros.evaluation.sets import ScoredSet, open_sets
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.messages.encodings import decode_image
 from recon3d_ros.pipeline import Pipeline
+from recon3d_ros.serving import Told
 
+MODEL = "recon3d_stereo"
 SIZE_WH = (640, 480)
 PRECISIONS = ("fp32", "fp16", "int8")
+GPU_PATHS = ("graph", "stages", "inference")
+_ACCURACY = ("bad_px_2", "bad_px_3", "coverage")
 _WARM_UP = 3
 Row = dict[str, object]
 
 
-def benchmark_backends(frames: int = 300) -> list[Row]:
-    """Measure the shipped stereo model on pairs of 640x480.
+def benchmark_backends(frames: int = 300, data: str = "") -> list[Row]:
+    """Measure the shipped stereo model on pairs of 640x480, and on real ones.
 
     Args:
         frames: How many are timed, after some that are not.
+        data: Data sets of pairs with true disparity, with commas between them, for the accuracy.
 
     Returns:
-        A row for each stage: backend, precision, stage, frames, median_ms, p95_ms, note. Stages are those of
-        `Estimator.timings_ms` and `Result.timings_ms`; ``total`` is the wall time of all, ``decode`` of both
-        images. A backend that is not there has one row, whose note says why, with no frames and no times.
+        A row for each stage: backend, precision, gpu_path, stage, frames, median_ms, p95_ms, bad_px_2,
+        bad_px_3, coverage, note. Stages are those of `Estimator.timings_ms` and `Result.timings_ms`;
+        ``total`` is the wall time of all, ``decode`` of both images; the cloud lies in the memory that a
+        message publishes. Of a data set there is a row whose stage is its name, with the times of the
+        estimates, and the accuracy in percent. A backend that is not there has one row, whose note says why.
+
+    Raises:
+        DataError: A data set is not there.
     """
-    rows: list[Row] = []
-    for backend in BACKENDS:
-        if backend == "fake":
-            continue
-        for precision in PRECISIONS:
+    sets = open_sets(data) if data else []
+    return [row for name in BACKENDS if name != "fake" for row in _rows_of(name, frames, sets)]
+
+
+def _rows_of(backend: str, frames: int, sets: Sequence[ScoredSet]) -> Iterator[Row]:
+    sizes = _sizes(sets) if backend in ENGINE_BACKENDS else ()
+    for precision in PRECISIONS:
+        for path in GPU_PATHS if device_of(backend) == "gpu" else ("",):
+            config = ModelConfig(model=MODEL, backend=backend, precision=precision, engine_sizes=sizes)
+            if path:
+                config = replace(config, gpu_path=path)
             try:
-                rows += _measured(backend, precision, frames)
+                yield from _measured(config, path, frames, sets)
             except ArtifactError:  # the shipped model has no such file
-                continue
+                break
             except (BackendError, MissingDependencyError) as exc:
-                rows.append(_row(backend, precision, "", [], str(exc)))
-                break  # the other precisions would say the same
+                yield _row(config, path, "", [], note=str(exc))
+                return  # the others would say the same
+
+
+def _sizes(sets: Sequence[ScoredSet]) -> tuple[str, ...]:
+    """Of all images, as engines want to know them."""
+    found = [SIZE_WH, *(sample.frame.camera.image_size_wh for one in sets for sample in one.samples)]
+    return tuple(f"{width}x{height}" for width, height in dict.fromkeys(found))
+
+
+def _measured(config: ModelConfig, path: str, frames: int, sets: Sequence[ScoredSet]) -> list[Row]:
+    notes: list[str] = []
+    estimator = Estimator.open(config, told=Told(warn=notes.append))
+    try:
+        times = _times(Pipeline(estimator, PipelineConfig(max_edge_jump=0.05)), frames)
+        note = "; ".join(notes)
+        rows = [_row(config, path, stage, laps_ms, note=note) for stage, laps_ms in times.items()]
+        for one in sets:
+            score = evaluate(estimator, one.samples)
+            metrics = {name: 100 * score.metrics[name] for name in _ACCURACY}
+            laps_ms = [frame.time_ms for frame in score.frames]
+            rows.append(_row(config, path, one.name, laps_ms, **metrics, note=note))
+    finally:
+        estimator.close()
     return rows
 
 
-def _measured(backend: str, precision: str, frames: int) -> list[Row]:
-    estimator = Estimator.open(ModelConfig(backend=backend, precision=precision))
-    try:
-        pipeline = Pipeline(estimator, PipelineConfig(max_edge_jump=0.05))
-        times: dict[str, list[float]] = defaultdict(list)
-        for i in range(-_WARM_UP, frames):
-            laps = _one(pipeline, i)
-            if i >= 0:
-                for stage, took_ms in laps.items():
-                    times[stage].append(took_ms)
-        name, used = estimator.backend_name, estimator.precision
-    finally:
-        estimator.close()
-    note = "" if name == backend else f"answered by {name}"
-    return [_row(backend, used, stage, laps_ms, note) for stage, laps_ms in times.items()]
+def _times(pipeline: Pipeline, frames: int) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = defaultdict(list)
+    for i in range(-_WARM_UP, frames):
+        laps = _one(pipeline, i)
+        if i >= 0:
+            for stage, took_ms in laps.items():
+                times[stage].append(took_ms)
+    return times
 
 
 def _one(pipeline: Pipeline, seed: int) -> dict[str, float]:
@@ -96,14 +131,18 @@ def _message(seed: int) -> SimpleNamespace:
     )
 
 
-def _row(backend: str, precision: str, stage: str, times_ms: list[float], note: str) -> Row:
+def _row(
+    config: ModelConfig, path: str, stage: str, times_ms: Sequence[float], note: str, **accuracy: float
+) -> Row:
     median, p95 = (float(np.percentile(times_ms, share)) if times_ms else None for share in (50, 95))
     return {
-        "backend": backend,
-        "precision": precision,
+        "backend": config.backend,
+        "precision": config.precision,
+        "gpu_path": path,
         "stage": stage,
         "frames": len(times_ms),
         "median_ms": median,
         "p95_ms": p95,
+        **{name: accuracy.get(name) for name in _ACCURACY},
         "note": note,
     }

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from recon3d_ros.machine import resident_mb, temperatures_c
 from recon3d_ros.ros.conversions import make_header
 from recon3d_ros.ros.health_report import Level, Percentiles, Report
-from recon3d_ros.ros.machine import resident_mb, temperatures_c
 from recon3d_ros.ros.scale_report import ScaleState
 
 _LEVELS = {

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 from sensor_msgs.msg import CameraInfo
 
-from recon3d_ros import __version__, files
+from recon3d_ros import files
 from recon3d_ros.errors import OutputError
 from recon3d_ros.geometry import Frame, PointPacker
+from recon3d_ros.machine import software
 from recon3d_ros.pipeline import Result
 from recon3d_ros.ros.scale_report import ScaleState
 
 MIN_FREE_BYTES = 500_000_000
 MIN_FREE_SHARE = 0.05
-# Whose versions matter for what a frame looks like; those that are not installed stay out.
-PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "tensorrt")
 VARIABLES = ("ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_VERSION")
 
 
@@ -143,16 +139,9 @@ def _about(frame: Frame, frame_id: str, result: Result) -> str:
         "frame_id": frame_id,
         **{f"{stage}_ms": f"{value:.2f}" for stage, value in result.timings_ms.items()},
         **(ScaleState(result.scale).values() if result.scale is not None else {}),
-        "recon3d_ros": __version__,
-        "python": sys.version.split()[0],
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        **software(),
         **{name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
     }
-    for package in PACKAGES:
-        try:
-            lines[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return "".join(f"{key}: {value}\n" for key, value in lines.items())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from recon3d_ros.datasets.folders import CAMERA_FILE
 from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
 from recon3d_ros.files import read_camera_yaml
 from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.machine import usable_cores
 from recon3d_ros.ros.source_config import SourceConfig
 
 WORLD_KINDS = {"world": "indoor", "world_indoor": "indoor", "world_outdoor": "outdoor"}
@@ -156,7 +156,7 @@ def _world(config: SourceConfig, report: Callable[[str], None]) -> Source:
     def shots() -> Iterator[Shot | Recon3dError]:
         frames: list[Shot] = []
         said_s = -math.inf
-        workers = max(1, min(4, os.cpu_count() or 1))
+        workers = min(4, usable_cores())
         with ThreadPoolExecutor(workers) as pool:
             # Few at a time: at exit Python waits for what the pool has begun.
             for first in range(0, config.world_frames, workers):

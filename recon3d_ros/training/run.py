@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from recon3d_ros import world
 from recon3d_ros.errors import ArtifactError, ConfigError
+from recon3d_ros.machine import usable_cores
 from recon3d_ros.manifest import load_manifest
 from recon3d_ros.networks import build_network, network_config, task_of
 from recon3d_ros.networks.mono import MonoNetwork
@@ -271,7 +271,7 @@ def pick_device(config: TrainConfig, team: Team | None = None) -> torch.device:
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= here):
         raise ConfigError(f"expected a device that torch has here, got '{name}': choose --device cpu")
     if device.type == "cpu":
-        torch.set_num_threads(config.threads or max((os.cpu_count() or 1) // team.local_size, 1))
+        torch.set_num_threads(config.threads or max(usable_cores() // team.local_size, 1))
     return device
 
 

@@ -15,10 +15,13 @@ from recon3d_ros.cli.main import main
 def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):
     pytest.importorskip("rclpy")
     assert main(["benchmark", name, "--frames", "5", "--json", str(tmp_path / "rows.json")]) == 0
-    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    written = json.loads((tmp_path / "rows.json").read_text())
+    rows = written["rows"]
     table = capsys.readouterr().out.splitlines()
-    assert len(table) == len(rows) + 1
-    assert table[0].split() == list(rows[0])
+    notes = {row["note"] for row in rows if row.get("note")}
+    assert len(table) == 1 + len(rows) + len(notes) + 1
+    assert table[0].split() == [key for key in rows[0] if key != "note"]
+    assert table[-1].startswith(f"processor {written['machine']['processor']}; ") and "numpy" in table[-1]
     measured = [row for row in rows if not row.get("note")]  # a backend that is not there says why
     assert measured and {row["frames"] for row in measured} == {5}
     for row in measured:

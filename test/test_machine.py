@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recon3d_ros.ros.machine import resident_mb, temperatures_c
+from recon3d_ros.machine import processor, resident_mb, software, temperatures_c, usable_cores
 
 
 def test_memory_grows_with_what_is_allocated():
@@ -29,3 +29,14 @@ def test_temperatures_by_type(tmp_path):
     zone(tmp_path, 3, "soc0-thermal", "n/a")
     assert temperatures_c(tmp_path) == {"cpu-thermal": 61.0}
     assert temperatures_c(tmp_path / "missing") == {}
+
+
+def test_the_processor_and_the_software_have_names(tmp_path):
+    (tmp_path / "pc").write_text(
+        "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nprocessor\t: 1\nmodel name\t: X\n"
+    )
+    cores = f", {usable_cores()} cores"
+    assert processor(tmp_path / "pc") == f"Some CPU @ 2 GHz{cores}"
+    assert processor(tmp_path / "missing").endswith(cores) and usable_cores() >= 1
+    versions = software()
+    assert {"recon3d_ros", "python", "system", "numpy"} <= set(versions) and all(versions.values())
