@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--doffs-px", type=float, default=0.0, metavar="PX", help="with --fx: cx left - right"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="made when it is not there")
+    parser.add_argument(
+        "--separate",
+        action="store_true",
+        help="the images are of different places: the scale and the temporal filter forget the one before "
+        "(default: they are a sequence)",
+    )
     parser.add_argument("--no-view", action="store_true", help="leave out the picture of the cloud")
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig)
@@ -82,7 +88,7 @@ def main(args: argparse.Namespace) -> int:
     estimator = Estimator.open(model, stereo=frames[0].is_stereo)
     try:
         answer = (
-            _metric_answer(estimator, limits, scale, writer)
+            _metric_answer(estimator, limits, scale, writer, args.separate)
             if is_metric
             else _relative_answer(estimator, writer)
         )
@@ -97,15 +103,20 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _metric_answer(
-    estimator: Estimator, limits: PipelineConfig, scale: ScaleConfig, writer: Writer
+    estimator: Estimator, limits: PipelineConfig, scale: ScaleConfig, writer: Writer, separate: bool
 ) -> Callable[[Frame], str]:
     """How a frame becomes depth and a cloud in files, and a line about them."""
     from recon3d_ros.pipeline import Pipeline
     from recon3d_ros.scale import ScaleRecovery
 
-    pipeline = Pipeline(estimator, limits, ScaleRecovery.of(scale))
+    recovery = ScaleRecovery.of(scale)
+    pipeline = Pipeline(estimator, limits, recovery)
 
     def answer(frame: Frame) -> str:
+        if separate:
+            pipeline.reset()
+            if recovery is not None:
+                recovery.reset()
         result = pipeline.process(frame)
         writer.write(frame.name, result)
         return _summary(result)

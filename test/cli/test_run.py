@@ -134,6 +134,27 @@ def test_a_fixed_factor_scales_a_mono_model(folder, capsys):
     assert "scale 2 +- 5% from fixed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("mono", [False, True])
+def test_separate_images_know_nothing_of_each_other(folder, mono):
+    write_image(folder / "left" / "b.png", np.minimum(picture(0), 250) + np.uint8(5))
+    words = (
+        "--input",
+        "@left" if mono else str(folder),
+        "--camera",
+        "@left.yaml" if mono else "@stereo.yaml",
+    )
+    options = ("--temporal-weight", "0.9", "--temporal-jump", "0.5")
+    if mono:
+        options += ("--scale-sources", "fixed")
+    depths = []
+    for more in ((), ("--separate",), ("--separate", "--temporal-weight", "0")):
+        assert run(folder, *words, *options, *more, model="fake_mono" if mono else "fake_stereo") == 0
+        depths.append(read_pfm(folder / "out" / "b_depth.pfm"))
+    sequence, separate, alone = depths
+    np.testing.assert_array_equal(separate, alone)
+    assert not np.array_equal(sequence, alone)
+
+
 def test_without_a_scale_there_is_no_depth_and_the_reason_is_told(folder, capsys):
     """The made-up depth of the fake is a ramp and no floor."""
     words = ("--input", "@left", "--camera", "@left.yaml", "--scale-sources", "floor")

@@ -43,5 +43,9 @@ def test_nvcc_makes_code_for_every_known_gpu_and_ptx(tmp_path: Path):
     )
     text = ptx.read_text()
     assert set(re.findall(r"\.entry (\w+)", text)) == {"prepare", "restore", "finish"}
+    # The kernels take their arguments by value: the compiler's structs are as long as ours.
+    for name, struct in (("prepare", "Prepare"), ("restore", "Restore"), ("finish", "Finish")):
+        size = ctypes.sizeof(getattr(arguments, struct))
+        assert re.search(rf"\.param \.align 8 \.b8 {name}_param_0\[{size}\]", text)
     # Fused or approximate arithmetic would round otherwise than NumPy.
     assert not re.search(r"\bfma\.rn\.f32|\bdiv\.(approx|full)\.f32|\.ftz\b", text)
