@@ -31,8 +31,8 @@ EXTRAS = {
     "train": ["torch>=2.13", "onnx>=1.16"],
     # docs/own-models.md; no test run installs it
     "keras": ["keras>=3.15", "torch>=2.13", "onnx>=1.16"],
+    "cuda": ["onnxruntime-gpu>=1.18", "pycuda"],  # not for aarch64, where no such wheel is
     # On a Jetson TensorRT comes with JetPack; pycuda is compiled against the installed CUDA.
-    "cuda": ["onnxruntime-gpu>=1.18", "pycuda"],
     "tensorrt": ["tensorrt>=10; platform_machine == 'x86_64'", "pycuda", "onnxruntime>=1.18"],
     "tensorrt-rtx": ["tensorrt_rtx>=1.7", "pycuda", "onnxruntime>=1.18"],
     "dev": [

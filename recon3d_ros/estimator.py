@@ -226,6 +226,8 @@ class Estimator:
 
     def _infer(self, frames: Sequence[Frame]) -> tuple[Fit, dict[str, NDArray[Any]]]:
         """Run the network once on frames of one size."""
+        if not self._gpu.offered:
+            self._gpu.close()  # before a backend that failed leaves its GPU
         images = [self._images(frame) for frame in frames]
         height, width = frames[0].image.shape[:2]
         fit, preprocessor = self._prepare((width, height), len(frames))

@@ -21,11 +21,15 @@
 
 namespace {
 
-enum { INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, CAPTURE_INVALIDATED = 901 };
+enum {
+    INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700,
+    CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901
+};
+enum { RELAXED = 2 };  // mode of a capture in which memory may be taken and freed
 
 typedef std::function<void()> Work;
 struct Event { double at_ms; bool reached; };
-struct Stream { std::vector<Work> waiting, captured; bool captures, spoilt; };
+struct Stream { std::vector<Work> waiting, captured; bool captures, spoilt; int mode; };
 struct Graph { std::vector<Work> work; };
 struct Kernel { std::string name; };
 
@@ -37,6 +41,7 @@ std::set<Graph *> graphs;
 std::map<std::string, int> failures;
 double clock_ms;
 int retained;
+bool crashed;  // something in a stream used memory that was freed
 
 // 0, or what the call answers because the test wants it so, or because no context is current.
 int refused(const char *name, bool needs_context = true) {
@@ -70,13 +75,28 @@ int wait_for(Stream *stream) {
     if (!streams.count(stream)) return INVALID_VALUE;
     if (stream->captures) return stream->spoilt = true, CAPTURE_INVALIDATED;
     run_all(stream);
-    return 0;
+    return crashed ? ILLEGAL_ADDRESS : 0;
+}
+
+bool is_known(const void *at, size_t bytes, const void *host) {
+    return at == host || lies_in(device_memory, at, bytes);
 }
 
 int copy(Stream *stream, void *to, const void *from, size_t bytes, const void *host) {
-    int failed = put(stream, [=] { memcpy(to, from, bytes); });
+    int failed = put(stream, [=] {  // again by a graph, long after this call
+        if (is_known(to, bytes, host) && is_known(from, bytes, host)) memcpy(to, from, bytes);
+        else crashed = true;
+    });
     // Memory that is not pinned may be anybody's after the call.
     return failed || !host || lies_in(pinned_memory, host, bytes) ? failed : wait_for(stream);
+}
+
+// Whether a stream that is captured forbids to take or free memory, which ends the capture.
+bool is_forbidden() {
+    bool found = false;
+    for (Stream *stream : streams)
+        if (stream->captures && stream->mode != RELAXED) stream->spoilt = found = true;
+    return found;
 }
 
 char *allocate(std::map<char *, size_t> &memory, size_t bytes) {
@@ -87,10 +107,9 @@ char *allocate(std::map<char *, size_t> &memory, size_t bytes) {
 }
 
 int release(std::map<char *, size_t> &memory, char *at) {
-    for (Stream *stream : streams) {
-        if (stream->captures) stream->spoilt = true;
-        else run_all(stream);  // freeing waits for the device
-    }
+    if (is_forbidden()) return CAPTURE_UNSUPPORTED;
+    for (Stream *stream : streams)
+        if (!stream->captures) run_all(stream);  // freeing waits for the device
     if (!memory.erase(at)) return INVALID_VALUE;
     free(at);
     return 0;
@@ -111,6 +130,7 @@ void standin_forget() {  // what a test left; memory that is pinned may still be
     streams.clear();
     graphs.clear();
     retained = 0;
+    crashed = false;
 }
 int standin_graphs() { return graphs.size(); }
 const char *standin_held() {  // in words, empty when there is nothing
@@ -160,14 +180,14 @@ int cuGetErrorString(int code, const char **text) {
         {INVALID_CONTEXT, "invalid device context"},
         {209, "no kernel image is available for execution on the device"},
         {214, "uncorrectable ECC error encountered"},
-        {700, "an illegal memory access was encountered"},
+        {ILLEGAL_ADDRESS, "an illegal memory access was encountered"},
         {719, "unspecified launch failure"},
         {801, "operation not supported"},
         {803, "system has unsupported display driver / cuda driver combination"},
-        {900, "operation not permitted when stream is capturing"},
+        {CAPTURE_UNSUPPORTED, "operation not permitted when stream is capturing"},
         {CAPTURE_INVALIDATED, "operation failed due to a previous error during capture"},
     };
-    *text = words.at(code);
+    *text = words.count(code) ? words[code] : "unknown error";
     return 0;
 }
 
@@ -206,13 +226,13 @@ int cuEventElapsedTime_v2(float *ms, Event *from, Event *to) {
 int cuEventElapsedTime(float *ms, Event *from, Event *to) { return cuEventElapsedTime_v2(ms, from, to); }
 
 int cuMemAlloc_v2(char **at, size_t bytes) {
-    int code = refused("cuMemAlloc");
+    int code = is_forbidden() ? CAPTURE_UNSUPPORTED : refused("cuMemAlloc");
     if (!code) *at = allocate(device_memory, bytes);
     return code;
 }
 int cuMemFree_v2(char *at) { return release(device_memory, at); }
 int cuMemHostAlloc(char **at, size_t bytes, unsigned) {
-    int code = refused("cuMemHostAlloc");
+    int code = is_forbidden() ? CAPTURE_UNSUPPORTED : refused("cuMemHostAlloc");
     if (!code) *at = allocate(pinned_memory, bytes);
     return code;
 }
@@ -235,6 +255,11 @@ int cuMemcpyDtoDAsync_v2(char *to, char *from, size_t bytes, Stream *stream) {
     if (int code = refused("cuMemcpyDtoDAsync")) return code;
     bool good = lies_in(device_memory, from, bytes) && lies_in(device_memory, to, bytes);
     return good ? copy(stream, to, from, bytes, 0) : INVALID_VALUE;
+}
+
+int cuMemsetD8Async(char *at, unsigned char value, size_t bytes, Stream *stream) {
+    if (int code = refused("cuMemsetD8Async")) return code;
+    return lies_in(device_memory, at, bytes) ? put(stream, [=] { memset(at, value, bytes); }) : INVALID_VALUE;
 }
 
 int cuLaunchHostFunc(Stream *stream, void (*function)(void *), void *data) {
@@ -277,10 +302,11 @@ int cuLaunchKernel(Kernel *kernel, unsigned gx, unsigned gy, unsigned gz, unsign
 
 // ---- graphs
 
-int cuStreamBeginCapture_v2(Stream *stream, int) {
+int cuStreamBeginCapture_v2(Stream *stream, int mode) {
     if (int code = refused("cuStreamBeginCapture")) return code;
     if (!streams.count(stream) || stream->captures) return INVALID_VALUE;
     stream->captures = true;
+    stream->mode = mode;
     stream->spoilt = false;
     stream->captured.clear();
     return 0;

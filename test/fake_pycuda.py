@@ -72,7 +72,10 @@ class FakePycuda:
         """Ask the driver, and raise as pycuda does."""
         code = getattr(self.library, name)(*arguments)
         if code:
-            raise getattr(self.driver, _ERRORS.get(code, "RuntimeError"))(f"{name} failed: code {code}")
+            words = ctypes.c_char_p()
+            self.library.cuGetErrorString(code, ctypes.byref(words))
+            kind = getattr(self.driver, _ERRORS.get(code, "RuntimeError"))
+            raise kind(f"{name.removesuffix('_v2')} failed: {(words.value or b'').decode()}")
 
     def put(self, stream: int, work: Callable[[], None]) -> None:
         """Bring work of the host into a stream."""
@@ -112,11 +115,16 @@ def _driver_module(fake: FakePycuda) -> Any:
     def copy_down(array: np.ndarray, at: _Memory, stream: _Stream) -> None:
         _copy(fake, "memcpy_dtoh_async", at, array, stream)
 
+    def memset(at: _Memory, value: int, size: int, stream: _Stream) -> None:
+        fake.note("memset_d8_async")
+        fake.call("cuMemsetD8Async", at.at, ctypes.c_ubyte(value), ctypes.c_size_t(size), stream.at)
+
     def module_from_buffer(binary: bytes) -> _Module:
         fake.note("module_from_buffer")
         return _Module(fake)
 
     module.pagelocked_empty, module.module_from_buffer = pagelocked_empty, module_from_buffer
+    module.memset_d8_async = memset
     module.memcpy_htod_async, module.memcpy_dtoh_async = copy_up, copy_down
     return module
 

@@ -140,6 +140,8 @@ class _Allocation:
 class FakeDevice:
     """As `cuda.context.Device`; its driver copies within the host."""
 
+    alone = threading.RLock()
+
     def __init__(self, index: int = 0) -> None:
         self.stream, self.stream_handle, self.closed = "stream", 7, False
         self.driver = SimpleNamespace(

@@ -11,7 +11,7 @@ from recon3d_ros.backends.vendor import Vendor, refusal
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.manifest import Artifact, Manifest
 
-OPTIONS = "strongly typed"
+OPTIONS = "strongly typed, no allocation while it runs"
 _DTYPES = {
     "FLOAT": "float32",
     "HALF": "float16",
@@ -97,12 +97,24 @@ def build_engine(
         for shapes in profiles:
             _add_profile(builder, config, shapes)
         with_progress(module, config, step)
-        engine = builder.build_serialized_network(network, config)
+        engine = _serialized(module, builder, network, config)
     except (TypeError, RuntimeError, ValueError, MemoryError) as exc:  # what pybind makes of C++ failures
         raise vendor.error(f"build {label}", exc) from exc
     if engine is None:
         raise vendor.error(f"build {label}")
     return bytes(engine)
+
+
+def _serialized(module: Any, builder: Any, network: Any, config: Any) -> Any:
+    """The engine; of tensorrt_rtx one that can be captured as a CUDA graph, unless the network forbids it."""
+    flag = getattr(module.BuilderFlag, "REQUIRE_USER_ALLOCATION", None)
+    if flag is not None:
+        config.set_flag(flag)
+        engine = builder.build_serialized_network(network, config)
+        if engine is not None:
+            return engine
+        config.clear_flag(flag)  # outputs whose size depends on the data need memory while it runs
+    return builder.build_serialized_network(network, config)
 
 
 def with_progress(module: Any, config: Any, step: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU. The only importer of onnxruntime."""
+"""ONNX Runtime on the CPU. It and onnxruntime_cuda.py are the only importers of onnxruntime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed
-from recon3d_ros.errors import ArtifactError, BackendError
+from recon3d_ros.backends.vendor import one_line
+from recon3d_ros.errors import ArtifactError, BackendError, Recon3dError
 from recon3d_ros.lazy import require
 from recon3d_ros.machine import usable_cores
 from recon3d_ros.manifest import Manifest
@@ -42,12 +43,10 @@ class OnnxRuntimeBackend:
         path, self.precision = manifest.file_path(artifact.file), artifact.precision
         try:
             self._session = vendor.InferenceSession(
-                str(path), _session_options(vendor, threads), providers=self._providers(vendor)
+                str(path), _session_options(vendor, threads), providers=self._providers(), enable_fallback=0
             )
         except Exception as exc:  # the vendor's exceptions have no common base
-            raise ArtifactError(
-                f"ONNX Runtime cannot load {path} ({_one_line(exc)}): export the model again"
-            ) from exc
+            raise self._not_loaded(f"ONNX Runtime cannot load {path} ({one_line(str(exc))})") from exc
         self._model_name = manifest.name
         self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_inputs()))
         self.outputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_outputs()))
@@ -63,7 +62,7 @@ class OnnxRuntimeBackend:
             answers = self._session.run(self._output_names, dict(feed))
         except Exception as exc:
             raise BackendError(
-                f"ONNX Runtime failed on {self._model_name} ({_one_line(exc)}): "
+                f"ONNX Runtime failed on {self._model_name} ({one_line(str(exc))}): "
                 "check size_wh or multiple_of in its manifest, and the free memory"
             ) from exc
         return dict(zip(self._output_names, answers, strict=True))
@@ -72,9 +71,12 @@ class OnnxRuntimeBackend:
         """Release the model and its threads."""
         self._session = None
 
-    def _providers(self, vendor: Any) -> list[Any]:
+    def _providers(self) -> list[Any]:
         """What ONNX Runtime computes with: names, or pairs of name and options."""
         return ["CPUExecutionProvider"]
+
+    def _not_loaded(self, what: str) -> Recon3dError:
+        return ArtifactError(f"{what}: export the model again")
 
 
 def _session_options(vendor: Any, threads: int) -> Any:
@@ -94,7 +96,3 @@ def _spec(node: Any) -> TensorSpec:
     element = node.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple(side if isinstance(side, int) else None for side in node.shape)
     return TensorSpec(node.name, _NUMPY_NAMES.get(element, element), shape)
-
-
-def _one_line(exc: Exception) -> str:
-    return " ".join(str(exc).split())

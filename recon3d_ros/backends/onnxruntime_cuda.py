@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from recon3d_ros.backends.base import TensorSpec
 from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
-from recon3d_ros.backends.vendor import NO_GPU
-from recon3d_ros.errors import BackendError, MissingDependencyError
+from recon3d_ros.backends.vendor import NO_GPU, one_line
+from recon3d_ros.errors import BackendError, MissingDependencyError, Recon3dError
 from recon3d_ros.lazy import load, require
 from recon3d_ros.manifest import Manifest
 
+if TYPE_CHECKING:
+    from recon3d_ros.cuda.context import Device
+
 _DEVICE = "recon3d_ros.cuda.context:Device"
 _PROVIDER, _MEMORY = "CUDAExecutionProvider", "cuda"
-# The estimator waits for the stream itself, once a frame.
+_REMEDY = "look at nvidia-smi, free memory of the GPU, or set backend to onnxruntime"
+# The estimator waits for the stream itself.
 _DO_NOT_WAIT = ("disable_synchronize_execution_providers", "1")
 
 
@@ -37,7 +41,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
         also: As `OnnxRuntimeBackend`.
 
     Attributes:
-        device: The GPU, for frames that stay there; None without pycuda.
+        device: The GPU, for frames that stay there; None without a pycuda that can be used.
 
     Raises:
         MissingDependencyError: onnxruntime-gpu is not installed, or not all that it needs.
@@ -54,12 +58,14 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
         self._vendor = _require_cuda()
         if find_gpu() is None:
             raise BackendError(f"ONNX Runtime cannot run on a GPU: {NO_GPU}")
-        self.device = load(_DEVICE)() if importlib.util.find_spec("pycuda") is not None else None
+        self.device = _device()
         self._bound: tuple[dict[str, TensorSpec], dict[str, TensorSpec]] | None = None
         self._outputs_of: dict[tuple[tuple[str, tuple[int, ...]], ...], dict[str, TensorSpec]] = {}
         try:
-            with self._active("opening the model"):
-                super().__init__(manifest, threads, precision, also)
+            # The provider waits for the whole GPU when it starts.
+            with nullcontext() if self.device is None else self.device.alone:
+                with self._active("opening the model"):
+                    super().__init__(manifest, threads, precision, also)
                 self._require_gpu()
         except BaseException:
             self._session = None
@@ -92,6 +98,8 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
         """Run without waiting, as :meth:`recon3d_ros.backends.base.DeviceBackend.enqueue`."""
         if self._session is None or self._bound is None:
             raise BackendError(f"model {self._model_name} is closed, or no shapes are fixed: bind them first")
+        assert self.device is not None  # who offers no device is not asked
+        self.device.synchronize()  # inputs that the network wants on the CPU are copied when they are bound
         binding = self._session.io_binding()
         for spec, bind in (
             *((spec, binding.bind_input) for spec in self._bound[0].values()),
@@ -104,9 +112,12 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
             self._start(binding, options)
         except Exception as exc:  # the vendor's exceptions have no common base
             raise BackendError(
-                f"ONNX Runtime failed on {self._model_name} ({' '.join(str(exc).split())}): "
-                "look at nvidia-smi, or set backend to onnxruntime"
+                f"ONNX Runtime failed on {self._model_name} ({one_line(str(exc))}): {_REMEDY}"
             ) from exc
+
+    def capture(self, pointers: Mapping[str, int], stream: int) -> None:
+        """Refused, see `can_capture`."""
+        raise BackendError("ONNX Runtime is not captured: its memory moves as it likes")
 
     def close(self) -> None:
         """Release the model and the GPU; twice is harmless."""
@@ -124,7 +135,10 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     def _active(self, doing: str) -> Any:
         return nullcontext() if self.device is None else self.device.active(doing)
 
-    def _providers(self, vendor: Any) -> list[Any]:
+    def _not_loaded(self, what: str) -> Recon3dError:
+        return BackendError(f"{what}: {_REMEDY}")
+
+    def _providers(self) -> list[Any]:
         options = {"device_id": "0"}
         if self.device is not None:
             options["user_compute_stream"] = str(self.device.stream_handle)
@@ -138,6 +152,17 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
                 "library is missing: install the CUDA and cuDNN it names (pip install "
                 "'onnxruntime-gpu[cuda,cudnn]'), or set backend to onnxruntime"
             )
+
+
+def _device() -> Device | None:
+    """The GPU as pycuda shows it; the network runs without, and all else on the CPU."""
+    if importlib.util.find_spec("pycuda") is None:
+        return None
+    try:
+        device: Device = load(_DEVICE)()
+        return device
+    except MissingDependencyError:
+        return None
 
 
 def _require_cuda() -> Any:

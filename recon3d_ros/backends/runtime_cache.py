@@ -32,6 +32,7 @@ class RuntimeCache:
         config = make() if make else None
         if config is None or not hasattr(config, "create_runtime_cache"):
             return engine.create_execution_context()
+        _specialize_at_once(config)
         cache = config.create_runtime_cache()
         try:
             cache.deserialize(self.path.read_bytes())
@@ -50,3 +51,11 @@ class RuntimeCache:
         content = self._caches[-1].serialize() if self._caches else None
         if content is not None:
             write_atomically(self.path, bytes(content))
+
+
+def _specialize_at_once(config: Any) -> None:
+    """Kernels for the shapes before the first frame, not beside it: a CUDA graph would keep the slow ones."""
+    now = getattr(config, "dynamic_shapes_kernel_specialization_strategy", None)
+    eager = getattr(type(now), "EAGER", None)
+    if eager is not None:
+        config.dynamic_shapes_kernel_specialization_strategy = eager

@@ -90,9 +90,10 @@ class TensorRtBackend:
                     f"{'; '.join(self._plan.key.shapes)}, got {wanted}: name the images' size in engine_sizes"
                 )
             index = self._plan.profiles.index(wanted)
-            self._contexts[key] = _Context(
-                self._vendor, self._live(), index, wanted, self.device, self._cache
-            )
+            with self.device.alone:
+                self._contexts[key] = _Context(
+                    self._vendor, self._live(), index, wanted, self.device, self._cache
+                )
         self._bound = self._contexts[key]
         return self._bound.outputs
 
@@ -105,6 +106,8 @@ class TensorRtBackend:
 
     def capture(self, pointers: Mapping[str, int], stream: int) -> None:
         """As `enqueue`, :meth:`recon3d_ros.backends.base.DeviceBackend.capture`."""
+        if self._bound is not None and not self._bound.can_capture(stream):
+            raise BackendError(f"the engine of {self._plan.manifest.name} takes memory while it runs")
         self.enqueue(pointers, stream)
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -171,7 +174,7 @@ class _Engine:
     def obtain(cls, plan: EnginePlan, store: EngineStore, options: EngineOptions, device: Any) -> _Engine:
         """From the store, or built; what the store has and the vendor refuses is built once again."""
         content = plan.obtain(store, options)
-        with device.active("loading the engine"):
+        with device.alone, device.active("loading the engine"):
             try:
                 return cls(plan, content)
             except (EngineRefused, ContractError) as exc:
@@ -182,7 +185,7 @@ class _Engine:
         except OutputError as exc:
             options.warn(str(exc))
         content = plan.obtain(store, EngineOptions(step=options.step, warn=options.warn, rebuild=True))
-        with device.active("loading the engine"):
+        with device.alone, device.active("loading the engine"):
             return cls(plan, content)
 
     def _tensors(self, mode: Any) -> tuple[TensorSpec, ...]:
@@ -231,6 +234,11 @@ class _Context:
         good = all(self._context.set_tensor_address(name, int(at)) for name, at in pointers.items())
         if not (good and self._context.execute_async_v3(stream)):
             raise self._vendor.error("run the engine")
+
+    def can_capture(self, stream: int) -> bool:
+        """Whether the vendor says so; older ones are not asked, they refuse."""
+        ask = getattr(self._context, "is_stream_capturable", None)
+        return ask is None or bool(ask(stream))
 
     def run(self, feed: Mapping[str, NDArray[Any]], wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         driver, stream = self._device.driver, self._device.stream

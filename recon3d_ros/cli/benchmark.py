@@ -139,7 +139,7 @@ def to_text(rows: Sequence[Mapping[str, object]]) -> str:
     """The rows as a table, one column a key, numbers to the right; notes stand below it."""
     names = [name for name in rows[0] if name != "note"]
     lines = aligned([names, *([_cell(row[name]) for name in names] for row in rows)], left=0)
-    notes = [f"{row[names[0]]} {row[names[1]]}: {row['note']}" for row in rows if row.get("note")]
+    notes = [f"{row[names[0]]}: {row['note']}" for row in rows if row.get("note")]
     return "\n".join([*lines, *dict.fromkeys(notes)])
 
 

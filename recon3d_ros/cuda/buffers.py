@@ -66,6 +66,10 @@ class Buffer:
         self._driver.memcpy_dtoh_async(target, self._memory, self._stream)
         return target
 
+    def spoil(self) -> None:
+        """Make what is on the GPU NaN (of uint8: 255), in the stream, so that a later look at it shows."""
+        self._driver.memset_d8_async(self._memory, 0xFF, self.nbytes, self._stream)
+
     def free(self) -> None:
         """Give the memory back; twice is harmless."""
         memory, self._memory, self._host = self._memory, None, None

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from recon3d_ros.errors import BackendError, MissingDependencyError
 from recon3d_ros.lazy import require
@@ -54,13 +54,17 @@ class Device:
         index: Which GPU, as the driver counts them.
 
     Attributes:
+        alone: Held while a stream is captured, and by who loads an engine: each disturbs the other, in any
+            thread of the process.
         driver: The module pycuda.driver.
         stream: The one stream (pycuda.driver.Stream) of this thread.
 
     Raises:
-        MissingDependencyError: pycuda is not installed, or there is no driver library.
+        MissingDependencyError: pycuda is not installed, knows no driver as old as this one, or there is none.
         BackendError: no such GPU, or its driver fails.
     """
+
+    alone: ClassVar[threading.RLock] = threading.RLock()
 
     def __init__(self, index: int = 0) -> None:
         self._thread = threading.get_ident()
@@ -155,7 +159,7 @@ def _check_version(driver: ModuleType) -> None:
     """Refuse a driver older than the CUDA that pycuda was built with: its errors would name nothing."""
     built, runs = tuple(driver.get_version())[:2], int(driver.get_driver_version())
     if (runs // 1000, 0) < (built[0], 0):  # within one major version an older driver will do
-        raise BackendError(
+        raise MissingDependencyError(
             f"expected an NVIDIA driver for CUDA {built[0]}, for which pycuda was built, the one that runs "
             f"knows {runs // 1000}.{runs % 1000 // 10}: install a newer driver, or build pycuda again"
         )

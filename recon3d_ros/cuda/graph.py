@@ -7,7 +7,9 @@ pycuda (2026.1) has no call for this; these are the driver's own (CUDA Driver AP
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -17,9 +19,11 @@ from numpy.typing import NDArray
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError
 
-# CU_STREAM_CAPTURE_MODE_RELAXED: Python may free other memory meanwhile, a mistake to the stricter modes.
-_RELAXED = 2
-_KEPT = 4
+# CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: an engine that takes or frees memory meanwhile is refused, as the graph
+# would go on using it.
+_THREAD_LOCAL = 1
+_KEPT = 16
+_TRIES = 3
 
 
 class Graph:
@@ -37,12 +41,13 @@ class Graph:
         self._driver, self._stream = device.driver, ctypes.c_void_p(device.stream_handle)
         self._runnable: ctypes.c_void_p | None = None
         captured, runnable = ctypes.c_void_p(), ctypes.c_void_p()
-        self._call("cuStreamBeginCapture_v2", self._stream, _RELAXED)
         try:
-            try:
-                work()
-            finally:  # whatever happened, the stream has to be an ordinary one again
-                ended = _result("cuStreamEndCapture", self._stream, ctypes.byref(captured))
+            with _no_garbage():
+                self._call("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
+                try:
+                    work()
+                finally:  # whatever happened, the stream has to be an ordinary one again
+                    ended = _result("cuStreamEndCapture", self._stream, ctypes.byref(captured))
             self._check("cuStreamEndCapture", ended)
             flags = ctypes.c_ulonglong(0)
             self._call("cuGraphInstantiateWithFlags", ctypes.byref(runnable), captured, flags)
@@ -78,7 +83,7 @@ class Replays:
     """Graphs of work that is done again and again, each by its key; those used last are kept.
 
     Work is captured when it is done for the second time, and its graph is used from then on, once it gave the
-    same answer. What cannot be captured, or answers otherwise, is never tried again.
+    same answer. What cannot be captured three times, or answers otherwise, is not tried again.
 
     Args:
         device: Within ``with device.active()`` all of this happens.
@@ -88,7 +93,7 @@ class Replays:
     def __init__(self, device: Device, warn: Callable[[str], None]) -> None:
         self._device, self._warn = device, warn
         self._graphs: dict[bytes, Graph | None] = {}  # None: done once, not captured yet
-        self._usable = True
+        self._tries_left = _TRIES
 
     def find(self, key: bytes) -> Graph | None:
         """The graph of the work of this key, if there is one."""
@@ -98,37 +103,70 @@ class Replays:
         return graph
 
     def done(
-        self, key: bytes, work: Callable[[], None], answers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
-    ) -> None:
+        self,
+        key: bytes,
+        work: Callable[[], None],
+        spoil: Callable[[], None],
+        answers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+    ) -> bool:
         """Say that the work of this key was done call by call.
 
         Args:
             key: All that the work depends on, but for the content of its memory.
             work: The same once more, for the capture.
+            spoil: Makes wrong what the work writes on the GPU, so that a graph that leaves out a part shows.
             answers: Where it is written, and what was written there just now.
+
+        Returns:
+            False when memory is not as the work left it, so that it has to be done once more.
         """
-        if not self._usable:
-            return
+        if not self._tries_left:
+            return True
         if key not in self._graphs:
             self._keep(key, None)
-            return
-        try:
-            graph = Graph(self._device, work)
-        except (BackendError, self._device.driver.Error) as exc:
-            self._give_up(f"it cannot be captured ({' '.join(str(exc).split())})")
-            return
-        for written, _ in answers.values():
-            written.fill(-1)  # so that a graph that does nothing is seen
-        graph.launch()
-        self._device.synchronize()
-        wrong = [
-            name for name, (got, known) in answers.items() if not np.array_equal(got, known, equal_nan=True)
-        ]
+            return True
+        if not all(np.isfinite(known).any() for _, known in answers.values()):
+            return True  # a frame without an answer proves nothing
+        graph = self._captured(work)
+        if graph is None:
+            return True
+        spoil()
+        wrong = self._wrong(graph, answers)
         if wrong:
             graph.free()
-            self._give_up(f"it answers another {' and '.join(wrong)} than the same calls one by one")
-        else:
-            self._keep(key, graph)
+            self._give_up(wrong)
+            return False
+        self._keep(key, graph)
+        return True
+
+    def _captured(self, work: Callable[[], None]) -> Graph | None:
+        """None when it cannot be captured, or not now."""
+        # An engine that loads in another thread waits for the whole GPU, and that ends a capture, or fails.
+        if not self._device.alone.acquire(blocking=False):
+            return None
+        try:
+            return Graph(self._device, work)
+        except (BackendError, self._device.driver.Error) as exc:
+            self._tries_left -= 1
+            if not self._tries_left:
+                self._give_up(f"it cannot be captured ({' '.join(str(exc).split())})")
+            return None
+        finally:
+            self._device.alone.release()
+
+    def _wrong(self, graph: Graph, answers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> str:
+        """What is wrong with the answer of a graph; empty when it is the known one."""
+        for written, _ in answers.values():
+            written.fill(np.nan)
+        try:
+            graph.launch()
+            self._device.synchronize()
+        except self._device.driver.Error as exc:  # a GPU that is lost shows it again
+            return f"it cannot be started ({' '.join(str(exc).split())})"
+        names = [
+            name for name, (got, known) in answers.items() if not np.array_equal(got, known, equal_nan=True)
+        ]
+        return f"it answers another {' and '.join(names)} than the same calls one by one" if names else ""
 
     def free(self) -> None:
         """Give all graphs back."""
@@ -147,8 +185,20 @@ class Replays:
 
     def _give_up(self, why: str) -> None:
         self.free()
-        self._usable = False
+        self._tries_left = 0
         self._warn(f"frames go over the GPU without a CUDA graph: {why}")
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Python must not collect garbage while a stream is captured: it may hold memory of the GPU."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @cache

@@ -59,6 +59,7 @@ class GuardedBackend:
         """As the engine's."""
         try:
             bound: dict[str, TensorSpec] = self._engine.bind(inputs)
+            self._answered = self._engine  # here, as a frame by a CUDA graph calls nothing else
             return bound
         except BackendError as exc:
             self._give_up(exc)
@@ -71,7 +72,6 @@ class GuardedBackend:
         except BackendError as exc:
             self._give_up(exc)
             raise
-        self._answered = self._engine
 
     def capture(self, pointers: Mapping[str, int], stream: int) -> None:
         """As the engine's, which stays in use when it cannot."""
@@ -79,6 +79,10 @@ class GuardedBackend:
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
+        if self._failed and not self._released:  # what lay on its device is free by now
+            self._released = True
+            with suppress(Recon3dError):
+                self._engine.close()
         if not self._failed:
             try:
                 answer: dict[str, NDArray[Any]] = self._engine.infer(feed)
@@ -88,10 +92,6 @@ class GuardedBackend:
                 self._give_up(exc)
             except ContractError as exc:  # a size, or what the spare will refuse as well
                 self._tell(exc)
-        if self._failed and not self._released:
-            self._released = True
-            with suppress(Recon3dError):
-                self._engine.close()
         if self._spare is None:
             self._spare = self._open_spare()
         self._answered = self._spare
@@ -105,7 +105,7 @@ class GuardedBackend:
             self._spare.close()
 
     def _give_up(self, exc: BackendError) -> None:
-        """Use the engine no more; it is released by the next `infer`, as its device may be in use here."""
+        """Use the engine no more; the next `infer` releases it, as its device may be in use here."""
         self._failed = True
         self._tell(exc)
 

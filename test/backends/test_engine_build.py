@@ -157,6 +157,21 @@ def build(manifest: Manifest) -> bytes:
     )
 
 
+def test_a_network_that_takes_memory_while_it_runs_is_built_all_the_same(tmp_path, monkeypatch):
+    """Its loops forbid an engine that can be captured as a CUDA graph, which is asked for first."""
+    vendor, asked = load_vendor("tensorrt_rtx"), []
+    capturable = int(vendor.module.BuilderFlag.REQUIRE_USER_ALLOCATION)
+    real = vendor.module.Builder.build_serialized_network
+
+    def build_unless_capturable(builder, network, config):
+        asked.append(bool(config.flags >> capturable & 1))
+        return None if asked[-1] else real(builder, network, config)
+
+    monkeypatch.setattr(vendor.module.Builder, "build_serialized_network", build_unless_capturable)
+    manifest = tiny(tmp_path, graph(("Sub", ["left", "right"], ["disparity"])))
+    assert build(manifest) and asked == [True, False]
+
+
 def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path):
     sound = graph(("Sub", ["left", "right"], ["disparity"]))
     assert build(tiny(tmp_path, sound))

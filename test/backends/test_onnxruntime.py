@@ -14,6 +14,7 @@ from recon3d_ros.backends import onnxruntime as ours
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.estimator import Estimator
+from recon3d_ros.machine import usable_cores
 from recon3d_ros.manifest import load_manifest
 
 WriteModel = Callable[..., Path]
@@ -155,7 +156,7 @@ def test_vendor_failure_is_translated(tiny_model: WriteModel, capfd: pytest.Capt
 @pytest.mark.parametrize(("threads", "expected"), [(0, None), (1, 1), (3, 3)])
 def test_threads_sleep_between_frames(threads: int, expected: int | None) -> None:
     options = ours._session_options(onnxruntime, threads)
-    assert options.intra_op_num_threads == (expected or ours._usable_cores())
+    assert options.intra_op_num_threads == (expected or usable_cores())
     assert options.inter_op_num_threads == 1
     assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"

@@ -17,6 +17,8 @@ from recon3d_ros.manifest import load_manifest
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.serving import Told
 
+pytestmark = pytest.mark.filterwarnings("ignore:Duplicate provider")  # CUDA's place is taken by the CPU's
+
 
 @pytest.fixture
 def on_stand_in(pycuda, monkeypatch):
@@ -62,6 +64,34 @@ def test_frames_stay_on_the_gpu(on_stand_in, pycuda, tiny_model, shrink):
     assert pycuda.allocated == {} and pycuda.balanced and pycuda.library.standin_graphs() == 0
 
 
+def test_it_computes_in_the_stream_of_the_frame(on_stand_in, pycuda, tiny_model, monkeypatch):
+    backend = open_backend("onnxruntime_cuda", load_manifest(tiny_model()))
+    stream = str(backend.device.stream_handle)
+    assert backend._providers()[0] == (
+        onnxruntime_cuda._PROVIDER,
+        {"device_id": "0", "user_compute_stream": stream},
+    )
+    seen = []
+    monkeypatch.setattr(backend, "_start", lambda binding, options: seen.append(options))
+    with backend.device.active():
+        shapes = {name: (1, 3, 16, 24) for name in ("left", "right")}
+        memory = {name: pycuda.driver.mem_alloc(4 * 3 * 16 * 24) for name in (*shapes, "answer")}
+        backend.bind(shapes)
+        backend.enqueue({name: int(at) for name, at in memory.items()}, backend.device.stream_handle)
+        assert seen[0].get_run_config_entry("disable_synchronize_execution_providers") == "1"
+        with pytest.raises(BackendError, match="not captured"):
+            backend.capture({}, backend.device.stream_handle)
+    del memory
+    backend.close()
+
+
+def test_a_pycuda_that_cannot_be_used_is_as_good_as_none(on_stand_in, pycuda, tiny_model, monkeypatch):
+    monkeypatch.setattr(pycuda.driver, "get_driver_version", lambda: 11040)
+    backend = open_backend("onnxruntime_cuda", load_manifest(tiny_model()))
+    assert backend.device is None
+    backend.close()
+
+
 def test_without_pycuda_inference_alone_is_on_the_gpu(on_stand_in, tiny_model, monkeypatch):
     monkeypatch.setattr(onnxruntime_cuda.importlib.util, "find_spec", lambda name: None)
     manifest = load_manifest(tiny_model())
@@ -100,7 +130,7 @@ def test_the_package_without_cuda_is_named(tiny_model, monkeypatch):
 
 def test_a_cuda_that_does_not_start_is_no_slow_success(on_stand_in, tiny_model, monkeypatch):
     """ONNX Runtime would go on with the CPU, as it does for a provider whose libraries are missing."""
-    monkeypatch.setattr(OnnxRuntimeCudaBackend, "_providers", lambda self, vendor: ["CPUExecutionProvider"])
+    monkeypatch.setattr(OnnxRuntimeCudaBackend, "_providers", lambda self: ["CPUExecutionProvider"])
     monkeypatch.setattr(onnxruntime_cuda, "_PROVIDER", "AzureExecutionProvider")
     import onnxruntime
 

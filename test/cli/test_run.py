@@ -134,25 +134,39 @@ def test_a_fixed_factor_scales_a_mono_model(folder, capsys):
     assert "scale 2 +- 5% from fixed" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("mono", [False, True])
-def test_separate_images_know_nothing_of_each_other(folder, mono):
+def test_separate_images_know_nothing_of_each_other(folder):
     write_image(folder / "left" / "b.png", np.minimum(picture(0), 250) + np.uint8(5))
-    words = (
-        "--input",
-        "@left" if mono else str(folder),
-        "--camera",
-        "@left.yaml" if mono else "@stereo.yaml",
-    )
-    options = ("--temporal-weight", "0.9", "--temporal-jump", "0.5")
-    if mono:
-        options += ("--scale-sources", "fixed")
+    words = ("--input", str(folder), "--camera", "@stereo.yaml", "--temporal-jump", "0.5")
     depths = []
-    for more in ((), ("--separate",), ("--separate", "--temporal-weight", "0")):
-        assert run(folder, *words, *options, *more, model="fake_mono" if mono else "fake_stereo") == 0
+    for more in (("0.9",), ("0.9", "--separate"), ("0",)):
+        assert run(folder, *words, "--temporal-weight", *more) == 0
         depths.append(read_pfm(folder / "out" / "b_depth.pfm"))
     sequence, separate, alone = depths
     np.testing.assert_array_equal(separate, alone)
     assert not np.array_equal(sequence, alone)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_separate_images_do_not_inherit_the_scale(folder, monkeypatch, capsys, separate):
+    """The floor is seen in the first image alone."""
+    from recon3d_ros.scale import Anchors, recovery
+    from recon3d_ros.scale.fits import Unobservable
+
+    u = np.arange(5, 60, 5)
+
+    def floor(values, *_):
+        if calls.append(1) or len(calls) > 1:
+            raise Unobservable("no floor in view")
+        return Anchors("floor", u, u, 2 * values[u, u], np.full(u.size, 0.02), 0.01)
+
+    calls = []
+    monkeypatch.setattr(recovery, "floor_anchors", floor)
+    words = ["--input", "@left", "--camera", "@left.yaml", "--scale-sources", "floor"]
+    words += ["--camera-height-m", "1", *(["--separate"] if separate else [])]
+    assert run(folder, *words, model="fake_mono") == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert "scale 2" in first and len(calls) == 2
+    assert ("no scale: floor: no floor in view" in second) == separate
 
 
 def test_without_a_scale_there_is_no_depth_and_the_reason_is_told(folder, capsys):

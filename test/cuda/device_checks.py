@@ -171,7 +171,8 @@ def test_memory_stays_as_it_is(held):
         pipeline.process(frames[i % 3])
         if i == FRAMES // 2:
             device_bytes, host_kib = used()
-    assert used()[0] == device_bytes
+    # The GPU's memory is that of all its programs; the stand-in's is ours alone.
+    assert used()[0] - device_bytes <= (0 if STAND_IN else 64 << 20)
     assert used()[1] - host_kib < 2048
     estimator.close()
 

@@ -21,10 +21,10 @@ def gpu(fake_gpu, pycuda, monkeypatch):
     return fake_gpu
 
 
-def frame_of(seed: int) -> Frame:
-    coarse = np.random.default_rng(seed).integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
-    left = cv2.resize(coarse, (WIDTH, HEIGHT))
-    rig = StereoRig.simple(WIDTH, HEIGHT, fx=100.0, baseline_m=0.1)
+def frame_of(seed: int, height: int = HEIGHT) -> Frame:
+    coarse = np.random.default_rng(seed).integers(0, 256, (height // 8, WIDTH // 8, 3), np.uint8)
+    left = cv2.resize(coarse, (WIDTH, height))
+    rig = StereoRig.simple(WIDTH, height, fx=100.0, baseline_m=0.1)
     return Frame(seed, left, rig.left, np.roll(left, -5, axis=1), rig)
 
 
@@ -60,6 +60,16 @@ def test_clouds_are_those_of_onnx_runtime(gpu, pycuda, path):
     assert pycuda.allocated == {} and pycuda.balanced
 
 
+def test_who_answered_is_told_under_a_graph_too(gpu):
+    engine, answered = pipeline_of(gpu, []), []
+    for seed, height in enumerate([HEIGHT, HEIGHT, HEIGHT, 64, HEIGHT]):
+        engine.process(frame_of(seed, height))
+        answered.append((engine.estimator.backend_name, engine.estimator.precision))
+    fast, slow = ("tensorrt", "fp16"), ("onnxruntime", "fp32")
+    assert answered == [fast, fast, fast, slow, fast]
+    assert set(engine.estimator.timings_ms) == {"graph"}
+
+
 def test_an_engine_that_cannot_be_captured_stays_in_use(gpu, pycuda):
     """TensorRT refuses to be captured where its engine has loops; that does not make it a bad one."""
     warned: list[str] = []
@@ -74,14 +84,32 @@ def test_an_engine_that_cannot_be_captured_stays_in_use(gpu, pycuda):
     assert pycuda.allocated == {} and pycuda.balanced
 
 
+@pytest.mark.parametrize("path", ["stages", "inference"])
 @pytest.mark.parametrize("when", [1, 3])
-def test_an_engine_that_fails_costs_no_frame(gpu, pycuda, when):
+def test_an_engine_that_fails_costs_no_frame(gpu, pycuda, when, path):
     warned: list[str] = []
-    engine, cpu = pipeline_of(gpu, warned, gpu_path="stages"), pipeline_of(gpu, warned, "onnxruntime")
+    engine, cpu = pipeline_of(gpu, warned, gpu_path=path), pipeline_of(gpu, warned, "onnxruntime")
     for seed in range(5):
         gpu.module.dies = seed >= when
         assert_same(engine.process(frame_of(seed)), cpu.process(frame_of(seed)))
     assert engine.estimator.backend_name == "onnxruntime"
-    assert len(warned) == 2 and "the GPU failed" in warned[0] and "ONNX Runtime answers instead" in warned[0]
+    assert "the GPU failed" in warned[0] and "ONNX Runtime answers instead" in warned[0]
+    assert len(warned) == (2 if path == "stages" else 1)
     engine.estimator.close()
     assert pycuda.balanced and pycuda.allocated == {}
+
+
+def test_an_engine_that_fails_outside_its_graph_leaves_nothing(gpu, pycuda):
+    """Raw answers go by `infer`, while the stages hold a graph and memory."""
+    warned: list[str] = []
+    engine = pipeline_of(gpu, warned)
+    for seed in range(3):
+        engine.process(frame_of(seed))
+    assert pycuda.library.standin_graphs() == 1
+    gpu.module.dies = True
+    engine.estimator.estimate_raw(frame_of(3))
+    gpu.module.dies = False
+    engine.process(frame_of(4))
+    assert engine.estimator.backend_name == "onnxruntime" and len(warned) == 1
+    engine.estimator.close()
+    assert pycuda.library.standin_graphs() == 0 and pycuda.allocated == {} and pycuda.balanced

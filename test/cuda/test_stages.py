@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ class GpuBackend:
         self.inferred = self.enqueued = self.captured = 0
         self.refuses: Exception | None = None
         self.refuses_capture: Exception | None = None
-        self.captures_as = 1.0
+        self.captures_as: float | None = 1.0
 
     def bind(self, inputs):
         self._shapes = dict(inputs)
@@ -59,7 +60,8 @@ class GpuBackend:
         if self.refuses_capture is not None:
             raise self.refuses_capture
         self.captured += 1
-        self._put(pointers, stream, self.captures_as)
+        if self.captures_as is not None:
+            self._put(pointers, stream, self.captures_as)
 
     def _put(self, pointers, stream, factor: float = 1.0) -> None:
         assert stream == self.device.stream_handle and self._pycuda.depth
@@ -173,7 +175,7 @@ def test_every_camera_has_its_graph(pycuda):
         dataclasses.replace(
             frame_of(61, 47, seed), rig=StereoRig.simple(61, 47, fx=50.0 + lens, baseline_m=0.12)
         )
-        for seed, lens in enumerate([0, 1, 0, 1, 0, 1, *range(2, 9), 0, 1, 0])
+        for seed, lens in enumerate([0, 1, 0, 1, 0, 1, *range(2, 22), 0, 1, 0])
     ]
     for frame in frames:
         np.testing.assert_allclose(gpu.estimate(frame).depth, cpu.estimate(frame).depth, rtol=2e-3)
@@ -188,29 +190,73 @@ def test_every_camera_has_its_graph(pycuda):
         ("begin", "cannot be captured .*cuStreamBeginCapture_v2 failed: operation not supported"),
         ("end", "cannot be captured .*cuStreamEndCapture failed: operation not permitted"),
         ("make", "cannot be captured .*cuGraphInstantiateWithFlags failed: out of memory"),
+        ("memory", "cannot be captured .*operation not permitted"),
+        ("nothing", "answers another .*depth"),
         ("answer", "answers another .*depth"),
+        ("launch", "cannot be started .*cuGraphLaunch failed: out of memory"),
     ],
 )
-def test_without_a_graph_frames_go_on_call_by_call(pycuda, wrong, words):
+def test_without_a_graph_frames_go_on_call_by_call(pycuda, monkeypatch, wrong, words):
     manifest, warned = manifest_of(), []
     backend = GpuBackend(manifest, pycuda)
     estimator = Estimator(manifest, backend, warned.append)
     calls = {"begin": (b"cuStreamBeginCapture", 801), "end": (b"cuStreamEndCapture", 900)}
-    calls["make"] = (b"cuGraphInstantiate", 2)
+    calls |= {"make": (b"cuGraphInstantiate", 2), "launch": (b"cuGraphLaunch", 2)}
     if wrong == "engine":
         backend.refuses_capture = BackendError("the engine waits")
-    elif wrong == "answer":
-        backend.captures_as = 1.5
+    elif wrong == "memory":
+        monkeypatch.setattr(backend, "capture", lambda pointers, stream: pycuda.driver.mem_alloc(64))
+    elif wrong in ("answer", "nothing"):
+        backend.captures_as = 1.5 if wrong == "answer" else None
     else:
         pycuda.library.standin_fail(*calls[wrong])
-    cpu = Estimator(manifest, open_backend("fake", manifest))
-    for seed in range(4):
+    config = PipelineConfig(max_edge_jump=0.02)
+    gpu, cpu = (
+        Pipeline(one, config) for one in (estimator, Estimator(manifest, open_backend("fake", manifest)))
+    )
+    for seed in range(6):
         frame = frame_of(61, 47, seed)
-        np.testing.assert_allclose(estimator.estimate(frame).depth, cpu.estimate(frame).depth, rtol=2e-3)
-    assert backend.enqueued == 4 and pycuda.library.standin_graphs() == 0
+        got, expected = gpu.process(frame), cpu.process(frame)
+        np.testing.assert_allclose(got.depth_map.depth, expected.depth_map.depth, rtol=2e-3)
+        np.testing.assert_allclose(got.cloud.xyz, expected.cloud.xyz, rtol=2e-3)
+    assert backend.enqueued >= 6 and pycuda.library.standin_graphs() == 0
     assert len(warned) == 1 and re.search(f"without a CUDA graph: it {words}", warned[0])
     estimator.close()
     assert pycuda.allocated == {} and pycuda.balanced
+
+
+def test_a_capture_that_failed_once_is_tried_again(pycuda):
+    """Another thread that waits for the whole GPU ends it."""
+    manifest, warned = manifest_of(), []
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda), warned.append)
+    pycuda.library.standin_fail(b"cuStreamEndCapture", 901)
+    for seed in range(3):
+        estimator.estimate(frame_of(61, 47, seed))
+    pycuda.library.standin_fail(b"cuStreamEndCapture", 0)
+    estimator.estimate(frame_of(61, 47, 3))
+    assert pycuda.library.standin_graphs() == 1 and warned == []
+
+
+def test_nothing_is_captured_while_an_engine_loads(pycuda):
+    manifest, loads, loaded = manifest_of(), threading.Event(), threading.Event()
+
+    def load() -> None:
+        with Device.alone:
+            loads.set()
+            loaded.wait(30)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    assert loads.wait(30)
+    backend = GpuBackend(manifest, pycuda)
+    estimator = Estimator(manifest, backend)
+    for seed in range(3):
+        estimator.estimate(frame_of(61, 47, seed))  # which does not wait
+    assert backend.captured == 0
+    loaded.set()
+    thread.join()
+    estimator.estimate(frame_of(61, 47, 3))
+    assert backend.captured == 1 and pycuda.library.standin_graphs() == 1
 
 
 def test_a_graph_that_fails_later_is_left_alone(pycuda):
