@@ -204,6 +204,12 @@ def pycuda(host: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch):  # type: ignore[
     host.standin_forget()
 
 
+@pytest.fixture(scope="session")
+def ptx_to_cpp() -> Callable[[str], str]:
+    """`to_cpp` of ptx.py."""
+    return _module_beside("ptx").to_cpp
+
+
 def _module_beside(name: str) -> ModuleType:
     """A module of this folder, which is no package."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))

@@ -64,9 +64,14 @@ class Kernels:
             size_wh: Of what is written.
             images: 2 writes the tensors of both images at once.
         """
-        grid = (-(-size_wh[0] // _BLOCK[0]), -(-size_wh[1] // _BLOCK[1]), images)
+        grid, block = grid_of(size_wh, images)
         function = self._functions[type(arguments)]
-        function.prepared_async_call(grid, _BLOCK, self._stream, bytes(arguments))
+        function.prepared_async_call(grid, block, self._stream, bytes(arguments))
+
+
+def grid_of(size_wh: tuple[int, int], images: int = 1) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Blocks along x, y, z, and threads of a block, that give every pixel a thread."""
+    return (-(-size_wh[0] // _BLOCK[0]), -(-size_wh[1] // _BLOCK[1]), images), _BLOCK
 
 
 def _first_line(exc: Exception) -> str:

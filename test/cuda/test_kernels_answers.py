@@ -55,7 +55,7 @@ def wire(answer, tensor: np.ndarray, contract: OutputContract, fit, keep: list) 
     keep += [columns, rows]
 
 
-def run_restore(host, contract, fit, camera, rig, tensors):
+def run_restore(kernels, contract, fit, camera, rig, tensors):
     """values, depth, confidence and sigma of the kernel; None where the model has none."""
     a, keep = restore_layout(camera, rig), []
     value = tensors[contract.name]
@@ -75,7 +75,7 @@ def run_restore(host, contract, fit, camera, rig, tensors):
         planes["out_sigma"] = np.full(camera.image_shape_hw, 7, np.float32)
     for name, plane in planes.items():
         setattr(a, name, plane.ctypes.data)
-    host.host_restore(ctypes.byref(a), 1)
+    kernels.host_restore(ctypes.byref(a), 1)
     return planes
 
 
@@ -109,7 +109,7 @@ def assert_planes(got: np.ndarray, expected: np.ndarray, fit, answer_hw) -> None
     unit=st.sampled_from(["px", "m", "cm", "relative_inverse_depth"]),
     seed=st.integers(0, 1000),
 )
-def test_answers_come_onto_the_grid_as_in_numpy(host, width, height, size, part, layout, unit, seed):
+def test_answers_come_onto_the_grid_as_in_numpy(kernels, width, height, size, part, layout, unit, seed):
     fits = {
         "pad16": dict(multiple_of=16),
         "pad8": dict(multiple_of=8),
@@ -125,7 +125,7 @@ def test_answers_come_onto_the_grid_as_in_numpy(host, width, height, size, part,
     plane = noise(rng, max(1, net_h // part), max(1, net_w // part))
     tensor = np.ascontiguousarray(SHAPES[layout](plane))
     camera = PinholeCamera.simple(width, height, 50.0)
-    got = run_restore(host, contract, fit, camera, None, {"y": tensor})
+    got = run_restore(kernels, contract, fit, camera, None, {"y": tensor})
     with np.errstate(all="ignore"):
         expected = to_image_grid(tensor, contract, fit)
     assert_planes(got["values"], expected, fit, plane.shape)
@@ -133,7 +133,7 @@ def test_answers_come_onto_the_grid_as_in_numpy(host, width, height, size, part,
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_stereo_depth_confidence_and_sigma(host, dtype):
+def test_stereo_depth_confidence_and_sigma(kernels, dtype):
     width, height = 61, 43
     fit = plan_fit(InputContract(names=("x",), multiple_of=16), (width, height))
     contract = OutputContract("d", "px", scale=2.0, confidence="c", sigma="s")
@@ -146,7 +146,7 @@ def test_stereo_depth_confidence_and_sigma(host, dtype):
             "s": (noise(rng, *full) / 20)[None, None].astype(dtype),
         }
     rig = StereoRig.simple(width, height, 55.0, 0.12, doffs_px=-1.7)
-    got = run_restore(host, contract, fit, rig.left, rig, tensors)
+    got = run_restore(kernels, contract, fit, rig.left, rig, tensors)
     single = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     with np.errstate(all="ignore"):
         values = to_image_grid(single["d"], contract, fit)
@@ -160,19 +160,19 @@ def test_stereo_depth_confidence_and_sigma(host, dtype):
     assert np.isfinite(got["depth"]).mean() > 0.5
 
 
-def test_disparity_at_and_below_that_of_infinity_is_infinitely_far(host):
+def test_disparity_at_and_below_that_of_infinity_is_infinitely_far(kernels):
     fit = plan_fit(InputContract(names=("x",), multiple_of=1), (5, 1))
     rig = StereoRig.simple(5, 1, 50.0, 0.1, doffs_px=2.0)
     tensor = np.float32([[[[2.0, 1.0, 0.0, np.nan, 4.0]]]])
-    got = run_restore(host, OutputContract("d", "px"), fit, rig.left, rig, {"d": tensor})
+    got = run_restore(kernels, OutputContract("d", "px"), fit, rig.left, rig, {"d": tensor})
     np.testing.assert_allclose(got["depth"], [[np.inf, np.inf, np.inf, np.nan, 2.5]], rtol=1e-6)
 
 
-def test_values_that_overflow_are_no_answers(host):
+def test_values_that_overflow_are_no_answers(kernels):
     fit = plan_fit(InputContract(names=("x",), multiple_of=1), (4, 1))
     contract = OutputContract("d", "m", scale=2.0)
     tensor = np.float32([[[[*HUGE, -1e38, 1.0]]]])
-    got = run_restore(host, contract, fit, PinholeCamera.simple(4, 1, 9.0), None, {"d": tensor})
+    got = run_restore(kernels, contract, fit, PinholeCamera.simple(4, 1, 9.0), None, {"d": tensor})
     np.testing.assert_array_equal(got["depth"], np.float32([[2e38, np.nan, np.nan, 2.0]]))
 
 
@@ -181,7 +181,7 @@ def test_a_tensor_of_another_rank_is_refused():
         answer_plane(OutputContract("d", "px"), (1, 4, 5))
 
 
-def run_finish(host, frame: Frame, estimate: DepthMap, config: PipelineConfig, encoding: str):
+def run_finish(kernels, frame: Frame, estimate: DepthMap, config: PipelineConfig, encoding: str):
     """Filtered depth, disparity and cloud of the kernel."""
     limits = FilterLimits(
         config.min_depth_m,
@@ -207,7 +207,7 @@ def run_finish(host, frame: Frame, estimate: DepthMap, config: PipelineConfig, e
     if estimate.confidence is not None:
         a.confidence = estimate.confidence.ctypes.data
     a.cloud, a.rays_x, a.rays_y = (x.ctypes.data for x in (cloud, rays_x, rays_y))
-    host.host_finish(ctypes.byref(a), 1)
+    kernels.host_finish(ctypes.byref(a), 1)
     return *out, cloud
 
 
@@ -235,7 +235,7 @@ def scene(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     seed=st.integers(0, 1000),
 )
 def test_filters_and_cloud_are_those_of_numpy(
-    host, width, height, border, jump, confidence, decimation, encoding, fields, seed
+    kernels, width, height, border, jump, confidence, decimation, encoding, fields, seed
 ):
     rng = np.random.default_rng(seed)
     config = PipelineConfig(
@@ -253,7 +253,7 @@ def test_filters_and_cloud_are_those_of_numpy(
     sure = rng.choice(np.float32([0, 0.4999, 0.5, 1, np.nan]), (height, width))
     depth = scene(rng, height, width)
     estimate = DepthMap(depth, rig.left, rig.disparity_from_depth(depth), sure)
-    got_depth, got_disparity, got_cloud = run_finish(host, frame, estimate, config, encoding)
+    got_depth, got_disparity, got_cloud = run_finish(kernels, frame, estimate, config, encoding)
     with np.errstate(all="ignore"):
         expected = DepthFilters(config).apply(estimate, frame)
         packer = PointPacker(rig.left, XYZRGB if fields == "xyzrgb" else XYZI, decimation)
@@ -264,7 +264,7 @@ def test_filters_and_cloud_are_those_of_numpy(
     np.testing.assert_array_equal(got_cloud[..., 3].view(np.uint32), cloud[..., 3].view(np.uint32))
 
 
-def test_flying_pixels_do_fly_in_the_scene(host):
+def test_flying_pixels_do_fly_in_the_scene(kernels):
     """The comparison above would hold for a filter that never takes anything, too."""
     depth = scene(np.random.default_rng(1), 48, 60)
     rig = StereoRig.simple(60, 48, 50.0, 0.12)
@@ -273,12 +273,12 @@ def test_flying_pixels_do_fly_in_the_scene(host):
     lost = []
     for jump in (0.0, 0.01):
         config = PipelineConfig(max_edge_jump=jump)
-        filtered, _, _ = run_finish(host, frame, DepthMap(depth, rig.left), config, "rgb8")
+        filtered, _, _ = run_finish(kernels, frame, DepthMap(depth, rig.left), config, "rgb8")
         lost.append(np.isnan(filtered).sum())
     assert lost[1] > lost[0] + 50
 
 
-def test_flying_pixels_to_the_very_edge(host):
+def test_flying_pixels_to_the_very_edge(kernels):
     """Ramps of random steepness everywhere, so that each rule about the image's end decides some pixel."""
     rng = np.random.default_rng(3)
     for _ in range(300):
@@ -291,5 +291,5 @@ def test_flying_pixels_to_the_very_edge(host):
         image = np.zeros((height, width, 3), np.uint8)
         frame, estimate = Frame(0, image, rig.left, image, rig), DepthMap(depth, rig.left)
         config = PipelineConfig(min_depth_m=0.0, max_edge_jump=0.01)
-        got, _, _ = run_finish(host, frame, estimate, config, "rgb8")
+        got, _, _ = run_finish(kernels, frame, estimate, config, "rgb8")
         np.testing.assert_array_equal(got, DepthFilters(config).apply(estimate, frame).depth)

@@ -33,7 +33,7 @@ def message(encoding: str, height: int, width: int, padding: int = 0, seed: int 
     )
 
 
-def run_prepare(host: ctypes.CDLL, contract: InputContract, fit, messages, dtype: str = "float32"):
+def run_prepare(kernels: ctypes.CDLL, contract: InputContract, fit, messages, dtype: str = "float32"):
     """The tensors of the kernel; every tensor starts as junk."""
     (width, height), count = fit.network_size_wh, len(messages)
     per_tensor = contract.channels * count // len(contract.names)
@@ -48,7 +48,7 @@ def run_prepare(host: ctypes.CDLL, contract: InputContract, fit, messages, dtype
         a.target[i] = targets[i % len(targets)].ctypes.data
         if i >= len(targets):
             a.target[i] += second_image_offset(contract, fit) * targets[0].itemsize
-    host.host_prepare(ctypes.byref(a), count)
+    kernels.host_prepare(ctypes.byref(a), count)
     return tensors
 
 
@@ -59,17 +59,17 @@ def reference(contract: InputContract, fit, messages):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("color", ["rgb", "bgr", "mono"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-def test_without_resizing_the_tensors_are_equal(host, encoding, color, layout):
+def test_without_resizing_the_tensors_are_equal(kernels, encoding, color, layout):
     norm = COLOURFUL if color != "mono" else dict(names=("left", "right"), mean=(3.0,), std=(2.5,))
     contract = InputContract(**norm, color=color, layout=layout, multiple_of=16)
     fit = plan_fit(contract, (37, 21))
     pair = [message(encoding, 21, 37, padding=5, seed=seed) for seed in (1, 2)]
-    got, expected = run_prepare(host, contract, fit, pair), reference(contract, fit, pair)
+    got, expected = run_prepare(kernels, contract, fit, pair), reference(contract, fit, pair)
     for name in contract.names:
         np.testing.assert_array_equal(got[name], expected[name])
 
 
-def test_mono16_of_either_byte_order(host):
+def test_mono16_of_either_byte_order(kernels):
     contract = InputContract(names=("x",), color="mono", dtype="uint8", multiple_of=1)
     fit = plan_fit(contract, (256, 256))
     for big in (False, True):
@@ -77,16 +77,16 @@ def test_mono16_of_either_byte_order(host):
         msg = SimpleNamespace(
             encoding="mono16", height=256, width=256, step=512, is_bigendian=big, data=every.view(np.uint8)
         )
-        got = run_prepare(host, contract, fit, [msg], "uint8")["x"]
+        got = run_prepare(kernels, contract, fit, [msg], "uint8")["x"]
         np.testing.assert_array_equal(got, reference(contract, fit, [msg])["x"])
 
 
-def test_both_images_stacked_along_the_channels(host):
+def test_both_images_stacked_along_the_channels(kernels):
     for layout in ("NCHW", "NHWC"):
         contract = InputContract(names=("pair",), layout=layout, multiple_of=8, scale=0.5)
         fit = plan_fit(contract, (19, 11))
         pair = [message("bgr8", 11, 19, seed=seed) for seed in (1, 2)]
-        got, expected = run_prepare(host, contract, fit, pair), reference(contract, fit, pair)
+        got, expected = run_prepare(kernels, contract, fit, pair), reference(contract, fit, pair)
         np.testing.assert_array_equal(got["pair"], expected["pair"])
 
 
@@ -116,11 +116,11 @@ def float_reference(plane: np.ndarray, content_wh: tuple[int, int], shrinks: boo
     net_h=st.integers(1, 60),
     how=st.sampled_from(["pad", "stretch"]),
 )
-def test_resized_as_the_float_reference_defines(host, width, height, net_w, net_h, how):
+def test_resized_as_the_float_reference_defines(kernels, width, height, net_w, net_h, how):
     contract = InputContract(**COLOURFUL, size_wh=(net_w, net_h), fit=how, color="bgr")
     fit = plan_fit(contract, (width, height))
     pair = [message("rgb8", height, width, padding=3, seed=seed) for seed in (1, 2)]
-    got = run_prepare(host, contract, fit, pair)
+    got = run_prepare(kernels, contract, fit, pair)
     content_w, content_h = fit.content_size_wh
     for name, msg in zip(contract.names, pair, strict=True):
         for c, channel in enumerate((2, 1, 0)):
@@ -137,24 +137,27 @@ def test_resized_as_the_float_reference_defines(host, width, height, net_w, net_
 @given(
     width=st.integers(2, 60), height=st.integers(2, 60), net_w=st.integers(2, 60), net_h=st.integers(2, 60)
 )
-def test_resized_within_a_grey_level_of_opencv(host, width, height, net_w, net_h):
+def test_resized_within_a_grey_level_of_opencv(kernels, width, height, net_w, net_h):
     """cv2 rounds to whole levels after weights of 11 bits (linear) or floats (area)."""
     contract = InputContract(names=("x",), size_wh=(net_w, net_h), fit="stretch")
     fit = plan_fit(contract, (width, height))
     msg = [message("rgb8", height, width)]
-    got, expected = run_prepare(host, contract, fit, msg), reference(contract, fit, msg)
+    got, expected = run_prepare(kernels, contract, fit, msg), reference(contract, fit, msg)
     assert np.abs(got["x"] - expected["x"]).max() <= 1.0
 
 
-def test_float16_and_uint8_tensors(host):
+def test_float16_and_uint8_tensors(kernels):
     contract = InputContract(**COLOURFUL, size_wh=(33, 17))
     fit = plan_fit(contract, (50, 31))
     pair = [message("bgra8", 31, 50, seed=seed) for seed in (1, 2)]
-    half, single = run_prepare(host, contract, fit, pair, "float16"), run_prepare(host, contract, fit, pair)
+    half, single = (
+        run_prepare(kernels, contract, fit, pair, "float16"),
+        run_prepare(kernels, contract, fit, pair),
+    )
     for name in contract.names:
         np.testing.assert_array_equal(half[name], single[name].astype(np.float16))
     contract = InputContract(names=("x",), dtype="uint8", size_wh=(33, 17))
-    levels = run_prepare(host, contract, fit, pair[:1], "uint8")["x"]
+    levels = run_prepare(kernels, contract, fit, pair[:1], "uint8")["x"]
     assert np.abs(levels.astype(int) - reference(contract, fit, pair[:1])["x"]).max() <= 1
 
 
