@@ -39,6 +39,9 @@ class _Context:
     def __init__(self, engine: FakeEngine) -> None:
         self.engine, self.shapes, self.addresses, self.profile = engine, {}, {}, -1
 
+    def is_stream_capturable(self, stream: int) -> bool:
+        return self.engine.module.capturable
+
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
         self.profile = index
         return True
@@ -100,11 +103,12 @@ def engine_bytes(profiles: Any, kind: str = GOOD, output: str = "disparity") -> 
 def fake_vendor(network: Any, version: str = "10.7.0") -> Any:
     """A module like `tensorrt`, whose engines answer as `network` does.
 
-    `dies` makes them fail; `put` brings their work into a stream: at once, unless there is a real one.
+    `dies` makes them fail; `capturable` is what they say of themselves; `put` brings
+    their work into a stream: at once, unless there is a real one.
     """
     module: Any = ModuleType("tensorrt")
     module.__version__, module.network, module.dies, module.loggers = version, network, False, []
-    module.put = lambda stream, work: work()
+    module.put, module.capturable = lambda stream, work: work(), True
 
     class ILogger:
         Severity = SimpleNamespace(INFO=3)

@@ -100,7 +100,7 @@ class DeviceBackend(Backend, Protocol):
 
     @property
     def can_capture(self) -> bool:
-        """Whether `capture` may be tried."""
+        """Whether `capture` may be tried with the shapes that are bound; nothing is captured yet."""
 
     def capture(self, pointers: Mapping[str, int], stream: int) -> None:
         """The same into a stream that is being captured: nothing runs, and the model is no worse if it fails.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,6 @@ class TensorRtBackend:
     """
 
     name = "tensorrt"
-    can_capture = True
 
     def __init__(
         self,
@@ -78,6 +78,11 @@ class TensorRtBackend:
             raise
         self._cache = RuntimeCache(self._store.folder / plan.key.stem, gpu)
         self.inputs, self.outputs = self._engine.inputs, self._engine.outputs
+
+    @property
+    def can_capture(self) -> bool:
+        """As :meth:`recon3d_ros.backends.base.DeviceBackend.can_capture`, of the shapes that are bound."""
+        return self._bound is not None and self._bound.can_capture
 
     def bind(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
         """Fix the shapes, as :meth:`recon3d_ros.backends.base.DeviceBackend.bind`; within `device.active`."""
@@ -106,8 +111,6 @@ class TensorRtBackend:
 
     def capture(self, pointers: Mapping[str, int], stream: int) -> None:
         """As `enqueue`, :meth:`recon3d_ros.backends.base.DeviceBackend.capture`."""
-        if self._bound is not None and not self._bound.can_capture(stream):
-            raise BackendError(f"the engine of {self._plan.manifest.name} takes memory while it runs")
         self.enqueue(pointers, stream)
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -235,10 +238,11 @@ class _Context:
         if not (good and self._context.execute_async_v3(stream)):
             raise self._vendor.error("run the engine")
 
-    def can_capture(self, stream: int) -> bool:
-        """Whether the vendor says so; older ones are not asked, they refuse."""
+    @cached_property
+    def can_capture(self) -> bool:
+        """Whether the vendor says so; older ones are not asked, they refuse then."""
         ask = getattr(self._context, "is_stream_capturable", None)
-        return ask is None or bool(ask(stream))
+        return ask is None or bool(ask(self._device.stream_handle))
 
     def run(self, feed: Mapping[str, NDArray[Any]], wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         driver, stream = self._device.driver, self._device.stream

@@ -70,6 +70,15 @@ def test_who_answered_is_told_under_a_graph_too(gpu):
     assert set(engine.estimator.timings_ms) == {"graph"}
 
 
+def test_an_engine_that_says_it_cannot_be_captured_is_not(gpu, pycuda):
+    gpu.module.capturable, warned = False, []
+    engine = pipeline_of(gpu, warned)
+    for seed in range(3):
+        engine.process(frame_of(seed))
+    assert "infer" in engine.estimator.timings_ms and pycuda.library.standin_graphs() == 0
+    assert warned == [] and engine.estimator.backend_name == "tensorrt"
+
+
 def test_an_engine_that_cannot_be_captured_stays_in_use(gpu, pycuda):
     """TensorRT refuses to be captured where its engine has loops; that does not make it a bad one."""
     warned: list[str] = []
