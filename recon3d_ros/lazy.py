@@ -36,6 +36,10 @@ def require(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as exc:
         raise MissingDependencyError(
-            f"{module} is needed here and cannot be imported ({exc}): "
-            f"install it with pip install 'recon3d_ros[{extra}]'"
+            f"{module} is needed here and cannot be imported ({exc}): {how_to_install(extra)}"
         ) from exc
+
+
+def how_to_install(extra: str) -> str:
+    """The command that brings an extra; this package is in no index, so that its name there is nobody's."""
+    return f"pip install '.[{extra}]' in the folder of recon3d_ros"

@@ -59,7 +59,7 @@ def test_without_a_graphics_driver_it_names_the_packages(tmp_path, monkeypatch):
 def test_without_open3d_it_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(view.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setitem(__import__("sys").modules, "open3d", None)
-    with pytest.raises(MissingDependencyError, match=r"recon3d_ros\[view\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[view\]"):
         view.render_cloud(wall(), tmp_path / "cloud.png")
 
 

@@ -18,7 +18,7 @@ from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
 from recon3d_ros.backends.vendor import NO_GPU, one_line
 from recon3d_ros.errors import BackendError, MissingDependencyError, Recon3dError
-from recon3d_ros.lazy import load, require
+from recon3d_ros.lazy import how_to_install, load, require
 from recon3d_ros.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _require_cuda() -> Any:
     if _PROVIDER not in vendor.get_available_providers():
         raise MissingDependencyError(
             "expected the package onnxruntime-gpu, got onnxruntime, which knows no CUDA: "
-            "pip uninstall onnxruntime, then pip install 'recon3d_ros[cuda]'"
+            f"pip uninstall onnxruntime, then {how_to_install('cuda')}"
         )
     if hasattr(vendor, "preload_dlls"):  # finds the libraries of NVIDIA's wheels
         vendor.preload_dlls()

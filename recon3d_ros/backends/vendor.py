@@ -10,7 +10,7 @@ from typing import Any
 
 from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.errors import BackendError, ConfigError, MissingDependencyError, Recon3dError
-from recon3d_ros.lazy import require
+from recon3d_ros.lazy import how_to_install, require
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")  # in the order that auto prefers
 _KEPT_MESSAGES = 50
@@ -105,8 +105,8 @@ def load_vendor(flavour: str) -> Vendor:
         name = "tensorrt or tensorrt_rtx" if flavour == "auto" else flavour
         extra = "tensorrt-rtx" if flavour == "tensorrt_rtx" else "tensorrt"
         raise MissingDependencyError(
-            f"{name} is needed here and not installed: pip install 'recon3d_ros[{extra}]' (Jetson: sudo apt "
-            f"install python3-libnvinfer); {_STAY}"
+            f"{name} is needed here and not installed: {how_to_install(extra)} (Jetson: sudo apt install "
+            f"python3-libnvinfer); {_STAY}"
         )
     module = (
         require("tensorrt", "tensorrt") if found == "tensorrt" else require("tensorrt_rtx", "tensorrt-rtx")
@@ -114,8 +114,8 @@ def load_vendor(flavour: str) -> Vendor:
     version = str(module.__version__)
     if found == "tensorrt" and int(version.partition(".")[0]) < 10:
         raise MissingDependencyError(
-            f"expected TensorRT 10 or newer, got {version}: pip install -U 'recon3d_ros[tensorrt]' (Jetson: "
-            f"JetPack 6 or newer); {_STAY}"
+            f"expected TensorRT 10 or newer, got {version}: pip install -U tensorrt (Jetson: JetPack 6 or "
+            f"newer); {_STAY}"
         )
     return Vendor(found, version, module)
 

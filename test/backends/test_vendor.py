@@ -81,7 +81,7 @@ def test_the_parser_without_an_operator_is_quoted():
 def test_not_installed_is_one_sentence(flavour, monkeypatch):
     monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        MissingDependencyError, match=r"not installed: pip install 'recon3d_ros\[tensorrt.*Jetson: sudo apt"
+        MissingDependencyError, match=r"not installed: pip install '\.\[tensorrt.*Jetson: sudo apt"
     ):
         load_vendor(flavour)
     with pytest.raises(ConfigError, match="one of auto, tensorrt, tensorrt_rtx"):

@@ -95,5 +95,5 @@ def test_a_driver_older_than_pycuda_is_named(pycuda):
 def test_without_pycuda(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycuda", None)
     monkeypatch.delitem(sys.modules, "pycuda.driver", raising=False)
-    with pytest.raises(MissingDependencyError, match=r"pycuda.*recon3d_ros\[tensorrt\]"):
+    with pytest.raises(MissingDependencyError, match=r"pycuda.*pip install '\.\[tensorrt\]"):
         Device()

@@ -68,7 +68,7 @@ def test_what_is_no_bag_is_one_sentence(tmp_path):
 def test_without_rosbags_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rosbags.highlevel", None)
     (tmp_path / "a.mcap").write_bytes(b"")
-    with pytest.raises(MissingDependencyError, match=r"recon3d_ros\[bags\]"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[bags\]"):
         Bag(tmp_path / "a.mcap")
 
 
