@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default=ModelConfig().model,
-        help="comma-separated names of models or paths of manifests; none for the baseline alone "
-        "(default %(default)s)",
+        help="comma-separated names of models or paths of manifests, auto = ours for pairs where there are "
+        "some, else ours for one camera; none for the baseline alone (default %(default)s)",
     )
     parser.add_argument(
         "--baseline", choices=("sgbm", "none"), default="sgbm", help="scored beside (default %(default)s)"
@@ -116,17 +116,19 @@ def main(args: argparse.Namespace) -> int:
     from recon3d_ros.files import write_json
 
     _check_denoisers(args.denoise)
-    runs = _runs(args)
     sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise)
+    runs = _runs(args, {one.samples[0].frame.is_stereo for one in sets})
     for note in dict.fromkeys(one.note for one in sets if one.note):
         print(f"recon3d: {note}", file=sys.stderr)
     names = [one.name for one in sets]
     gallery = None if args.pictures is None else Gallery(args.pictures, args.picture_frames)
     scores, curves = [], []
-    for method, precision in runs:
-        for score, curve in _scores(method, precision, args, sets, gallery):
+    left_out: dict[str, None] = {}  # in order
+    for run in runs:
+        for score, curve in _scores(run, args, sets, gallery, left_out):
             scores.append(score)
             curves += [curve] if curve is not None else []
+    _tell(left_out, scores)
     scores.sort(key=lambda score: names.index(score.data))
     curves.sort(key=lambda curve: names.index(curve.data))
     print(to_text(scores))  # first: the work of hours is not lost with a JSON that cannot be written
@@ -140,19 +142,44 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _runs(args: argparse.Namespace) -> list[tuple[str, str | None]]:
-    """Each method with each precision that is asked for, or that it has; the baseline last, without one."""
+def _tell(left_out: Collection[str], scores: Sequence[SetScore]) -> None:
+    """Say which sets a model could not answer; an error when that leaves nothing."""
+    from recon3d_ros.errors import ConfigError
+
+    if not scores:
+        raise ConfigError(f"{'; '.join(left_out)}: name a model for one camera, such as recon3d_mono")
+    for words in left_out:
+        print(f"recon3d: {words}: left out", file=sys.stderr)
+
+
+class _Run(NamedTuple):
+    """A method with one of its precisions; ``pairs``: on which sets, None for all that it can answer."""
+
+    method: str
+    precision: str | None
+    pairs: bool | None = None
+
+
+def _runs(args: argparse.Namespace, kinds: Collection[bool]) -> list[_Run]:
+    """Each method with each precision that is asked for, or that it has; the baseline last, without one.
+
+    ``kinds`` are those of the sets: True where there are pairs.
+    """
     from recon3d_ros.backends import device_of
     from recon3d_ros.zoo import find_model
 
     wanted = [name for name in args.precision.split(",") if name]
-    runs: list[tuple[str, str | None]] = []
+    runs: list[_Run] = []
     for method in _methods(args):
         if method == "sgbm":
-            runs.append((method, None))
+            runs.append(_Run(method, None))
             continue
-        manifest = find_model(method, args.models_dir, device=device_of(args.backend))
-        runs += [(method, name) for name in wanted or [a.precision for a in manifest.artifacts] or ["auto"]]
+        for pairs in sorted(kinds, reverse=True) if method == "auto" else [None]:
+            device = device_of(args.backend)
+            manifest = find_model(method, args.models_dir, device=device, stereo=pairs is not False)
+            precisions = wanted or [artifact.precision for artifact in manifest.artifacts] or ["auto"]
+            name = method if pairs is None else manifest.name
+            runs += [_Run(name, precision, pairs) for precision in precisions]
     return runs
 
 
@@ -176,19 +203,23 @@ def _check_denoisers(names: Sequence[str]) -> None:
 
 
 def _scores(
-    method: str,
-    precision: str | None,
+    run: _Run,
     args: argparse.Namespace,
     sets: Sequence[ScoredSet],
     gallery: Gallery | None,
+    left_out: dict[str, None],
 ) -> Iterator[tuple[SetScore, Calibration | None]]:
     from recon3d_ros.evaluation import Denoised
 
-    with _opened(method, precision, args) as (estimator, name, precision):
+    with _opened(run, args) as (estimator, name, precision):
         for one in sets:
-            if estimator.is_stereo and not one.samples[0].frame.is_stereo:
-                if method != args.baseline or args.model == "none":
-                    print(f"recon3d: {name} needs pairs and {one.name} has none: left out", file=sys.stderr)
+            has_pairs = one.samples[0].frame.is_stereo
+            if run.pairs not in (None, has_pairs):
+                continue
+            if estimator.is_stereo and not has_pairs:
+                if run.method != args.baseline or args.model == "none":
+                    why = " (--zoom shows the left image alone)" if max(args.zoom) > 1 else ""
+                    left_out[f"{name} needs pairs and {one.name} has none{why}"] = None
                 continue
             for denoiser in args.denoise:
                 if denoiser == "none":
@@ -221,20 +252,23 @@ def _score_set(
 
 
 @contextmanager
-def _opened(
-    method: str, precision: str | None, args: argparse.Namespace
-) -> Iterator[tuple[Any, str, str | None]]:
+def _opened(run: _Run, args: argparse.Namespace) -> Iterator[tuple[Any, str, str | None]]:
     """The estimator of a method, and the name and the precision that its rows carry."""
-    if method == "sgbm":
+    if run.method == "sgbm":
         from recon3d_ros.evaluation import SgbmEstimator
 
         yield SgbmEstimator(), SgbmEstimator.name, None
         return
+    from recon3d_ros.errors import ConfigError
     from recon3d_ros.estimator import Estimator
 
-    estimator = Estimator.open(read_options(args, ModelConfig, model=method, precision=precision))
+    estimator = Estimator.open(read_options(args, ModelConfig, model=run.method, precision=run.precision))
     try:
-        estimator.require_metric()
+        if not estimator.is_metric:
+            raise ConfigError(
+                f"model {estimator.manifest.name} knows depth only up to scale and shift, which has no error "
+                "in metres: evaluate a metric or a stereo model, and look at this one with recon3d run"
+            )
         yield estimator, estimator.manifest.name, estimator.precision
     finally:
         estimator.close()

@@ -123,6 +123,32 @@ def test_one_camera_is_scored_in_metres_and_sgbm_is_left_out(root, capsys):
     assert "sgbm needs pairs and hololens has none" in capsys.readouterr().err  # unless that is all
 
 
+def test_auto_is_the_model_for_each_kind_of_set(root, capsys):
+    words = ["evaluate", "--data", "kitti2012,hololens", "--root", str(root), "--baseline", "none"]
+    assert main([*words, "--precision", "fp32"]) == 0
+    out, err = capsys.readouterr()
+    methods = [line.split()[:2] for line in out.splitlines()[1:3]]
+    assert methods == [["kitti2012", "recon3d_stereo_light"], ["hololens", "recon3d_mono"]] and err == ""
+
+
+def test_a_table_without_a_row_is_an_error(root, capsys):
+    words = ["evaluate", "--data", "hololens", "--root", str(root), "--model", "recon3d_stereo"]
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("recon3d_stereo needs pairs and hololens has none") == 1
+    assert "such as recon3d_mono" in err
+
+
+def test_a_model_without_metres_is_refused_in_words_of_this_verb(root, capsys, mono_model):
+    manifest = json.loads(mono_model.read_text())
+    manifest["task"] = "mono_relative_inverse_depth"
+    manifest["output"] = {"name": "depth", "unit": "relative_inverse_depth"}
+    mono_model.write_text(json.dumps(manifest))
+    words = ["evaluate", "--data", "hololens", "--root", str(root), "--model", str(mono_model)]
+    assert main(words) == 2
+    assert "no error in metres: evaluate a metric" in capsys.readouterr().err
+
+
 def test_every_file_of_a_model_is_evaluated_unless_some_are_asked_for(root, capsys, sure_model):
     words = ["evaluate", "--data", "kitti2012", "--root", str(root), "--baseline", "none"]
     words += ["--model", str(sure_model)]
@@ -243,7 +269,8 @@ def test_a_longer_lens_leaves_no_pairs(root, capsys):
         ["kitti2012", "fake_stereo"],
         ["kitti2012", "sgbm"],
     ]
-    assert err == "recon3d: fake_stereo needs pairs and kitti2012 x1.5 has none: left out\n"
+    said = "fake_stereo needs pairs and kitti2012 x1.5 has none (--zoom shows the left image alone)"
+    assert err == f"recon3d: {said}: left out\n"
 
 
 @pytest.mark.parametrize(
