@@ -92,7 +92,9 @@ class InputContract:
             raise ManifestError("input.max_size_wh has no meaning beside size_wh: drop one of them")
         if self.multiple_of is not None:
             if type(self.multiple_of) is not int or self.multiple_of < 1:
-                raise ManifestError(f"input.multiple_of must be a whole number, got {self.multiple_of!r}")
+                raise ManifestError(
+                    f"input.multiple_of must be a whole number of at least 1, got {self.multiple_of!r}"
+                )
             if self.max_size_wh is not None and min(self.max_size_wh) < self.multiple_of:
                 raise ManifestError(f"input.max_size_wh must be at least multiple_of {self.multiple_of}")
 

@@ -168,7 +168,7 @@ class Manifest:
         have = ", ".join(artifact.precision for artifact in self.artifacts) or "none"
         raise ArtifactError(
             f"model {self.name} has no {wanted} artifact, its manifest lists {have}: "
-            "add the file under artifacts"
+            "choose one of these, or add the file under artifacts"
         )
 
     def file_path(self, file: str) -> Path:
@@ -186,7 +186,8 @@ def load_manifest(path: Path | str) -> Manifest:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
-        raise ManifestError(f"cannot read the model manifest {path} ({exc}): check the path") from exc
+        why = getattr(exc, "strerror", None) or exc
+        raise ManifestError(f"cannot read the model manifest {path} ({why}): check the path") from exc
     except (yaml.YAMLError, ValueError) as exc:  # ValueError: a date such as 2020-99-99
         raise ManifestError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
     try:

@@ -138,7 +138,7 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         ("input.std", [1, 0, 1], "input.std must not contain 0"),
         ("input.size_wh", [640, 480], "either size_wh: .W, H. .fixed. or multiple_of"),
         ("input.multiple_of", ..., "either size_wh: .W, H. .fixed. or multiple_of"),
-        ("input.multiple_of", 0, "input.multiple_of must be a whole number, got 0"),
+        ("input.multiple_of", 0, "input.multiple_of must be a whole number of at least 1, got 0"),
         ("input.max_size_wh", [640], r"input.max_size_wh must be \[width, height\]"),
         ("input.max_size_wh", [640, 16], "input.max_size_wh must be at least multiple_of 32"),
         (

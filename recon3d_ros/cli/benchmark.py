@@ -86,10 +86,14 @@ def main(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in ("frames", "seconds", "rate_hz", "data")}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
-        if name not in benchmark.flags or not (value if isinstance(value, str) else value > 0):
-            flag = "--" + name.replace("_", "-")
-            wanted = "names" if name == "data" else "above 0"
-            raise ConfigError(f"expected {flag} {wanted}, and only where it means something, got {value}")
+        flag = "--" + name.replace("_", "-")
+        if name not in benchmark.flags:
+            takers = " and ".join(other for other, one in BENCHMARKS.items() if name in one.flags)
+            raise ConfigError(f"expected {flag} with {takers} alone, got it with {args.name}: drop it")
+        if not (value if isinstance(value, str) else value > 0):
+            raise ConfigError(
+                f"expected {flag} {'to name sets' if name == 'data' else 'above 0'}, got {value!r}"
+            )
     with _own_domain(benchmark.processes):
         rows = lazy.load(benchmark.function)(**given)
     machine = _machine()

@@ -14,8 +14,8 @@ HELP = (
     "Make fp16 and int8 (Q/DQ) files from the fp32 ONNX file of a model, beside its manifest, which then "
     "names them; inputs and outputs stay float32. What harms the answer most stays in float. The table "
     "compares them on scenes or images that nothing was chosen on: off = share of pixels that differ from "
-    "fp32 by more than 1 px and 5 % (mono: 5 %), the rest against the truth of rendered scenes. A precision "
-    "that is too far off is refused."
+    "fp32 by more than 1 px and 5 % (mono: 5 %), float = nodes left in float, the rest against the truth of "
+    "rendered scenes. A precision that is too far off is refused."
 )
 
 

@@ -26,6 +26,7 @@ HELP = (
 )
 # Of a camera without calibration: common for webcams and phones, and said in the report.
 ASSUMED_FOV_DEG = 60.0
+MIN_SECONDS = 0.5  # as the recorder's
 PATIENCE_S = 300.0
 POLL_S = 0.2
 LOG_LINES = 15
@@ -78,6 +79,8 @@ def main(args: argparse.Namespace) -> int:
     """Run the demo; 0 when clouds came and the report is written."""
     from recon3d_ros.files import make_folder
 
+    if not MIN_SECONDS <= args.seconds < float("inf"):
+        raise ConfigError(f"expected --seconds of at least {MIN_SECONDS:g}, got {args.seconds:g}: give more")
     signal.signal(signal.SIGTERM, end_in_order)
     limits = read_options(args, PipelineConfig)
     model = read_options(args, ModelConfig)

@@ -223,9 +223,8 @@ def _camera(
         return _read_cameras(args.camera)
     if args.fx is None or first is None:
         if (args.fx, args.baseline_m, args.cx, args.cy) != (None,) * 4:
-            raise ConfigError(
-                "expected --fx and a folder or files of images, got other camera flags: see --help"
-            )
+            lacks = "a folder or files of images" if args.fx is not None else "--fx (px)"
+            raise ConfigError(f"expected {lacks} with --fx, --baseline-m, --cx and --cy, got none: give it")
         return None
     height, width = read_image(first).shape[:2]
     if args.baseline_m is not None:

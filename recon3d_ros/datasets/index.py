@@ -34,8 +34,8 @@ def data_root(root: Path | str | None = None) -> Path:
     folder = Path(chosen)
     if not (folder / "INDEX.json").is_file():
         raise DataError(
-            f"expected INDEX.json in the data folder {folder}, found none: set {ROOT_VARIABLE} to the folder "
-            "that holds it"
+            f"expected INDEX.json in the data folder {folder}, found none: name the folder that holds it by "
+            f"{ROOT_VARIABLE} or --root"
         )
     return folder
 

@@ -40,6 +40,8 @@ class VideoImages:
             int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
             int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
         )
+        if not self.live and min(self.size_wh) < 1:  # OpenCV opens a text that is named .png
+            raise DataError(f"expected a video or an image, {source} is none: check the file")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate_hz = rate if 0 < rate < 1000 else DEFAULT_RATE_HZ
 

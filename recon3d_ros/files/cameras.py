@@ -24,7 +24,8 @@ def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
         document = yaml.safe_load(read_bytes(path).decode())
     except (yaml.YAMLError, ValueError) as exc:  # ValueError: no UTF-8, or a date such as 2020-99-99
         raise DataError(
-            f"expected a YAML file of a camera, {path} is none: {' '.join(str(exc).split())}"
+            f"expected a YAML file of a camera, {path} is none ({' '.join(str(exc).split())}): name what "
+            "camera_calibration saved, ost.yaml"
         ) from exc
     if not isinstance(document, dict):
         raise CalibrationError(f"expected a camera_info YAML, {path} holds {type(document).__name__}")

@@ -35,11 +35,14 @@ def finite(value: Any) -> Any:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file; what is not finite becomes null.
+    """Write a JSON file, and make its folder; what is not finite becomes null.
 
     Raises:
         OutputError: It cannot be written.
     """
+    path = Path(path)
+    with contextlib.suppress(OSError):  # writing says it better
+        path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
 

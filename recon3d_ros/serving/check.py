@@ -79,8 +79,8 @@ def _require_share(
     if not share <= limit:
         raise ModelError(
             f"model {manifest.name} ({backend.precision}) in {backend.name} {what}: "
-            f"expected at most {100 * limit:g} % of the pixels off, got {100 * share:.1f} %: use another "
-            "backend or precision, or export it again"
+            f"expected at most {100 * limit:g} % of the pixels off, got {100 * share:.1f} %: check the "
+            "input and output sections of its manifest, use another backend or precision, or export it again"
         )
 
 

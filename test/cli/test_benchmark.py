@@ -61,7 +61,8 @@ def test_cloud_times_a_whole_message(monkeypatch):
 
 def test_the_table_survives_a_json_that_cannot_be_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(lazy, "load", lambda _: lambda: [{"median_ms": 1.25}])
-    assert main(["benchmark", "cloud", "--json", str(tmp_path / "nowhere" / "rows.json")]) == 8
+    (tmp_path / "file").touch()
+    assert main(["benchmark", "cloud", "--json", str(tmp_path / "file" / "rows.json")]) == 8
     assert "1.250" in capsys.readouterr().out
 
 
@@ -70,3 +71,8 @@ def test_unknown_name_is_refused(capsys):
         main(["benchmark", "nonsense"])
     assert stopped.value.code == 2
     assert "cloud" in capsys.readouterr().err
+
+
+def test_a_flag_of_another_benchmark_names_it(capsys):
+    assert main(["benchmark", "cloud", "--data", "kitti2012"]) == 2
+    assert "--data with backends alone, got it with cloud" in capsys.readouterr().err

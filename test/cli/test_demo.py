@@ -212,3 +212,10 @@ def test_a_second_ctrl_c_leaves_no_process_either(tmp_path, monkeypatch):
 def test_a_log_that_cannot_be_written(tmp_path):
     with pytest.raises(OutputError, match="choose another place"):
         child("pass", tmp_path / "nowhere")
+
+
+def test_too_short_a_demo_is_refused_before_it_starts(tmp_path, capsys):
+    from recon3d_ros.cli.main import main
+
+    assert main(["demo", "--seconds", "0", "--out", str(tmp_path / "out")]) == 2
+    assert "--seconds of at least 0.5, got 0" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -76,3 +76,10 @@ def test_a_webcam_that_dies_is_an_error_and_not_an_end(monkeypatch):
         seen.extend(raw.stamp_ns for raw in images)
     stamps = [raw.stamp_ns for raw in islice(VideoImages("0"), 2)]
     assert stamps[0] > 1_600_000_000_000_000_000 and stamps[1] >= stamps[0]
+
+
+def test_a_text_in_the_clothes_of_an_image_is_no_video(tmp_path):
+    """OpenCV opens it, as a video of 0x0."""
+    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
+    with pytest.raises(DataError, match=r"text\.png"):
+        VideoImages(tmp_path / "text.png")

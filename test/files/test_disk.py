@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,8 @@ def test_folders_are_made_once_and_a_file_in_the_way_is_an_output_error(tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot make the folder .*choose another place"):
         files.make_folder(tmp_path / "file" / "folder")
+
+
+def test_the_folder_of_a_json_is_made(tmp_path):
+    files.write_json(tmp_path / "new" / "deep" / "rows.json", {"a": float("nan")})
+    assert json.loads((tmp_path / "new" / "deep" / "rows.json").read_text()) == {"a": None}
