@@ -51,14 +51,19 @@ def main(args: argparse.Namespace) -> int:
         return _list()
     if args.action == "prune":
         return _prune(args)
-    code = 0
+    code, told = 0, set[str]()
     for manifest in _manifests(args):
         for precision in _precisions(args, manifest):
             try:
                 (_build if args.action == "build" else _check)(args, manifest, precision)
             except Recon3dError as exc:
                 code = exc.exit_code
-                print(f"recon3d: error: {' '.join(str(exc).split())}", file=sys.stderr)
+                words = " ".join(str(exc).split())
+                if words in told:  # without a GPU it is one sentence for all
+                    print(f"recon3d: error: {manifest.name} ({precision}): the same", file=sys.stderr)
+                else:
+                    print(f"recon3d: error: {words}", file=sys.stderr)
+                told.add(words)
     return code
 
 

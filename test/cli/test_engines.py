@@ -58,6 +58,11 @@ def test_one_that_cannot_be_built_hides_no_other(fake_gpu, engines):
     assert code == 6 and "takes no DequantizeLinear" in err and "net (fp16): " in out
 
 
+def test_one_reason_is_told_once(engines):
+    code, _, err = engines("check", "net", "--sizes", "640", "--precision", "fp32,fp16")
+    assert code == 2 and err.count("must be sizes such as 640x480") == 1 and "net (fp16): the same" in err
+
+
 def test_damaged_files_are_listed_and_pruned(fake_gpu, engines):
     engines("build", "net", "--precision", "fp32")
     (path,) = fake_gpu.store.folder.glob("*.json")
