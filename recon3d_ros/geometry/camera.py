@@ -276,6 +276,6 @@ class PinholeCamera:
             )
         if image.shape[:2] != self.image_shape_hw:
             raise CalibrationError(
-                f"camera_info says {wh(self.image_size_wh)}, the image is {wh(image.shape[1::-1])}: "
-                "publish the camera_info that belongs to this image, scaled when the image is resized"
+                f"the calibration says {wh(self.image_size_wh)}, the image is {wh(image.shape[1::-1])}: "
+                "give the one (camera_info) that belongs to this image, scaled when the image is resized"
             )

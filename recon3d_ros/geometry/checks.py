@@ -79,7 +79,7 @@ def checked_matrices(k: NDArray[np.float64], r: NDArray[np.float64], p: NDArray[
         if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
             raise CalibrationError(
                 f"expected positive focal lengths in {name}, got fx={matrix[0, 0]:g} fy={matrix[1, 1]:g}: "
-                "the camera is not calibrated, publish a filled camera_info"
+                "give (publish) the camera_info of a calibrated camera"
             )
         if not np.array_equal(matrix[2, :3], (0, 0, 1)):
             raise CalibrationError(

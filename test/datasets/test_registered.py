@@ -160,7 +160,7 @@ def test_what_does_not_belong_together_is_one_sentence():
         registered.sample("a", 0, image, depth[:60], "x.png")
     with pytest.raises(DataError, match=r"every pixel of it is unknown.*leave this frame out"):
         registered.sample("a", 0, image, np.full_like(depth, np.nan), "x.png")
-    with pytest.raises(CalibrationError, match="a: camera_info says 96x72, the image is 96x71"):
+    with pytest.raises(CalibrationError, match="a: the calibration says 96x72, the image is 96x71"):
         registered.sample("a", 0, image[:71], depth, "x.png")
     own = Registered(CAMERA, CAMERA.scaled((48, 36)))
     with pytest.raises(ImageError, match="expected depth of 48x36"):

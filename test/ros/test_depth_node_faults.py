@@ -64,7 +64,7 @@ FAULTS = [
     (calibration_is_nan, "camera_info", r"P\[0\] = nan"),
     (calibration_has_inf, "camera_info", "finite numbers in P"),
     (sides_are_swapped, "camera_info", "(?i)swap"),
-    (camera_info_has_another_size, "camera_info", "camera_info says 128x48, the image is 64x48"),
+    (camera_info_has_another_size, "camera_info", "the calibration says 128x48, the image is 64x48"),
     (encoding_is_unknown, "image", "bgr10"),
     (data_is_truncated, "image", "truncated"),
     (image_is_empty, "image", "0x0"),
