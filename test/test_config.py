@@ -58,6 +58,8 @@ def test_images_in_files_have_no_sensors_beside_them() -> None:
         ScaleConfig(scale_sources=("fixed", "scan")).require_offline()
     with pytest.raises(ConfigError, match="floor needs camera_height_m, got 0"):
         ScaleConfig(scale_sources=("floor",)).require_offline()
+    with pytest.raises(ConfigError, match="with the source fixed alone, got none"):
+        ScaleConfig(scale_factor=1.3).require_offline()
 
 
 def test_whole_number_is_good_enough_for_a_float() -> None:

@@ -87,7 +87,8 @@ class ScaleConfig(Config):
         """Refuse what needs a sensor beside the camera, or tf.
 
         Raises:
-            ConfigError: A source is none of OFFLINE_SOURCES, or floor has no camera_height_m.
+            ConfigError: A source is none of OFFLINE_SOURCES, floor has no camera_height_m, or a factor or a
+                shift is given and no source is fixed.
         """
         others = [name for name in self.scale_sources if name not in OFFLINE_SOURCES]
         if others:
@@ -98,4 +99,11 @@ class ScaleConfig(Config):
         if "floor" in self.scale_sources and not self.camera_height_m:
             raise ConfigError(
                 "scale_sources floor needs camera_height_m, got 0: give the height of the camera in metres"
+            )
+        plain = ScaleConfig()
+        given = (self.scale_factor, self.scale_shift) != (plain.scale_factor, plain.scale_shift)
+        if given and "fixed" not in self.scale_sources:
+            raise ConfigError(
+                "scale_factor and scale_shift mean something with the source fixed alone, got "
+                f"{', '.join(self.scale_sources) or 'none'}: add fixed to scale_sources"
             )
