@@ -28,7 +28,13 @@ def declare(node: Node, config_class: type[C]) -> C:
     for spec in options(config_class):
         try:
             default = list(spec.default) if spec.type is tuple else spec.default
-            values[spec.name] = node.declare_parameter(spec.name, default, describe(spec)).value
+            given = node._parameter_overrides.get(spec.name)
+            # cameras:=[] has no type to rcl, and so no value.
+            empty = spec.type is tuple and given is not None and given.value is None
+            parameter = node.declare_parameter(
+                spec.name, [] if empty else default, describe(spec), ignore_override=empty
+            )
+            values[spec.name] = parameter.value
         except ParameterException as exc:
             raise ConfigError(f"{exc}; correct parameter {spec.name}: {_meaning(spec)}.") from exc
     return config_class(**values)

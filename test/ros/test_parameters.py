@@ -58,6 +58,19 @@ def test_defaults_and_overrides(make_node):
     assert config.names == ("x", "y")
 
 
+@pytest.mark.parametrize("source", ["flag", "file"])
+def test_an_empty_list_has_no_type_and_means_none(context, tmp_path, source):
+    file = tmp_path / "empty.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    names: []\n")
+    words = {"flag": ["-p", "names:=[]"], "file": ["--params-file", str(file)]}[source]
+    node = Node("parameters", context=context, cli_args=["--ros-args", *words])
+    try:
+        assert declare(node, Limits).names == ()
+        assert node.get_parameter("names").value == []
+    finally:
+        node.destroy_node()
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -69,7 +82,7 @@ def test_defaults_and_overrides(make_node):
         ({"count": 1.5}, "correct parameter count"),
         ({"kind": "c"}, "kind must be one of a, b"),
         ({"on": 1}, "correct parameter on"),
-        ({"names": "x"}, "names must be of type tuple"),
+        ({"names": "x"}, "names must be a list of words"),
         ({"low_m": 9.0}, "low_m must be less than high_m"),
     ],
 )
