@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from std_srvs.srv import Trigger
 
 from recon3d_ros.config import options
@@ -37,6 +38,8 @@ def test_the_next_frame_is_saved_without_any_reader(bench, scene):
     assert {"camera.yaml", "result/cloud.ply"} <= names, names
     text = "\n".join(path.read_text() for path in folder.rglob("*.yaml"))
     assert "fake_stereo" in text  # the parameters are there
+    about = yaml.safe_load((folder / "versions.txt").read_text())
+    assert {"rectify_ms", "estimate_ms", "filter_ms"} <= about.keys()
 
 
 def test_another_node_starts_with_the_saved_parameters(bench, scene):
