@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import rclpy
 
 from recon3d_ros.cli import node
 from recon3d_ros.errors import DataError
-from recon3d_ros.ros.runtime import run_node  # noqa: F401  (this verb needs ROS)
+from recon3d_ros.ros.depth_node import DepthNode
 
 
 def words(*typed):
@@ -37,6 +41,21 @@ def test_a_flag_that_is_not_given_leaves_the_parameter_alone():
 def test_a_parameter_file_that_is_not_there():
     with pytest.raises(DataError, match="check the path"):
         words("--params-file", "/nowhere.yaml")
+
+
+def test_the_command_on_the_page_of_scales_needs_no_tf():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^recon3d node (.*)$", page, re.MULTILINE)
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    try:
+        typed = shlex.split(command.replace("my_mono.yaml", "fake_mono"))
+        example = DepthNode(context=context, cli_args=words(*typed))
+        plan = example._plan({})
+        assert plan.sensors == ("scan",) and not plan.needs_tf
+        example.destroy_node()
+    finally:
+        context.try_shutdown()
 
 
 def start(*typed):
