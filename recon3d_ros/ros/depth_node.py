@@ -78,6 +78,8 @@ class DepthNode(LifecycleNode):
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     raise self._failure or RuntimeError("the transition failed without a reason")
+        else:
+            self.get_logger().info("waiting for the transitions configure and activate (autostart is false)")
 
     # --- life cycle -----------------------------------------------------------------------------------
 

@@ -77,6 +77,15 @@ def test_it_runs_until_it_is_stopped():
         assert process.wait(30) == 0
 
 
+def test_it_says_that_it_waits_for_its_transitions():
+    with start("-p", "autostart:=false") as process:
+        assert process.stderr is not None
+        assert select.select([process.stderr], [], [], 60)[0]
+        assert "waiting for the transitions configure and activate" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
 @pytest.mark.parametrize(
     "typed, code, sentence",
     [
