@@ -174,7 +174,7 @@ def _of_gaps(stream: Stream) -> Iterator[Symptom]:
 
 
 def _instead(node: Node, stream: Stream) -> str:
-    """Which topics of that type there are, other than what a depth node makes of them."""
+    """Which cameras' topics of that type there are."""
     topic = stream.topic
     same = [name for name, types in node.get_topic_names_and_types() if stream.type_name in types]
     others = [name for name in same if name != topic and node.get_publishers_info_by_topic(name)]
@@ -185,11 +185,16 @@ def _instead(node: Node, stream: Stream) -> str:
     raw = f"{above}/image_raw"
     if word in ("image_rect", "image") and raw in others:
         return f"{raw} is published, so set rectify to true, or run image_proc"
-    cameras = [name for name in others if not name.endswith(_OUTPUTS) and not _of_other_side(name, topic)]
+    cameras = [name for name in others if not (_is_depth(name) or _of_other_side(name, topic))]
     if not cameras:
         return "start the camera driver (and check ROS_DOMAIN_ID and the network)"
     near = sorted(cameras, key=lambda name: _likeness(name, topic), reverse=True)[:_SHOWN]
     return f"start the camera driver, or remap it to one of {', '.join(near)}"
+
+
+def _is_depth(name: str) -> bool:
+    """Whether it comes from a depth node, or from something else that has depth already."""
+    return name.endswith(_OUTPUTS) or "depth" in name.split("/")
 
 
 def _likeness(a: str, b: str) -> tuple[float, int]:

@@ -11,8 +11,10 @@ from recon3d_ros.ros.outputs import TYPES
 from recon3d_ros.ros.stream import Stream
 from recon3d_ros.ros.symptoms import of_publishers
 
-CAMERAS = {
+PUBLISHED = {
     "/above/rect": Image,
+    "/truth/depth": Image,  # of image_source
+    "/rgbd/depth/image_rect_raw": Image,
     "/left/image_rect": Image,
     "/left/camera_info": CameraInfo,
     "/right/image_rect": Image,
@@ -26,7 +28,7 @@ def node():
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
     node = Node("looks", context=context)
-    for topic, kind in (CAMERAS | {f"/{name}": kind for name, kind in TYPES.items()}).items():
+    for topic, kind in (PUBLISHED | {f"/{name}": kind for name, kind in TYPES.items()}).items():
         node.create_publisher(kind, topic, 1)
     yield node
     node.destroy_node()
