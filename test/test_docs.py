@@ -47,6 +47,12 @@ def test_links_lead_somewhere(page):
         assert (page.parent / link).exists(), f"{page.name} links {link}, which is not there"
 
 
+def test_the_table_that_a_configuration_names_is_there():
+    text = (ROOT / "config" / "cameras" / "two_pairs.yaml").read_text(encoding="utf-8")
+    (page,) = re.findall(r"see the table in (\S+)", text)
+    assert "| Parameter | Default |" in (ROOT / page).read_text(encoding="utf-8")
+
+
 def test_the_first_page_links_every_other_one_once():
     linked = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     pages = [link for link in linked if link.startswith("docs/") and link.endswith(".md")]

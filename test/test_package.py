@@ -160,15 +160,13 @@ def parameter_table(*configs: type[Config]) -> str:
     """A table of docs/parameters.md, as the configuration classes declare it."""
     lines = ["| Parameter | Default | | Meaning |", "|---|---|---|---|"]
     for spec in (spec for config in configs for spec in options(config)):
-        default = (
-            "`''`"
-            if spec.default == ""
-            else f"`{str(spec.default).lower() if spec.type is bool else spec.default}`"
+        default = {"": "''", "()": "[]", "True": "true", "False": "false"}.get(
+            str(spec.default), spec.default
         )
         unit = f" {spec.unit}" if spec.unit else ""
         choices = f"; one of {', '.join(spec.choices)}" if spec.choices else ""
         live = "" if spec.read_only else "live"
-        lines.append(f"| `{spec.name}` | {default}{unit} | {live} | {spec.description}{choices} |")
+        lines.append(f"| `{spec.name}` | `{default}`{unit} | {live} | {spec.description}{choices} |")
     return "\n".join(lines)
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -292,6 +294,16 @@ def test_scale_comes_before_the_filters_and_its_state_with_the_result(frame: Fra
     np.testing.assert_allclose(result.depth_map.depth[near], 2 * own[near], rtol=1e-6)
     np.testing.assert_array_equal(result.cloud.valid, near)
     assert list(result.timings_ms) == ["estimate", "scale", "filter", "cloud"]
+
+
+def test_the_example_on_the_page_of_scales_runs(frame: Frame, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "scale.md"
+    example = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[0]
+    points = np.random.default_rng(0).uniform((-0.5, -0.5, 2.0), (0.5, 0.5, 3.0), (50, 3))
+    names = {"frame": mono_of(frame), "points": points}
+    exec(example.replace("my_mono.yaml", "fake_mono"), names)
+    assert names["result"].scale.sources == ("points",)
+    assert capsys.readouterr().out.startswith("scale ")
 
 
 def test_points_of_another_sensor_scale_the_cloud_and_the_state_outlives_a_pipeline(frame: Frame) -> None:

@@ -41,6 +41,10 @@ class Option:
         if self.type is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
             value = tuple(value)
         exact = type(value)  # a bool is an int to isinstance
+        if exact is not self.type and self.type is tuple:
+            raise ConfigError(
+                f"{self.name} must be a list of words, such as [a, b] or [] for none, got {value!r}"
+            )
         if exact is not self.type:
             raise ConfigError(f"{self.name} must be of type {self.type.__name__}, got {value!r}")
         if self.choices and value not in self.choices:

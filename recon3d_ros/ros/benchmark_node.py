@@ -10,7 +10,8 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -83,8 +84,9 @@ class Rig:
 
     def __enter__(self) -> Rig:
         try:
-            for process in (self._node, *self._others):
-                process.start()
+            with _deaf_to_ctrl_c():
+                for process in (self._node, *self._others):
+                    process.start()
             deadline = time.monotonic() + START_S
             while True:
                 self.publish("images", 10.0, 5)
@@ -132,7 +134,7 @@ class Rig:
             except OSError:
                 pass  # it ended by itself
         if self._node.pid is not None and self._node.is_alive():
-            os.kill(self._node.pid, signal.SIGINT)
+            self._node.terminate()
         for process in (self._node, *self._others):
             if process.pid is None:
                 continue
@@ -151,6 +153,16 @@ class Rig:
                     code = process.exitcode
                     raise DataError(f"expected the {name} to live, it ended with {code}: see what it said")
         return lead.recv()
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started here ignores Ctrl-C, which a terminal sends to all: `Rig.close` ends it, in order."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def benchmark_node(

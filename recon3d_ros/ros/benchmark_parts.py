@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import PointCloud2
 
 from recon3d_ros.allocator import keep_memory
@@ -93,14 +94,14 @@ def run_camera(lead: Connection, size_wh: tuple[int, int]) -> None:
     `what` is "images" for pairs with camera_info, or "clouds" for ready-made PointCloud2.
     """
     keep_memory()
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("camera")
     camera = _Camera(node, size_wh)
     try:
         while (order := lead.recv()) is not None:
             what, rate_hz, frames = order
             lead.send(camera.publish(what, rate_hz, frames))
-    except (EOFError, KeyboardInterrupt):
+    except EOFError:
         pass  # whoever leads went away
     finally:
         node.destroy_node()
@@ -170,7 +171,7 @@ def run_consumer(lead: Connection, size_wh: tuple[int, int]) -> None:
     node's diagnostics.
     """
     keep_memory()
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("consumer")
     came: dict[str, dict[int, int]] = {POINTS: {}, READY: {}}
 
@@ -205,7 +206,7 @@ def run_consumer(lead: Connection, size_wh: tuple[int, int]) -> None:
                 lead.send((came, status))
                 for stamps in came.values():
                     stamps.clear()
-    except (EOFError, KeyboardInterrupt):
+    except EOFError:
         pass
     finally:
         node.destroy_node()

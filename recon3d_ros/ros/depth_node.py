@@ -18,7 +18,7 @@ from recon3d_ros.ros.channel import CameraChannel
 from recon3d_ros.ros.lifecycle import survive_wrong_requests
 from recon3d_ros.ros.model_switch import ModelSwitch, Outcome
 from recon3d_ros.ros.node_status import NodeStatus
-from recon3d_ros.ros.parameters import LiveParameters
+from recon3d_ros.ros.parameters import LiveParameters, warn_of_unknown
 from recon3d_ros.ros.processing import Capture
 from recon3d_ros.ros.runtime import run_node
 from recon3d_ros.ros.save_service import SaveService
@@ -58,6 +58,7 @@ class DepthNode(LifecycleNode):
     def _start(self) -> None:
         survive_wrong_requests(self)
         self._live = LiveParameters(self, CONFIGS, self._prepare)
+        warn_of_unknown(self)
         self._transforms = Tf2Source(self)
         self._status = NodeStatus(self)
         self._save = SaveService(
@@ -77,6 +78,8 @@ class DepthNode(LifecycleNode):
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     raise self._failure or RuntimeError("the transition failed without a reason")
+        else:
+            self.get_logger().info("waiting for the transitions configure and activate (autostart is false)")
 
     # --- life cycle -----------------------------------------------------------------------------------
 

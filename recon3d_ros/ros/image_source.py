@@ -86,6 +86,7 @@ class ImageSource(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("image_source", **node_options)
         self._config = config = parameters.declare(self, SourceConfig)
+        parameters.warn_of_unknown(self)
         source = open_source(config, self.get_logger().info)
         pair = isinstance(source.camera, StereoRig)
         self._topics = _topics(self, source.camera, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -16,6 +17,8 @@ from recon3d_ros.config import Config, Option, options
 from recon3d_ros.errors import ConfigError, Recon3dError
 
 C = TypeVar("C", bound=Config)
+# Read by rclpy itself, some by its newer versions alone, or when a topic is made.
+_OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 def declare(node: Node, config_class: type[C]) -> C:
@@ -28,10 +31,29 @@ def declare(node: Node, config_class: type[C]) -> C:
     for spec in options(config_class):
         try:
             default = list(spec.default) if spec.type is tuple else spec.default
-            values[spec.name] = node.declare_parameter(spec.name, default, describe(spec)).value
+            given = node._parameter_overrides.get(spec.name)
+            # cameras:=[] has no type to rcl, and so no value.
+            empty = spec.type is tuple and given is not None and given.value is None
+            parameter = node.declare_parameter(
+                spec.name, [] if empty else default, describe(spec), ignore_override=empty
+            )
+            values[spec.name] = parameter.value
         except ParameterException as exc:
             raise ConfigError(f"{exc}; correct parameter {spec.name}: {_meaning(spec)}.") from exc
     return config_class(**values)
+
+
+def warn_of_unknown(node: Node) -> None:
+    """Tell in the log which parameters were given at the start that the node does not have."""
+    known = node.get_parameters_by_prefix("")
+    for name in node._parameter_overrides:
+        if name in known or name.startswith(_OF_RCLPY):
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        node.get_logger().warning(
+            f"expected parameters that {node.get_name()} has, got {name}, which changes nothing: "
+            + (f"did you mean {near[0]}?" if near else "docs/parameters.md lists them")
+        )
 
 
 class LiveParameters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -212,6 +212,8 @@ class _Lane:
         into = camera.outputs.prepare(frame, capture.frame_id, pipeline)
         observed = camera.scale_inputs.observe(frame, capture.frame_id)
         result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
+        timings_ms = {"rectify": job.rectify_ms, "estimate": estimate_ms, **result.timings_ms}
+        result = replace(result, timings_ms=timings_ms)
         asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
         state = camera.health.count_scale(result.scale, asked, observed.unused)
         if state is not None:
@@ -225,7 +227,6 @@ class _Lane:
             camera.on_result(capture, frame, result)  # ~/save is for what cannot be published, too
             raise
         finish_ms = (time.perf_counter() - started) * 1e3
-        timings_ms = {"rectify": job.rectify_ms, "estimate": estimate_ms, **result.timings_ms}
         # By a clock that a bag or simulator drives a frame may seem to come from the future.
         latency_ms = max(0.0, (camera.now_ns() - capture.stamp_ns) / NS_PER_MS)
         processing_ms = job.rectify_ms + estimate_ms + finish_ms

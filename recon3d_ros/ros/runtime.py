@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import rclpy
+import yaml
 from rclpy.callback_groups import CallbackGroup
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -163,6 +166,7 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
 
 
 def _init(args: Sequence[str] | None) -> None:
+    _check_files(sys.argv if args is None else args)
     try:
         rclpy.init(args=None if args is None else list(args))
     except RuntimeError as exc:  # RCLError and UnknownROSArgsError are RuntimeErrors
@@ -170,3 +174,19 @@ def _init(args: Sequence[str] | None) -> None:
             f"expected ROS arguments that rclpy accepts, got: {exc}; correct the part after --ros-args "
             "(parameters are -p name:=value, files --params-file FILE)."
         ) from exc
+
+
+def _check_files(words: Sequence[str]) -> None:
+    """Refuse parameter files that rcl takes for empty ones; what it refuses itself is left to it."""
+    for flag, file in zip(words, words[1:]):
+        if flag != "--params-file":
+            continue
+        try:
+            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if content is not None and not isinstance(content, dict):
+            raise ConfigError(
+                f"expected parameters by name in {file}, got {str(content)[:40]!r}; write "
+                "'/**: {ros__parameters: {max_depth_m: 10.0}}', as the files in config/ have it"
+            )

@@ -67,8 +67,7 @@ def save_frame(
         _write_result(draft / "result", frame, result)
         infos_text = yaml.safe_dump(_infos(infos), sort_keys=False)
         files.write_atomically(draft / "camera_info.yaml", infos_text.encode())
-        values = {"/**": {"ros__parameters": {name: _plain(value) for name, value in parameters.items()}}}
-        files.write_atomically(draft / "parameters.yaml", yaml.safe_dump(values, sort_keys=False).encode())
+        files.write_atomically(draft / "parameters.yaml", _parameter_file(parameters).encode())
         files.write_atomically(draft / "versions.txt", _about(frame, frame_id, result).encode())
         return _renamed(draft, target)
     finally:
@@ -130,6 +129,13 @@ def _infos(infos: Sequence[CameraInfo]) -> dict[str, Any]:
         }
         for name, info in zip(names, infos)
     }
+
+
+def _parameter_file(parameters: Mapping[str, Any]) -> str:
+    """A file for --params-file, where a list without items has no type: it is left out."""
+    values = {name: _plain(value) for name, value in parameters.items()}
+    values = {name: value for name, value in values.items() if value != []}
+    return yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=False)
 
 
 def _about(frame: Frame, frame_id: str, result: Result) -> str:

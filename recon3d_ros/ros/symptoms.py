@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 import numpy as np
 from rclpy.node import Node
@@ -11,9 +12,11 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from recon3d_ros.ros.health import Level
+from recon3d_ros.ros.outputs import TYPES
 from recon3d_ros.ros.stream import Stream, endpoint_name
 
 _SHOWN = 4  # names in one message
+_OUTPUTS = tuple(f"/{name}" for name in TYPES)
 LOST_SHARE = 0.05
 # Stamps farther from this computer's time than that belong to a bag, or to a clock that is off.
 MAX_AGE_MS, MAX_AHEAD_MS = 1000.0, 50.0
@@ -171,24 +174,40 @@ def _of_gaps(stream: Stream) -> Iterator[Symptom]:
 
 
 def _instead(node: Node, stream: Stream) -> str:
-    """Which topics of that type there are."""
+    """Which cameras' topics of that type there are."""
+    topic = stream.topic
     same = [name for name, types in node.get_topic_names_and_types() if stream.type_name in types]
-    others = [name for name in same if name != stream.topic and node.get_publishers_info_by_topic(name)]
-    packed = f"{stream.topic}/compressed"
+    others = [name for name in same if name != topic and node.get_publishers_info_by_topic(name)]
+    packed = f"{topic}/compressed"
     if node.get_publishers_info_by_topic(packed):
         return f"{packed} is published, so set image_transport to compressed"
-    raw = stream.topic.removesuffix("/image_rect") + "/image_raw"
-    if stream.topic.endswith("/image_rect") and raw in others:
+    above, _, word = topic.rpartition("/")
+    raw = f"{above}/image_raw"
+    if word in ("image_rect", "image") and raw in others:
         return f"{raw} is published, so set rectify to true, or run image_proc"
-    if not others:
+    cameras = [name for name in others if not (_is_depth(name) or _of_other_side(name, topic))]
+    if not cameras:
         return "start the camera driver (and check ROS_DOMAIN_ID and the network)"
-    near = sorted(others, key=lambda name: -_common(name, stream.topic))[:_SHOWN]
+    near = sorted(cameras, key=lambda name: _likeness(name, topic), reverse=True)[:_SHOWN]
     return f"start the camera driver, or remap it to one of {', '.join(near)}"
 
 
-def _common(a: str, b: str) -> int:
-    """How many letters two names begin with."""
-    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+def _is_depth(name: str) -> bool:
+    """Whether it comes from a depth node, or from something else that has depth already."""
+    return name.endswith(_OUTPUTS) or "depth" in name.split("/")
+
+
+def _likeness(a: str, b: str) -> tuple[float, int]:
+    """How many words of two names are the same, and how many letters they begin with."""
+    words = SequenceMatcher(None, a.split("/"), b.split("/")).ratio()
+    letters = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    return words, letters
+
+
+def _of_other_side(a: str, b: str) -> bool:
+    """Whether one is left and one right: two images of one side have no depth."""
+    words = {*a.split("/")}, {*b.split("/")}
+    return any("left" in words[i] and "right" in words[1 - i] for i in (0, 1))
 
 
 def _names(endpoints: Sequence[TopicEndpointInfo]) -> str:

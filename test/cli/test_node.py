@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import rclpy
 
 from recon3d_ros.cli import node
 from recon3d_ros.errors import DataError
-from recon3d_ros.ros.runtime import run_node  # noqa: F401  (this verb needs ROS)
+from recon3d_ros.ros.depth_node import DepthNode
 
 
 def words(*typed):
@@ -39,6 +43,21 @@ def test_a_parameter_file_that_is_not_there():
         words("--params-file", "/nowhere.yaml")
 
 
+def test_the_command_on_the_page_of_scales_needs_no_tf():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^recon3d node (.*)$", page, re.MULTILINE)
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    try:
+        typed = shlex.split(command.replace("my_mono.yaml", "fake_mono"))
+        example = DepthNode(context=context, cli_args=words(*typed))
+        plan = example._plan({})
+        assert plan.sensors == ("scan",) and not plan.needs_tf
+        example.destroy_node()
+    finally:
+        context.try_shutdown()
+
+
 def start(*typed):
     return subprocess.Popen(
         [sys.executable, "-m", "recon3d_ros", "node", *typed],
@@ -54,6 +73,15 @@ def test_it_runs_until_it_is_stopped():
         assert select.select([process.stderr], [], [], 60)[0]
         line = process.stderr.readline()
         assert "fake_mono" in line and "/front/image" in line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def test_it_says_that_it_waits_for_its_transitions():
+    with start("-p", "autostart:=false") as process:
+        assert process.stderr is not None
+        assert select.select([process.stderr], [], [], 60)[0]
+        assert "waiting for the transitions configure and activate" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
 

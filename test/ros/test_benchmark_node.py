@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -38,6 +40,40 @@ def test_a_part_that_dies_is_told_and_nothing_is_left():
             rig._node.join()
             rig.publish("images", 10.0, 20)
     assert not multiprocessing.active_children()
+
+
+# As a terminal does it: Ctrl-C goes to all processes of the command.
+_INTERRUPTED = """
+import os, signal, sys, threading, time
+from recon3d_ros.ros.benchmark_node import Rig
+if __name__ == "__main__":
+    while_starting = threading.Timer(float(sys.argv[1]), os.killpg, (0, signal.SIGINT))
+    while_starting.daemon = True
+    while_starting.start()
+    try:
+        with Rig((96, 64)):
+            os.killpg(0, signal.SIGINT)
+            time.sleep(60)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0.3", "0.8", "1000"])
+def test_ctrl_c_ends_all_parts_in_order(tmp_path, seconds):
+    script = tmp_path / "interrupted.py"
+    script.write_text(_INTERRUPTED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, script, seconds],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        start_new_session=True,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr, done.stderr
 
 
 def test_the_network_that_costs_nothing_answers_anew_every_frame(tmp_path, monkeypatch):

@@ -150,6 +150,11 @@ FAKES = {
     "tolerant": Fake(offset_ms=(0.0, 3.0), config={"sync_tolerance_ms": 5.0}),
     "nothing": Fake(sides=(), expected={"missing": "start the camera driver"}),
     "raw_only": Fake(image_name="image_raw", expected={"missing": "set rectify to true"}),
+    "mono_raw_only": Fake(
+        **MONO | {"image_name": "image_raw"},
+        config={"mode": "mono"},
+        expected={"missing": "set rectify to true"},
+    ),
     "compressed_only": Fake(
         image_type=CompressedImage, expected={"missing": "set image_transport to compressed"}
     ),

@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -119,6 +121,26 @@ def test_a_pair_from_the_first_frame_to_the_last(stereo_folder):
         info = heard.messages[f"{side}/camera_info"][0]
         assert info.header.frame_id == first.header.frame_id
         assert info_to_camera(info) == getattr(RIG, side)
+
+
+@pytest.mark.parametrize("distortion", [0.0, 0.1])
+@pytest.mark.parametrize("mono", [False, True])
+def test_the_page_names_the_topics(stereo_folder, distortion, mono):
+    bent = np.array([distortion, 0, 0, 0, 0])
+    sides = {side: replace(getattr(RIG, side), d=bent).to_dict() for side in ("left", "right")}
+    (stereo_folder / "camera.yaml").write_text(yaml.safe_dump(sides))
+    page = (Path(__file__).resolve().parents[2] / "docs" / "parameters.md").read_text(encoding="utf-8")
+    section = page.partition("### `image_source`")[2]
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    overrides = [Parameter("source", value=str(stereo_folder)), Parameter("mono", value=mono)]
+    node = ImageSource(context=context, parameter_overrides=overrides)
+    topics = [publisher.topic_name.lstrip("/") for publisher in node._watched()]
+    node.destroy_node()
+    context.try_shutdown()
+    assert len(topics) == (2 if mono else 4)
+    assert any("image_raw" in topic for topic in topics) == (distortion > 0)
+    assert [topic for topic in topics if f"`{topic}`" not in section] == []
 
 
 def test_blue_first_when_asked(stereo_folder):

@@ -11,6 +11,8 @@ from rclpy.parameter import Parameter
 
 from recon3d_ros.config import Config, option
 from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.ros.depth_node import DepthNode
+from recon3d_ros.ros.image_source import ImageSource
 from recon3d_ros.ros.parameters import LiveParameters, declare
 
 
@@ -58,6 +60,19 @@ def test_defaults_and_overrides(make_node):
     assert config.names == ("x", "y")
 
 
+@pytest.mark.parametrize("source", ["flag", "file"])
+def test_an_empty_list_has_no_type_and_means_none(context, tmp_path, source):
+    file = tmp_path / "empty.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    names: []\n")
+    words = {"flag": ["-p", "names:=[]"], "file": ["--params-file", str(file)]}[source]
+    node = Node("parameters", context=context, cli_args=["--ros-args", *words])
+    try:
+        assert declare(node, Limits).names == ()
+        assert node.get_parameter("names").value == []
+    finally:
+        node.destroy_node()
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -69,13 +84,32 @@ def test_defaults_and_overrides(make_node):
         ({"count": 1.5}, "correct parameter count"),
         ({"kind": "c"}, "kind must be one of a, b"),
         ({"on": 1}, "correct parameter on"),
-        ({"names": "x"}, "names must be of type tuple"),
+        ({"names": "x"}, "names must be a list of words"),
         ({"low_m": 9.0}, "low_m must be less than high_m"),
     ],
 )
 def test_wrong_values_at_start(make_node, values, words):
     with pytest.raises(ConfigError, match=words):
         declare(make_node(**values), Limits)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (DepthNode, ["autostart:=false", "max_dept_m:=3.0"]),
+        (ImageSource, ["world_frames:=1", "width:=64", "height:=48", "loup:=true"]),
+    ],
+)
+def test_what_a_node_does_not_have_is_warned_of_with_the_nearest_name(context, capfd, make, words):
+    of_ros = ["use_sim_time:=true", "qos_overrides./points.publisher.depth:=3"]
+    flags = [flag for word in (*words, *of_ros, "foo:=1") for flag in ("-p", word)]
+    make(context=context, cli_args=["--ros-args", *flags]).destroy_node()
+    warned = [line for line in capfd.readouterr().err.splitlines() if "WARN" in line]
+    near, unknown = sorted(warned, key=lambda line: "foo" in line)
+    given = words[-1].partition(":=")[0]
+    assert f"got {given}, " in near
+    assert f"did you mean {'max_depth_m' if make is DepthNode else 'loop'}?" in near
+    assert "got foo, " in unknown and "docs/parameters.md lists them" in unknown
 
 
 def setter(node):

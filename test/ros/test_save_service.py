@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from std_srvs.srv import Trigger
 
+from recon3d_ros.config import options
 from recon3d_ros.ros import save_service
+from recon3d_ros.ros.depth_node import CONFIGS, DepthNode
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,23 @@ def test_the_next_frame_is_saved_without_any_reader(bench, scene):
     assert {"camera.yaml", "result/cloud.ply"} <= names, names
     text = "\n".join(path.read_text() for path in folder.rglob("*.yaml"))
     assert "fake_stereo" in text  # the parameters are there
+    about = yaml.safe_load((folder / "versions.txt").read_text())
+    assert {"rectify_ms", "estimate_ms", "filter_ms"} <= about.keys()
+
+
+def test_another_node_starts_with_the_saved_parameters(bench, scene):
+    future = ask(bench)
+    bench.wait(future.done, lambda: bench.send(scene.images(), scene.infos()), "an answer")
+    file = Path(future.result().message) / "parameters.yaml"
+    words = ["--ros-args", "--params-file", str(file)]
+    again = DepthNode(context=bench.context, namespace="/again", cli_args=words)
+    try:
+        names = [spec.name for config in CONFIGS for spec in options(config)]
+        assert len(names) > 40
+        for name in names:
+            assert again.get_parameter(name).value == bench.node.get_parameter(name).value, name
+    finally:
+        again.destroy_node()
 
 
 def test_a_second_call_while_one_waits_is_refused(bench, scene):

@@ -45,6 +45,7 @@ def infos(frame):
 
 
 PARAMETERS = {"max_depth_m": 8.0, "model": "fake_stereo", "cameras": ["a", "b"], "rectify": False}
+EMPTY = {"engine_sizes": (), "roi_mask": ""}
 
 
 def test_everything_is_there_and_the_frame_can_be_computed_again(tmp_path, frame, result, infos, capsys):
@@ -73,7 +74,7 @@ def test_everything_is_there_and_the_frame_can_be_computed_again(tmp_path, frame
 
 
 def test_results_parameters_calibration_and_versions(tmp_path, frame, result, infos):
-    path = save_frame(tmp_path, frame, "left_optical", result, infos, PARAMETERS)
+    path = save_frame(tmp_path, frame, "left_optical", result, infos, PARAMETERS | EMPTY)
     np.testing.assert_array_equal(files.read_pfm(path / "result" / "depth.pfm"), result.depth_map.depth)
     np.testing.assert_array_equal(
         files.read_pfm(path / "result" / "disparity.pfm"), result.depth_map.disparity
@@ -83,7 +84,7 @@ def test_results_parameters_calibration_and_versions(tmp_path, frame, result, in
     np.testing.assert_array_equal(colours, frame.image[result.cloud.valid])
     assert (path / "result" / "depth.png").is_file() and (path / "result" / "depth_colour.png").is_file()
     parameters = yaml.safe_load((path / "parameters.yaml").read_text())
-    assert parameters == {"/**": {"ros__parameters": PARAMETERS}}
+    assert parameters == {"/**": {"ros__parameters": PARAMETERS | {"roi_mask": ""}}}
     saved = yaml.safe_load((path / "camera_info.yaml").read_text())
     assert list(saved) == ["left", "right"]
     assert saved["right"]["p"] == list(infos[1].p) and saved["right"]["frame_id"] == "right_optical"
