@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write the model there at the end, as 'recon3d export' does",
     )
-    parser.add_argument("--name", default="", help="name of the exported model (default recon3d_<network>)")
+    parser.add_argument("--name", help="name of the exported model (default recon3d_<network>)")
+    parser.add_argument("--force", action="store_true", help="let --export replace a model of this name")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -61,6 +62,9 @@ def main(args: argparse.Namespace) -> int:
 
     lazy.require("torch", extra="train")
     config = _config(args)
+    if args.export:
+        name_model = lazy.load("recon3d_ros.training.export:name_model")
+        name_model(args.export, args.name, config.network, force=args.force)  # refused now, not after hours
     train = lazy.load("recon3d_ros.training.loop:train")
     leads = lazy.load("recon3d_ros.training.distributed:find_team")().leads
     stop = _Stop()
@@ -89,7 +93,8 @@ def main(args: argparse.Namespace) -> int:
     if leads:
         print(f"checkpoint: {checkpoint}")
         if args.export:
-            done = lazy.load("recon3d_ros.training.export:export")(checkpoint, args.export, name=args.name)
+            export = lazy.load("recon3d_ros.training.export:export")
+            done = export(checkpoint, args.export, name=args.name, force=args.force)
             print(f"model: {done.manifest.path}")
     return 0
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import open_backend
-from recon3d_ros.errors import BackendError, OutputError
+from recon3d_ros.errors import BackendError, ConfigError, OutputError
 from recon3d_ros.files import make_folder
 from recon3d_ros.manifest import Artifact, Golden, Manifest, dump_manifest
 from recon3d_ros.networks.mono import MonoNetwork
@@ -66,7 +66,8 @@ def export(
     checkpoint: Path,
     out_dir: Path,
     *,
-    name: str = "",
+    name: str | None = None,
+    force: bool = False,
     accuracy_file: Path | None = None,
     calibration_pairs: int = 32,
     others: Sequence[Path] = (),
@@ -81,19 +82,21 @@ def export(
     Args:
         checkpoint: Written by `train`.
         out_dir: Receives the files.
-        name: Of the model; empty = recon3d_ and the network's.
+        name: Of the model; None = recon3d_ and the network's.
+        force: Replace a model of this name.
         accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be told in the manifest.
         calibration_pairs: How many samples calibrate; 0 leaves confidence and sigma as they are.
         others: Checkpoints whose weights are averaged with those of the first.
 
     Raises:
         ArtifactError: The checkpoint is missing or corrupt.
+        ConfigError: `out_dir` has a model of this name, which is to stay.
         DataError: The accuracy file is none of `recon3d evaluate`, or says nothing about this model.
         BackendError: The exported graph answers differently from torch.
         OutputError: A file cannot be written.
     """
     network, content = load_network(checkpoint, *others)
-    name = name or f"recon3d_{content['network']}"
+    name = name_model(out_dir, name, content["network"], force=force)
     if calibration_pairs:
         _calibrate(network, content, checkpoint.parent, calibration_pairs)
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
@@ -120,6 +123,21 @@ def export(
             f"cannot write the model to {out_dir} ({exc}): free the disk or choose another place"
         ) from exc
     return Exported(replace(draft, path=out_dir / files[-1]), largest, apart)
+
+
+def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = False) -> str:
+    """The name that a model of `network` is exported by, None = recon3d_ and the network's.
+
+    Raises:
+        ConfigError: `out_dir` has a model of this name, and `force` does not replace it.
+    """
+    name = f"recon3d_{network}" if name is None else name
+    path = out_dir / f"{name}.yaml"
+    if path.exists() and not force:
+        raise ConfigError(
+            f"expected no model at {path} yet, got one: choose another --name, or replace it with --force"
+        )
+    return name
 
 
 def _calibrate(network: Network, content: Mapping[str, Any], folder: Path, count: int) -> None:

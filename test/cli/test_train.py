@@ -52,6 +52,11 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeyp
     assert main([*mean, "--out", str(models)]) == 0
     assert "torch differ" in capsys.readouterr().out
     assert find_model("recon3d_stereo", models).origin.startswith("mean of 2 runs")
+    assert main([*mean, "--out", str(models)]) == 2
+    err = capsys.readouterr().err
+    assert "--name" in err and "--force" in err and err.count("\n") == 1
+    assert main([*mean, "--out", str(models), "--force"]) == 0
+    capsys.readouterr()
     assert main(["models", "--models-dir", str(models)]) == 0
     assert "recon3d_stereo" in capsys.readouterr().out
 
@@ -108,6 +113,27 @@ def test_a_mono_network_goes_on_at_its_own_size(tmp_path):
     assert main([*words, "--from", start, "--out", str(tmp_path / "second")]) == 0
     run = load_checkpoint(tmp_path / "second" / "checkpoint.pt")["run"]
     assert (run["network"], run["width"], run["height"]) == ("mono", 96, 64)
+
+
+def test_a_model_that_is_there_is_refused_before_the_training(tmp_path, capsys):
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "recon3d_stereo.yaml").write_text("somebody's")
+    words = [
+        "train",
+        "--out",
+        str(tmp_path / "run"),
+        *SMALL,
+        *QUIET,
+        "--max-steps",
+        "1",
+        "--export",
+        str(models),
+    ]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert "--name" in err and "--force" in err and err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_unknown_loss_names_its_neighbour(tmp_path, capsys):
