@@ -142,10 +142,11 @@ class TrainConfig(Config):
                     f"got {got}: that is for --network mono"
                 )
             return
-        needs = {"distill": self.teacher, "features": self.teacher and self.taught}
-        for name, has in needs.items():
-            if name in losses and not has:
-                raise ConfigError(f"expected a teacher for the loss '{name}', got none: see --teacher")
+        needs = (("distill", "teacher"), ("features", "teacher"), ("features", "teacher_features"))
+        for loss, need in needs:
+            if loss in losses and not getattr(self, need):
+                flag = need.replace("_", "-")
+                raise ConfigError(f"expected {need} for the loss '{loss}', got none: see --{flag}")
         if self.taught and not self.teacher:
             raise ConfigError("expected a teacher with teacher_features, got none: see --teacher")
         if self.teacher_forcing and "features" not in losses:
