@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,8 @@ LENSES = (1.0, 1.25, 1.5, 2.0)
 # One room says nothing of scale and trust in the next: images held out at fewer places leave the scale as it
 # was learnt, and trust as it was before a network was tuned to them.
 MIN_PLACES = 4
+# One component of a path, on any system.
+NAME = re.compile(r"\w[\w.+ -]*")
 # Options of a run that name places of the machine it ran on.
 PLACES = ("out", "init", "pairs", "teacher")
 
@@ -90,7 +93,7 @@ def export(
 
     Raises:
         ArtifactError: The checkpoint is missing or corrupt.
-        ConfigError: `out_dir` has a model of this name, which is to stay.
+        ConfigError: No model can have this name, or `out_dir` has one that is to stay.
         DataError: The accuracy file is none of `recon3d evaluate`, or says nothing about this model.
         BackendError: The exported graph answers differently from torch.
         OutputError: A file cannot be written.
@@ -129,9 +132,14 @@ def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = F
     """The name that a model of `network` is exported by, None = recon3d_ and the network's.
 
     Raises:
-        ConfigError: `out_dir` has a model of this name, and `force` does not replace it.
+        ConfigError: It cannot be the name of files, or `out_dir` has such a model and `force` is not set.
     """
     name = f"recon3d_{network}" if name is None else name
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            "expected a name of letters, digits and any of '_.+- ' that begins with a letter, digit or '_', "
+            f"got {name!r}: choose another --name, and a folder with --out or --export"
+        )
     path = out_dir / f"{name}.yaml"
     if path.exists() and not force:
         raise ConfigError(

@@ -115,6 +115,15 @@ def test_a_mono_network_goes_on_at_its_own_size(tmp_path):
     assert (run["network"], run["width"], run["height"]) == ("mono", 96, 64)
 
 
+@pytest.mark.parametrize("name", ["", "..", "a/c"])
+def test_a_name_that_no_file_can_have_is_refused_before_the_training(tmp_path, capsys, name):
+    words = ["train", "--out", str(tmp_path / "run"), *SMALL, *QUIET, "--max-steps", "1"]
+    assert main([*words, "--export", str(tmp_path / "models"), "--name", name]) == 2
+    err = capsys.readouterr().err
+    assert "--name" in err and err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_model_that_is_there_is_refused_before_the_training(tmp_path, capsys):
     models = tmp_path / "models"
     models.mkdir()

@@ -83,6 +83,18 @@ def test_model_that_is_there_stays_unless_forced(checkpoint, tmp_path, name):
     zoo.verify(load_manifest(path))
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/c", "/a", "a\\c", "C:a", "a\n", "-a", "a\0"])
+def test_name_that_no_file_can_have(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"^expected a name of .*choose another --name") as caught:
+        exporting.name_model(tmp_path, name, "stereo")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mine", "my_stereo-v1.2", "Küche 2", "_"])
+def test_name_that_a_file_can_have(tmp_path, name):
+    assert exporting.name_model(tmp_path, name, "stereo") == name
+
+
 def test_pairs_may_come_in_batches(checkpoint, tmp_path):
     backend = open_backend("onnxruntime", export(checkpoint, tmp_path / "models").manifest)
     pair = np.random.default_rng(2).random((2, 3, 3, 64, 96), np.float32)
