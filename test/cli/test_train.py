@@ -145,6 +145,29 @@ def test_a_model_that_is_there_is_refused_before_the_training(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_resumed_run_stays_what_it_is_and_says_what_a_flag_changed(tmp_path, capsys):
+    out = ["train", "--out", str(tmp_path / "run")]
+    assert main([*out, *SMALL, *QUIET, "--max-steps", "1", "--losses", "smooth_l1=1"]) == 0
+    assert "changed" not in capsys.readouterr().out
+    before = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["run"]
+    assert main([*out, "--resume", "--max-steps", "2"]) == 0
+    assert "; changed: max_steps 2 (was 1)\n" in capsys.readouterr().out
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["run"] == before | {"max_steps": 2}
+
+    words = ["--resume", "--size", "32", "32", "--weight-decay", "0.5", "--max-steps", "3"]
+    assert main([*out, *words]) == 0
+    said = capsys.readouterr().out
+    assert "width 32 (was 64)" in said and "weight_decay 0.5 (was 0.0001)" in said
+    saved = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    assert (saved["run"]["width"], saved["run"]["losses"]) == (32, "smooth_l1=1")
+    assert saved["optimizer"]["param_groups"][0]["weight_decay"] == 0.5
+
+    assert main([*out, "--resume", "--from", "other.pt"]) == 2
+    assert "--from other.pt" in capsys.readouterr().err
+    assert main([*out, "--resume", "--network", "mono"]) == 5
+    assert "--network" in capsys.readouterr().err
+
+
 def test_unknown_loss_names_its_neighbour(tmp_path, capsys):
     assert main(["train", "--out", str(tmp_path), *SMALL, "--losses", "smooth_l2=1"]) == 2
     assert "did you mean 'smooth_l1'" in capsys.readouterr().err
