@@ -198,7 +198,7 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     """The run that `config.out` holds, as it was when it was last saved.
 
     Raises:
-        ArtifactError: There is no checkpoint, it is corrupt, or it belongs to another network.
+        ArtifactError: There is no checkpoint, it is corrupt, or it belongs to another network or teacher.
         ConfigError: The device is not there, or another source would validate.
     """
     device = pick_device(config, team)
@@ -218,7 +218,7 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     network = build_network(saved["network"], saved["config"])
     load_weights(network, saved["state"], path)
     run = Run(config, network, device, team, find_teacher(config))
-    run.adapters.load_state_dict(saved.get("adapters", {}))
+    load_weights(run.adapters, saved.get("adapters", {}), path)
     run.sources = all_sources(config, saved)
     load_weights(run.average.module, saved["average"], path)
     run.average.n_averaged.fill_(saved["step"])
