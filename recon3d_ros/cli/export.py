@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of models (default %(default)s)",
     )
-    parser.add_argument("--name", default="", help="of the model and its files (default recon3d_<network>)")
+    parser.add_argument("--name", help="of the model and its files (default recon3d_<network>)")
+    parser.add_argument("--force", action="store_true", help="replace a model of this name")
     parser.add_argument(
         "--calibration-pairs",
         type=int,
@@ -53,6 +54,7 @@ def main(args: argparse.Namespace) -> int:
         first,
         args.out,
         name=args.name,
+        force=args.force,
         accuracy_file=args.accuracy,
         calibration_pairs=args.calibration_pairs,
         others=others,

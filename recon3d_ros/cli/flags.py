@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from recon3d_ros.config import Config, Option, options
@@ -30,19 +30,23 @@ def add_options(parser: argparse.ArgumentParser, config: type[Config], skip: Col
         parser.add_argument(flag, default=spec.default, help=_help(spec), **kind)
 
 
-def read_options(args: argparse.Namespace, config: type[C], **values: Any) -> C:
+def read_options(
+    args: argparse.Namespace, config: type[C], former: Mapping[str, Any] | None = None, **values: Any
+) -> C:
     """Build the config from the parsed flags.
 
     Args:
         args: parsed by a parser that `add_options` extended.
         config: the same class.
+        former: options by name that stand in for flags that are None, before the defaults do.
         values: options the verb sets itself, by name.
 
     Raises:
         ConfigError: a value is outside its limits, or two exclude each other.
     """
-    parsed = {spec.name: getattr(args, spec.name) for spec in options(config) if spec.name not in values}
-    return config(**parsed, **values)
+    unsaid = {spec.name: spec.default for spec in options(config)} | dict(former or {})
+    said = {name: value for name in unsaid if (value := getattr(args, name, None)) is not None}
+    return config(**{**unsaid, **said, **values})
 
 
 def _metavar(spec: Option) -> str | None:

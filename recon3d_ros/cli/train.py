@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from recon3d_ros import lazy
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.config import options
+from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
-from recon3d_ros.training.config import SIZES_TEXT, TrainConfig
+from recon3d_ros.training.config import HERE, SIZES_TEXT, TrainConfig
 
 HELP = (
     "Train a network on the procedural world, rendered meanwhile, or a mono network on images with depth; "
@@ -22,6 +25,8 @@ HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     add_options(parser, TrainConfig, skip=("width", "height", "network", "init"))
+    # A flag that is not given is None: --resume takes it from the checkpoint.
+    parser.set_defaults(**{spec.name: None for spec in options(TrainConfig)})
     default = TrainConfig()
     parser.add_argument(
         "--network",
@@ -33,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="init",
         metavar="MODEL",
-        default="",
         help="start from these weights where they fit: a model of ours, or a checkpoint (.pt)",
     )
     parser.add_argument(
@@ -41,18 +45,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=int,
         metavar=("W", "H"),
-        default=(0, 0),
         help="size of the crops, multiples of 32, at which a mono model is served, too "
         f"(default {SIZES_TEXT} px)",
     )
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --out, with its options where no flag says otherwise",
+    )
     parser.add_argument(
         "--export",
         type=Path,
         metavar="DIR",
         help="write the model there at the end, as 'recon3d export' does",
     )
-    parser.add_argument("--name", default="", help="name of the exported model (default recon3d_<network>)")
+    parser.add_argument("--name", help="name of the exported model (default recon3d_<network>)")
+    parser.add_argument("--force", action="store_true", help="let --export replace a model of this name")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -61,6 +69,9 @@ def main(args: argparse.Namespace) -> int:
 
     lazy.require("torch", extra="train")
     config = _config(args)
+    if args.export:
+        name_model = lazy.load("recon3d_ros.training.export:name_model")
+        name_model(args.export, args.name, config.network, force=args.force)  # refused now, not after hours
     train = lazy.load("recon3d_ros.training.loop:train")
     leads = lazy.load("recon3d_ros.training.distributed:find_team")().leads
     stop = _Stop()
@@ -89,23 +100,38 @@ def main(args: argparse.Namespace) -> int:
     if leads:
         print(f"checkpoint: {checkpoint}")
         if args.export:
-            done = lazy.load("recon3d_ros.training.export:export")(checkpoint, args.export, name=args.name)
+            export = lazy.load("recon3d_ros.training.export:export")
+            done = export(checkpoint, args.export, name=args.name, force=args.force)
             print(f"model: {done.manifest.path}")
     return 0
 
 
 def _config(args: argparse.Namespace) -> TrainConfig:
-    """The options; network, and size of a mono one, are those of what the run starts from if not named."""
+    """The options; what no flag says is as in the run to resume, or fits the model to start from."""
     from recon3d_ros.zoo import find_weights
 
     init = str(find_weights(args.init)) if args.init else ""
-    former = Path(args.out) / "checkpoint.pt" if args.resume else Path(init) if init else None
-    saved = lazy.load("recon3d_ros.training.checkpoint:load_checkpoint")(former) if former else None
+    start = Path(args.out or TrainConfig().out) / "checkpoint.pt" if args.resume else Path(init)
+    load_checkpoint = lazy.load("recon3d_ros.training.checkpoint:load_checkpoint")
+    saved = load_checkpoint(start, resume=args.resume) if args.resume or init else None
     network = args.network or (saved["network"] if saved else TrainConfig().network)
-    width, height = args.size
-    if saved and not any(args.size) and network == saved["network"] and task_of(network) == "mono":
-        width, height = (saved["run"][name] for name in ("width", "height"))
-    return read_options(args, TrainConfig, width=width, height=height, network=network, init=init)
+    former = _kept(saved["run"], args.resume) if saved and network == saved["network"] else {}
+    if args.resume and init and init != former.get("init", init):
+        raise ConfigError(
+            f"expected the weights that the run in {start.parent} began with, got --from {args.init}: "
+            "leave --from out, or begin another run with another --out"
+        )
+    said: dict[str, Any] = {"network": network} | ({"init": init} if init else {})
+    if args.size:
+        said |= zip(("width", "height"), args.size)
+    return read_options(args, TrainConfig, former, **said)
+
+
+def _kept(run: Mapping[str, Any], resume: bool) -> dict[str, Any]:
+    """The options of a run that another one keeps: all when it goes on, else the size of a mono network."""
+    if not resume:
+        return {name: run[name] for name in ("width", "height") if task_of(run["network"]) == "mono"}
+    return {spec.name: run[spec.name] for spec in options(TrainConfig) if spec.name in run.keys() - HERE}
 
 
 class _Stop:

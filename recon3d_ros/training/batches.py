@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import DataError
+from recon3d_ros.training.interrupts import interrupts_held
 from recon3d_ros.training.store import SampleStore
 from recon3d_ros.training.tasks import StereoTask, Task
 
@@ -107,7 +108,7 @@ def batches(
         multiprocessing_context="spawn" if loaders else None,
     )
     try:
-        yield from loader
+        yield from _start(loader)
     except BaseException as exc:
         # Whoever keeps this error would keep torch's frames, in them the loaders.
         traceback.clear_frames(exc.__traceback__)
@@ -117,9 +118,13 @@ def batches(
         raise
 
 
+def _start(loader: DataLoader[tuple[np.ndarray, ...]]) -> Iterator[list[torch.Tensor]]:
+    with interrupts_held():
+        return iter(loader)
+
+
 def _start_loader(_: int) -> None:
-    # Ctrl-C and torchrun signal the whole group: the training process ends its loaders after its last step.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # torchrun signals all processes: the training process ends its loaders after its last step.
     # Not for ever: a process that ends with its loaders still open terminates them and waits until they go.
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST_STEP_S))
     cv2.setNumThreads(1)

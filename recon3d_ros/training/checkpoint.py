@@ -117,4 +117,7 @@ def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], pat
     try:
         network.load_state_dict(weights)
     except RuntimeError as exc:
-        raise ArtifactError(f"expected weights for the config in {path}, got others: train again") from exc
+        raise ArtifactError(
+            f"expected weights for the config in {path}, got others: leave network, losses and teacher of "
+            "the run as they were, or train again"
+        ) from exc

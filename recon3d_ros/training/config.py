@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from recon3d_ros.config import Config, option
+from recon3d_ros.config import Config, option, options
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
 from recon3d_ros.networks.mono_contract import TAUGHT
@@ -16,6 +18,9 @@ FIRST_TRAINING_SEED = 1_000_000
 # Of the crops. A mono model is served at it, too: a square is what a stretched image of either way up needs.
 DEFAULT_SIZES_WH = {"stereo": (352, 224), "mono": (224, 224)}
 SIZES_TEXT = "; ".join(f"{task}: {width}x{height}" for task, (width, height) in DEFAULT_SIZES_WH.items())
+
+# Options of the place where a run goes on; the others make it the run that it is.
+HERE = frozenset({"out", "device"})
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,15 @@ class TrainConfig(Config):
             taught[module] = tensor
         return taught
 
+    def changes(self, former: Mapping[str, Any]) -> str:
+        """What is otherwise than in the options of a checkpoint: `name value (was value)`, ..."""
+        pairs = [
+            (spec.name, getattr(self, spec.name), former.get(spec.name, spec.default))
+            for spec in options(self)
+            if spec.name not in HERE
+        ]
+        return ", ".join(f"{name} {now!r} (was {before!r})" for name, now, before in pairs if now != before)
+
     def _check_task(self) -> None:
         losses, sources = self.loss_weights, self.sources
         if self.task == "stereo":
@@ -142,10 +156,11 @@ class TrainConfig(Config):
                     f"got {got}: that is for --network mono"
                 )
             return
-        needs = {"distill": self.teacher, "features": self.teacher and self.taught}
-        for name, has in needs.items():
-            if name in losses and not has:
-                raise ConfigError(f"expected a teacher for the loss '{name}', got none: see --teacher")
+        needs = (("distill", "teacher"), ("features", "teacher"), ("features", "teacher_features"))
+        for loss, need in needs:
+            if loss in losses and not getattr(self, need):
+                flag = need.replace("_", "-")
+                raise ConfigError(f"expected {need} for the loss '{loss}', got none: see --{flag}")
         if self.taught and not self.teacher:
             raise ConfigError("expected a teacher with teacher_features, got none: see --teacher")
         if self.teacher_forcing and "features" not in losses:

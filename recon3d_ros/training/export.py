@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import open_backend
-from recon3d_ros.errors import BackendError, OutputError
+from recon3d_ros.errors import BackendError, ConfigError, OutputError
 from recon3d_ros.files import make_folder
 from recon3d_ros.manifest import Artifact, Golden, Manifest, dump_manifest
 from recon3d_ros.networks.mono import MonoNetwork
@@ -45,6 +46,8 @@ LENSES = (1.0, 1.25, 1.5, 2.0)
 # One room says nothing of scale and trust in the next: images held out at fewer places leave the scale as it
 # was learnt, and trust as it was before a network was tuned to them.
 MIN_PLACES = 4
+# One component of a path, on any system.
+NAME = re.compile(r"\w[\w.+ -]*")
 # Options of a run that name places of the machine it ran on.
 PLACES = ("out", "init", "pairs", "teacher")
 
@@ -66,7 +69,8 @@ def export(
     checkpoint: Path,
     out_dir: Path,
     *,
-    name: str = "",
+    name: str | None = None,
+    force: bool = False,
     accuracy_file: Path | None = None,
     calibration_pairs: int = 32,
     others: Sequence[Path] = (),
@@ -81,19 +85,21 @@ def export(
     Args:
         checkpoint: Written by `train`.
         out_dir: Receives the files.
-        name: Of the model; empty = recon3d_ and the network's.
+        name: Of the model; None = recon3d_ and the network's.
+        force: Replace a model of this name.
         accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be told in the manifest.
         calibration_pairs: How many samples calibrate; 0 leaves confidence and sigma as they are.
         others: Checkpoints whose weights are averaged with those of the first.
 
     Raises:
         ArtifactError: The checkpoint is missing or corrupt.
+        ConfigError: No model can have this name, or `out_dir` has one that is to stay.
         DataError: The accuracy file is none of `recon3d evaluate`, or says nothing about this model.
         BackendError: The exported graph answers differently from torch.
         OutputError: A file cannot be written.
     """
     network, content = load_network(checkpoint, *others)
-    name = name or f"recon3d_{content['network']}"
+    name = name_model(out_dir, name, content["network"], force=force)
     if calibration_pairs:
         _calibrate(network, content, checkpoint.parent, calibration_pairs)
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
@@ -120,6 +126,26 @@ def export(
             f"cannot write the model to {out_dir} ({exc}): free the disk or choose another place"
         ) from exc
     return Exported(replace(draft, path=out_dir / files[-1]), largest, apart)
+
+
+def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = False) -> str:
+    """The name that a model of `network` is exported by, None = recon3d_ and the network's.
+
+    Raises:
+        ConfigError: It cannot be the name of files, or `out_dir` has such a model and `force` is not set.
+    """
+    name = f"recon3d_{network}" if name is None else name
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            "expected a name of letters, digits and any of '_.+- ' that begins with a letter, digit or '_', "
+            f"got {name!r}: choose another --name, and a folder with --out or --export"
+        )
+    path = out_dir / f"{name}.yaml"
+    if path.exists() and not force:
+        raise ConfigError(
+            f"expected no model at {path} yet, got one: choose another --name, or replace it with --force"
+        )
+    return name
 
 
 def _calibrate(network: Network, content: Mapping[str, Any], folder: Path, count: int) -> None:

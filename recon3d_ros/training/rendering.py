@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from recon3d_ros import world
 from recon3d_ros.allocator import keep_memory
+from recon3d_ros.training.interrupts import interrupts_held
 from recon3d_ros.training.store import SampleStore, pack_arrays
 from recon3d_ros.training.tasks import StereoTask, Task
 
@@ -68,14 +68,14 @@ def start_renderers(
         process = context.Process(
             target=_render_jobs, args=(share, renderer), daemon=True, name=f"render-{worker}"
         )
-        process.start()
+        with interrupts_held():
+            process.start()
         processes.append(process)
     return processes
 
 
 def _render_jobs(jobs: list[tuple[Path, range]], renderer: Renderer) -> None:
     os.nice(5)  # training goes first
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the training process ends this one
     keep_memory()
     for folder, seeds in jobs:
         renderer.render(folder, seeds)

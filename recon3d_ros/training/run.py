@@ -47,6 +47,7 @@ class Run:
     Attributes:
         samples: Crops seen so far by all processes; the next crop is drawn from this number and the seed.
         history: A row per validation.
+        changes: What is otherwise than before it was resumed, in words.
         sources: [name, licence] of everything that has a part in the weights.
         losses: [step, mean loss of the `CURVE_STEPS` steps before], for the curve.
     """
@@ -86,6 +87,7 @@ class Run:
         self.step = self.samples = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
+        self.changes = ""
         self.losses: list[list[float]] = []
         self.loss_sum = torch.zeros((), device=device)
 
@@ -143,10 +145,11 @@ class Run:
         """One line: what is trained, where, from when on."""
         parameters = sum(p.numel() for p in self.network.parameters())
         device = f"{self.team.size} x {self.device}" if self.team.size > 1 else str(self.device)
-        return (
+        told = (
             f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in "
             f"{'bf16' if self.mixed else 'fp32'}, from step {self.step} ({self.seconds / 60:.1f} min)"
         )
+        return f"{told}; changed: {self.changes}" if self.changes else told
 
 
 @torch.no_grad()
@@ -195,7 +198,7 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     """The run that `config.out` holds, as it was when it was last saved.
 
     Raises:
-        ArtifactError: There is no checkpoint, it is corrupt, or it belongs to another network.
+        ArtifactError: There is no checkpoint, it is corrupt, or it belongs to another network or teacher.
         ConfigError: The device is not there, or another source would validate.
     """
     device = pick_device(config, team)
@@ -215,11 +218,14 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
     network = build_network(saved["network"], saved["config"])
     load_weights(network, saved["state"], path)
     run = Run(config, network, device, team, find_teacher(config))
-    run.adapters.load_state_dict(saved.get("adapters", {}))
+    load_weights(run.adapters, saved.get("adapters", {}), path)
     run.sources = all_sources(config, saved)
     load_weights(run.average.module, saved["average"], path)
     run.average.n_averaged.fill_(saved["step"])
     run.optimizer.load_state_dict(saved["optimizer"])
+    for group in run.optimizer.param_groups:
+        group["weight_decay"] = config.weight_decay  # the learning rate is set at each step
+    run.changes = config.changes(saved["run"])
     run.step, run.samples, run.seconds = saved["step"], saved["samples"], saved["seconds"]
     run.history = saved["history"]
     # Checkpoints of older versions have no curve of the loss.

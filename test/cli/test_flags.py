@@ -46,6 +46,14 @@ def test_a_skipped_option_is_set_by_the_verb():
     assert read_options(parser.parse_args([]), ModelConfig, model="mine").model == "mine"
 
 
+def test_a_flag_that_is_not_given_is_as_in_the_former_config():
+    parser = _parser(PipelineConfig)
+    parser.set_defaults(**{spec.name: None for spec in options(PipelineConfig)})
+    args = parser.parse_args(["--border-px", "0"])
+    former = {"border_px": 3, "max_depth_m": 7.0}
+    assert read_options(args, PipelineConfig, former) == PipelineConfig(border_px=0, max_depth_m=7.0)
+
+
 def test_limits_are_those_of_the_config(capsys):
     args = _parser(PipelineConfig).parse_args(["--min-depth-m", "30"])
     with pytest.raises(ConfigError):

@@ -52,6 +52,11 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeyp
     assert main([*mean, "--out", str(models)]) == 0
     assert "torch differ" in capsys.readouterr().out
     assert find_model("recon3d_stereo", models).origin.startswith("mean of 2 runs")
+    assert main([*mean, "--out", str(models)]) == 2
+    err = capsys.readouterr().err
+    assert "--name" in err and "--force" in err and err.count("\n") == 1
+    assert main([*mean, "--out", str(models), "--force"]) == 0
+    capsys.readouterr()
     assert main(["models", "--models-dir", str(models)]) == 0
     assert "recon3d_stereo" in capsys.readouterr().out
 
@@ -108,6 +113,59 @@ def test_a_mono_network_goes_on_at_its_own_size(tmp_path):
     assert main([*words, "--from", start, "--out", str(tmp_path / "second")]) == 0
     run = load_checkpoint(tmp_path / "second" / "checkpoint.pt")["run"]
     assert (run["network"], run["width"], run["height"]) == ("mono", 96, 64)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/c"])
+def test_a_name_that_no_file_can_have_is_refused_before_the_training(tmp_path, capsys, name):
+    words = ["train", "--out", str(tmp_path / "run"), *SMALL, *QUIET, "--max-steps", "1"]
+    assert main([*words, "--export", str(tmp_path / "models"), "--name", name]) == 2
+    err = capsys.readouterr().err
+    assert "--name" in err and err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_model_that_is_there_is_refused_before_the_training(tmp_path, capsys):
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "recon3d_stereo.yaml").write_text("somebody's")
+    words = [
+        "train",
+        "--out",
+        str(tmp_path / "run"),
+        *SMALL,
+        *QUIET,
+        "--max-steps",
+        "1",
+        "--export",
+        str(models),
+    ]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert "--name" in err and "--force" in err and err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_run_stays_what_it_is_and_says_what_a_flag_changed(tmp_path, capsys):
+    out = ["train", "--out", str(tmp_path / "run")]
+    assert main([*out, *SMALL, *QUIET, "--max-steps", "1", "--losses", "smooth_l1=1"]) == 0
+    assert "changed" not in capsys.readouterr().out
+    before = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["run"]
+    assert main([*out, "--resume", "--max-steps", "2"]) == 0
+    assert "; changed: max_steps 2 (was 1)\n" in capsys.readouterr().out
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["run"] == before | {"max_steps": 2}
+
+    words = ["--resume", "--size", "32", "32", "--weight-decay", "0.5", "--max-steps", "3"]
+    assert main([*out, *words]) == 0
+    said = capsys.readouterr().out
+    assert "width 32 (was 64)" in said and "weight_decay 0.5 (was 0.0001)" in said
+    saved = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    assert (saved["run"]["width"], saved["run"]["losses"]) == (32, "smooth_l1=1")
+    assert saved["optimizer"]["param_groups"][0]["weight_decay"] == 0.5
+
+    assert main([*out, "--resume", "--from", "other.pt"]) == 2
+    assert "--from other.pt" in capsys.readouterr().err
+    assert main([*out, "--resume", "--network", "mono"]) == 5
+    assert "--network" in capsys.readouterr().err
 
 
 def test_unknown_loss_names_its_neighbour(tmp_path, capsys):

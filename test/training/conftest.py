@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,18 @@ def textured_sample(seed: int, size_wh: tuple[int, int] = SIZE_WH) -> Sample:
     # A point at u in the left image stands at u - shift in the right one.
     frame = Frame(0, wide[:, :width], rig.left, right=wide[:, shift:], rig=rig, name=f"texture_{seed}")
     return Sample(frame, disparity, None, frame.name)
+
+
+class CtrlC:
+    """A SIGINT of the process that unpickles it: one that is being started."""
+
+    def __reduce__(self):
+        return (signal.raise_signal, (signal.SIGINT,))
+
+
+@pytest.fixture
+def ctrl_c_on_arrival():
+    return CtrlC()
 
 
 @pytest.fixture

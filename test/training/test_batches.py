@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import signal
 from itertools import islice
 
 import pytest
@@ -31,6 +32,15 @@ def test_crops_depend_on_seed_and_index_alone(stores):
             torch.testing.assert_close(a, b, equal_nan=True, rtol=0.0, atol=0.0)
         torch.testing.assert_close(one[0][1], torch.from_numpy(crops[first + 1][0]))
     assert not torch.equal(one[0][0], torch.from_numpy(Crops({stores[0].folder: 1.0}, (96, 64), 2)[8][0]))
+
+
+def test_loader_does_not_hear_of_ctrl_c_even_before_it_is_ready(stores, ctrl_c_on_arrival):
+    crops = Crops({stores[0].folder: 1.0}, (96, 64), 1)
+    vars(crops)["extra"] = ctrl_c_on_arrival
+    stream = batches(crops, Order(0, 2), loaders=1, pin_memory=False)
+    assert len(next(stream)) == 3
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    stream.close()
 
 
 def test_processes_take_crops_in_turn_and_none_twice():

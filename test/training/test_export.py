@@ -8,7 +8,7 @@ import torch
 
 from recon3d_ros import zoo
 from recon3d_ros.backends import open_backend
-from recon3d_ros.errors import ArtifactError, BackendError, DataError, OutputError
+from recon3d_ros.errors import ArtifactError, BackendError, ConfigError, DataError, OutputError
 from recon3d_ros.manifest import load_manifest
 from recon3d_ros.training import export as exporting
 from recon3d_ros.training import export_tasks
@@ -68,6 +68,31 @@ def test_model_is_complete_and_answers_as_torch(checkpoint, tmp_path):
         for name, values in zip(OUTPUTS, expected):
             assert answers[name].shape == (1, 1, *shape_hw)
             assert (np.abs(answers[name] - values.numpy()) > 1e-2).mean() < 1e-3
+
+
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_model_that_is_there_stays_unless_forced(checkpoint, tmp_path, name):
+    path = tmp_path / "models" / f"{name or 'recon3d_stereo'}.yaml"
+    path.parent.mkdir()
+    path.write_text("somebody's")
+    with pytest.raises(ConfigError, match=r"another --name, or replace it with --force$"):
+        export(checkpoint, path.parent, name=name)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_text() == "somebody's"
+    assert export(checkpoint, path.parent, name=name, force=True).manifest.path == path
+    zoo.verify(load_manifest(path))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/c", "/a", "a\\c", "C:a", "a\n", "-a", "a\0"])
+def test_name_that_no_file_can_have(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"^expected a name of .*choose another --name") as caught:
+        exporting.name_model(tmp_path, name, "stereo")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mine", "my_stereo-v1.2", "Küche 2", "_"])
+def test_name_that_a_file_can_have(tmp_path, name):
+    assert exporting.name_model(tmp_path, name, "stereo") == name
 
 
 def test_pairs_may_come_in_batches(checkpoint, tmp_path):

@@ -60,8 +60,8 @@ def test_each_task_has_losses_of_its_own(network):
         ({"network": "stereo", "losses": "normals"}, "normals"),
         ({"network": "stereo", "data": "nyuv2_train"}, "nyuv2_train"),
         ({"network": "stereo", "teacher": "t.yaml"}, "t.yaml"),
-        ({"network": "mono", "losses": "distill"}, "teacher"),
-        ({"network": "mono", "losses": "features", "teacher": "t.yaml"}, "features"),
+        ({"network": "mono", "losses": "distill"}, "got none: see --teacher"),
+        ({"network": "mono", "losses": "features", "teacher": "t.yaml"}, "got none: see --teacher-features"),
         (
             {"network": "mono", "losses": "features", "teacher": "t.yaml", "teacher_features": "a"},
             "module=tensor",

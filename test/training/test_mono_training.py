@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.contract import InputContract
 from recon3d_ros.datasets import open_dataset
-from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.errors import ArtifactError, ConfigError, DataError
 from recon3d_ros.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.manifest import load_manifest
@@ -342,6 +343,8 @@ def test_trained_with_a_teacher_and_exported_it_serves_metres(mono_config, teach
     checkpoint = train(config, network_settings=TINY)
     saved = load_checkpoint(checkpoint)
     assert saved["step"] == 3 and saved["adapters"] and 0.0 <= saved["history"][-1]["delta_1"] <= 1.0
+    with pytest.raises(ArtifactError, match="losses and teacher"):
+        resume_run(replace(config, losses="log_l1=1,distill=1"))
     done = exporting.export(checkpoint, tmp_path / "models", name="mine", calibration_pairs=2)
     manifest = load_manifest(done.manifest.path)
     assert manifest.task == "mono_metric_depth" and manifest.output.focal_px == CANONICAL_FOCAL_PX

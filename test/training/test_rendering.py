@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d_ros.training.rendering import Renderer
+from recon3d_ros.training.rendering import Renderer, start_renderers
 from recon3d_ros.training.store import SampleStore, unpack_pair
 from recon3d_ros.training.tasks import StereoTask
 from recon3d_ros.world import render
@@ -22,6 +22,14 @@ def test_rendering_again_keeps_what_is_there(tmp_path):
     assert np.isfinite(disparity).mean() > 0.5 and left.std() > 5.0
     renderer.render(tmp_path, range(5, 7))
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())] == stamps
+
+
+def test_renderer_does_not_hear_of_ctrl_c_even_before_it_is_ready(tmp_path, ctrl_c_on_arrival):
+    renderer = Renderer(SIZE_WH, StereoTask(44.0))
+    vars(renderer)["extra"] = ctrl_c_on_arrival
+    (process,) = start_renderers([(tmp_path, range(5, 6))], 1, renderer)
+    process.join(60)
+    assert process.exitcode == 0 and SampleStore(tmp_path).refresh() == 1
 
 
 def test_torch_stores_the_pairs_that_numpy_stores(tmp_path, monkeypatch):
