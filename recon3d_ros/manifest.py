@@ -168,7 +168,7 @@ class Manifest:
         have = ", ".join(artifact.precision for artifact in self.artifacts) or "none"
         raise ArtifactError(
             f"model {self.name} has no {wanted} artifact, its manifest lists {have}: "
-            "choose one of these, or add the file under artifacts"
+            f"{'choose one of these, or ' if self.artifacts else ''}add the file under artifacts"
         )
 
     def file_path(self, file: str) -> Path:
