@@ -3,7 +3,8 @@ from __future__ import annotations
 from recon3d_ros.evaluation.backend_benchmark import GPU_PATHS, benchmark_backends
 
 
-def test_stages_of_onnx_runtime_and_a_reason_for_what_is_not_there() -> None:
+def test_stages_of_onnx_runtime_and_a_reason_for_what_is_not_there(monkeypatch) -> None:
+    monkeypatch.setattr("recon3d_ros.evaluation.backend_benchmark.SIZE_WH", (160, 96))
     rows = benchmark_backends(frames=2)
     keys = ["backend", "precision", "gpu_path", "stage", "frames", "median_ms", "p95_ms"]
     keys += ["bad_px_2", "bad_px_3", "coverage", "note"]
