@@ -56,6 +56,7 @@ RANKS = {
     "table": 1,
     "errors": 0,
     "lazy": 0.1,
+    "interrupts": 0.1,
     "__init__": 0,
 }
 # What a room may import from outside the standard library, beyond NumPy (which all but rank 0 may use).

@@ -7,11 +7,9 @@ so the time beyond the hop of a ready-made cloud is the node's own.
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from recon3d_ros.errors import DataError
+from recon3d_ros.interrupts import interrupts_held
 from recon3d_ros.ros import benchmark_parts as parts
 
 SIZES_WH = ((640, 480), (1280, 720))
@@ -84,7 +83,7 @@ class Rig:
 
     def __enter__(self) -> Rig:
         try:
-            with _deaf_to_ctrl_c():
+            with interrupts_held():
                 for process in (self._node, *self._others):
                     process.start()
             deadline = time.monotonic() + START_S
@@ -153,16 +152,6 @@ class Rig:
                     code = process.exitcode
                     raise DataError(f"expected the {name} to live, it ended with {code}: see what it said")
         return lead.recv()
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """What is started here ignores Ctrl-C, which a terminal sends to all: `Rig.close` ends it, in order."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def benchmark_node(

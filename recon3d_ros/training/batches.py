@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import DataError
-from recon3d_ros.training.interrupts import interrupts_held
+from recon3d_ros.interrupts import interrupts_held
 from recon3d_ros.training.store import SampleStore
 from recon3d_ros.training.tasks import StereoTask, Task
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recon3d_ros import world
 from recon3d_ros.allocator import keep_memory
-from recon3d_ros.training.interrupts import interrupts_held
+from recon3d_ros.interrupts import interrupts_held
 from recon3d_ros.training.store import SampleStore, pack_arrays
 from recon3d_ros.training.tasks import StereoTask, Task
 

@@ -1,4 +1,4 @@
-"""Ctrl-C is for the training process alone: it ends its children after its last step."""
+"""Ctrl-C is for the process that the user started alone: it ends its children in order."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from recon3d_ros.training.interrupts import interrupts_held
+from recon3d_ros.interrupts import interrupts_held
 
 
 def test_ctrl_c_is_heard_at_the_end():
