@@ -31,6 +31,9 @@ _REMEDY = "look at nvidia-smi, free memory of the GPU, or set backend to onnxrun
 _DO_NOT_WAIT = ("disable_synchronize_execution_providers", "1")
 
 
+_Bound = tuple[dict[str, TensorSpec], dict[str, TensorSpec]]  # inputs and outputs, all sides known
+
+
 class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     """Executes an artifact of a model on the first GPU; opened, used and closed in one thread.
 
@@ -59,8 +62,8 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
         if find_gpu() is None:
             raise BackendError(f"ONNX Runtime cannot run on a GPU: {NO_GPU}")
         self.device = _device()
-        self._bound: tuple[dict[str, TensorSpec], dict[str, TensorSpec]] | None = None
-        self._outputs_of: dict[tuple[tuple[str, tuple[int, ...]], ...], dict[str, TensorSpec]] = {}
+        self._bound: _Bound | None = None
+        self._known: dict[tuple[tuple[str, tuple[int, ...]], ...], _Bound] = {}
         try:
             # The provider waits for the whole GPU when it starts.
             with nullcontext() if self.device is None else self.device.alone:
@@ -82,17 +85,13 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
 
         What the network answers to new shapes is seen by asking it once.
         """
-        key = tuple(sorted((name, tuple(shape)) for name, shape in inputs.items()))
-        dtypes = {spec.name: spec.dtype for spec in self.inputs}
-        specs = {name: TensorSpec(name, dtypes[name], tuple(shape)) for name, shape in inputs.items()}
-        if key not in self._outputs_of:
-            zeros = {name: np.zeros(shape, dtypes[name]) for name, shape in inputs.items()}
-            answers = super().infer(zeros)
-            self._outputs_of[key] = {
-                name: TensorSpec(name, array.dtype.name, array.shape) for name, array in answers.items()
-            }
-        self._bound = specs, self._outputs_of[key]
-        return self._outputs_of[key]
+        key = tuple(sorted(inputs.items()))
+        if key not in self._known:
+            dtypes = {spec.name: spec.dtype for spec in self.inputs}
+            feed = {name: np.zeros(shape, dtypes[name]) for name, shape in inputs.items()}
+            self._known[key] = _specs(feed), _specs(super().infer(feed))
+        self._bound = self._known[key]
+        return self._bound[1]
 
     def enqueue(self, pointers: Mapping[str, int], stream: int) -> None:
         """Run without waiting, as :meth:`recon3d_ros.backends.base.DeviceBackend.enqueue`."""
@@ -152,6 +151,10 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
                 "library is missing: install the CUDA and cuDNN it names (pip install "
                 "'onnxruntime-gpu[cuda,cudnn]'), or set backend to onnxruntime"
             )
+
+
+def _specs(arrays: Mapping[str, NDArray[Any]]) -> dict[str, TensorSpec]:
+    return {name: TensorSpec(name, array.dtype.name, array.shape) for name, array in arrays.items()}
 
 
 def _device() -> Device | None:

@@ -117,7 +117,7 @@ def main(args: argparse.Namespace) -> int:
 
     _check_denoisers(args.denoise)
     sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise)
-    runs = _runs(args, {one.samples[0].frame.is_stereo for one in sets})
+    runs = _runs(args, {one.has_pairs for one in sets})
     for note in dict.fromkeys(one.note for one in sets if one.note):
         print(f"recon3d: {note}", file=sys.stderr)
     names = [one.name for one in sets]
@@ -213,10 +213,9 @@ def _scores(
 
     with _opened(run, args) as (estimator, name, precision):
         for one in sets:
-            has_pairs = one.samples[0].frame.is_stereo
-            if run.pairs not in (None, has_pairs):
+            if run.pairs not in (None, one.has_pairs):
                 continue
-            if estimator.is_stereo and not has_pairs:
+            if estimator.is_stereo and not one.has_pairs:
                 if run.method != args.baseline or args.model == "none":
                     why = " (--zoom shows the left image alone)" if max(args.zoom) > 1 else ""
                     left_out[f"{name} needs pairs and {one.name} has none{why}"] = None

@@ -35,6 +35,14 @@ class Buffer:
         if pinned:
             self._host = device.driver.pagelocked_empty(shape, self.dtype)
 
+    @classmethod
+    def of(cls, device: Device, table: NDArray[Any]) -> Buffer:
+        """A buffer that holds a table from now on: its copy to the GPU is in the stream."""
+        buffer = cls(device, table.shape, table.dtype)
+        buffer.fill(table)
+        buffer.upload()
+        return buffer
+
     @property
     def address(self) -> int:
         """On the GPU."""

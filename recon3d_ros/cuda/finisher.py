@@ -30,10 +30,7 @@ class Finisher:
         self._device, self._size_wh = device, camera.image_size_wh
         self._depth, self._values = (Buffer(device, shape, np.float32) for _ in range(2))
         self._cloud = Buffer(device, (len(tables[1]), len(tables[0]), 4), np.float32, pinned=False)
-        self._rays = [Buffer(device, table.shape, np.float32) for table in tables]
-        for buffer, table in zip(self._rays, tables, strict=True):
-            buffer.fill(table)
-            buffer.upload()
+        self._rays = [Buffer.of(device, table) for table in tables]
 
     def finish(
         self, kernels: Kernels, a: Finish, cloud_into: NDArray[np.float32] | None

@@ -81,7 +81,7 @@ class CudaStages:
     ) -> None:
         self._device, self._kernels, self._model = device, kernels, model
         self._buffers: list[Buffer] = []
-        self._constants: set[int] = set()
+        self._tables: list[Buffer] = []  # which no frame changes
         self._timeline, self._graph_time = Timeline(device, _STAGES), Timeline(device, ("graph",))
         self._replays = Replays(device, warn)
         self.timings_ms: dict[str, float] = {}
@@ -176,8 +176,7 @@ class CudaStages:
     def _spoil(self) -> None:
         """Make all of a frame wrong but its images in pinned memory."""
         for buffer in self._buffers:
-            if buffer.address not in self._constants:
-                buffer.spoil()
+            buffer.spoil()
 
     def _answer(self) -> dict[str, Plane]:
         return {name: buffer.host.copy() for name, buffer in self._planes.items()}
@@ -220,7 +219,7 @@ class CudaStages:
         self._replays.free()
         for finisher in self._finishers.values():
             finisher.free()
-        for buffer in self._buffers:
+        for buffer in (*self._buffers, *self._tables):
             buffer.free()
         self._finishers.clear()
 
@@ -229,11 +228,8 @@ class CudaStages:
         return self._buffers[-1]
 
     def _constant(self, table: NDArray[Any]) -> int:
-        buffer = self._buffer(table.shape, table.dtype)
-        buffer.fill(table)
-        buffer.upload()
-        self._constants.add(buffer.address)
-        return buffer.address
+        self._tables.append(Buffer.of(self._device, table))
+        return self._tables[-1].address
 
     def _wire_inputs(self, count: int) -> Any:
         contract, fit = self._model.input, self._model.fit

@@ -17,11 +17,12 @@ from recon3d_ros.geometry import Sample
 class ScoredSet(NamedTuple):
     """A data set as it is scored: its name in the report, its samples, the noise added, in grey levels.
 
-    `note` is what its reader has to say of it.
+    `has_pairs` is what its first sample has, `note` what its reader has to say of it.
     """
 
     name: str
     samples: Sequence[Sample]
+    has_pairs: bool
     noise: float = 0.0
     note: str = ""
 
@@ -59,7 +60,9 @@ def open_sets(
         for zoom in zooms:
             for noise in noises:
                 change = (f" x{zoom:g}" if zoom != 1 else "") + (f" noise {noise:g}" if noise else "")
-                sets.append(ScoredSet(name + change, _changed(samples, zoom, noise), noise, note))
+                changed = _changed(samples, zoom, noise)
+                has_pairs = changed[0].frame.is_stereo
+                sets.append(ScoredSet(name + change, changed, has_pairs, noise, note))
     return sets
 
 
