@@ -41,8 +41,7 @@ def write_json(path: Path, document: Any) -> None:
         OutputError: It cannot be written.
     """
     path = Path(path)
-    with contextlib.suppress(OSError):  # writing says it better
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
 
