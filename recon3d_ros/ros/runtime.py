@@ -17,15 +17,19 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSHistoryPolicy, QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
 from recon3d_ros.allocator import keep_memory
 from recon3d_ros.errors import ConfigError, Recon3dError
+from recon3d_ros.ros.stop_signals import StopSignals
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+SIGNAL_LATENCY_S = 0.2  # Python sees a signal between two turns of the executor; this long may one wait
 
 # What rclpy raises for a qos_overrides parameter of a wrong type or value.
 _BAD_QOS = (ParameterException, InvalidQosOverridesError, RuntimeError, TypeError)
@@ -140,20 +144,28 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence.
     """
     keep_memory()
+    with StopSignals() as signals:
+        return _run(make_node, args, signals)
+
+
+def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: StopSignals) -> int:
     node: Node | None = None
     initialised = False
     try:
         _init(args)
         initialised = True
-        node = make_node()
+        with signals.interrupting():
+            node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        with signals.interrupting():
+            while rclpy.ok() and not signals.came:
+                executor.spin_once(timeout_sec=SIGNAL_LATENCY_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as exc:
         if initialised and not rclpy.ok():
-            return 0  # a signal took the context away in the middle of a start or a callback
+            return 0  # somebody shut the context down in the middle of a start or a callback
         if not isinstance(exc, Recon3dError):
             raise
         get_logger(node.get_name() if node else "recon3d").fatal(str(exc))
@@ -168,7 +180,8 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
 def _init(args: Sequence[str] | None) -> None:
     _check_files(sys.argv if args is None else args)
     try:
-        rclpy.init(args=None if args is None else list(args))
+        words = None if args is None else list(args)
+        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as exc:  # RCLError and UnknownROSArgsError are RuntimeErrors
         raise ConfigError(
             f"expected ROS arguments that rclpy accepts, got: {exc}; correct the part after --ros-args "
