@@ -33,12 +33,13 @@ class Writer:
         make_folder(folder)
 
     def write(self, name: str, result: Result) -> None:
-        """Write depth, disparity, confidence, the cloud, and their pictures.
+        """Write depth, disparity, confidence, the clouds, and their pictures.
 
         Raises:
             OutputError: A file cannot be written.
         """
         from recon3d_ros import files
+        from recon3d_ros.geometry import XYZ, UnorganizedCloud
 
         depth, disparity, cloud = result.depth_map.depth, result.depth_map.disparity, result.cloud
         assert cloud is not None  # process makes one unless told not to
@@ -51,6 +52,8 @@ class Writer:
         colours = files.colour_depth(depth, *files.colour_limits(depth))
         files.write_image(self._path(name, "depth_colour.png"), colours)
         files.write_ply(self._path(name, "cloud.ply"), cloud)
+        if result.free_points is not None:
+            files.write_ply(self._path(name, "free.ply"), UnorganizedCloud(result.free_points, XYZ))
         if self._view and cloud.valid.any():
             self._draw(self._path(name, "view.png"), result)
 

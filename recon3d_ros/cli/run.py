@@ -22,10 +22,11 @@ HELP = (
     "Estimate the depth of images. For every frame: NAME_depth.png (16 bit, mm, 0 = none), "
     "NAME_depth.pfm (m), NAME_disparity.pfm (px, of a stereo model), NAME_confidence.png and .pfm (of a "
     "model that answers it, white = sure), NAME_depth_colour.png (red = near), "
-    "NAME_cloud.ply and NAME_view.png, a picture of the cloud. Images of a camera file with distortion are "
-    "rectified first. Of a model of relative inverse depth, which knows no metres and needs no camera: "
-    "NAME_relative.pfm and NAME_relative_colour.png; with --scale-sources it gets metres, and all of the "
-    "above. Images in files come without other sensors, so these sources are fixed and floor."
+    "NAME_cloud.ply and NAME_view.png, a picture of the cloud; with --free-space-frames NAME_free.ply. "
+    "Images of a camera file with distortion are rectified first. Of a model of relative inverse depth, "
+    "which knows no metres and needs no camera: NAME_relative.pfm and NAME_relative_colour.png; with "
+    "--scale-sources it gets metres, and all of the above. Images in files come without other sensors, so "
+    "these sources are fixed and floor."
 )
 
 

@@ -190,16 +190,25 @@ def _init(args: Sequence[str] | None) -> None:
 
 
 def _check_files(words: Sequence[str]) -> None:
-    """Refuse parameter files that rcl takes for empty ones; what it refuses itself is left to it."""
+    """Refuse parameter files that rcl takes for empty ones, or refuses with lines of its own source."""
     for flag, file in zip(words, words[1:]):
         if flag != "--params-file":
             continue
         try:
             content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError):
-            continue
-        if content is not None and not isinstance(content, dict):
+            continue  # which rcl tells better
+        if content is not None and not _names_parameters(content):
             raise ConfigError(
-                f"expected parameters by name in {file}, got {str(content)[:40]!r}; write "
-                "'/**: {ros__parameters: {max_depth_m: 10.0}}', as the files in config/ have it"
+                f"expected names of nodes, ros__parameters and parameters in {file}, got "
+                f"{str(content)[:40]!r}; write '/**: {{ros__parameters: {{max_depth_m: 10.0}}}}', as the "
+                "files in config/ have it"
             )
+
+
+def _names_parameters(content: Any) -> bool:
+    """Whether names of nodes lead to ros__parameters, and that to names, everywhere."""
+    return isinstance(content, dict) and all(
+        isinstance(below, dict) if name == "ros__parameters" else _names_parameters(below)
+        for name, below in content.items()
+    )

@@ -98,6 +98,14 @@ def test_a_voxel_grid_thins_the_cloud_and_leaves_the_depth(folder):
     assert 0 < len(read_ply(folder / "out" / "l_cloud.ply")) < np.isfinite(depth).sum() / 2
 
 
+def test_the_ends_of_free_rays_are_a_cloud_too(folder):
+    flags = ("--max-depth-m", "0.5", "--free-space-frames", "1")  # everything is beyond
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", *flags) == 0
+    free = read_ply(folder / "out" / "l_free.ply")
+    assert len(free) > 0
+    np.testing.assert_allclose(free["z"], 0.5)
+
+
 def test_two_camera_files_and_flags_are_the_same_camera(folder):
     depths = []
     for camera in (

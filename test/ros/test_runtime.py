@@ -46,7 +46,18 @@ def test_a_failed_start_returns_the_code_of_the_error(capfd):
     assert not rclpy.ok()
 
 
-@pytest.mark.parametrize("content", ["hello", "- max_depth_m", "3.0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "hello",
+        "- max_depth_m",
+        "3.0",
+        "max_depth_m: 3.0",
+        "/**: {max_depth_m: 3.0}",
+        "/**: {ros__parameters: }",
+        "{a: {ros__parameters: {}}, b: 3}",
+    ],
+)
 def test_a_parameter_file_without_names_is_refused(tmp_path, capfd, content):
     file = tmp_path / "params.yaml"
     file.write_text(content)
@@ -54,12 +65,20 @@ def test_a_parameter_file_without_names_is_refused(tmp_path, capfd, content):
     args = ["--ros-args", "--params-file", str(file)]
     assert run_node(lambda: made.append(Node("none")), args=args) == ConfigError.exit_code
     said = capfd.readouterr().err
-    assert f"expected parameters by name in {file}, got" in said and "ros__parameters" in said
+    assert f"ros__parameters and parameters in {file}, got" in said and "{max_depth_m: 10.0}" in said
     assert not made
 
 
-@pytest.mark.parametrize("content", ["", "# max_depth_m", "/**: {ros__parameters: {max_depth_m: 3.0}}"])
-def test_a_parameter_file_may_be_empty(tmp_path, content):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "# max_depth_m",
+        "/**: {ros__parameters: {max_depth_m: 3.0}}",
+        "/front: {depth_node: {ros__parameters: {max_depth_m: 3.0}}, other: {ros__parameters: {}}}",
+    ],
+)
+def test_a_parameter_file_may_be_empty_or_of_several_nodes(tmp_path, content):
     file = tmp_path / "params.yaml"
     file.write_text(content)
 
