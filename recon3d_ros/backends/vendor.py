@@ -14,7 +14,7 @@ from recon3d_ros.lazy import how_to_install, require
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")  # in the order that auto prefers
 _KEPT_MESSAGES = 50
-_STAY = "backend:=onnxruntime runs on the CPU meanwhile"
+_STAY = "backend onnxruntime runs on the CPU meanwhile"
 NO_GPU = f"no NVIDIA GPU can be used here: see what nvidia-smi says and install the driver; {_STAY}"
 
 # What the vendor says -> what it means and which command helps. The first that fits is told.

@@ -173,6 +173,6 @@ def _driver() -> ModuleType:
         if "libcuda" in str(exc):
             raise MissingDependencyError(
                 f"pycuda is installed, but not the NVIDIA driver it needs ({exc.__cause__}): install it, "
-                "start the container with --gpus all, or set backend:=onnxruntime"
+                "start the container with --gpus all, or set backend to onnxruntime"
             ) from exc
         raise

@@ -118,7 +118,7 @@ def test_fastdepth_in_uint8_is_refused_in_one_sentence(data_dir, tmp_path):
         match=r"^tensorrt_rtx 1\.\S+ takes no DequantizeLinear as in node '\S+' of "
         r"fast_depth_224_qdq_uint8_nhwc \(fp32\) \(.*unsupported input type of UINT8\): "
         r"use another precision .*recon3d convert makes; "
-        r"backend:=onnxruntime runs on the CPU meanwhile$",
+        r"backend onnxruntime runs on the CPU meanwhile$",
     ):
         build_in_child(
             "tensorrt_rtx", manifest, manifest.artifacts[0], profile_shapes(manifest, ()), lambda _: None
