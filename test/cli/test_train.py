@@ -48,7 +48,7 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeyp
     assert main([*begun, str(models / "mine.pt")]) == 0
     assert "network stereo with" in capsys.readouterr().out
     assert main([*begun, str(models / "yours.pt")]) == 5 and "yours.pt" in capsys.readouterr().err
-    mean = ["export", f"{out}/checkpoint.pt", str(models / "mine.yaml")]
+    mean = ["export", f"{out}/checkpoint.pt", str(models / "mine.yaml"), "--calibration-pairs", "4"]
     assert main([*mean, "--out", str(models)]) == 0
     assert "torch differ" in capsys.readouterr().out
     assert find_model("recon3d_stereo", models).origin.startswith("mean of 2 runs")
