@@ -57,7 +57,11 @@ class ModelSwitch:
         """
         self._pipeline, self._scale = pipeline, scale
         worker = self._make_worker(model)
-        worker.start()
+        try:
+            worker.start()
+        except BaseException:  # interrupted: it ends when it is open
+            worker.stop(timeout_s=0.0)
+            raise
         self._worker, self.config = worker, model
         self._upgrade.serves(model)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 SIGNAL_LATENCY_S = 0.2  # Python sees a signal between two turns of the executor; this long may one wait
+DAEMONS_S = 1.0  # for threads to end before a process does
 
 # What rclpy raises for a qos_overrides parameter of a wrong type or value.
 _BAD_QOS = (ParameterException, InvalidQosOverridesError, RuntimeError, TypeError)
@@ -144,8 +148,11 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence.
     """
     keep_memory()
+    former = threading.enumerate()
     with StopSignals() as signals:
-        return _run(make_node, args, signals)
+        code = _run(make_node, args, signals)
+        _leave_busy_threads([thread for thread in threading.enumerate() if thread not in former], code)
+    return code
 
 
 def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: StopSignals) -> int:
@@ -175,6 +182,22 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _leave_busy_threads(threads: Sequence[threading.Thread], code: int) -> None:
+    """End the process at once if daemons of the node are still in a library, opening a model or a camera.
+
+    Python 3.13 and older ends a daemon that comes back from C++ while the interpreter goes down by an
+    exception, which C++ answers with abort(): a core dump for a Ctrl-C.
+    """
+    deadline_s = time.monotonic() + DAEMONS_S
+    daemons = [thread for thread in threads if thread.daemon]
+    for thread in daemons:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    if any(thread.is_alive() for thread in daemons):
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
 
 
 def _init(args: Sequence[str] | None) -> None:

@@ -27,11 +27,11 @@ RUN = [
 ]
 
 
-def start(*parameters: str) -> subprocess.Popen:
+def start(*parameters: str, run: list[str] = RUN) -> subprocess.Popen:
     flags = [flag for parameter in parameters for flag in ("-p", parameter)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen(
-        [*RUN, "--ros-args", *flags],
+        [*run, "--ros-args", *flags],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -95,6 +95,35 @@ def test_a_vga_cloud_between_processes_and_a_clean_end(probe, stop):
     assert cloud.shape_hw == (480, 640) and cloud.valid.all()
     np.testing.assert_array_equal(cloud.rgb, image)
     assert stamp_to_ns(clouds[0].header.stamp) > 0
+
+
+SLOW = """
+import atexit, os, sys, time
+from recon3d_ros.estimator import Estimator
+from recon3d_ros.ros.depth_node import main
+
+def slow(*args, **kwargs):
+    print("opening", flush=True)
+    print("all said", end="")
+    time.sleep(60)
+
+Estimator.open = slow
+atexit.register(os.write, 1, b"finalizing")
+sys.exit(main(sys.argv))
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_start_that_is_stopped_waits_for_no_model_and_takes_none_down_with_python(stop):
+    """As C++ aborts the process when its thread comes back into a Python that goes down."""
+    process = start("model:=fake_stereo", run=[sys.executable, "-c", SLOW])
+    try:
+        begun = os.read(process.stdout.fileno(), 100).decode()  # a readline would keep what follows
+        process.send_signal(stop)
+        out, err = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert (process.returncode, begun + out, err) == (0, "opening\nall said", "")
 
 
 def test_save_is_answered_by_the_executor_that_robots_run(probe, tmp_path):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from recon3d_ros.errors import DataError
+from recon3d_ros.estimator import Estimator
 from recon3d_ros.ros import runtime
+from recon3d_ros.ros.depth_node import DepthNode
 from recon3d_ros.ros.stop_signals import StopSignals
 
 
@@ -70,6 +74,27 @@ def test_while_nothing_happens(run):
     robot.start()
     run()
     robot.join()
+
+
+def test_while_a_model_is_opened_its_thread_ends_too(monkeypatch):
+    opening, go_on = threading.Event(), threading.Event()
+
+    def slow(*args, **kwargs):
+        opening.set()
+        assert go_on.wait(30)
+        raise DataError("expected somebody who waits")
+
+    def robot():
+        assert opening.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        go_on.set()
+
+    monkeypatch.setattr(Estimator, "open", slow)
+    former = set(threading.enumerate())
+    threading.Thread(target=robot).start()
+    assert runtime.run_node(DepthNode, args=["--ros-args", "-p", "model:=fake_stereo"]) == 0
+    assert set(threading.enumerate()) <= former
 
 
 def test_an_exception_lost_in_a_finalizer_is_no_signal_lost(run, monkeypatch):
