@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,8 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         args: command line for `rclpy.init` (None: `sys.argv`).
 
     Returns:
-        0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence.
+        0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence. The
+        process ends here with it when a thread of the node is still busy in a library.
     """
     keep_memory()
     former = threading.enumerate()
@@ -196,7 +198,8 @@ def _leave_busy_threads(threads: Sequence[threading.Thread], code: int) -> None:
         thread.join(max(0.0, deadline_s - time.monotonic()))
     if any(thread.is_alive() for thread in daemons):
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with suppress(OSError):  # nobody reads any more
+                stream.flush()
         os._exit(code)
 
 
