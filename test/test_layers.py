@@ -296,7 +296,10 @@ def test_the_reader_of_imports_sees_every_kind(tmp_path, monkeypatch):
     "path", [p for p in sources() if room(dotted(p)) not in ("cli", "__main__")], ids=dotted
 )
 def test_nothing_below_the_command_line_prints_or_exits(path):
+    # run_node is the whole of a node's process, and ends it where Python going down would abort it.
+    allowed = {"os._exit"} if dotted(path) == "recon3d_ros.ros.runtime" else set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called not in ("print", "sys.exit", "exit", "os._exit"), f"{path}:{node.lineno}: {called}"
+            refused = {"print", "sys.exit", "exit", "os._exit"} - allowed
+            assert called not in refused, f"{path}:{node.lineno}: {called}"
