@@ -41,7 +41,7 @@ class StopSignals:
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Let the first signal interrupt what the main thread does here, or did not begin for its sake.
+        """Let the first signal interrupt what the main thread does here; one that came before, at once.
 
         Raises:
             KeyboardInterrupt: when it comes, or has come before.

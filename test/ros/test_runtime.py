@@ -65,7 +65,8 @@ def test_a_parameter_file_without_names_is_refused(tmp_path, capfd, content):
     args = ["--ros-args", "--params-file", str(file)]
     assert run_node(lambda: made.append(Node("none")), args=args) == ConfigError.exit_code
     said = capfd.readouterr().err
-    assert f"ros__parameters and parameters in {file}, got" in said and "{max_depth_m: 10.0}" in said
+    assert f"expected names of nodes, ros__parameters and parameters in {file}, got" in said
+    assert "write '/**: {ros__parameters: {max_depth_m: 10.0}}'" in said
     assert not made
 
 
