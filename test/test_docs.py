@@ -1,4 +1,4 @@
-"""Pages that name tests name such as exist; the table of features has an answer in every row."""
+"""Pages that name tests name such as exist; the table of features has an answer in every row; versions agree."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import recon3d_ros
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -87,3 +89,18 @@ def test_every_feature_is_proved_or_declined_with_a_reason():
 def test_promises_about_security_have_their_tests():
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     assert len(TEST.findall(text)) >= 10
+
+
+def test_the_changelog_is_what_ros_reads_releases_from():
+    """Catkin_pkg is what `bloom` and `catkin_prepare_release` read it with."""
+    changelog = pytest.importorskip("catkin_pkg.changelog")  # comes with colcon
+    text = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8")
+    assert text.split("\n")[4] == "Forthcoming"  # what is not released stands on top, under this name
+    read = changelog.get_changelog_from_path(str(ROOT / "CHANGELOG.rst"), package_name="recon3d_ros")
+    released = [version for version, _, _ in read.foreach_version()]
+    assert "0.1.0" in released and read.get_content_of_version("0.1.0")
+
+    def number(version: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in version.split("."))
+
+    assert number(recon3d_ros.__version__) >= max(map(number, released))
