@@ -1,4 +1,4 @@
-"""Pages that name tests name such as exist; the table of features has an answer in every row; versions agree."""
+"""Pages name tests that exist; every row of the features has its answer; the changelog has versions."""
 
 from __future__ import annotations
 
