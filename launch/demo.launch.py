@@ -8,7 +8,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from recon3d_ros.share import share_path
+from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the source; one that is not given is left to config/demo.yaml.
 SOURCE = {

@@ -10,8 +10,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from recon3d_ros.ros.dds import profile_environment
-from recon3d_ros.share import share_path
+from recon3d_ros.ros.bridge.dds import profile_environment
+from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the node.
 PARAMETERS = {

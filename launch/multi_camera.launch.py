@@ -6,8 +6,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from recon3d_ros.ros.camera_list import read_camera_list
-from recon3d_ros.ros.dds import profile_environment
+from recon3d_ros.ros.bridge.camera_list import read_camera_list
+from recon3d_ros.ros.bridge.dds import profile_environment
 
 ARGUMENTS = {
     "cameras_file": (None, "YAML that lists the cameras, see config/cameras/"),

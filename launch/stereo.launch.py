@@ -4,7 +4,7 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from launch import LaunchDescription
-from recon3d_ros.share import share_path
+from recon3d_ros.system.share import share_path
 
 
 def generate_launch_description():

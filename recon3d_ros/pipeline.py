@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.filters import DepthFilters, FreeSpace, drop_outliers, voxel_grid
 from recon3d_ros.geometry import (
     XYZ,

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
-from recon3d_ros.ros.scale_config import ScaleInputConfig
-from recon3d_ros.ros.source_config import SourceConfig
+from recon3d_ros.config.scale_inputs import ScaleInputConfig
+from recon3d_ros.config.source import SourceConfig
 
 DEPTH_NODE = (NodeConfig, PipelineConfig, ModelConfig, ScaleConfig, ScaleInputConfig)
 CONFIG = Path(__file__).resolve().parents[1] / "config"

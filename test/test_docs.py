@@ -63,7 +63,7 @@ def test_the_first_page_links_every_other_one_once():
 
 def test_every_topic_of_the_node_is_in_the_table():
     pytest.importorskip("rclpy")  # the ros room does not open without
-    topics = import_module("recon3d_ros.ros.outputs").TYPES
+    topics = import_module("recon3d_ros.ros.output.outputs").TYPES
     text = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(topics) > 5

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from recon3d_ros import errors, lazy
+from recon3d_ros import errors
+from recon3d_ros.system import lazy
 
 TREE = [cls for _, cls in inspect.getmembers(errors, inspect.isclass)]
 

@@ -12,7 +12,7 @@ import pytest
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.datasets import open_dataset
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation import evaluate, zoomed
 from recon3d_ros.geometry import Frame, PinholeCamera
 

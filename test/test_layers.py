@@ -18,45 +18,60 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "recon3d_ros"
 
 # A module imports rooms of a LOWER rank, or its own room. `__main__` only forwards to the command line.
-# A decimal orders rooms that share a row of the plan: readers of data sets use the file formats and offer the
-# procedural world as one more data set; a manifest is made of contracts; CUDA stages keep them, too.
+# A module stands in the room with the longest prefix of its name: a folder can have rooms of its own, and a
+# module that others of its folder need can have its own rank.
 RANKS = {
     "__main__": 11,
     "cli": 10,
+    "ros.bench": 9.6,
+    "ros.demo": 9.5,
+    "ros.doctor": 9.5,
+    "ros.node": 9.4,
+    "ros.player": 9.4,
+    "ros.output": 9.3,
+    "ros.health": 9.2,
+    "ros.scale": 9.1,
+    "ros.bridge": 9.05,
     "ros": 9,
+    "training.export": 8.5,
+    "training.run": 8.4,
+    "training.samples": 8.3,
+    "training.config": 8.2,
+    "training.losses": 8.1,
     "training": 8,
     "evaluation": 7,
     "convert": 7,
     "offline": 7,
     "pipeline": 6,
-    "estimator": 5,
+    "estimation": 5,
     "serving": 4,
-    "gpu_stages": 4,
     "backends": 3,
     "preprocess": 3,
     "filters": 3,
-    "zoo": 3,
     "scale": 3,
-    "view": 3,
-    "image_checks": 3,
+    "datasets": 2.25,
+    "datasets.stereo": 2.24,
+    "datasets.rgbd": 2.23,
+    "datasets.video": 2.23,
+    "datasets.bags": 2.22,
+    "datasets.folders": 2.22,
+    "datasets.spec": 2.22,
+    "datasets.index": 2.21,
+    "datasets.lazy_sequence": 2.21,
+    "world": 2.14,
+    "world.rendering": 2.13,
+    "world.scenes": 2.12,
+    "world.textures": 2.11,
     "cuda": 2.1,
-    "config": 2,
-    "manifest": 2.1,
-    "contract": 2,
     "messages": 2.1,
+    "model_zoo": 2.05,
     "files": 2,
-    "share": 2,
-    "allocator": 0.1,
-    "datasets": 2.2,
+    "config": 2,
     "networks": 2,
-    "world": 2.1,
     "geometry": 1,
-    "machine": 1,
     "metrics": 1,
-    "table": 1,
+    "system": 0.1,
     "errors": 0,
-    "lazy": 0.1,
-    "interrupts": 0.1,
     "__init__": 0,
 }
 # What a room may import from outside the standard library, beyond NumPy (which all but rank 0 may use).
@@ -71,15 +86,12 @@ OUTSIDE = {
     "backends": {"onnxruntime", "tensorrt", "tensorrt_rtx"},
     "preprocess": {"cv2"},
     "filters": {"cv2"},
-    "zoo": {"cv2"},
     "serving": {"cv2"},  # known images at the size of the camera's
     "scale": {"cv2"},
-    "view": {"cv2", "open3d"},
-    "image_checks": {"cv2"},
     "cuda": {"pycuda"},
     "config": {"yaml"},
-    "manifest": {"yaml"},
-    "files": {"cv2", "yaml"},
+    "files": {"cv2", "yaml", "open3d"},
+    "model_zoo": {"cv2", "yaml"},
     "datasets": {"cv2", "yaml", "rosbags"},
     "networks": {"torch"},
     "world": {"cv2", "torch"},  # torch: render_batch, when a GPU draws the training pairs
@@ -100,8 +112,9 @@ HEAVY = (
 )
 BANNED_NAMES = {"utils", "util", "common", "core", "helpers", "misc"}
 MAX_MODULE_LINES = 300
+MAX_EXCUSED_LINES = 400  # one class or one algorithm that is one thing
 MAX_FUNCTION_LINES = 40
-# The one comment that lets a part grow, with its reason: "# long: the table of ... reads best in one piece".
+# The one comment that lets a part grow, with its reason: "# long: one class, the state machine of ...".
 EXCUSE = re.compile(r"#\s*long:\s*\S+")
 IMPORT_STRING = re.compile(r"recon3d_ros(\.[A-Za-z_]\w*)+(:[A-Za-z_]\w*)?")
 
@@ -127,9 +140,10 @@ def dotted(path: Path) -> str:
 
 
 def room(module: str) -> str:
-    """The room of a dotted module name of ours."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
+    """The room of a dotted name of ours: the longest prefix that has a rank, else its first part."""
+    parts = module.split(".")[1:]
+    prefixes = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((prefix for prefix in prefixes if prefix in RANKS), parts[0] if parts else "__init__")
 
 
 def docstrings(tree: ast.Module) -> set[int]:
@@ -223,7 +237,7 @@ def test_outside_imports_stay_in_their_rooms():
         mine = room(found.importer)
         if mine == "cli" and found.called == "require":
             continue  # a verb may say early which extra it needs
-        allowed = OUTSIDE.get(mine, set()) | ({"numpy"} if RANKS[mine] > 0 else set())
+        allowed = OUTSIDE.get(mine.partition(".")[0], set()) | ({"numpy"} if RANKS[mine] > 0 else set())
         if top not in allowed:
             wrong.append(f"{found.importer}:{found.line} imports {top}")
     assert not wrong, "outside libraries belong to the rooms of OUTSIDE:\n" + "\n".join(wrong)
@@ -247,9 +261,8 @@ def code_lines(path: Path) -> set[int]:
 def test_parts_stay_small(path):
     text = path.read_text(encoding="utf-8").splitlines()
     head = "\n".join(text[:20])
-    assert len(text) <= MAX_MODULE_LINES or EXCUSE.search(head), (
-        f"{path} has {len(text)} lines, at most {MAX_MODULE_LINES}: split it, or say why in '# long: ...'"
-    )
+    most = MAX_EXCUSED_LINES if EXCUSE.search(head) else MAX_MODULE_LINES
+    assert len(text) <= most, f"{path} has {len(text)} lines, at most {most}: split it where two things meet"
     carried = code_lines(path)
     for node in ast.walk(ast.parse("\n".join(text))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -297,7 +310,7 @@ def test_the_reader_of_imports_sees_every_kind(tmp_path, monkeypatch):
 )
 def test_nothing_below_the_command_line_prints_or_exits(path):
     # run_node is the whole of a node's process, and ends it where Python going down would abort it.
-    allowed = ["os._exit"] if dotted(path) == "recon3d_ros.ros.runtime" else []
+    allowed = ["os._exit"] if dotted(path) == "recon3d_ros.ros.bridge.runtime" else []
     calls = [
         node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
     ]

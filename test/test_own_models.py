@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from recon3d_ros.config import ModelConfig
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import Recon3dError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
-from recon3d_ros.manifest import Accuracy, Artifact, Golden, Licence, Manifest, Source
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.manifest import Accuracy, Artifact, Golden, Licence, Manifest, Source
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-models.md").read_text(encoding="utf-8")
 # What a key of a manifest holds, where it is no plain value.

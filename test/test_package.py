@@ -19,14 +19,14 @@ import yaml
 import recon3d_ros
 from recon3d_ros.cli.main import VERBS
 from recon3d_ros.config import Config, options
-from recon3d_ros.manifest import manifest_from_dict
+from recon3d_ros.model_zoo.manifest import manifest_from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTABLES = {"recon3d", "depth_node", "image_source"}
 # Run from a folder that holds no checkout: what is found was installed.
 PROBE = """
 import pathlib, recon3d_ros
-from recon3d_ros.share import share_path
+from recon3d_ros.system.share import share_path
 print(pathlib.Path(recon3d_ros.__file__).parent)
 for name in ("config/fastdds.xml", "launch", "models"):
     print(share_path(*name.split("/")))
@@ -177,12 +177,12 @@ def assert_in_page(table: str) -> None:
 
 def test_the_page_lists_the_parameters_of_the_node():
     pytest.importorskip("rclpy")  # the ros room does not open without
-    assert_in_page(parameter_table(*importlib.import_module("recon3d_ros.ros.depth_node").CONFIGS))
+    assert_in_page(parameter_table(*importlib.import_module("recon3d_ros.ros.node.depth_node").CONFIGS))
 
 
 def test_the_page_lists_the_parameters_of_the_image_source():
     pytest.importorskip("rclpy")  # the ros room does not open without
-    assert_in_page(parameter_table(importlib.import_module("recon3d_ros.ros.source_config").SourceConfig))
+    assert_in_page(parameter_table(importlib.import_module("recon3d_ros.config.source").SourceConfig))
 
 
 def test_readme_manifest_example_is_a_manifest(tmp_path):

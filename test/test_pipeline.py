@@ -11,14 +11,14 @@ import pytest
 
 from recon3d_ros.backends import open_backend
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import XYZ, XYZI, XYZRGB, Frame, StereoRig, UnorganizedCloud
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.registry import BUILT_IN
 from recon3d_ros.pipeline import Pipeline, Wanted
 from recon3d_ros.scale import ScaleRecovery, from_points
-from recon3d_ros.zoo import BUILT_IN
 
 WIDTH, HEIGHT = 61, 47
 HEAVY = ("rclpy", "torch", "tensorrt", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags")

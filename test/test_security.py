@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from recon3d_ros.errors import ArtifactError, ManifestError
-from recon3d_ros.manifest import load_manifest
-from recon3d_ros.zoo import verify
+from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.registry import verify
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "recon3d_ros").rglob("*.py"), *(ROOT / "launch").glob("*.py")])

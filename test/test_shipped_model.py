@@ -5,24 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d_ros import world, zoo
+from recon3d_ros import world
 from recon3d_ros.backends import open_backend
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.datasets import open_dataset
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation.zoom import zoomed
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
+from recon3d_ros.model_zoo import registry
 
 pytest.importorskip("onnxruntime", reason="executes the model")
 
 
-SHIPPED = [manifest.name for manifest in zoo.list_models()[0] if manifest.artifacts]
+SHIPPED = [manifest.name for manifest in registry.list_models()[0] if manifest.artifacts]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_golden_images_give_the_golden_answer(name):
-    manifest = zoo.find_model(name)
-    zoo.verify(manifest)
+    manifest = registry.find_model(name)
+    registry.verify(manifest)
     scale = np.float32(manifest.input.scale)
     with np.load(manifest.file_path(manifest.golden.file)) as golden:
         feed = {
@@ -39,10 +40,10 @@ def test_golden_images_give_the_golden_answer(name):
 
 def test_what_is_shipped_for_whom():
     assert {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono", "recon3d_mono_open"} <= set(SHIPPED)
-    assert zoo.find_model("auto", stereo=False).name == "recon3d_mono"
+    assert registry.find_model("auto", stereo=False).name == "recon3d_mono"
     free = {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono_open"}
-    assert {name for name in SHIPPED if zoo.find_model(name).licence.weights == "Apache-2.0"} == free
-    research = zoo.find_model("recon3d_mono").licence
+    assert {name for name in SHIPPED if registry.find_model(name).licence.weights == "Apache-2.0"} == free
+    research = registry.find_model("recon3d_mono").licence
     assert any("research" in source.licence for source in research.sources)
 
 

@@ -21,8 +21,8 @@ from recon3d_ros.backends.base import device_of_backend
 from recon3d_ros.backends.engines import EngineStore
 from recon3d_ros.backends.gpu import Gpu
 from recon3d_ros.cuda.context import Device
-from recon3d_ros.manifest import Manifest, dump_manifest, load_manifest
-from recon3d_ros.zoo import find_model
+from recon3d_ros.model_zoo.manifest import Manifest, dump_manifest, load_manifest
+from recon3d_ros.model_zoo.registry import find_model
 
 GOOD, WRONG = "good", "wrong"
 
@@ -196,13 +196,13 @@ class FakeGpu:
         monkeypatch.setattr("recon3d_ros.cuda.context.Device", FakeDevice)
         monkeypatch.setattr("recon3d_ros.backends.engine_plan.build_in_child", self._build)
         # Kernels need more of a device, see `use_stages`: images are prepared on the CPU here.
-        monkeypatch.setattr("recon3d_ros.gpu_stages.device_of_backend", lambda backend: None)
+        monkeypatch.setattr("recon3d_ros.estimation.gpu_stages.device_of_backend", lambda backend: None)
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
     def use_stages(self, monkeypatch: Any, pycuda: Any) -> None:
         """Bring back the GPU's stages and the real device, over a `FakePycuda` that was made after this."""
         monkeypatch.setattr("recon3d_ros.cuda.context.Device", Device)
-        monkeypatch.setattr("recon3d_ros.gpu_stages.device_of_backend", device_of_backend)
+        monkeypatch.setattr("recon3d_ros.estimation.gpu_stages.device_of_backend", device_of_backend)
         self.module.put = pycuda.put
 
     @property

@@ -6,7 +6,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from recon3d_ros.share import share_path
+from recon3d_ros.system.share import share_path
 
 ARGUMENTS = {
     "namespace": "namespace of the depth node, and of the consumer",

@@ -9,7 +9,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from recon3d_ros.share import share_path
+from recon3d_ros.system.share import share_path
 
 LAYER = "recon3d_layer"
 NODE = "local_costmap"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import ContractError
-from recon3d_ros.manifest import Manifest
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.manifest import Manifest
 
 if TYPE_CHECKING:
     from recon3d_ros.cuda.context import Device

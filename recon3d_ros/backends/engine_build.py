@@ -9,7 +9,7 @@ from typing import Any
 from recon3d_ros.backends.base import TensorSpec, check_contract, expected_inputs
 from recon3d_ros.backends.vendor import Vendor, refusal
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
-from recon3d_ros.manifest import Artifact, Manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Manifest
 
 OPTIONS = "strongly typed, no allocation while it runs"
 _DTYPES = {

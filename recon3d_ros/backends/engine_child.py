@@ -22,7 +22,7 @@ import recon3d_ros.errors as errors
 from recon3d_ros.backends.engine_build import Shapes, build_engine
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.errors import BackendError, Recon3dError
-from recon3d_ros.manifest import Artifact, Manifest, load_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Manifest, load_manifest
 
 _PR_SET_PDEATHSIG = 1
 _NICE = 10  # the robot computes meanwhile

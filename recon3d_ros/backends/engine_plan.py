@@ -10,7 +10,7 @@ from recon3d_ros.backends.engines import EngineKey, EngineOptions, EngineStore, 
 from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.backends.vendor import NO_GPU, Vendor, load_vendor
 from recon3d_ros.errors import BackendError
-from recon3d_ros.manifest import Artifact, Manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Manifest
 
 PORTABLE = {
     "devices": "compute capability 8.0 and newer"

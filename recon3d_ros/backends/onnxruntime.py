@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed
 from recon3d_ros.backends.vendor import one_line
 from recon3d_ros.errors import ArtifactError, BackendError, Recon3dError
-from recon3d_ros.lazy import require
-from recon3d_ros.machine import usable_cores
-from recon3d_ros.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.system.lazy import require
+from recon3d_ros.system.machine import usable_cores
 
 _LOG_FATAL_ONLY = 4  # errors come as exceptions too, once is enough
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}

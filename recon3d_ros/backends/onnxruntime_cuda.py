@@ -18,8 +18,8 @@ from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
 from recon3d_ros.backends.vendor import NO_GPU, one_line
 from recon3d_ros.errors import BackendError, MissingDependencyError, Recon3dError
-from recon3d_ros.lazy import how_to_install, load, require
-from recon3d_ros.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.system.lazy import how_to_install, load, require
 
 if TYPE_CHECKING:
     from recon3d_ros.cuda.context import Device

@@ -22,8 +22,8 @@ from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.backends.runtime_cache import RuntimeCache
 from recon3d_ros.backends.vendor import NO_GPU, EngineRefused, Vendor
 from recon3d_ros.errors import BackendError, ContractError, OutputError
-from recon3d_ros.lazy import load
-from recon3d_ros.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.system.lazy import load
 
 _DEVICE = "recon3d_ros.cuda.context:Device"
 

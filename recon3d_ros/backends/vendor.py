@@ -10,7 +10,7 @@ from typing import Any
 
 from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.errors import BackendError, ConfigError, MissingDependencyError, Recon3dError
-from recon3d_ros.lazy import how_to_install, require
+from recon3d_ros.system.lazy import how_to_install, require
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")  # in the order that auto prefers
 _KEPT_MESSAGES = 50

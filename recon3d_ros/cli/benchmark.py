@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from recon3d_ros import lazy
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.table import aligned
+from recon3d_ros.files.text_table import aligned
+from recon3d_ros.system import lazy
 
 HELP = "Measure how long the parts take on this machine. Run it on an otherwise idle machine."
 
@@ -33,7 +33,7 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS: dict[str, Benchmark] = {
     "cloud": Benchmark(
-        "recon3d_ros.ros.benchmark:benchmark_cloud",
+        "recon3d_ros.ros.bench.cloud:benchmark_cloud",
         "depth and colour image to a complete PointCloud2 message",
         flags=("frames",),
     ),
@@ -48,14 +48,14 @@ BENCHMARKS: dict[str, Benchmark] = {
         flags=("frames", "data"),
     ),
     "node": Benchmark(
-        "recon3d_ros.ros.benchmark_node:benchmark_node",
+        "recon3d_ros.ros.bench.node:benchmark_node",
         "camera, node and consumer in three processes: from the stamp of an image to its cloud, beside the "
         "hop of a ready-made cloud, and the node's processor time (--seconds of a block; 20 blocks a size)",
         flags=("seconds",),
         processes=3,
     ),
     "soak": Benchmark(
-        "recon3d_ros.ros.soak:benchmark_soak",
+        "recon3d_ros.ros.bench.soak:benchmark_soak",
         "the same for --frames frames (60000): memory, threads and files of the node, every frame's fate",
         flags=("frames", "rate_hz"),
         processes=3,
@@ -109,7 +109,7 @@ def main(args: argparse.Namespace) -> int:
 def _machine() -> dict[str, str]:
     """What the numbers are of."""
     from recon3d_ros.backends.gpu import find_gpu
-    from recon3d_ros.machine import processor, software
+    from recon3d_ros.system.machine import processor, software
 
     gpu = find_gpu()
     named = {} if gpu is None else {"gpu": f"{gpu.name} (sm {gpu.compute_capability})", "driver": gpu.driver}
@@ -122,7 +122,7 @@ def _own_domain(processes: int) -> Iterator[None]:
     if processes == 0:
         yield
         return
-    from recon3d_ros.ros.dds import fit_profile, profile_environment
+    from recon3d_ros.ros.bridge.dds import fit_profile, profile_environment
 
     domain, claim = claim_domain()
     with claim, tempfile.TemporaryDirectory() as folder:

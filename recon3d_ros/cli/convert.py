@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recon3d_ros.convert import Images
-    from recon3d_ros.manifest import Manifest
+    from recon3d_ros.model_zoo.manifest import Manifest
 
 HELP = (
     "Make fp16 and int8 (Q/DQ) files from the fp32 ONNX file of a model, beside its manifest, which then "
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from recon3d_ros.convert import convert, to_text
-    from recon3d_ros.zoo import find_model
+    from recon3d_ros.model_zoo.registry import find_model
 
     manifest = find_model(args.model, args.models_dir)
     with tqdm(

@@ -101,9 +101,9 @@ def make_plan(source: str, camera: str) -> Plan:
         DataError: there is no such input.
         CalibrationError: a pair without calibration.
     """
+    from recon3d_ros.config.source import SourceConfig
     from recon3d_ros.geometry import StereoRig
-    from recon3d_ros.ros.source_config import SourceConfig
-    from recon3d_ros.ros.sources import WORLD_KINDS, open_source
+    from recon3d_ros.ros.player.sources import WORLD_KINDS, open_source
 
     if source in WORLD_KINDS:
         return Plan(source, stereo=True, rectify=False)
@@ -127,7 +127,7 @@ def choose_model(config: ModelConfig, stereo: bool) -> str:
         ConfigError: it is of the other kind.
         ModelError: no such model.
     """
-    from recon3d_ros.zoo import find_model
+    from recon3d_ros.model_zoo.registry import find_model
 
     manifest = find_model(config.model, config.models_dir, stereo=stereo)
     if manifest.is_stereo != stereo:
@@ -144,7 +144,7 @@ def _children(
     args: argparse.Namespace, plan: Plan, model: str, limits: PipelineConfig
 ) -> Iterator[Sequence[Child]]:
     """Start source, node and recorder on a domain of their own; end them whatever happens."""
-    from recon3d_ros.ros.dds import fit_profile, profile_environment
+    from recon3d_ros.ros.bridge.dds import fit_profile, profile_environment
 
     domain, claim = claim_domain()
     environment = profile_environment()
@@ -244,7 +244,7 @@ def _failed(child: Child) -> int:
 
 def print_report(folder: Path) -> None:
     """Print the table, the notes and the paths."""
-    from recon3d_ros.ros.report import to_table
+    from recon3d_ros.ros.demo.report import to_table
 
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     print(to_table(report))

@@ -9,10 +9,10 @@ import os
 from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options
-from recon3d_ros.table import aligned
+from recon3d_ros.files.text_table import aligned
 
 if TYPE_CHECKING:
-    from recon3d_ros.ros.doctor import Diagnosis
+    from recon3d_ros.ros.doctor.doctor import Diagnosis
 
 HELP = (
     "Look at the topics of a camera or stereo pair for ten seconds, without touching anything, and say what "
@@ -23,7 +23,7 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
-    from recon3d_ros.ros.doctor_config import DoctorConfig  # here: the ros room does not open without rclpy
+    from recon3d_ros.config.doctor import DoctorConfig  # here: the ros room does not open without rclpy
 
     add_options(parser, DoctorConfig)
     parser.add_argument("--json", action="store_true", help="write one JSON document instead of text")
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Examine and tell; the exit code says how bad it is."""
-    from recon3d_ros.ros.dds import profile_environment
-    from recon3d_ros.ros.doctor import examine
-    from recon3d_ros.ros.doctor_config import DoctorConfig
+    from recon3d_ros.config.doctor import DoctorConfig
+    from recon3d_ros.ros.bridge.dds import profile_environment
+    from recon3d_ros.ros.doctor.doctor import examine
 
     config = read_options(args, DoctorConfig)
     environ = dict(os.environ)  # what the user's shell gives to other programs, not what we add for ourselves

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError, Recon3dError
-from recon3d_ros.table import aligned
+from recon3d_ros.files.text_table import aligned
 
 if TYPE_CHECKING:
     from recon3d_ros.backends.engine_plan import EnginePlan
     from recon3d_ros.backends.engines import Entry
-    from recon3d_ros.manifest import Manifest
+    from recon3d_ros.model_zoo.manifest import Manifest
 
 HELP = (
     "The TensorRT engines of this computer, in $XDG_CACHE_HOME/recon3d_ros/engines. list shows them; build "
@@ -110,8 +110,8 @@ def _build(args: argparse.Namespace, manifest: Manifest, precision: str) -> None
 
 
 def _check(args: argparse.Namespace, manifest: Manifest, precision: str) -> None:
+    from recon3d_ros.model_zoo.registry import verify
     from recon3d_ros.serving import Told, open_checked
-    from recon3d_ros.zoo import verify
 
     verify(manifest)
     backend = open_checked(manifest, _config(args, precision), told=Told(warn=_warn))
@@ -135,7 +135,7 @@ def _prune(args: argparse.Namespace) -> int:
 def _usable(entry: Entry, args: argparse.Namespace) -> bool:
     from recon3d_ros.backends.engine_plan import target_of
     from recon3d_ros.backends.vendor import load_vendor
-    from recon3d_ros.zoo import list_models
+    from recon3d_ros.model_zoo.registry import list_models
 
     if not entry.key or entry.quarantined:
         return False
@@ -151,7 +151,7 @@ def _usable(entry: Entry, args: argparse.Namespace) -> bool:
 
 
 def _manifests(args: argparse.Namespace) -> Sequence[Manifest]:
-    from recon3d_ros.zoo import find_model, list_models
+    from recon3d_ros.model_zoo.registry import find_model, list_models
 
     if bool(args.model) == args.all:
         raise ConfigError(f"expected a model or --all, got {'both' if args.all else 'neither'}: give one")

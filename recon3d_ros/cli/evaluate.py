@@ -112,7 +112,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the JSON and the pictures."""
-    from recon3d_ros.evaluation import Gallery, calibration, open_sets, to_rows, to_text
+    from recon3d_ros.evaluation import Gallery, open_sets, reliability, to_rows, to_text
     from recon3d_ros.files import write_json
 
     _check_denoisers(args.denoise)
@@ -133,9 +133,9 @@ def main(args: argparse.Namespace) -> int:
     curves.sort(key=lambda curve: names.index(curve.data))
     print(to_text(scores))  # first: the work of hours is not lost with a JSON that cannot be written
     if curves:
-        print(calibration.to_text(curves))
+        print(reliability.to_text(curves))
     if args.json is not None:
-        document = {"rows": to_rows(scores), "calibration": [calibration.to_dict(curve) for curve in curves]}
+        document = {"rows": to_rows(scores), "calibration": [reliability.to_dict(curve) for curve in curves]}
         write_json(args.json, document)
     if gallery is not None:
         gallery.write(curves)
@@ -166,7 +166,7 @@ def _runs(args: argparse.Namespace, kinds: Collection[bool]) -> list[_Run]:
     ``kinds`` are those of the sets: True where there are pairs.
     """
     from recon3d_ros.backends import device_of
-    from recon3d_ros.zoo import find_model
+    from recon3d_ros.model_zoo.registry import find_model
 
     wanted = [name for name in args.precision.split(",") if name]
     runs: list[_Run] = []
@@ -259,7 +259,7 @@ def _opened(run: _Run, args: argparse.Namespace) -> Iterator[tuple[Any, str, str
         yield SgbmEstimator(), SgbmEstimator.name, None
         return
     from recon3d_ros.errors import ConfigError
-    from recon3d_ros.estimator import Estimator
+    from recon3d_ros.estimation.estimator import Estimator
 
     estimator = Estimator.open(read_options(args, ModelConfig, model=run.method, precision=run.precision))
     try:

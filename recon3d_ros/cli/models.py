@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError
-from recon3d_ros.table import aligned
+from recon3d_ros.files.text_table import aligned
 
 if TYPE_CHECKING:
-    from recon3d_ros.manifest import Manifest
+    from recon3d_ros.model_zoo.manifest import Manifest
 
 HELP = "List the models that can be named with --model: what they answer, their size, licence and accuracy."
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the table, or the verdict on every model; a wrong manifest hides none of the others."""
-    from recon3d_ros.zoo import list_models
+    from recon3d_ros.model_zoo.registry import list_models
 
     manifests, wrong = list_models(args.models_dir)
     code = _verify(manifests) if args.verify else _list(manifests)
@@ -52,7 +52,7 @@ def _list(manifests: Sequence[Manifest]) -> int:
 
 
 def _verify(manifests: Sequence[Manifest]) -> int:
-    from recon3d_ros.zoo import verify
+    from recon3d_ros.model_zoo.registry import verify
 
     code = 0
     for manifest in manifests:

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the node until somebody stops it."""
-    from recon3d_ros.ros import depth_node
-    from recon3d_ros.ros.dds import profile_environment
+    from recon3d_ros.ros.bridge.dds import profile_environment
+    from recon3d_ros.ros.node import depth_node
 
     words = ros_words(args)
     os.environ.update(profile_environment())

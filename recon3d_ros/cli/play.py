@@ -17,7 +17,7 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
-    from recon3d_ros.ros.source_config import SourceConfig  # here: the ros room does not open without rclpy
+    from recon3d_ros.config.source import SourceConfig  # here: the ros room does not open without rclpy
 
     source = next(spec for spec in options(SourceConfig) if spec.name == "source")
     parser.add_argument("source", nargs="?", default=source.default, help=source.description)
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the node until its source ends or somebody stops it."""
-    from recon3d_ros.ros import image_source
-    from recon3d_ros.ros.dds import profile_environment
-    from recon3d_ros.ros.source_config import SourceConfig
+    from recon3d_ros.config.source import SourceConfig
+    from recon3d_ros.ros.bridge.dds import profile_environment
+    from recon3d_ros.ros.player import image_source
 
     os.environ.update(profile_environment())
     ros_args = ["--ros-args", *args.ros_args] if args.ros_args else []

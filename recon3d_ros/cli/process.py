@@ -46,8 +46,8 @@ def main(args: argparse.Namespace) -> int:
     """Process the bag; print what became of its frames."""
     from tqdm import tqdm
 
-    from recon3d_ros.datasets.bags import Bag
-    from recon3d_ros.estimator import Estimator
+    from recon3d_ros.datasets.bags.reader import Bag
+    from recon3d_ros.estimation.estimator import Estimator
     from recon3d_ros.offline import process_bag
     from recon3d_ros.pipeline import Pipeline
     from recon3d_ros.scale import ScaleRecovery

@@ -79,7 +79,7 @@ class Writer:
         files.write_image(self._path(name, "confidence.png"), levels)
 
     def _draw(self, path: Path, result: Result) -> None:
-        from recon3d_ros.view import render_cloud
+        from recon3d_ros.files.view import render_cloud
 
         assert result.cloud is not None
         try:

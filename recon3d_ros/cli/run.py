@@ -14,7 +14,7 @@ from recon3d_ros.errors import ConfigError
 
 if TYPE_CHECKING:
     from recon3d_ros.datasets.lazy_sequence import LazySequence
-    from recon3d_ros.estimator import Estimator
+    from recon3d_ros.estimation.estimator import Estimator
     from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
     from recon3d_ros.pipeline import Result
 
@@ -74,8 +74,8 @@ def main(args: argparse.Namespace) -> int:
     """Process every frame; say in a line each what came out."""
     from tqdm import tqdm
 
-    from recon3d_ros.estimator import Estimator
-    from recon3d_ros.zoo import find_model
+    from recon3d_ros.estimation.estimator import Estimator
+    from recon3d_ros.model_zoo.registry import find_model
 
     limits = read_options(args, PipelineConfig)
     model = read_options(args, ModelConfig)

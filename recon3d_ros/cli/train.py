@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recon3d_ros import lazy
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import options
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
+from recon3d_ros.system import lazy
 from recon3d_ros.training.config import HERE, SIZES_TEXT, TrainConfig
 
 HELP = (
@@ -70,10 +70,10 @@ def main(args: argparse.Namespace) -> int:
     lazy.require("torch", extra="train")
     config = _config(args)
     if args.export:
-        name_model = lazy.load("recon3d_ros.training.export:name_model")
+        name_model = lazy.load("recon3d_ros.training.export.export:name_model")
         name_model(args.export, args.name, config.network, force=args.force)  # refused now, not after hours
-    train = lazy.load("recon3d_ros.training.loop:train")
-    leads = lazy.load("recon3d_ros.training.distributed:find_team")().leads
+    train = lazy.load("recon3d_ros.training.run.loop:train")
+    leads = lazy.load("recon3d_ros.training.run.distributed:find_team")().leads
     stop = _Stop()
     former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     # Without a terminal: lines only.
@@ -100,7 +100,7 @@ def main(args: argparse.Namespace) -> int:
     if leads:
         print(f"checkpoint: {checkpoint}")
         if args.export:
-            export = lazy.load("recon3d_ros.training.export:export")
+            export = lazy.load("recon3d_ros.training.export.export:export")
             done = export(checkpoint, args.export, name=args.name, force=args.force)
             print(f"model: {done.manifest.path}")
     return 0
@@ -108,11 +108,11 @@ def main(args: argparse.Namespace) -> int:
 
 def _config(args: argparse.Namespace) -> TrainConfig:
     """The options; what no flag says is as in the run to resume, or fits the model to start from."""
-    from recon3d_ros.zoo import find_weights
+    from recon3d_ros.model_zoo.registry import find_weights
 
     init = str(find_weights(args.init)) if args.init else ""
     start = Path(args.out or TrainConfig().out) / "checkpoint.pt" if args.resume else Path(init)
-    load_checkpoint = lazy.load("recon3d_ros.training.checkpoint:load_checkpoint")
+    load_checkpoint = lazy.load("recon3d_ros.training.run.checkpoint:load_checkpoint")
     saved = load_checkpoint(start, resume=args.resume) if args.resume or init else None
     network = args.network or (saved["network"] if saved else TrainConfig().network)
     former = _kept(saved["run"], args.resume) if saved and network == saved["network"] else {}

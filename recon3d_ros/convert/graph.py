@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from recon3d_ros.lazy import require
+from recon3d_ros.system.lazy import require
 
 # What carries weights: the bulk of a network's work, and what lower precision is for.
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recon3d_ros.convert.graph import drop_casts, load, regression
-from recon3d_ros.lazy import require
+from recon3d_ros.system.lazy import require
 
 # Means, sums of squares and roots of the normalisation before a correlation, and what follows a softmax: sums
 # over channels overflow half precision at 65504 and lose small terms. Left in float they cost no time.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recon3d_ros import datasets, world
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import Sample
-from recon3d_ros.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 
 # Scenes that neither train nor validate. Those that find the ranges are of one size, as the quantiser wants;

@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from recon3d_ros.convert.graph import WEIGHTED, load, weighted_nodes
-from recon3d_ros.lazy import require
+from recon3d_ros.system.lazy import require
 
 Feed = dict[str, NDArray[Any]]
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from recon3d_ros.errors import BackendError, MissingDependencyError
-from recon3d_ros.lazy import require
+from recon3d_ros.system.lazy import require
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the legacy stream, so that it can be captured
 _DRIVER = "restart the computer if the driver was updated, else install a newer NVIDIA driver"

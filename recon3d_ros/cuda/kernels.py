@@ -12,7 +12,7 @@ from typing import Any
 from recon3d_ros.cuda.arguments import Finish, Prepare, Restore
 from recon3d_ros.cuda.context import Device, translated
 from recon3d_ros.errors import MissingDependencyError
-from recon3d_ros.lazy import require
+from recon3d_ros.system.lazy import require
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 # Without fused multiply-add the kernels round as NumPy does; see kernels.cu.

@@ -14,7 +14,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda.arguments import (
     DTYPES,
     ENCODINGS,
@@ -29,6 +28,7 @@ from recon3d_ros.cuda.arguments import (
 )
 from recon3d_ros.errors import ContractError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 

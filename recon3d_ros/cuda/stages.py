@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda import layout
 from recon3d_ros.cuda.arguments import Restore, pixels
 from recon3d_ros.cuda.buffers import Buffer, Timeline
@@ -24,6 +23,7 @@ from recon3d_ros.cuda.graph import Replays
 from recon3d_ros.cuda.kernels import Kernels
 from recon3d_ros.errors import ImageError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 
 Enqueue = Callable[[Mapping[str, int], int], None]
 """Puts the inference into the stream, given device addresses by name, and the stream."""

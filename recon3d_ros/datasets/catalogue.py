@@ -8,13 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from recon3d_ros.datasets import index
-from recon3d_ros.datasets.euroc import euroc_frames
 from recon3d_ros.datasets.layouts import Source, layout_of, without_truth
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.rgbd_sets import hololens, nyuv2
+from recon3d_ros.datasets.rgbd.sets import hololens, nyuv2
 from recon3d_ros.datasets.spec import Spec, parse_spec
-from recon3d_ros.datasets.stereo_sets import stereo_set
-from recon3d_ros.datasets.synthetic_pairs import nyuv2_pairs
+from recon3d_ros.datasets.stereo.euroc import euroc_frames
+from recon3d_ros.datasets.stereo.sets import stereo_set
+from recon3d_ros.datasets.stereo.synthetic_pairs import nyuv2_pairs
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import PinholeCamera, Sample, StereoRig
 

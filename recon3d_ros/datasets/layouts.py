@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from recon3d_ros.datasets.bags import is_bag
-from recon3d_ros.datasets.euroc import euroc_frames, is_euroc
+from recon3d_ros.datasets.bags.reader import is_bag
 from recon3d_ros.datasets.folders import folder_frames
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.rgbd_bags import bag_samples
-from recon3d_ros.datasets.rgbd_folders import (
+from recon3d_ros.datasets.rgbd.bags import bag_samples
+from recon3d_ros.datasets.rgbd.folders import (
     has_pair_of_folders,
     is_nyuv2,
     nyuv2_samples,
     plain_samples,
     scannet_samples,
 )
-from recon3d_ros.datasets.tum import is_tum, tum_samples
+from recon3d_ros.datasets.rgbd.tum import is_tum, tum_samples
+from recon3d_ros.datasets.stereo.euroc import euroc_frames, is_euroc
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 
 

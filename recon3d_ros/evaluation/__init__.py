@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from recon3d_ros.evaluation.calibration import DEPTH_ERROR, DISPARITY_ERROR, Calibration, Collector
 from recon3d_ros.evaluation.gallery import Gallery
 from recon3d_ros.evaluation.noise import DENOISERS, Denoised
+from recon3d_ros.evaluation.reliability import DEPTH_ERROR, DISPARITY_ERROR, Calibration, Collector
 from recon3d_ros.evaluation.report import to_rows, to_text
 from recon3d_ros.evaluation.scoring import FrameScore, SetScore, evaluate, score
 from recon3d_ros.evaluation.sets import ScoredSet, open_sets

@@ -13,7 +13,7 @@ import numpy as np
 from recon3d_ros.backends import BACKENDS, ENGINE_BACKENDS, device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ArtifactError, MissingDependencyError, Recon3dError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation.scoring import evaluate
 from recon3d_ros.evaluation.sets import ScoredSet, open_sets
 from recon3d_ros.geometry import Frame, StereoRig

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.evaluation.pictures import Answers, Picture, Plane, in_colour, titled, write
+from recon3d_ros.evaluation.panels import Answers, Picture, Plane, in_colour, titled, write
 from recon3d_ros.geometry import PinholeCamera, PointPacker, Sample
 from recon3d_ros.geometry.normals import surface_normals
 

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.allocator import keep_memory
 from recon3d_ros.config import PipelineConfig, ScaleConfig
 from recon3d_ros.files import write_image
 from recon3d_ros.filters import DepthFilters, FreeSpace, drop_outliers, voxel_grid
 from recon3d_ros.geometry import XYZRGB, DepthMap, Frame, PinholeCamera, PointPacker
 from recon3d_ros.geometry.cloud import NORMAL
 from recon3d_ros.scale import Observation, ScaleRecovery, from_depth_image
+from recon3d_ros.system.allocator import keep_memory
 
 SIZES_WH = ((640, 480), (1280, 720))
 _WARM_UP = 2

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recon3d_ros.evaluation import pictures
-from recon3d_ros.evaluation.calibration import Calibration
+from recon3d_ros.evaluation import panels
 from recon3d_ros.evaluation.cloud_views import cloud_views
+from recon3d_ros.evaluation.reliability import Calibration
 from recon3d_ros.files import make_folder, write_image
 from recon3d_ros.geometry import DepthMap, Sample
 
@@ -74,13 +74,13 @@ class Gallery:
             kept = self._kept[data]
             if kept.in_px:
                 write_image(
-                    stem.with_name(f"{stem.name}.png"), pictures.compare(kept.samples[0], kept.answers[0])
+                    stem.with_name(f"{stem.name}.png"), panels.compare(kept.samples[0], kept.answers[0])
                 )
             elif kept.samples:
                 self._write_depth(stem, kept)
             drawn = [curve for curve in curves if curve.data == data]
             if drawn:
-                write_image(stem.with_name(f"{stem.name}_calibration.png"), pictures.plot(drawn))
+                write_image(stem.with_name(f"{stem.name}_calibration.png"), panels.plot(drawn))
 
     def _stems(self) -> list[Path]:
         """What the names of a set's files begin with: that of its path, numbered where another set has it."""
@@ -96,7 +96,7 @@ class Gallery:
     def _write_depth(stem: Path, kept: _Kept) -> None:
         places = sorted(kept.samples)
         samples, answers = [kept.samples[i] for i in places], [kept.answers[i] for i in places]
-        write_image(stem.with_name(f"{stem.name}.jpg"), pictures.sheet(samples, answers))
+        write_image(stem.with_name(f"{stem.name}.jpg"), panels.sheet(samples, answers))
         shown = evenly_spaced(len(places), _CLOUDS + 2)[1:-1] or [0]
         views = [cloud_views(samples[i], answers[i]) for i in shown]
         write_image(stem.with_name(f"{stem.name}_clouds.jpg"), np.vstack(views))

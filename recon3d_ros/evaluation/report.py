@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from recon3d_ros.evaluation.scoring import SetScore
 from recon3d_ros.files import finite
-from recon3d_ros.table import aligned
+from recon3d_ros.files.text_table import aligned
 
 
 class Column(NamedTuple):

@@ -13,7 +13,7 @@ NUM_DISPARITIES = 192
 
 
 class SgbmEstimator:
-    """Estimates like `recon3d_ros.estimator.Estimator`, by cv2.StereoSGBM (Hirschmueller 2008).
+    """Estimates like `recon3d_ros.estimation.estimator.Estimator`, by cv2.StereoSGBM (Hirschmueller 2008).
 
     The settings are frozen. The penalties are those of three channels (8 and 32 times 3 * 5 * 5), so grey
     images are given as three equal channels. Both images are extended to the left by 192 columns that

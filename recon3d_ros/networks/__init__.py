@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from recon3d_ros import lazy
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.system import lazy
 
 if TYPE_CHECKING:
     from recon3d_ros.networks.mono import MonoNetwork

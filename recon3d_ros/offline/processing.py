@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recon3d_ros.config import ProcessConfig
-from recon3d_ros.datasets.bags import Bag, BagMessage
+from recon3d_ros.datasets.bags.reader import Bag, BagMessage
 from recon3d_ros.errors import (
     BackendError,
     CalibrationError,
@@ -17,7 +17,7 @@ from recon3d_ros.errors import (
     ImageError,
     Recon3dError,
 )
-from recon3d_ros.messages.calibration import Calibration, CalibrationCache
+from recon3d_ros.messages.camera_info import Calibration, CalibrationCache
 from recon3d_ros.messages.compressed import decode_compressed
 from recon3d_ros.messages.encodings import decode_image
 from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from recon3d_ros.config import ProcessConfig
-from recon3d_ros.datasets.bag_writer import BagWriter
+from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.files import make_folder, write_ply
 from recon3d_ros.geometry import XYZ, UnorganizedCloud
 from recon3d_ros.pipeline import Result

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.contract import OutputContract
 from recon3d_ros.errors import ContractError
+from recon3d_ros.model_zoo.contract import OutputContract
 from recon3d_ros.preprocess.fit import Fit
 
 _UNIT_FACTORS = {"px": 1.0, "m": 1.0, "cm": 0.01, "relative_inverse_depth": 1.0}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from recon3d_ros.contract import InputContract
 from recon3d_ros.errors import ImageError
+from recon3d_ros.model_zoo.contract import InputContract
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.contract import InputContract
 from recon3d_ros.errors import ImageError
+from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.preprocess.fit import Fit
 
 

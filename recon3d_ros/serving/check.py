@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend, open_backend
 from recon3d_ros.errors import ArtifactError, ModelError
-from recon3d_ros.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 
 # Share of pixels of the golden answer that may be off, by precision; a manifest may name its own. Rounding

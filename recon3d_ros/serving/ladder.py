@@ -13,11 +13,11 @@ from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.backends.vendor import flavour_here
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import MissingDependencyError, ModelError, Recon3dError
-from recon3d_ros.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.preprocess import plan_fit
 from recon3d_ros.serving.check import cross_check, golden_size_wh, self_check
 from recon3d_ros.serving.guard import GuardedBackend
-from recon3d_ros.zoo import find_model
 
 # From the fastest to the safest; below them all stands ONNX Runtime.
 _PRECISIONS = ("int8", "fp16", "fp32")

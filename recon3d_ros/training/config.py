@@ -11,7 +11,7 @@ from recon3d_ros.config import Config, option, options
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
 from recon3d_ros.networks.mono_contract import TAUGHT
-from recon3d_ros.training.loss_table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, parse_losses
+from recon3d_ros.training.losses.table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, parse_losses
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
 FIRST_TRAINING_SEED = 1_000_000

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.config import ModelConfig
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
 
 WEIGHTS = ((0.5, 0.3, 0.2), (0.06, 0.05, 0.04))

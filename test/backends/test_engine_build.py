@@ -16,10 +16,10 @@ from recon3d_ros.backends.engine_child import build_in_child
 from recon3d_ros.backends.engine_plan import plan_engine
 from recon3d_ros.backends.engines import EngineOptions, EngineStore
 from recon3d_ros.backends.vendor import load_vendor
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
-from recon3d_ros.manifest import Artifact, Licence, Manifest, dump_manifest
-from recon3d_ros.zoo import list_models
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, dump_manifest
+from recon3d_ros.model_zoo.registry import list_models
 
 SHIPPED = [(manifest, a.precision) for manifest in list_models()[0] for a in manifest.artifacts]
 FASTDEPTH = {

@@ -15,7 +15,7 @@ import pytest
 from recon3d_ros.backends.engine_build import Meter
 from recon3d_ros.backends.engine_child import build_in_child
 from recon3d_ros.errors import BackendError, ContractError
-from recon3d_ros.zoo import find_model
+from recon3d_ros.model_zoo.registry import find_model
 
 MANIFEST = find_model("recon3d_stereo")
 PROFILES = ({"left": (1, 3, 32, 64), "right": (1, 3, 32, 64)},)

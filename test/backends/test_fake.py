@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from recon3d_ros.backends import open_backend
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.errors import ArtifactError, ConfigError, ContractError
-from recon3d_ros.zoo import BUILT_IN
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.registry import BUILT_IN
 
 STEREO, MONO = BUILT_IN["fake_stereo"], BUILT_IN["fake_mono"]
 

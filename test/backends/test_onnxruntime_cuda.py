@@ -11,9 +11,9 @@ from recon3d_ros.backends.gpu import Gpu
 from recon3d_ros.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import BackendError, MissingDependencyError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
-from recon3d_ros.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest import load_manifest
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.serving import Told
 

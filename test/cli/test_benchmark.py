@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from recon3d_ros import lazy
 from recon3d_ros.cli import benchmark
 from recon3d_ros.cli.main import main
+from recon3d_ros.system import lazy
 
 
 # Those of several processes take their time: test_benchmark_node.py and test_soak.py run them shortly.
@@ -37,8 +37,8 @@ def test_cloud_is_measured_at_the_sizes_that_were_promised():
 def test_cloud_times_a_whole_message(monkeypatch):
     """What is timed ends as a message whose data are the points of the depth that went in."""
     pytest.importorskip("rclpy")
-    from recon3d_ros.ros import benchmark as ros_benchmark
-    from recon3d_ros.ros.conversions import cloud_from_msg
+    from recon3d_ros.ros.bench import cloud as ros_benchmark
+    from recon3d_ros.ros.bridge.conversions import cloud_from_msg
 
     taken = []
 

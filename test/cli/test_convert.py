@@ -31,8 +31,8 @@ def test_the_shipped_model_becomes_half(tmp_path, capsys, monkeypatch):
     import shutil
 
     from recon3d_ros.convert import images
-    from recon3d_ros.manifest import load_manifest
-    from recon3d_ros.zoo import find_model, verify
+    from recon3d_ros.model_zoo.manifest import load_manifest
+    from recon3d_ros.model_zoo.registry import find_model, verify
 
     monkeypatch.setattr(images, "CALIBRATION_SEEDS", range(910_000, 910_001))
     monkeypatch.setattr(images, "COMPARISON_SEEDS", range(920_000, 920_002))

@@ -24,7 +24,7 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import CalibrationError, ConfigError, DataError, ManifestError, OutputError
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import PinholeCamera, StereoRig
-from recon3d_ros.ros.report import ROWS
+from recon3d_ros.ros.demo.report import ROWS
 
 WIDTH, HEIGHT = 96, 64
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from recon3d_ros.cli.main import main
-from recon3d_ros.zoo import BUILT_IN, list_models
+from recon3d_ros.model_zoo.registry import BUILT_IN, list_models
 
 
 @pytest.fixture

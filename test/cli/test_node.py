@@ -15,7 +15,7 @@ import rclpy
 
 from recon3d_ros.cli import node
 from recon3d_ros.errors import DataError
-from recon3d_ros.ros.depth_node import DepthNode
+from recon3d_ros.ros.node.depth_node import DepthNode
 
 
 def words(*typed):

@@ -13,7 +13,7 @@ from recon3d_ros.cli.main import main
 from recon3d_ros.errors import MissingDependencyError
 from recon3d_ros.files import read_image, read_pfm, read_ply, read_ply_points, write_image
 from recon3d_ros.geometry import Rectifier, StereoRig, stereo_rectified_pair
-from recon3d_ros.zoo import BUILT_IN
+from recon3d_ros.model_zoo.registry import BUILT_IN
 
 WIDTH, HEIGHT = 97, 61
 RIG = StereoRig.simple(WIDTH, HEIGHT, 80.0, 0.1, doffs_px=1.0)
@@ -218,7 +218,7 @@ def test_the_view_is_drawn(folder):
 
 
 def test_without_open3d_the_rest_is_written_and_it_says_so_once(folder, monkeypatch, capsys):
-    from recon3d_ros import view
+    from recon3d_ros.files import view
 
     def missing(*_):
         raise MissingDependencyError("no open3d here")

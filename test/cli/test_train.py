@@ -17,8 +17,8 @@ from recon3d_ros.cli.main import main
 
 pytest.importorskip("torch", reason="training needs it")
 
-from recon3d_ros.training.checkpoint import load_checkpoint
-from recon3d_ros.zoo import find_model
+from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.training.run.checkpoint import load_checkpoint
 
 SMALL = (
     "--size 64 32 --render-width 96 --render-height 64 --validation-pairs 1 --max-pairs 2 --batch 2".split()
@@ -28,7 +28,7 @@ QUIET = "--loaders 0 --threads 1 --device cpu --precision fp32".split()
 
 def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeypatch):
     # Small scenes calibrate as well here, and render fifty times as fast.
-    monkeypatch.setattr("recon3d_ros.training.export_tasks.CALIBRATION_SIZE_WH", (96, 64))
+    monkeypatch.setattr("recon3d_ros.training.export.export_tasks.CALIBRATION_SIZE_WH", (96, 64))
     out = str(tmp_path / "run")
     words = ["train", "--out", out, *SMALL, *QUIET]
     assert main([*words, "--max-steps", "1"]) == 0

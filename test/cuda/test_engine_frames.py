@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.config import ModelConfig, PipelineConfig
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.serving import Told

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recon3d_ros.config import PipelineConfig
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda.arguments import ENCODINGS, pixels
 from recon3d_ros.cuda.layout import (
     FilterLimits,
@@ -27,6 +26,7 @@ from recon3d_ros.cuda.layout import (
 from recon3d_ros.errors import ContractError
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, PinholeCamera, PointPacker, StereoRig
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.preprocess import (
     confidence_to_image_grid,
     plan_fit,

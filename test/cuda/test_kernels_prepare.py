@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recon3d_ros.contract import InputContract
 from recon3d_ros.cuda.arguments import ENCODINGS, pixels
 from recon3d_ros.cuda.layout import input_taps, prepare_layout, second_image_offset
 from recon3d_ros.errors import ImageError
 from recon3d_ros.messages.encodings import decode_image
+from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 
 QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

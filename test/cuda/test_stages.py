@@ -13,15 +13,15 @@ import pytest
 from recon3d_ros.backends import open_backend
 from recon3d_ros.backends.base import TensorSpec, device_of_backend
 from recon3d_ros.config import PipelineConfig, ScaleConfig
-from recon3d_ros.contract import InputContract, OutputContract
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.cuda.kernels import Kernels
 from recon3d_ros.errors import BackendError, ConfigError, ContractError, MissingDependencyError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.registry import BUILT_IN
 from recon3d_ros.pipeline import Pipeline, Wanted
 from recon3d_ros.scale import ScaleRecovery
-from recon3d_ros.zoo import BUILT_IN
 
 
 def frame_of(width: int, height: int, seed: int = 0, grey: bool = False) -> Frame:

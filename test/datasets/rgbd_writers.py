@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from recon3d_ros.datasets.bag_writer import BagWriter
+from recon3d_ros.datasets.bags.writer import BagWriter
 
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.datasets import DATASETS, GROUPS, WORLDS, open_dataset
-from recon3d_ros.datasets.rgbd_sets import split_frames
+from recon3d_ros.datasets.rgbd.sets import split_frames
 from recon3d_ros.errors import CalibrationError, DataError, ImageError
 
 WIDTH, HEIGHT = 12, 7

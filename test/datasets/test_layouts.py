@@ -12,7 +12,7 @@ from rgbd_writers import WRITERS, in_mm, write_png
 
 from recon3d_ros.cli.main import main
 from recon3d_ros.datasets import LAYOUTS, layout_of, open_dataset
-from recon3d_ros.datasets.rgbd_folders import NYUV2_BORDER_PX, NYUV2_CAMERA
+from recon3d_ros.datasets.rgbd.folders import NYUV2_BORDER_PX, NYUV2_CAMERA
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 

@@ -13,7 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.messages.encodings import encode_pixels
-from recon3d_ros.ros.conversions import msg_to_image
+from recon3d_ros.ros.bridge.conversions import msg_to_image
 
 H, W = 7, 11
 RGB = np.random.default_rng(3).integers(0, 256, (H, W, 3), dtype=np.uint8)

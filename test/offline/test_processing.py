@@ -12,10 +12,10 @@ import pytest
 
 from recon3d_ros.cli.main import main
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig
-from recon3d_ros.datasets.bag_writer import BagWriter
-from recon3d_ros.datasets.bags import Bag
+from recon3d_ros.datasets.bags.reader import Bag
+from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.errors import ConfigError, DataError, OutputError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import read_ply_points
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.offline import BagSink, process_bag

@@ -24,9 +24,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
 from recon3d_ros.geometry import PinholeCamera, StereoRig
-from recon3d_ros.ros import depth_node
-from recon3d_ros.ros.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns
-from recon3d_ros.ros.dds import profile_environment
+from recon3d_ros.ros.bridge.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns
+from recon3d_ros.ros.bridge.dds import profile_environment
+from recon3d_ros.ros.node import depth_node
 
 os.environ.update(profile_environment())  # before the first context; children inherit it
 OUTPUTS = {

@@ -22,8 +22,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
 from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
-from recon3d_ros.ros.outputs import TYPES
-from recon3d_ros.ros.runtime import sensor_qos
+from recon3d_ros.ros.bridge.runtime import sensor_qos
+from recon3d_ros.ros.output.outputs import TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMERS = yaml.safe_load((ROOT / "config" / "consumers.yaml").read_text())

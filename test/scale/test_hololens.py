@@ -20,7 +20,7 @@ import pytest
 
 from recon3d_ros.config import ModelConfig, ScaleConfig
 from recon3d_ros.datasets import open_dataset
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.scale import Anchors, Mount, Observation, ScaleRecovery
 

@@ -12,10 +12,10 @@ import pytest
 from recon3d_ros.backends import open_backend
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, ModelError
-from recon3d_ros.estimator import Estimator
-from recon3d_ros.manifest import Artifact, Golden, Manifest, dump_manifest
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest, dump_manifest
+from recon3d_ros.model_zoo.registry import BUILT_IN, list_models, sha256_of
 from recon3d_ros.serving import GOLDEN_SHARES, off_share, self_check
-from recon3d_ros.zoo import BUILT_IN, list_models, sha256_of
 
 SHIPPED = [
     (manifest, artifact.precision)

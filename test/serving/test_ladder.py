@@ -9,7 +9,7 @@ import pytest
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, BackendError, ConfigError, ModelError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.serving import Told, at_once, engines_wanted
 

@@ -9,7 +9,7 @@ import pytest
 
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 from recon3d_ros.training.config import TrainConfig
-from recon3d_ros.training.store import SampleStore, pack_pair
+from recon3d_ros.training.samples.store import SampleStore, pack_pair
 
 SIZE_WH = (128, 96)
 TINY = {

@@ -7,12 +7,12 @@ import pytest
 
 from recon3d_ros.metrics import disparity_metrics
 from recon3d_ros.training.config import FIRST_TRAINING_SEED
-from recon3d_ros.training.loop import fit
-from recon3d_ros.training.rendering import Renderer
-from recon3d_ros.training.run import start_run
-from recon3d_ros.training.store import SampleStore, unpack_pair
-from recon3d_ros.training.tasks import StereoTask
-from recon3d_ros.training.validation import validate
+from recon3d_ros.training.run.loop import fit
+from recon3d_ros.training.run.state import start_run
+from recon3d_ros.training.samples.rendering import Renderer
+from recon3d_ros.training.samples.store import SampleStore, unpack_pair
+from recon3d_ros.training.samples.tasks import StereoTask
+from recon3d_ros.training.samples.validation import validate
 
 SIZE_WH = (160, 96)
 

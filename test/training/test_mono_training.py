@@ -12,26 +12,27 @@ import torch
 import yaml
 
 from recon3d_ros.config import ModelConfig
-from recon3d_ros.contract import InputContract
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.errors import ArtifactError, ConfigError, DataError
-from recon3d_ros.estimator import Estimator
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
-from recon3d_ros.manifest import load_manifest
+from recon3d_ros.model_zoo.contract import InputContract
+from recon3d_ros.model_zoo.manifest import load_manifest
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.preprocess import Preprocessor, plan_fit
-from recon3d_ros.training import export as exporting
-from recon3d_ros.training import export_tasks, sources
-from recon3d_ros.training.batches import Crops, Order, batches
-from recon3d_ros.training.checkpoint import load_checkpoint
-from recon3d_ros.training.example import as_tensor
-from recon3d_ros.training.loop import train
-from recon3d_ros.training.run import resume_run, start_run
-from recon3d_ros.training.sources import find_sources, import_data, shrunk, split
-from recon3d_ros.training.store import SampleStore, pack_view, unpack_view
-from recon3d_ros.training.tasks import CPU, LIGHTS, Adapter, MonoTask, mono_input
-from recon3d_ros.training.teacher import known_mean, prepare, thinned
+from recon3d_ros.training.export import export as exporting
+from recon3d_ros.training.export import export_tasks
+from recon3d_ros.training.run.checkpoint import load_checkpoint
+from recon3d_ros.training.run.loop import train
+from recon3d_ros.training.run.state import resume_run, start_run
+from recon3d_ros.training.samples import sources
+from recon3d_ros.training.samples.batches import Crops, Order, batches
+from recon3d_ros.training.samples.example import as_tensor
+from recon3d_ros.training.samples.sources import find_sources, import_data, shrunk, split
+from recon3d_ros.training.samples.store import SampleStore, pack_view, unpack_view
+from recon3d_ros.training.samples.tasks import CPU, LIGHTS, Adapter, MonoTask, mono_input
+from recon3d_ros.training.samples.teacher import known_mean, prepare, thinned
 
 TINY = {
     "stem": 8,

@@ -19,7 +19,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
-from recon3d_ros.ros.conversions import cloud_from_msg, ns_to_stamp, stamp_to_ns
+from recon3d_ros.ros.bridge.conversions import cloud_from_msg, ns_to_stamp, stamp_to_ns
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 30.0

@@ -15,8 +15,8 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
 from std_srvs.srv import Trigger
 
-from recon3d_ros.ros.soak import process_sample
-from recon3d_ros.zoo import find_model
+from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.ros.bench.soak import process_sample
 
 
 def call(robot, kind, name, request, send=lambda: None):

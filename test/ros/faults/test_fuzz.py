@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from recon3d_ros.errors import Recon3dError
-from recon3d_ros.messages.calibration import CalibrationCache
-from recon3d_ros.ros.conversions import camera_to_info, compressed_to_msg, image_to_msg, msg_to_image
-from recon3d_ros.ros.soak import process_sample
+from recon3d_ros.messages.camera_info import CalibrationCache
+from recon3d_ros.ros.bench.soak import process_sample
+from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, image_to_msg, msg_to_image
 
 MESSAGES = int(os.environ.get("RECON3D_FUZZ", "300"))
 BATCH = 5

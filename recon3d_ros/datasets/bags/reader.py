@@ -1,0 +1,111 @@
+"""Recorded bags of ROS 2 (db3, mcap), read with the library rosbags; ROS itself is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from recon3d_ros.errors import DataError
+from recon3d_ros.system import lazy
+
+SUFFIXES = (".mcap", ".db3")
+METADATA_FILE = "metadata.yaml"
+
+
+def is_bag(path: Path) -> bool:
+    """Whether it is a file of a bag, or a folder that rosbag2 wrote."""
+    if path.is_dir():
+        return (path / METADATA_FILE).is_file()
+    return path.is_file() and path.suffix in SUFFIXES
+
+
+class BagMessage(NamedTuple):
+    """One message: its topic, when it was recorded (ns), and itself, with the fields of its ROS 2 type."""
+
+    topic: str
+    logged_ns: int
+    msg: Any
+
+
+class Bag:
+    """An open bag.
+
+    Args:
+        path: A rosbag2 folder (with metadata.yaml), or one of its files, `.mcap` or `.db3`.
+
+    Attributes:
+        topics: Name to type, as in "sensor_msgs/msg/Image", in the order of names.
+
+    Raises:
+        DataError: It is not there, is no bag, or is damaged.
+        MissingDependencyError: rosbags is not installed.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise DataError(f"expected a bag at {self.path}, nothing is there: check the path")
+        if self.path.is_file() and self.path.suffix not in SUFFIXES:
+            raise DataError(
+                f"expected a folder of rosbag2 or a file {' or '.join(SUFFIXES)}, got {self.path}: "
+                "convert a bag of ROS 1 with rosbags-convert"
+            )
+        highlevel = lazy.require("rosbags.highlevel", extra="bags")
+        typesys = lazy.require("rosbags.typesys", extra="bags")
+        try:
+            self._reader = highlevel.AnyReader(
+                [self.path], default_typestore=typesys.get_typestore(typesys.Stores.LATEST)
+            )
+            self._reader.open()
+        except Exception as exc:  # of rosbags, SQLite, zstd, struct: whatever damaged bytes lead to
+            raise self._damaged(exc) from exc
+        self.topics = {c.topic: c.msgtype for c in sorted(self._reader.connections, key=lambda c: c.topic)}
+
+    def messages(
+        self, topics: Sequence[str], from_ns: int | None = None, until_ns: int | None = None
+    ) -> Iterator[BagMessage]:
+        """Yield the messages of some topics in the order of their recording.
+
+        Args:
+            topics: Their names; those that are not in the bag have no messages.
+            from_ns: Recorded then or later; None is the beginning.
+            until_ns: Recorded before; None is the end.
+
+        Raises:
+            DataError: The bag is damaged, or cut off.
+        """
+        chosen = [c for c in self._reader.connections if c.topic in topics]
+        if not chosen:  # to rosbags an empty choice means all
+            return
+        stream = self._reader.messages(chosen, start=from_ns, stop=until_ns)
+        while True:
+            try:
+                connection, logged_ns, data = next(stream)
+                msg = self._reader.deserialize(data, connection.msgtype)
+            except StopIteration:
+                return
+            except Exception as exc:
+                raise self._damaged(exc) from exc
+            yield BagMessage(connection.topic, int(logged_ns), msg)
+
+    def close(self) -> None:
+        """Close the files."""
+        if self._reader.stack:
+            self._reader.close()
+
+    def __enter__(self) -> Bag:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _damaged(self, exc: Exception) -> DataError:
+        said = " ".join(f"{type(exc).__name__}: {exc}".split())
+        return DataError(
+            f"expected a whole bag of ROS 2 at {self.path}, reading it failed ({said:.200}): copy it again, "
+            "or repair it with `ros2 bag reindex` or `mcap recover`"
+        )

@@ -1,0 +1,1 @@
+"""Data sets of colour with depth."""

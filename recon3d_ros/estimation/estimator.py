@@ -1,0 +1,273 @@
+"""From rectified images to a depth map: preprocess, infer, restore to the grid of the image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.backends import Backend, batch_is_free, device_of
+from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.estimation.gpu_stages import GpuStages
+from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud, StereoRig
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import find_model, verify
+from recon3d_ros.preprocess import (
+    Fit,
+    Preprocessor,
+    confidence_to_image_grid,
+    plan_fit,
+    sigma_to_image_grid,
+    to_image_grid,
+)
+from recon3d_ros.serving import SILENT, Told, chosen, open_checked
+
+# Sizes of images whose buffers are kept: cameras of one node that take turns must not allocate each time.
+_KEPT_SIZES = 4
+
+
+class Estimator:
+    """One model, ready to answer. Not thread-safe: it belongs to the thread that calls it.
+
+    Args:
+        manifest: Describes the model.
+        backend: Has the model open.
+        warn: Told once when the backend's GPU cannot prepare images, and the CPU does.
+        gpu_path: `ModelConfig.gpu_path`.
+
+    Attributes:
+        timings_ms: Of the last inference: preprocess, infer, postprocess; on a GPU, by its own clock, upload
+            and download, too, or ``graph`` for all five.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        backend: Backend,
+        warn: Callable[[str], None] = lambda _: None,
+        gpu_path: str = "graph",
+    ) -> None:
+        self.manifest = manifest
+        self._backend = backend
+        self._gpu = GpuStages(manifest, backend, warn, gpu_path)
+        self.timings_ms: dict[str, float] = {}
+        self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
+        self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
+
+    @classmethod
+    def open(
+        cls, config: ModelConfig, check: bool = True, stereo: bool = True, told: Told = SILENT
+    ) -> Estimator:
+        """Find a model, verify its files, open it in a backend and see that it gives its golden answer.
+
+        Args:
+            config: Which model, in which backend.
+            check: False saves the one small inference of the self-check.
+            stereo: Which model ``auto`` is: False when single images are to be answered.
+            told: Who hears how far an engine is, and whether something safer may serve in its place.
+
+        Raises:
+            ModelError: no such model, its manifest is wrong, a file is missing or not the right one, or the
+                file does not keep what the manifest promises.
+            MissingDependencyError: the backend's library is not installed.
+            BackendError: no engine can be had.
+        """
+        config = chosen(config, stereo)
+        device = device_of(config.backend)
+        manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
+        verify(manifest)
+        return cls(manifest, open_checked(manifest, config, check, told), told.warn, config.gpu_path)
+
+    @property
+    def backend_name(self) -> str:
+        """Name of the backend that answers."""
+        return self._backend.name
+
+    @property
+    def precision(self) -> str:
+        """Precision of the file that answers: fp32, fp16 or int8."""
+        return self._backend.precision
+
+    @property
+    def batches(self) -> bool:
+        """True when :meth:`estimate_many` answers frames of one size by one inference."""
+        return self._batches
+
+    @property
+    def is_stereo(self) -> bool:
+        """True when the model needs a pair of images."""
+        return self.manifest.is_stereo
+
+    @property
+    def is_metric(self) -> bool:
+        """True when the model knows metres, or pixels of disparity."""
+        return self.manifest.is_metric
+
+    def estimate(self, frame: Frame) -> DepthMap:
+        """Estimate the depth of the (left) image.
+
+        Returns:
+            Depth, disparity of a stereo model, and confidence and sigma where the model has them; sigma is
+            NaN or +Inf where depth is no finite number. Of a model that knows no metres the relative depth;
+            its depth is NaN, for `recon3d_ros.scale` to fill in.
+
+        Raises:
+            ConfigError: a stereo model and a single image.
+            ImageError: an image that is no image.
+            BackendError: the runtime failed.
+        """
+        return self.estimate_many([frame])[0]
+
+    def finish_on_gpu(
+        self,
+        estimate: DepthMap,
+        frame: Frame,
+        config: PipelineConfig,
+        fields: tuple[str, ...] | None,
+        into: NDArray[np.float32] | None,
+    ) -> tuple[DepthMap, OrganizedCloud | None] | None:
+        """Filter and pack the last estimate where it lies, :meth:`GpuStages.finish`; None: the CPU has to."""
+        return self._gpu.finish(estimate, frame, config, fields, into)
+
+    def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
+        """Estimate several frames, each as :meth:`estimate` does.
+
+        It takes one inference when all images have one size and the model takes batches, else one for each.
+
+        Raises:
+            ConfigError: a stereo model and a single image.
+            ImageError: an image that is no image.
+            BackendError: the runtime failed.
+        """
+        together = self._batches and len({frame.image.shape[:2] for frame in frames}) == 1
+        batches = [frames] if together else [[frame] for frame in frames]
+        return [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
+
+    def estimate_raw(self, frame: Frame) -> NDArray[np.float32]:
+        """Return what the model itself answers, on the grid of the (left) image.
+
+        Returns:
+            (H, W) disparity in px, depth in m, or relative inverse depth; NaN where there is no answer.
+
+        Raises:
+            ConfigError: a stereo model and a single image.
+            ImageError: an image that is no image.
+            BackendError: the runtime failed.
+        """
+        fit, answers = self._infer([frame])
+        fit = replace(fit, fy_px=frame.camera.fy)
+        return to_image_grid(answers[self.manifest.output.name], self.manifest.output, fit)
+
+    def require_metric(self) -> None:
+        """Refuse a model that knows no metres.
+
+        Raises:
+            ConfigError: the model answers relative inverse depth.
+        """
+        if not self.is_metric:
+            raise ConfigError(
+                f"model {self.manifest.name} knows depth only up to scale and shift, which makes no cloud "
+                "in metres: set scale_sources, or use a metric or a stereo model"
+            )
+
+    def close(self) -> None:
+        """Release the model."""
+        self._gpu.close()
+        self._backend.close()
+
+    def _estimate_batch(self, frames: Sequence[Frame]) -> list[DepthMap]:
+        if len(frames) == 1 and (depth_map := self._on_gpu(frames[0])) is not None:
+            self.timings_ms = self._gpu.timings_ms
+            return [depth_map]
+        fit, answers = self._infer(frames)
+        started = time.perf_counter()
+        maps = [
+            self._restore(frame, {name: answer[i : i + 1] for name, answer in answers.items()}, fit)
+            if self._batches
+            else self._restore(frame, answers, fit)
+            for i, frame in enumerate(frames)
+        ]
+        self.timings_ms["postprocess"] = (time.perf_counter() - started) * 1e3
+        return maps
+
+    def _on_gpu(self, frame: Frame) -> DepthMap | None:
+        """The answer made on the backend's GPU from the pixels on; None when the CPU has to prepare it."""
+        if not (self._gpu.offered and self.is_metric):
+            return None
+        self._images(frame)  # refuses a single image for a stereo model
+        height, width = frame.image.shape[:2]
+        fit = plan_fit(self.manifest.input, (width, height))
+        if self.manifest.output.focal_px is not None:  # else one fit, and its memory, serves any lens
+            fit = replace(fit, fy_px=frame.camera.fy)
+        return self._gpu.estimate(frame, fit)
+
+    def _restore(self, frame: Frame, answers: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
+        """From the tensors of one frame to its depth map."""
+        output, fit = self.manifest.output, replace(fit, fy_px=frame.camera.fy)
+        values = to_image_grid(answers[output.name], output, fit)
+        depth, disparity, confidence, sigma_m, relative_depth = values, None, None, None, None
+        if output.confidence is not None:
+            confidence = confidence_to_image_grid(answers[output.confidence], output, fit)
+        if output.sigma is not None:
+            sigma_m = sigma_to_image_grid(answers[output.sigma], output, fit)
+        if self.is_stereo:
+            assert frame.rig is not None  # _images has seen the pair
+            depth, disparity = frame.rig.depth_from_disparity(values), values
+            if sigma_m is not None:
+                sigma_m = _sigma_of_depth(sigma_m, depth, frame.rig)
+        if not self.is_metric:
+            depth, relative_depth = np.full_like(values, np.nan), values
+        return DepthMap(depth, frame.camera, disparity, confidence, sigma_m, relative_depth)
+
+    def _infer(self, frames: Sequence[Frame]) -> tuple[Fit, dict[str, NDArray[Any]]]:
+        """Run the network once on frames of one size."""
+        if not self._gpu.offered:
+            self._gpu.close()  # before a backend that failed leaves its GPU
+        images = [self._images(frame) for frame in frames]
+        height, width = frames[0].image.shape[:2]
+        fit, preprocessor = self._prepare((width, height), len(frames))
+        started = time.perf_counter()
+        tensors = preprocessor.tensors(*images)
+        prepared = time.perf_counter()
+        answers = self._backend.infer(tensors)
+        done = time.perf_counter()
+        self.timings_ms = {"preprocess": (prepared - started) * 1e3, "infer": (done - prepared) * 1e3}
+        return fit, answers
+
+    def _prepare(self, size_wh: tuple[int, int], batch: int) -> tuple[Fit, Preprocessor]:
+        """The plan and the buffers for images of this size; those used last are kept."""
+        key = (size_wh, batch)
+        found = self._prepared.pop(key, None)
+        if found is None:
+            fit = plan_fit(self.manifest.input, size_wh)
+            found = fit, Preprocessor(self.manifest.input, fit, 2 if self.is_stereo else 1, batch)
+            if len(self._prepared) == _KEPT_SIZES:
+                del self._prepared[next(iter(self._prepared))]
+        self._prepared[key] = found
+        return found
+
+    def _images(self, frame: Frame) -> list[NDArray[Any]]:
+        if not self.is_stereo:
+            return [frame.image]
+        if frame.right is None:
+            raise ConfigError(
+                f"model {self.manifest.name} needs a stereo pair, the frame has one image: "
+                "give a right image, or use a mono model"
+            )
+        return [frame.image, frame.right]
+
+
+def _sigma_of_depth(
+    sigma_px: NDArray[np.float32], depth: NDArray[np.float32], rig: StereoRig
+) -> NDArray[np.float32]:
+    """sigma_m = Z^2 / (fx B) sigma_px, from Z = fx B / (d - doffs); (H, W) each, written over `sigma_px`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sigma_px *= depth
+        sigma_px *= depth
+        sigma_px /= np.float32(rig.fx * rig.baseline_m)
+    return sigma_px

@@ -1,0 +1,202 @@
+"""The seam between the estimator and the GPU: frames go that way as long as the backend offers it.
+
+All decisions are here: whether a frame can go over the GPU at all, and that a GPU which fails once is left
+alone, while the same backend goes on with tensors made on the CPU, or with its spare.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.backends.base import Backend, DeviceBackend, TensorSpec, device_of_backend
+from recon3d_ros.config import PipelineConfig
+from recon3d_ros.errors import BackendError, ContractError, MissingDependencyError
+from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, OrganizedCloud
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.preprocess import Fit, value_limits
+from recon3d_ros.system.lazy import load
+
+_STAGES = "recon3d_ros.cuda.stages:CudaStages"
+_MODEL = "recon3d_ros.cuda.stages:Model"
+_KERNELS = "recon3d_ros.cuda.kernels:Kernels"
+_LIMITS = "recon3d_ros.cuda.layout:FilterLimits"
+_KEPT_SIZES = 4
+
+
+class GpuStages:
+    """Preprocessing, inference and restoring on the GPU of a backend.
+
+    Args:
+        manifest: Describes the model.
+        backend: May offer a GPU, and may take the offer back.
+        warn: Told once why the CPU does this work instead, or why it is not done as one CUDA graph.
+        path: `ModelConfig.gpu_path`.
+
+    Attributes:
+        timings_ms: Of the last frame on the GPU, by stage.
+    """
+
+    def __init__(
+        self, manifest: Manifest, backend: Backend, warn: Callable[[str], None], path: str = "graph"
+    ) -> None:
+        self._manifest, self._backend, self._warn, self._path = manifest, backend, warn, path
+        self._told: set[str] = set()
+        self._device: Any = None
+        self._kernels: Any = None
+        self._kept: dict[tuple[object, ...], Any] = {}
+        self._failed = False
+        self._last: tuple[weakref.ref[DepthMap], Any] | None = None
+        self.timings_ms: dict[str, float] = {}
+
+    @property
+    def offered(self) -> bool:
+        """Whether the backend has a GPU now, on which nothing failed, and more than inference is for it."""
+        wanted = self._path != "inference" and not self._failed
+        return wanted and device_of_backend(self._backend) is not None
+
+    def estimate(self, frame: Frame, fit: Fit) -> DepthMap | None:
+        """Answer one frame on the GPU; None when that is not for the GPU, and the CPU has to prepare it.
+
+        Args:
+            frame: With a pair for a stereo model.
+            fit: How its images lie in the network's input.
+        """
+        device_backend = device_of_backend(self._backend) if self.offered else None
+        images = [frame.image] if not self._manifest.is_stereo else [frame.image, frame.right]
+        if device_backend is None or len({image.ndim for image in images if image is not None}) != 1:
+            return None
+        try:
+            with device_backend.device.active(f"running {self._manifest.name}"):
+                stages = self._stages_of(device_backend, fit, images)
+                rig = frame.rig if self._manifest.is_stereo else None
+                graph = self._path == "graph" and device_backend.can_capture
+                capture = device_backend.capture if graph else None
+                planes = stages.estimate(images, frame.camera, rig, device_backend.enqueue, capture)
+                self.timings_ms = stages.timings_ms
+        except ContractError:  # a size that the engine does not take; the backend knows who does
+            return None
+        except (BackendError, MissingDependencyError) as exc:
+            self._give_up(exc)
+            return None
+        depth_map = self._depth_map(frame, planes)
+        self._last = weakref.ref(depth_map), stages
+        return depth_map
+
+    def finish(
+        self,
+        estimate: DepthMap,
+        frame: Frame,
+        config: PipelineConfig,
+        fields: tuple[str, ...] | None,
+        into: NDArray[np.float32] | None,
+    ) -> tuple[DepthMap, OrganizedCloud | None] | None:
+        """Filter an estimate and pack its cloud where it still lies; None when the CPU has to.
+
+        Args:
+            estimate: Of `estimate`; only the last one is still on the GPU.
+            frame: Its images.
+            config: Which filters run.
+            fields: Of an organized cloud; None when no cloud is wanted.
+            into: (rows, columns, 4) float32 to write the cloud into; without it a new array is made.
+        """
+        device_backend = device_of_backend(self._backend) if self.offered else None
+        if device_backend is None or self._last is None or self._last[0]() is not estimate:
+            return None
+        if fields not in (None, XYZRGB, XYZI) or not _for_the_gpu(config):
+            return None
+        height, width = frame.camera.image_shape_hw
+        n = config.decimation
+        if fields is not None and into is None:
+            into = np.empty((-(-height // n), -(-width // n), len(fields)), np.float32)
+        limits = load(_LIMITS)(
+            config.min_depth_m,
+            config.max_depth_m,
+            config.border_px,
+            config.min_confidence,
+            config.max_edge_jump,
+        )
+        try:
+            with device_backend.device.active("filtering depth"):
+                depth, values = self._last[1].finish(
+                    frame.camera, limits, n, fields == XYZI, None if fields is None else into
+                )
+        except BackendError as exc:
+            self._give_up(exc)
+            return None
+        disparity = None if estimate.disparity is None else values
+        cloud = None if fields is None or into is None else OrganizedCloud(into, fields)
+        return replace(estimate, depth=depth, disparity=disparity), cloud
+
+    def close(self) -> None:
+        """Free the memory; before the backend is closed."""
+        self._last = None
+        if self._device is None:
+            return
+        with suppress(BackendError):  # a lost device has nothing left to free
+            with self._device.active("freeing the memory of frames"):
+                for stages in self._kept.values():
+                    stages.free()
+        self._kept.clear()
+        self._kernels = self._device = None  # while the stream is there, which they know
+
+    def _give_up(self, exc: Exception) -> None:
+        self._failed = True
+        self.close()
+        self._warn(f"{exc}; the CPU prepares images and restores answers instead")
+
+    def _tell(self, why: str) -> None:
+        if why not in self._told:
+            self._told.add(why)
+            self._warn(why)
+
+    def _stages_of(self, backend: DeviceBackend, fit: Fit, images: list[Any]) -> Any:
+        """The memory for such frames, allocated when they come first; those used last are kept."""
+        encoding = "mono8" if images[0].ndim == 2 else "rgb8"
+        shapes = self._input_shapes(fit)
+        outputs = backend.bind(shapes)
+        key = (fit, encoding, len(images))
+        found = self._kept.pop(key, None)
+        if found is None:
+            if self._kernels is None:
+                self._device = backend.device
+                self._kernels = load(_KERNELS)(self._device)
+            if len(self._kept) == _KEPT_SIZES:
+                self._kept.pop(next(iter(self._kept))).free()
+            model = self._model(backend, fit, outputs)
+            encodings = [encoding] * len(images)
+            found = load(_STAGES)(backend.device, self._kernels, model, encodings, self._tell)
+        self._kept[key] = found
+        return found
+
+    def _model(self, backend: DeviceBackend, fit: Fit, outputs: Mapping[str, TensorSpec]) -> Any:
+        manifest = self._manifest
+        dtype = next(spec.dtype for spec in backend.inputs if spec.name in manifest.input.names)
+        limits = value_limits(manifest.output, fit)
+        return load(_MODEL)(manifest.input, manifest.output, fit, limits, dtype, dict(outputs))
+
+    def _input_shapes(self, fit: Fit) -> dict[str, tuple[int, ...]]:
+        contract = self._manifest.input
+        width, height = fit.network_size_wh
+        images = 2 if self._manifest.is_stereo else 1
+        channels = contract.channels * images // len(contract.names)
+        shape = (1, channels, height, width) if contract.layout == "NCHW" else (1, height, width, channels)
+        return dict.fromkeys(contract.names, shape)
+
+    def _depth_map(self, frame: Frame, planes: dict[str, NDArray[np.float32]]) -> DepthMap:
+        disparity = planes["values"] if self._manifest.is_stereo else None
+        return DepthMap(
+            planes["depth"], frame.camera, disparity, planes.get("confidence"), planes.get("sigma")
+        )
+
+
+def _for_the_gpu(config: PipelineConfig) -> bool:
+    """Whether all filters of a configuration have a kernel; others look at patches, images or the past."""
+    filters = config.roi_mask or config.min_texture or config.speckle_px or config.temporal_weight
+    return not (filters or config.voxel_m or config.outlier_radius_m)

@@ -1,0 +1,1 @@
+"""Models as data: contracts, manifests, and the registry that finds and verifies them."""

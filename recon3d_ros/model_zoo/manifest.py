@@ -1,0 +1,282 @@
+"""Model manifests: everything the package knows about a model file stands in one YAML beside it.
+
+The keys are the field names of the dataclasses below; an unknown key is an error that names the nearest
+known one. What is read here is trusted afterwards: all checks happen at construction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, TypeVar
+
+import yaml
+
+from recon3d_ros.errors import ArtifactError, ManifestError
+from recon3d_ros.files import write_atomically
+from recon3d_ros.model_zoo.contract import (
+    InputContract,
+    OutputContract,
+    check_choice,
+    check_text,
+    is_number,
+    set_number,
+)
+
+UNITS_OF_TASK = {
+    "stereo_disparity": ("px",),
+    "mono_metric_depth": ("m", "cm"),
+    "mono_relative_inverse_depth": ("relative_inverse_depth",),
+}
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file of weights, beside the manifest."""
+
+    file: str
+    sha256: str
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        check_text(self, "file")
+        check_choice(self, "precision", PRECISIONS)
+        _check_file(self.file)
+        _check_sha256(self.sha256, self.file)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A training source and the licence it came under."""
+
+    name: str
+    licence: str
+
+    def __post_init__(self) -> None:
+        check_text(self, "name", "licence")
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Licence of the weights, and of every source they were trained on."""
+
+    weights: str
+    sources: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_text(self, "weights")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Measured accuracy on one data set; the keys of ``metrics`` are those of ``recon3d_ros.metrics``."""
+
+    data: str
+    metrics: Mapping[str, float]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self, "data")
+        if not isinstance(self.metrics, Mapping) or not all(is_number(v) for v in self.metrics.values()):
+            raise ManifestError(f"accuracy.metrics of {self.data} must map names to finite numbers")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A known answer: an npz of one uint8 image per input, and ``expected``, the raw network output.
+
+    ``share`` is the share of pixels, 0 to 1, that may differ; without it serving.py has one per precision.
+    """
+
+    file: str
+    sha256: str
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self, "file")
+        _check_file(self.file)
+        _check_sha256(self.sha256, self.file)
+        if self.share is not None:
+            set_number(self, "share")
+            if not 0.0 <= self.share <= 1.0:
+                raise ManifestError(f"golden.share must be between 0 and 1, got {self.share}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A model: its task, files, contracts, licence, origin, accuracy and golden answer.
+
+    ``path`` is where the YAML lies; None for the models that are built in and need no file.
+    """
+
+    name: str
+    task: str
+    input: InputContract
+    output: OutputContract
+    licence: Licence
+    description: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    origin: str = ""
+    accuracy: tuple[Accuracy, ...] = ()
+    golden: Golden | None = None
+    path: Path | None = dataclasses.field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        check_text(self, "name")
+        for field in ("description", "origin"):
+            if getattr(self, field):
+                check_text(self, field)
+        check_choice(self, "task", tuple(UNITS_OF_TASK))
+        units = UNITS_OF_TASK[self.task]
+        if self.output.unit not in units:
+            raise ManifestError(
+                f"output.unit of a {self.task} model must be {' or '.join(units)}, got {self.output.unit}"
+            )
+        if len(self.input.names) == 2 and not self.is_stereo:
+            raise ManifestError(f"a {self.task} model takes one image, but input.names has two")
+
+    @property
+    def is_stereo(self) -> bool:
+        """True when the model needs a left and a right image."""
+        return self.task == "stereo_disparity"
+
+    @property
+    def is_metric(self) -> bool:
+        """True when the model knows metres, or pixels of disparity."""
+        return self.task != "mono_relative_inverse_depth"
+
+    def artifact(self, precision: str = "auto") -> Artifact:
+        """Return the artifact of one precision; ``auto`` is fp32, or the first one where there is none.
+
+        Raises:
+            ArtifactError: the model has none of it.
+        """
+        wanted = "fp32" if precision == "auto" else precision
+        for artifact in self.artifacts:
+            if artifact.precision == wanted:
+                return artifact
+        if precision == "auto" and self.artifacts:
+            return self.artifacts[0]
+        have = ", ".join(artifact.precision for artifact in self.artifacts) or "none"
+        raise ArtifactError(
+            f"model {self.name} has no {wanted} artifact, its manifest lists {have}: "
+            f"{'choose one of these, or ' if self.artifacts else ''}add the file under artifacts"
+        )
+
+    def file_path(self, file: str) -> Path:
+        """Return where a file named in the manifest lies: beside the YAML, or in a folder below it."""
+        return (self.path.parent if self.path else Path()) / file
+
+
+def load_manifest(path: Path | str) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        ManifestError: not readable, not YAML, or it breaks a rule above; one sentence starting with the path.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        raise ManifestError(f"cannot read the model manifest {path} ({why}): check the path") from exc
+    except (yaml.YAMLError, ValueError) as exc:  # ValueError: a date such as 2020-99-99
+        raise ManifestError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
+    try:
+        manifest = manifest_from_dict(data, path)
+        if manifest.name != path.stem:
+            raise ManifestError(f"name must equal the file name: expected {path.stem}, got {manifest.name}")
+    except ManifestError as exc:
+        raise ManifestError(f"{path}: {exc}") from exc
+    return manifest
+
+
+def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
+    """Build a manifest from the content of its YAML.
+
+    Raises:
+        ManifestError: unknown or missing key, or a value that breaks a rule.
+    """
+    values = _checked_keys(Manifest, data, "")
+    values.pop("path", None)
+    values["input"] = _build(InputContract, values["input"], "input")
+    values["output"] = _build(OutputContract, values["output"], "output")
+    licence = _checked_keys(Licence, values["licence"], "licence")
+    licence["sources"] = _build_all(Source, licence.get("sources"), "licence.sources")
+    values["licence"] = Licence(**licence)
+    values["artifacts"] = _build_all(Artifact, values.get("artifacts"), "artifacts")
+    values["accuracy"] = _build_all(Accuracy, values.get("accuracy"), "accuracy")
+    if values.get("golden") is not None:
+        values["golden"] = _build(Golden, values["golden"], "golden")
+    return Manifest(**values, path=path)
+
+
+def dump_manifest(manifest: Manifest, path: Path | str) -> None:
+    """Write a manifest as YAML; reading it back gives an equal manifest.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = Path(path)
+    text = yaml.safe_dump(_plain(dataclasses.replace(manifest, path=None)), sort_keys=False, width=110)
+    write_atomically(path, text.encode())
+
+
+def _build(cls: type[_T], data: Any, where: str) -> _T:
+    return cls(**_checked_keys(cls, data, where))
+
+
+def _build_all(cls: type[_T], data: Any, where: str) -> tuple[_T, ...]:
+    if data is not None and not isinstance(data, list):
+        raise ManifestError(f"{where} must be a list, got {data!r}")
+    return tuple(_build(cls, item, f"{where}[{i}]") for i, item in enumerate(data or []))
+
+
+def _checked_keys(cls: type, data: Any, where: str) -> dict[str, Any]:
+    """Copy of a YAML mapping whose keys are all fields of ``cls`` and hold every required one."""
+    if not isinstance(data, dict):
+        raise ManifestError(f"{where or 'a manifest'} must be a mapping of keys to values, got {data!r:.60}")
+    fields = [f for f in dataclasses.fields(cls) if f.name != "path"]
+    known = [f.name for f in fields]
+    prefix = f"{where}." if where else ""
+    for key in data:
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            raise ManifestError(f"unknown key {prefix}{key}, the nearest known key is {prefix}{nearest}")
+    required = [f.name for f in fields if f.default is dataclasses.MISSING]
+    for key in required:
+        if key not in data:
+            hint = ", get it with sha256sum" if key == "sha256" else ""
+            raise ManifestError(f"key {prefix}{key} is missing{hint}")
+    return dict(data)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dicts without their empty fields, tuples as lists: what YAML can hold."""
+    if dataclasses.is_dataclass(value):
+        items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {name: _plain(item) for name, item in items if item not in (None, "", ())}
+    if isinstance(value, Mapping):
+        return {str(key): float(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _check_file(file: str) -> None:
+    """A manifest from somewhere else must not make us open files that are none of its own."""
+    if PurePosixPath(file).is_absolute() or PureWindowsPath(file).drive or ".." in re.split(r"[/\\]", file):
+        raise ManifestError(
+            f"files must lie beside the manifest or below, got {file!r}: name model.onnx and put it there"
+        )
+
+
+def _check_sha256(value: Any, file: str) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ManifestError(f"sha256 of {file} must be 64 hexadecimal digits, got {value!r}")

@@ -1,0 +1,177 @@
+"""Find models by name and verify that their files are the ones their manifests speak of."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import mmap
+from pathlib import Path
+
+from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.manifest import Artifact, Golden, Licence, Manifest, load_manifest
+from recon3d_ros.system.share import share_path
+
+_NO_WEIGHTS = Licence(weights="no weights")
+
+# Served by backends/fake.py: the whole path can be tried before there is any model file.
+BUILT_IN = {
+    manifest.name: manifest
+    for manifest in (
+        Manifest(
+            name="fake_stereo",
+            task="stereo_disparity",
+            description="made-up disparity ramp, needs no model file",
+            input=InputContract(names=("left", "right"), scale=1 / 255, multiple_of=32),
+            output=OutputContract(name="disparity", unit="px"),
+            licence=_NO_WEIGHTS,
+        ),
+        Manifest(
+            name="fake_mono",
+            task="mono_metric_depth",
+            description="made-up depth ramp, needs no model file",
+            input=InputContract(
+                names=("image",), layout="NHWC", dtype="uint8", size_wh=(320, 240), fit="stretch"
+            ),
+            output=OutputContract(name="depth", unit="m", layout="NHWC"),
+            licence=_NO_WEIGHTS,
+        ),
+    )
+}
+
+# What ``auto`` means, by the device that computes: for pairs the first one of the folder.
+DEFAULT_MODELS = {"cpu": ("recon3d_stereo_light", "recon3d_stereo"), "gpu": ("recon3d_stereo",)}
+MONO_MODELS = ("recon3d_mono",)
+
+
+def list_models(models_dir: Path | str = "") -> tuple[list[Manifest], list[ManifestError]]:
+    """Read the manifests of a folder (empty = of the installation).
+
+    Returns:
+        Those that hold, and then the built-in ones; what is wrong with each of the others.
+
+    Raises:
+        DataError: the folder does not exist.
+    """
+    manifests, wrong = [], []
+    for path in sorted(_folder(models_dir).glob("*.yaml")):
+        try:
+            manifests.append(load_manifest(path))
+        except ManifestError as exc:
+            wrong.append(exc)
+    return [*manifests, *BUILT_IN.values()], wrong
+
+
+def find_model(
+    name_or_path: Path | str, models_dir: Path | str = "", *, device: str = "cpu", stereo: bool = True
+) -> Manifest:
+    """Return the manifest of a built-in model, of a model in the folder, or of a path to a ``.yaml``.
+
+    Args:
+        name_or_path: ``auto`` takes the first of `DEFAULT_MODELS` that is there.
+        models_dir: The folder; empty = of the installation.
+        device: For ``auto``: ``cpu`` or ``gpu``.
+        stereo: For ``auto``: False when the model is to answer single images.
+
+    Raises:
+        ManifestError: there is no such model, or its manifest is wrong.
+        DataError: the folder does not exist.
+    """
+    if str(name_or_path) == "auto":
+        name_or_path = _default_model(models_dir, device, stereo)
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        return load_manifest(name_or_path)
+    name = str(name_or_path)
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    folder = _folder(models_dir)
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = [*sorted(found.stem for found in folder.glob("*.yaml")), *BUILT_IN]
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise ManifestError(
+            f"no model {name!r} in {folder}, the nearest name is {nearest}; "
+            f"give one of {', '.join(known)}, or the path of a .yaml manifest"
+        )
+    return load_manifest(path)
+
+
+def find_weights(name_or_path: Path | str) -> Path:
+    """Return where torch finds weights: a checkpoint (``.pt``) itself, or the one beside a model's manifest.
+
+    Raises:
+        ManifestError, DataError: as `find_model`.
+    """
+    if Path(name_or_path).suffix == ".pt":
+        return Path(name_or_path)
+    manifest = find_model(name_or_path)
+    return manifest.file_path(f"{manifest.name}.pt")
+
+
+def _default_model(models_dir: Path | str, device: str, stereo: bool) -> str:
+    names, folder = DEFAULT_MODELS[device] if stereo else MONO_MODELS, _folder(models_dir)
+    return next((name for name in names if (folder / f"{name}.yaml").is_file()), names[-1])
+
+
+def verify(manifest: Manifest) -> None:
+    """Check that every file of the manifest exists and has the sha256 written there.
+
+    Raises:
+        ArtifactError: a file is missing, unreadable, or not the one the manifest speaks of.
+    """
+    files: list[Artifact | Golden] = [*manifest.artifacts]
+    files += [manifest.golden] if manifest.golden else []
+    for item in files:
+        path = _existing(manifest, item.file)
+        got = sha256_of(path)
+        if got != item.sha256:
+            raise ArtifactError(
+                f"{path} is not the file of model {manifest.name}: expected sha256 {item.sha256}, got {got}; "
+                f"copy the file again, or correct the manifest if the change is meant"
+            )
+        if path.suffix == ".onnx" and path.stat().st_size and _has_external_data(path):
+            raise ArtifactError(
+                f"{path} keeps weights in other files, which its sha256 does not cover: "
+                "save the model as one file (onnx.save without external data)"
+            )
+
+
+def _has_external_data(path: Path) -> bool:
+    """Whether an ONNX file names others: a tensor's external_data has an entry with the key "location"."""
+    # Of onnx.proto: StringStringEntryProto, field 1 (key) of 8 bytes, then field 2 (value).
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"\x0a\x08location\x12") >= 0
+
+
+def _existing(manifest: Manifest, file: str) -> Path:
+    path = manifest.file_path(file)
+    if not path.is_file():
+        raise ArtifactError(
+            f"model {manifest.name} needs the file {path}, which does not exist: copy it there"
+        )
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal digits, as manifests hold it.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    except OSError as exc:
+        raise ArtifactError(
+            f"cannot read {path} ({exc.strerror}): check its permissions and the disk"
+        ) from exc
+    return digest.hexdigest()
+
+
+def _folder(models_dir: Path | str) -> Path:
+    folder = Path(models_dir) if str(models_dir) else share_path("models")
+    if not folder.is_dir():
+        raise DataError(f"the folder of models {folder} does not exist: check models_dir")
+    return folder

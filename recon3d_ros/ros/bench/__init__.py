@@ -1,0 +1,1 @@
+"""`recon3d benchmark cloud|node|soak`."""

@@ -1,0 +1,171 @@
+"""Hours of work in a row: does the node's process grow, and what became of every frame?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from recon3d_ros.errors import BackendError
+from recon3d_ros.ros.bench import parts as parts
+from recon3d_ros.ros.bench.node import Rig
+
+SIZE_WH = (640, 480)
+# Frames between two looks at the process.
+CHUNK = 300
+_WARM_UP_SHARE = 1 / 6  # 10,000 of 60,000
+_STATUS_S = 20.0
+MAX_GROWTH_MB = 5.0
+# Of the node's diagnostics.
+_KEYS = {
+    "frames_in": "frames_in",
+    "frames_out": "frames_out",
+    "skipped": "skipped_without_subscribers",
+    "dropped": "dropped",
+}
+
+
+class SoakRow(TypedDict):
+    """One run.
+
+    Memory, threads and files are the node's, from `proc(5)`, behind the warm-up: `growth_mb` is the slope of
+    the resident memory over the run, `more_threads` and `more_files` how many there were more at
+    the end than at the beginning. Of `sent` frames the node counted `frames_in`, which are `frames_out`,
+    `skipped` or `dropped`; `received` came out at the consumer.
+    """
+
+    frames: int
+    rate_hz: float
+    growth_mb: float
+    peak_mb: float
+    threads: int
+    more_threads: int
+    files: int
+    more_files: int
+    sent: int
+    frames_in: int
+    frames_out: int
+    skipped: int
+    dropped: int
+    received: int
+
+
+class Sample(TypedDict):
+    """A look at the process after so many frames."""
+
+    frames: int
+    rss_mb: float
+    threads: int
+    files: int
+
+
+def benchmark_soak(
+    frames: int = 60_000,
+    rate_hz: float = 30.0,
+    size_wh: tuple[int, int] = SIZE_WH,
+    look: Callable[[Sample], object] = lambda sample: None,
+    chunk: int = CHUNK,
+) -> list[SoakRow]:
+    """Send frames in their beat, look at the node's process between them, and balance its books at the end.
+
+    Args:
+        frames: How many pairs the camera sends; 60,000 are 33 minutes at 30 Hz.
+        rate_hz: Of the camera.
+        size_wh: Of the images.
+        look: Called with every sample.
+        chunk: Frames between two samples.
+
+    Raises:
+        BackendError: The node's process grows, or frames are unaccounted for.
+        DataError: No cloud comes, or a process ends.
+    """
+    with Rig(size_wh) as rig:
+        samples, sent, received = [], 0, 0
+        before = _books(rig)
+        for first in range(0, frames, chunk):
+            sent += len(rig.publish("images", rate_hz, min(chunk, frames - first)))
+            came, _ = rig.collect()
+            received += len(came[parts.POINTS])
+            samples.append(process_sample(rig.node_pid, sent))
+            look(samples[-1])
+        books = {name: count - before[name] for name, count in _books(rig).items()}
+    warm = [s for s in samples if s["frames"] >= frames * _WARM_UP_SHARE]
+    row = SoakRow(
+        frames=frames,
+        rate_hz=rate_hz,
+        growth_mb=growth_mb(warm, frames),
+        peak_mb=max(s["rss_mb"] for s in samples),
+        threads=warm[-1]["threads"],
+        more_threads=warm[-1]["threads"] - warm[0]["threads"],
+        files=warm[-1]["files"],
+        more_files=warm[-1]["files"] - warm[0]["files"],
+        sent=sent,
+        frames_in=books["frames_in"],
+        frames_out=books["frames_out"],
+        skipped=books["skipped"],
+        dropped=books["dropped"],
+        received=received,
+    )
+    check(row)
+    return [row]
+
+
+def process_sample(pid: int, frames: int) -> Sample:
+    """Look at a process: resident memory (MB), threads, open files."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    values = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return Sample(
+        frames=frames,
+        rss_mb=int(values["VmRSS"].split()[0]) / 1024,
+        threads=int(values["Threads"]),
+        files=len(list(Path(f"/proc/{pid}/fd").iterdir())),
+    )
+
+
+def growth_mb(samples: list[Sample], frames: int) -> float:
+    """Slope of a line through the resident memory, times the frames of the run, MB; 0 of 2 samples."""
+    if len(samples) < 3:
+        return 0.0
+    slope, _ = np.polyfit([s["frames"] for s in samples], [s["rss_mb"] for s in samples], 1)
+    return float(slope * frames)
+
+
+def check(row: SoakRow) -> None:
+    """Judge a run.
+
+    Raises:
+        BackendError: Memory, threads or files grew, or the node's books do not balance.
+    """
+    faults = []
+    if row["growth_mb"] > MAX_GROWTH_MB:
+        faults.append(f"memory grew by {row['growth_mb']:.1f} MB")
+    for what, more in (("threads", row["more_threads"]), ("open files", row["more_files"])):
+        if more > 0:
+            faults.append(f"{more} more {what}")
+    accounted = row["frames_out"] + row["skipped"] + row["dropped"]
+    if row["frames_in"] != accounted:
+        faults.append(f"{row['frames_in']} frames in, {accounted} accounted for")
+    if faults:
+        said = "; ".join(faults)
+        raise BackendError(
+            f"expected a node that stays as it is over {row['frames']} frames, got: {said}; look into what "
+            "it does per frame"
+        )
+
+
+def _books(rig: Rig) -> dict[str, int]:
+    """The node's own counts, once the frame in work is out and diagnostics told so."""
+    deadline = time.monotonic() + _STATUS_S
+    last: dict[str, int] = {}
+    while True:
+        time.sleep(1.1)  # one period of /diagnostics
+        _, status = rig.collect()
+        books = {name: int(status.get(key, 0)) for name, key in _KEYS.items()}
+        # An image without a partner is no frame, so its drop is not one of frames_in.
+        books["dropped"] -= int(status.get("dropped_unmatched", 0))
+        if (books == last and status) or time.monotonic() > deadline:
+            return books
+        last = books

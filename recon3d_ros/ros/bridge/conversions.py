@@ -1,0 +1,194 @@
+"""ROS messages to the package's types and back; nothing of ROS goes further down than this."""
+
+from __future__ import annotations
+
+from array import array
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+from stereo_msgs.msg import DisparityImage
+
+from recon3d_ros.errors import DataError, ImageError
+from recon3d_ros.geometry import XYZ, OrganizedCloud, PinholeCamera, StereoRig
+from recon3d_ros.geometry.cloud import BYTES_PER_FIELD
+from recon3d_ros.messages.camera_info import info_to_camera as info_to_camera
+from recon3d_ros.messages.compressed import decode_compressed
+from recon3d_ros.messages.depth import depth_from_msg as depth_from_msg
+from recon3d_ros.messages.encodings import decode_image, encode_pixels
+
+NS_PER_S = 1_000_000_000
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    """Return a stamp as integer nanoseconds."""
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+
+
+def ns_to_stamp(stamp_ns: int) -> Time:
+    """Return integer nanoseconds as a stamp."""
+    return Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
+
+
+def make_header(stamp_ns: int, frame_id: str) -> Header:
+    """Return a header."""
+    return Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id)
+
+
+def to_bytes_array(values: np.ndarray) -> array:
+    """Copy an array of any dtype into an `array.array('B')`, which message setters take unchecked."""
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    return data
+
+
+def msg_to_image(msg: Image | CompressedImage) -> np.ndarray:
+    """Decode an image message.
+
+    Returns:
+        (H, W, 3) uint8 RGB, or (H, W) uint8 mono; may be a read-only view of the message.
+
+    Raises:
+        ImageError: unknown encoding, empty, truncated or not decodable.
+    """
+    if isinstance(msg, CompressedImage):
+        return decode_compressed(msg.data, msg.format)
+    return decode_image(msg)
+
+
+def image_to_msg(image: np.ndarray, stamp_ns: int, frame_id: str, encoding: str = "") -> Image:
+    """Make an image message.
+
+    Args:
+        image: (H, W, 3) uint8 RGB or (H, W) uint8 mono.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the camera.
+        encoding: rgb8, bgr8, rgba8, bgra8, mono8 or mono16; empty: rgb8 or mono8, as the image is.
+
+    Raises:
+        ImageError: unknown encoding, or an array that is no image of this package.
+    """
+    pixels, encoding = encode_pixels(image, encoding)
+    return _pixels_to_msg(pixels, stamp_ns, frame_id, encoding)
+
+
+def compressed_to_msg(
+    image: np.ndarray, stamp_ns: int, frame_id: str, codec: str = "jpeg", quality: int = 90
+) -> CompressedImage:
+    """Make a compressed image message whose `format` reads as compressed_image_transport writes it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB or (H, W) uint8 mono.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the camera.
+        codec: jpeg or png.
+        quality: JPEG quality, 1 to 100.
+
+    Raises:
+        ImageError: unknown codec, or an array that is no image of this package.
+    """
+    if codec not in ("jpeg", "png"):
+        raise ImageError(f"expected codec jpeg or png, got {codec!r}; choose one of them.")
+    pixels, encoding = encode_pixels(image, "mono8" if image.ndim == 2 else "bgr8")
+    options = {"jpeg": [cv2.IMWRITE_JPEG_QUALITY, int(quality)], "png": [cv2.IMWRITE_PNG_COMPRESSION, 1]}
+    _, buffer = cv2.imencode(f".{codec}", pixels, options[codec])
+    shown = "mono8" if image.ndim == 2 else "rgb8"
+    msg = CompressedImage(
+        header=make_header(stamp_ns, frame_id), format=f"{shown}; {codec} compressed {encoding}"
+    )
+    msg.data = to_bytes_array(buffer)
+    return msg
+
+
+def camera_to_info(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> CameraInfo:
+    """Make a camera_info message (REP 104) that describes the whole camera, binning and ROI included."""
+    info = CameraInfo(header=make_header(stamp_ns, frame_id), width=camera.width, height=camera.height)
+    info.distortion_model = camera.distortion_model
+    info.d = [float(value) for value in camera.d]
+    info.k, info.r, info.p = camera.k.ravel(), camera.r.ravel(), camera.p.ravel()
+    info.binning_x, info.binning_y = camera.binning_x, camera.binning_y
+    if camera.roi is not None:
+        info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = camera.roi
+    return info
+
+
+def depth_to_msg(depth: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
+    """Make a 32FC1 depth message (REP 118).
+
+    Args:
+        depth: (H, W) float32, metres; NaN invalid, +Inf farther than measurable.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the camera.
+    """
+    return _pixels_to_msg(np.asarray(depth, np.float32), stamp_ns, frame_id, "32FC1")
+
+
+def disparity_to_msg(
+    disparity: np.ndarray,
+    rig: StereoRig,
+    depth_limits_m: tuple[float, float],
+    border_px: int,
+    stamp_ns: int,
+    frame_id: str,
+) -> DisparityImage:
+    """Make a disparity message as stereo_image_proc does.
+
+    As DisparityImage.msg wants it, the offset of the principal points is taken out, so that Z = f T / d;
+    invalid pixels hold `min_disparity - 1`.
+
+    Args:
+        disparity: (H, W) float32, x_left - x_right in pixels, NaN = invalid.
+        rig: the rectified pair; gives f, T, the offset and the disparities at the depth limits.
+        depth_limits_m: nearest and farthest depth; `max_disparity` and `min_disparity` belong to them.
+        border_px: width of the border outside the valid window.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the left camera.
+    """
+    msg = DisparityImage(header=make_header(stamp_ns, frame_id), f=float(rig.fx), t=float(rig.baseline_m))
+    near, far = depth_limits_m
+    height, width = disparity.shape
+    at_near = rig.fx * rig.baseline_m / near if near > 0 else float("inf")
+    msg.max_disparity = float(min(at_near, width))
+    msg.min_disparity = float(rig.fx * rig.baseline_m / far)
+    msg.delta_d = 0.0  # continuous: a network does not quantise
+    window = msg.valid_window
+    window.x_offset = window.y_offset = border_px
+    window.width, window.height = max(width - 2 * border_px, 0), max(height - 2 * border_px, 0)
+    adjusted = np.subtract(disparity, np.float32(rig.doffs_px), dtype=np.float32)
+    np.copyto(adjusted, np.float32(msg.min_disparity - 1.0), where=~np.isfinite(adjusted))
+    msg.image = _pixels_to_msg(adjusted, stamp_ns, frame_id, "32FC1")
+    return msg
+
+
+def cloud_from_msg(msg: PointCloud2) -> OrganizedCloud:
+    """View a cloud that is laid out as `CloudMessages` does it: float32 fields, x, y, z first, no gaps.
+
+    Raises:
+        DataError: another layout, or less data than the message declares.
+    """
+    height, width, step = msg.height, msg.width, msg.point_step
+    fields = tuple(field.name for field in msg.fields)
+    packed = [(BYTES_PER_FIELD * i, PointField.FLOAT32) for i in range(len(fields))]
+    described = [(field.offset, field.datatype) for field in msg.fields]
+    without_gaps = described == packed and step == BYTES_PER_FIELD * len(fields)
+    if not without_gaps or fields[:3] != XYZ or msg.is_bigendian:
+        raise DataError(
+            f"expected a cloud of float32 x, y, z and more without gaps, got {list(fields)} in {step} bytes; "
+            "subscribe to the points of a depth_node."
+        )
+    if msg.row_step != width * step or len(msg.data) != height * msg.row_step:
+        raise DataError(
+            f"expected {height} rows of {width * step} bytes, got row_step {msg.row_step} and "
+            f"{len(msg.data)} bytes; the cloud is truncated, check its publisher."
+        )
+    return OrganizedCloud(np.frombuffer(msg.data, np.float32).reshape(height, width, len(fields)), fields)
+
+
+def _pixels_to_msg(pixels: np.ndarray, stamp_ns: int, frame_id: str, encoding: str) -> Image:
+    msg = Image(header=make_header(stamp_ns, frame_id), height=pixels.shape[0], width=pixels.shape[1])
+    msg.encoding, msg.step = encoding, int(pixels.nbytes // pixels.shape[0])
+    msg.is_bigendian = int(pixels.dtype.str.startswith(">"))
+    msg.data = to_bytes_array(pixels)
+    return msg

@@ -1,0 +1,240 @@
+"""What every node of this package shares: start, spin, stop and the QoS of its topics."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import yaml
+from rclpy.callback_groups import CallbackGroup
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSHistoryPolicy, QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
+
+from recon3d_ros.errors import ConfigError, Recon3dError
+from recon3d_ros.ros.bridge.stop_signals import StopSignals
+from recon3d_ros.system.allocator import keep_memory
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+SIGNAL_LATENCY_S = 0.2  # Python sees a signal between two turns of the executor; this long may one wait
+DAEMONS_S = 1.0  # for threads to end before a process does
+
+# What rclpy raises for a qos_overrides parameter of a wrong type or value.
+_BAD_QOS = (ParameterException, InvalidQosOverridesError, RuntimeError, TypeError)
+
+_OVERRIDABLE = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+
+
+def sensor_qos(depth: int = 2) -> QoSProfile:
+    """Return the profile of subscriptions: best effort (matches every publisher), the newest `depth` kept."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.BEST_EFFORT
+    )
+
+
+def reliable_qos(depth: int = 2) -> QoSProfile:
+    """Return the profile of publishers: reliable (matches every subscriber), the newest `depth` kept."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.RELIABLE
+    )
+
+
+def subscribe(
+    node: Node,
+    msg_type: type,
+    topic: str,
+    callback: Callable[[Any], None],
+    *,
+    qos: QoSProfile | None = None,
+    callback_group: CallbackGroup | None = None,
+) -> Subscription:
+    """Subscribe with `sensor_qos` (or `qos`), overridable by `qos_overrides.<topic>.subscription.*`.
+
+    Args:
+        node: who subscribes.
+        msg_type: class of the messages.
+        topic: relative name.
+        callback: receives every message.
+        qos: in place of `sensor_qos`.
+        callback_group: give one that is dropped with the subscription when it will be destroyed before the
+            node: groups keep a reference of each entity they ever had.
+
+    Raises:
+        ConfigError: an override is no value of its policy.
+    """
+    try:
+        return node.create_subscription(
+            msg_type,
+            topic,
+            callback,
+            qos or sensor_qos(),
+            callback_group=callback_group,
+            # rclpy's own event callbacks cost every turn of the executor; `qos_watch` says it in more words.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+        )
+    except _BAD_QOS as exc:
+        raise _qos_error("subscription", topic, exc) from exc
+
+
+def advertise(node: Node, msg_type: type, topic: str, *, qos: QoSProfile | None = None) -> Publisher:
+    """Create a publisher with `reliable_qos` (or `qos`), overridable by `qos_overrides.<topic>.publisher.*`.
+
+    Raises:
+        ConfigError: an override is no value of its policy.
+    """
+    try:
+        return node.create_publisher(
+            msg_type,
+            topic,
+            qos or reliable_qos(),
+            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+            qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+        )
+    except _BAD_QOS as exc:
+        raise _qos_error("publisher", topic, exc) from exc
+
+
+def transported(node: Node, base: str, transport: str) -> str:
+    """Return the name to subscribe to or advertise for an image topic.
+
+    As in image_transport, remapping the base name moves its compressed topic too. A raw topic keeps its name
+    as it is: the entity remaps it itself, and twice would undo a remapping that swaps two topics.
+
+    Args:
+        node: the node whose remappings hold.
+        base: name of the image topic.
+        transport: raw or compressed.
+    """
+    return base if transport == "raw" else f"{node.resolve_topic_name(base)}/{transport}"
+
+
+def _qos_error(entity: str, topic: str, exc: Exception) -> ConfigError:
+    return ConfigError(
+        f"expected valid QoS for the {entity} of {topic!r}, got: {exc}; correct the qos_overrides parameters "
+        "(for example reliability: reliable | best_effort, history: keep_last, depth: 5)."
+    )
+
+
+def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+    """Run one node until SIGINT, SIGTERM or shutdown of the context; the body of every node's `main`.
+
+    Args:
+        make_node: builds the node after `rclpy.init`; a `Recon3dError` it raises is a failed start.
+        args: command line for `rclpy.init` (None: `sys.argv`).
+
+    Returns:
+        0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence. The
+        process ends here with it when a thread of the node is still busy in a library.
+    """
+    keep_memory()
+    former = threading.enumerate()
+    with StopSignals() as signals:
+        code = _run(make_node, args, signals)
+        _leave_busy_threads([thread for thread in threading.enumerate() if thread not in former], code)
+    return code
+
+
+def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: StopSignals) -> int:
+    node: Node | None = None
+    initialised = False
+    try:
+        _init(args)
+        initialised = True
+        with signals.interrupting():
+            node = make_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        with signals.interrupting():
+            while rclpy.ok() and not signals.came:
+                executor.spin_once(timeout_sec=SIGNAL_LATENCY_S)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception as exc:
+        if initialised and not rclpy.ok():
+            return 0  # somebody shut the context down in the middle of a start or a callback
+        if not isinstance(exc, Recon3dError):
+            raise
+        get_logger(node.get_name() if node else "recon3d").fatal(str(exc))
+        return exc.exit_code
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _leave_busy_threads(threads: Sequence[threading.Thread], code: int) -> None:
+    """End the process at once if daemons of the node are still in a library, opening a model or a camera.
+
+    Python 3.13 and older ends a daemon that comes back from C++ while the interpreter goes down by an
+    exception, which C++ answers with abort(): a core dump for a Ctrl-C.
+    """
+    deadline_s = time.monotonic() + DAEMONS_S
+    daemons = [thread for thread in threads if thread.daemon]
+    for thread in daemons:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    if any(thread.is_alive() for thread in daemons):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # nobody reads any more
+                stream.flush()
+        os._exit(code)
+
+
+def _init(args: Sequence[str] | None) -> None:
+    _check_files(sys.argv if args is None else args)
+    try:
+        words = None if args is None else list(args)
+        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as exc:  # RCLError and UnknownROSArgsError are RuntimeErrors
+        raise ConfigError(
+            f"expected ROS arguments that rclpy accepts, got: {exc}; correct the part after --ros-args "
+            "(parameters are -p name:=value, files --params-file FILE)."
+        ) from exc
+
+
+def _check_files(words: Sequence[str]) -> None:
+    """Refuse parameter files that rcl takes for empty ones, or refuses with lines of its own source."""
+    for flag, file in zip(words, words[1:]):
+        if flag != "--params-file":
+            continue
+        try:
+            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue  # which rcl tells better
+        if content is not None and not _names_parameters(content):
+            raise ConfigError(
+                f"expected names of nodes, ros__parameters and parameters in {file}, got "
+                f"{str(content)[:40]!r}; write '/**: {{ros__parameters: {{max_depth_m: 10.0}}}}', as the "
+                "files in config/ have it"
+            )
+
+
+def _names_parameters(content: Any) -> bool:
+    """Whether names of nodes lead to ros__parameters, and that to names, everywhere."""
+    return isinstance(content, dict) and all(
+        isinstance(below, dict) if name == "ros__parameters" else _names_parameters(below)
+        for name, below in content.items()
+    )

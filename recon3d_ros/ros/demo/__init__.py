@@ -1,0 +1,1 @@
+"""The recorder of `recon3d demo` and its report."""

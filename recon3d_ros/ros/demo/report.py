@@ -1,0 +1,120 @@
+"""What the recorder leaves behind: report.json, report.md, the cloud and the pictures. Needs no ROS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon3d_ros.errors import MissingDependencyError
+from recon3d_ros.files import (
+    colour_depth,
+    colour_limits,
+    make_folder,
+    write_atomically,
+    write_image,
+    write_json,
+    write_ply,
+)
+from recon3d_ros.files.view import render_cloud
+from recon3d_ros.geometry import OrganizedCloud
+
+# Key of report.json -> (its line in the table, format).
+ROWS = {
+    "frames_in": ("frames in", "d"),
+    "clouds_out": ("clouds out", "d"),
+    "dropped": ("dropped", "d"),
+    "latency_ms_p50": ("latency p50, camera to cloud received [ms]", ".0f"),
+    "latency_ms_p95": ("latency p95 [ms]", ".0f"),
+    "rate_hz": ("rate [Hz]", ".2f"),
+    "abs_rel": ("abs_rel against exact depth", ".4f"),
+    "rmse_m": ("rmse [m]", ".3f"),
+    "delta_1": ("delta_1 (within a factor of 1.25)", ".4f"),
+    "coverage": ("coverage (answered pixels)", ".4f"),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame to look at: each (H, W, ...) as on its topic, None where nothing came."""
+
+    image: np.ndarray | None
+    depth: np.ndarray | None
+    cloud: OrganizedCloud | None
+
+
+def write_report(folder: Path, values: Mapping[str, Any], shown: Shown) -> None:
+    """Write all files; a cloud that cannot be drawn is said in the report.
+
+    Args:
+        folder: is made where it is missing.
+        values: those of `ROWS`, NaN where not measured, and whatever else belongs into the JSON.
+        shown: the frame of the pictures.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    make_folder(folder)
+    pictures = _write_frame(folder, shown)
+    document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
+    write_json(folder / "report.json", document)
+    write_atomically(folder / "report.md", to_markdown(document).encode())
+
+
+def to_markdown(values: Mapping[str, Any]) -> str:
+    """The report as a page: the table, what was played by what, the pictures, the notes."""
+    labels = [f"- {key}: {value}" for key, value in _of_interest(values.get("node", {}))]
+    pictures = [f"![{name}]({name})" for name in values.get("files", []) if name.endswith(".png")]
+    notes = [f"- {note}" for note in values.get("notes", [])]
+    blocks = ["# Demo", to_table(values), "\n".join(labels), *pictures, "\n".join(notes)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def to_table(values: Mapping[str, Any]) -> str:
+    """The rows of `ROWS` as a Markdown table that also reads well on a terminal."""
+    cells = [(label, _cell(values.get(key), form)) for key, (label, form) in ROWS.items()]
+    wide, narrow = (max(map(len, column)) for column in zip(*cells))
+    lines = [f"| {label:<{wide}} | {value:>{narrow}} |" for label, value in cells]
+    head = f"| {'measured':<{wide}} | {'value':>{narrow}} |"
+    return "\n".join([head, f"|{'-' * (wide + 2)}|{'-' * (narrow + 1)}:|", *lines])
+
+
+def _of_interest(node: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Of the node's diagnostics what the table has not: who answered, and why frames were dropped."""
+    for key, value in node.items():
+        if key in ("model", "backend", "mode") or (key.startswith("dropped_") and value != "0"):
+            yield key, value
+
+
+def _cell(value: Any, form: str) -> str:
+    return "-" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def _write_frame(folder: Path, shown: Shown) -> dict[str, list[str]]:
+    files, notes = [], []
+    for stale in ("input.png", "depth.png", "cloud.ply", "cloud.png"):
+        (folder / stale).unlink(missing_ok=True)  # of an earlier run: must not be taken for this one's
+    if shown.image is not None:
+        write_image(folder / "input.png", shown.image)
+        files.append("input.png")
+    if shown.depth is not None and np.isfinite(shown.depth).any():
+        # The limits of the node are far apart; the colours are for what is in this picture.
+        near_m, far_m = colour_limits(shown.depth)
+        write_image(folder / "depth.png", colour_depth(shown.depth, near_m, far_m))
+        files.append("depth.png")
+        notes.append(f"depth.png: red {near_m:.2f} m, dark blue {far_m:.2f} m and farther, black unknown")
+    if shown.cloud is not None and shown.cloud.valid.any():
+        write_ply(folder / "cloud.ply", shown.cloud)
+        files.append("cloud.ply")
+        try:
+            render_cloud(shown.cloud, folder / "cloud.png")
+            files.append("cloud.png")
+        except MissingDependencyError as exc:
+            notes.append(f"no cloud.png: {exc}")
+    else:
+        notes.append("no cloud had a valid point, so there is no cloud.ply and no cloud.png")
+    return {"files": files, "notes": notes}

@@ -1,0 +1,104 @@
+"""Whether Fast DDS has room for big messages between the processes of this computer."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from recon3d_ros.errors import DataError
+from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, SHARED_MEMORY, profile_environment
+from recon3d_ros.ros.doctor.symptoms import Symptom, warn
+
+DEFAULT_SEGMENT = 512 << 10  # of Fast DDS
+_SEGMENT_FILE = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
+
+
+def of_profile(environ: Mapping[str, str], rmw: str, message_bytes: float) -> Iterator[Symptom]:
+    """A missing or too small profile on this side.
+
+    Args:
+        environ: of this shell, which nodes started from it have too.
+        rmw: name of the middleware.
+        message_bytes: size of the largest message, image or cloud.
+    """
+    if "fastrtps" not in rmw or message_bytes < DEFAULT_SEGMENT:
+        return
+    paths = [environ[name] for name in PROFILE_VARIABLES if environ.get(name)]
+    room = f"a Fast DDS profile with room for messages of {message_bytes / 1e6:.1f} MB"
+    if not paths:
+        words = f"expected {room} in this environment, got none, so messages get lost; {_remedy()}"
+        yield warn("fast_dds", "", words)
+        return
+    segment = _segment_of(Path(paths[0]))
+    if segment is None:
+        words = f"expected {room} in {paths[0]}, but it cannot be read; {_remedy()}"
+        yield warn("fast_dds", "", words)
+    elif segment < message_bytes:
+        words = f"expected {room}, got {segment / 1e6:.1f} MB in {paths[0]}; raise its segment_size"
+        yield warn("fast_dds", "", words)
+
+
+def of_segments(message_bytes: float, lossy: bool, folder: Path = SHARED_MEMORY) -> Iterator[Symptom]:
+    """Other processes without room, where messages get lost; a small one that only listens does no harm.
+
+    Args:
+        message_bytes: size of the largest message.
+        lossy: whether messages were missing.
+        folder: where Fast DDS keeps its segments.
+    """
+    sizes = live_segments(folder)
+    small = [size for size in sizes if size < message_bytes]
+    if lossy and small:
+        words = (
+            f"expected room for messages of {message_bytes / 1e6:.1f} MB in the shared memory of every "
+            f"publisher, got less in {len(small)} of {len(sizes)} processes here; {_remedy()}"
+        )
+        yield warn("fast_dds", "", words)
+
+
+def live_segments(folder: Path = SHARED_MEMORY) -> list[int]:
+    """Sizes of the segments of running Fast DDS processes, bytes.
+
+    The owner of a segment holds a lock on the file beside it; processes that died leave both behind.
+    """
+    sizes = []
+    for path in folder.glob("fast*_*"):
+        if not _SEGMENT_FILE.fullmatch(path.name):
+            continue
+        try:
+            if _is_locked(path.with_name(f"{path.name}_el")):
+                sizes.append(path.stat().st_size)
+        except OSError:  # gone in the meantime, or of another user
+            continue
+    return sizes
+
+
+def _remedy() -> str:
+    try:
+        path = next(iter(profile_environment({}).values()))
+    except DataError:  # an installation without its config folder; its own error says how to mend that
+        path = "recon3d_ros's config/fastdds.xml"
+    names = " and ".join(PROFILE_VARIABLES)
+    return f"export {names} as {path} where cameras and readers start (the launch files do it for the node)"
+
+
+def _is_locked(path: Path) -> bool:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)  # gives the lock back
+    return False
+
+
+def _segment_of(profile: Path) -> int | None:
+    try:
+        found = re.findall(r"<segment_size>\s*(\d+)", profile.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return max(map(int, found), default=DEFAULT_SEGMENT)

@@ -1,0 +1,1 @@
+"""What the depth node knows about its inputs and its own work."""

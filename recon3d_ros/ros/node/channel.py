@@ -1,0 +1,296 @@
+"""One camera, or one stereo pair, of the node: its topics, calibration, health and results."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from recon3d_ros.config import NodeConfig
+from recon3d_ros.config.scale_inputs import UNSCALED, ScalePlan
+from recon3d_ros.geometry import Frame
+from recon3d_ros.messages.camera_info import CalibrationCache
+from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
+from recon3d_ros.pipeline import Result
+from recon3d_ros.ros.bridge.conversions import msg_to_image, stamp_to_ns
+from recon3d_ros.ros.bridge.runtime import subscribe, transported
+from recon3d_ros.ros.bridge.transforms import TransformSource
+from recon3d_ros.ros.health.health import Cause, Health, cause_of
+from recon3d_ros.ros.node.gate import Gate
+from recon3d_ros.ros.node.processing import NS_PER_MS, Capture
+from recon3d_ros.ros.output.outputs import Outputs
+from recon3d_ros.ros.scale.inputs import ScaleInputs
+
+LINGER_S = 2.0  # images stay subscribed this long after the last reader left: readers often come back at once
+GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much later
+INFO_PERIOD_S = 1.0  # how often camera_info is looked at while nobody wants results
+
+OnResult = Callable[[Capture, Frame, Result], None]
+
+
+class CameraChannel:
+    """Callbacks decode into the mailbox; the worker computes and publishes through `outputs`.
+
+    The publishers exist from construction to `close`, camera_info is subscribed to while active, and images
+    only while somebody wants results. Methods belong to the executor's thread except where it is said.
+
+    Args:
+        node: who publishes and subscribes.
+        name: namespace of the camera's topics, empty for the node's own.
+        config: how images come in.
+        submit: hands a complete frame to the worker; returns whether it replaced one that waited.
+        transforms: where frames of other names are.
+        plan: what tells the scale of a mono model.
+
+    Raises:
+        ConfigError: a QoS override is no value of its policy.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        config: NodeConfig,
+        submit: Callable[[Capture], bool],
+        transforms: TransformSource | None = None,
+        plan: ScalePlan = UNSCALED,
+    ) -> None:
+        self.name, self._node, self._config, self._submit = name, node, config, submit
+        self._stereo = config.mode == "stereo"
+        sides = ("left/", "right/") if self._stereo else ("",)
+        self._prefix = f"{name}/" if name else ""
+        image = "image_raw" if config.rectify else ("image_rect" if self._stereo else "image")
+        self._images = [
+            transported(node, self._prefix + side + image, config.image_transport) for side in sides
+        ]
+        self._infos = [f"{self._prefix}{side}camera_info" for side in sides]
+        self.image_topics = [node.resolve_topic_name(topic) for topic in self._images]
+        self._info_topics = tuple(node.resolve_topic_name(topic) for topic in self._infos)
+        self.health = Health(node.get_logger().warning, " and ".join(self.image_topics))
+        self.outputs = Outputs(node, self._stereo, config, name, transforms)
+        self.scale_inputs = ScaleInputs(node, self._prefix, plan, transforms)
+        self._calibrations = CalibrationCache(self._info_topics, config.rectify)
+        self._sync = StereoSync(round(config.sync_tolerance_ms * NS_PER_MS))
+        self._info_messages: dict[str, CameraInfo] = {}
+        self._info_subscriptions: list[Subscription] = []
+        self._image_subscriptions: list[Subscription] = []
+        self._epoch, self._last_stamp_ns = 0, 0
+        self._gate = Gate()
+        self._wanted_s = self._listened_s = float("-inf")
+        self._on_result: OnResult | None = None
+        self._active = self._idle = False
+
+    @property
+    def infos(self) -> list[CameraInfo]:
+        """The newest camera_info messages, left before right, as far as they came."""
+        return [self._info_messages[topic] for topic in self._info_topics if topic in self._info_messages]
+
+    def activate(self) -> None:
+        """Subscribe to camera_info and images; to images no longer than somebody wants results.
+
+        Raises:
+            ConfigError: a QoS override is no value of its policy.
+        """
+        self._gate = Gate()
+        # camera_info before images: of what is ready at once the executor takes it first.
+        for topic, resolved in zip(self._infos, self._info_topics):
+            on_info = self._guarded(self._on_info(resolved))
+            self._info_subscriptions.append(
+                subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._gate)
+            )
+        self._open_images()  # in any case: a wrong override is to be told now, not to the first reader
+        self._active, self._idle, self._wanted_s = True, False, time.monotonic()
+        self.health.idle(False)
+        self.tick()
+
+    def deactivate(self) -> None:
+        """Subscribe to nothing; what the worker still has is not published."""
+        self._active = False
+        self._close_images()
+        self._destroy(self._info_subscriptions)
+        self.health.idle(True, "the node is not active")
+
+    def close(self) -> None:
+        """Destroy subscriptions and publishers; the worker must have ended."""
+        self.deactivate()
+        self.outputs.close()
+
+    def configure(self, config: NodeConfig, plan: ScalePlan) -> None:
+        """Take what may change while running.
+
+        Raises:
+            MissingDependencyError: the outputs cannot do what is asked; nothing has changed then.
+            ConfigError: a QoS override of a source of the scale is no value of its policy.
+        """
+        self.outputs.configure(config)
+        self.scale_inputs.configure(plan)
+        self._config = config
+        self._sync.tolerance_ns = round(config.sync_tolerance_ms * NS_PER_MS)
+
+    def tick(self) -> None:
+        """Subscribe to images when somebody wants results, and no more when nobody did for a while."""
+        if not self._active:
+            return
+        now = time.monotonic()
+        wanted = self.wanted()
+        if wanted == self._idle:
+            self._idle = not wanted
+            self.health.idle(self._idle)
+        if wanted:
+            self._wanted_s = now
+            if not self._image_subscriptions:
+                self._open_images()
+        elif self._image_subscriptions and now - self._wanted_s > LINGER_S:
+            self._close_images()
+        if now - self._listened_s > INFO_PERIOD_S:
+            self._listened_s, self._gate.is_open = now, True
+        else:
+            self._gate.is_open = bool(self._image_subscriptions)
+
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to an output, or waits for a result."""
+        return self._on_result is not None or self.outputs.wanted()
+
+    def forget(self, why: str) -> None:
+        """Let nothing that was seen before have a part in what is seen from now on."""
+        self._epoch += 1
+        self.scale_inputs.forget()
+        text = f"{' and '.join(self.image_topics)}: {why}, starting afresh"
+        self._node.get_logger().info(text, throttle_duration_sec=5.0)
+
+    def ask(self, on_result: OnResult | None) -> None:
+        """Ask for the next result, in the worker's thread, once; None takes the question back."""
+        self._on_result = on_result
+        self.tick()
+
+    def report(self, error: Exception) -> None:
+        """Count an exception as a lost frame of this camera; any thread."""
+        if not self._node.context.ok():
+            return  # shutting down: publishers are gone, that is no fault
+        self.health.count_error(error)
+        if cause_of(error) is Cause.INTERNAL:
+            self._node.get_logger().debug("".join(traceback.format_exception(error)))
+
+    def now_ns(self) -> int:
+        """The node's clock; any thread."""
+        return self._node.get_clock().now().nanoseconds
+
+    def accepts_results(self) -> bool:
+        """False once the node was told to stop publishing; any thread."""
+        return self._active
+
+    def on_result(self, capture: Capture, frame: Frame, result: Result) -> None:
+        """Answer who asked; the worker calls it after publishing."""
+        asked, self._on_result = self._on_result, None
+        if asked is not None:
+            asked(capture, frame, result)
+
+    def _open_images(self) -> None:
+        self._epoch += 1  # whatever was seen before the pause
+        self._last_stamp_ns = 0
+        group = MutuallyExclusiveCallbackGroup()
+        msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
+        try:
+            self.scale_inputs.open()  # before the images, as camera_info is
+            for side, topic in enumerate(self._images):
+                on_image = self._guarded(self._on_side(side) if self._stereo else self._on_image)
+                images = subscribe(self._node, msg_type, topic, on_image, callback_group=group)
+                self._image_subscriptions.append(images)
+        except BaseException:  # one side alone would look open and give nothing; the next tick tries again
+            self._close_images()
+            raise
+
+    def _close_images(self) -> None:
+        self._destroy(self._image_subscriptions)
+        self.scale_inputs.close()
+        self._sync.clear()
+
+    def _destroy(self, subscriptions: list[Subscription]) -> None:
+        while subscriptions:
+            self._node.destroy_subscription(subscriptions.pop())
+
+    def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """The seam of all callbacks: whatever a message makes them raise is counted and reported."""
+
+        @wraps(callback)
+        def guarded(msg: Any) -> None:
+            try:
+                callback(msg)
+            except Exception as exc:
+                self.report(exc)
+
+        return guarded
+
+    def _on_info(self, topic: str) -> Callable[[CameraInfo], None]:
+        def on_info(msg: CameraInfo) -> None:
+            self._info_messages[topic] = msg
+            if self._calibrations.update(topic, msg):
+                self._node.get_logger().info(f"camera_info on {topic}: {msg.width}x{msg.height}")
+
+        return on_info
+
+    def _on_image(self, msg: Image | CompressedImage) -> None:
+        self._accept(msg, None)
+
+    def _on_side(self, side: int) -> Callable[[Image | CompressedImage], None]:
+        def on_image(msg: Image | CompressedImage) -> None:
+            before = self._sync.unmatched
+            pair = self._sync.add(side, stamp_to_ns(msg.header.stamp), msg)
+            self._count_unmatched(self._sync.unmatched - before, paired=pair is not None)
+            if pair is not None:
+                self._accept(*pair)
+
+        return on_image
+
+    def _count_unmatched(self, count: int, paired: bool) -> None:
+        if count == 0:
+            return
+        if paired:  # a lost or late image now and then is no fault
+            self.health.count_dropped(Cause.UNMATCHED, count=count)
+            return
+        left, right = self.image_topics[LEFT], self.image_topics[RIGHT]
+        gap_ns, tolerance_ms = self._sync.last_gap_ns, self._config.sync_tolerance_ms
+        message = f"expected images on both {left} and {right}, got only one of them; check the other camera"
+        if gap_ns is not None:
+            message = (
+                f"expected {left} and {right} with stamps at most {tolerance_ms:g} ms apart, "
+                f"got {gap_ns / NS_PER_MS:g} ms; trigger the cameras together or raise sync_tolerance_ms"
+            )
+        self.health.count_dropped(Cause.UNMATCHED, message, count)
+
+    def _accept(self, image: Image | CompressedImage, right: Image | CompressedImage | None) -> None:
+        """Decode a complete frame into the mailbox, unless nobody wants it or it is too old."""
+        self.health.count_received()
+        if not self.wanted():
+            self.health.count_skipped()
+            return
+        stamp_ns = stamp_to_ns(image.header.stamp)
+        self._notice_jump(stamp_ns)
+        age_ms = (self.now_ns() - stamp_ns) / NS_PER_MS
+        if 0.0 < self._config.max_age_ms < age_ms:
+            message = (
+                f"expected images at most {self._config.max_age_ms:g} ms old, got {age_ms:.0f} ms; "
+                "synchronise the clocks, set use_sim_time for a bag or simulator, or max_age_ms to 0"
+            )
+            self.health.count_dropped(Cause.TOO_OLD, message)
+            return
+        calibration = self._calibrations.current()
+        right_pixels = None if right is None else msg_to_image(right)
+        pixels, frame_id = msg_to_image(image), image.header.frame_id
+        if self._submit(Capture(stamp_ns, frame_id, pixels, right_pixels, calibration, self._epoch)):
+            self.health.count_dropped(Cause.BUSY)
+
+    def _notice_jump(self, stamp_ns: int) -> None:
+        step_ns = stamp_ns - self._last_stamp_ns
+        if self._last_stamp_ns and step_ns < 0:
+            self.forget(f"stamps went back by {-step_ns / 1e9:.3f} s")
+        elif step_ns > GAP_NS:
+            self._epoch += 1
+        self._last_stamp_ns = stamp_ns

@@ -1,0 +1,299 @@
+"""The depth node: camera images in, PointCloud2, depth and disparity out; a node with a life cycle."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
+from recon3d_ros.config.scale_inputs import ScaleInputConfig, ScalePlan
+from recon3d_ros.errors import Recon3dError
+from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
+from recon3d_ros.ros.bridge.runtime import run_node
+from recon3d_ros.ros.bridge.transforms import Tf2Source
+from recon3d_ros.ros.node.channel import CameraChannel
+from recon3d_ros.ros.node.lifecycle import survive_wrong_requests
+from recon3d_ros.ros.node.model_switch import ModelSwitch, Outcome
+from recon3d_ros.ros.node.node_status import NodeStatus
+from recon3d_ros.ros.node.processing import Capture
+from recon3d_ros.ros.node.save_service import SaveService
+
+# Whose options are the node's parameters.
+CONFIGS = (NodeConfig, PipelineConfig, ModelConfig, ScaleConfig, ScaleInputConfig)
+DIAGNOSTICS_PERIOD_S = 1.0
+TICK_S = 0.1  # how soon a first subscriber, a loaded model and a saved frame are noticed
+
+
+class DepthNode(LifecycleNode):
+    """Serves one camera, one stereo pair or several of them with one model.
+
+    configure opens the model and makes the publishers, activate begins to listen. Callbacks decode, one
+    worker computes and publishes, a second one only opens the model that is to come.
+
+    Args:
+        options: keyword arguments of `rclpy.node.Node`, for tests and composition by hand.
+
+    Raises:
+        Recon3dError: a parameter is wrong; or, with `autostart`, the model does not open.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("depth_node", **options)
+        self._channels: list[CameraChannel] = []
+        self._switch: ModelSwitch | None = None
+        self._failure: Exception | None = None
+        try:
+            self._start()
+        except BaseException:  # a start that failed or was interrupted leaves no thread and no handle behind
+            self.destroy_node()
+            raise
+
+    def _start(self) -> None:
+        survive_wrong_requests(self)
+        self._live = LiveParameters(self, CONFIGS, self._prepare)
+        warn_of_unknown(self)
+        self._transforms = Tf2Source(self)
+        self._status = NodeStatus(self)
+        self._save = SaveService(
+            self,
+            lambda: self._channels if self._is_active else (),
+            lambda: self._live[NodeConfig].save_folder,
+            self._live.values,
+        )
+        backward = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+        )
+        self._jumps = self.get_clock().create_jump_callback(backward, post_callback=self._on_jump)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on while simulated time stands still
+        self.create_timer(TICK_S, self._tick, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._tell, clock=steady)
+        if self._live[NodeConfig].autostart:
+            for trigger in (self.trigger_configure, self.trigger_activate):
+                if trigger() != TransitionCallbackReturn.SUCCESS:
+                    raise self._failure or RuntimeError("the transition failed without a reason")
+        else:
+            self.get_logger().info("waiting for the transitions configure and activate (autostart is false)")
+
+    # --- life cycle -----------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the model, make the publishers."""
+        return self._transit("configure", self._configure, TransitionCallbackReturn.FAILURE)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to listen."""
+        return self._transit("activate", self._activate, TransitionCallbackReturn.ERROR)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen and publish no more; the model stays."""
+        return self._transit("deactivate", self._deactivate, TransitionCallbackReturn.ERROR)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the model and the publishers."""
+        return self._transit("cleanup", self._tear_down, TransitionCallbackReturn.ERROR)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close everything for good."""
+        return self._transit("shutdown", self._tear_down, TransitionCallbackReturn.ERROR)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close everything, so that configure can be tried again."""
+        try:
+            self._tear_down()
+        except Exception as exc:
+            self.get_logger().error(f"cannot clean up after the error: {type(exc).__name__}: {exc}")
+            return TransitionCallbackReturn.FAILURE  # finalized: nothing is known of what is left
+        return TransitionCallbackReturn.SUCCESS
+
+    def _transit(
+        self, name: str, step: Callable[[], None], on_failure: TransitionCallbackReturn
+    ) -> TransitionCallbackReturn:
+        """Take one step; tell why when it fails. FAILURE stays in the state before, ERROR unconfigures."""
+        try:
+            step()
+        except Exception as exc:
+            self._failure = exc
+            known = isinstance(exc, Recon3dError)
+            reason = str(exc) if known else f"{type(exc).__name__}: {exc}"
+            self._status.fault(f"{name} failed: {reason}")
+            self.get_logger().error(f"{name} failed: {reason}")
+            if not known:
+                self.get_logger().debug("".join(traceback.format_exception(exc)))
+            return on_failure
+        self._failure = None
+        self._status.fault("")
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        node_config = self._live[NodeConfig]
+        stereo = node_config.mode == "stereo"
+        switch = ModelSwitch(self._channels, stereo, self._report)
+        plan = self._plan({})
+        try:
+            for slot, name in enumerate(node_config.cameras or ("",)):
+                submit = self._submitter(switch, slot)
+                self._channels.append(CameraChannel(self, name, node_config, submit, self._transforms, plan))
+            switch.open(self._live[ModelConfig], self._live[PipelineConfig], plan.recovery)
+        except BaseException:
+            self._close_channels()
+            raise
+        self._switch = switch
+        topics = [topic for channel in self._channels for topic in channel.image_topics]
+        labels = switch.labels
+        self.get_logger().info(f"{labels['model']} on {labels['backend']}, for {', '.join(topics)}")
+
+    @staticmethod
+    def _submitter(switch: ModelSwitch, slot: int) -> Callable[[Capture], bool]:
+        return lambda capture: switch.put(slot, capture)
+
+    def _activate(self) -> None:
+        for channel in self._channels:
+            channel.activate()
+
+    def _deactivate(self) -> None:
+        for channel in self._channels:
+            channel.deactivate()
+        assert self._switch is not None
+        for slot, _ in self._switch.take_back():
+            self._channels[slot].health.count_skipped()
+
+    def _tear_down(self) -> None:
+        for channel in self._channels:
+            channel.deactivate()
+        switch, self._switch = self._switch, None
+        if switch is not None and not switch.close():
+            self.get_logger().error("the model did not finish its frame in time; leaving without it")
+        self._close_channels()
+
+    def _close_channels(self) -> None:
+        while self._channels:
+            self._channels.pop().close()
+
+    @property
+    def _is_active(self) -> bool:
+        return any(channel.accepts_results() for channel in self._channels)
+
+    # --- while it lives -------------------------------------------------------------------------------
+
+    def _prepare(self, touched: Mapping[type[Config], Config]) -> Callable[[], None]:
+        """Check changed configurations together; return what applies them."""
+        if self._switch is None:
+            return lambda: None  # configure will see them
+        node = self._live.after(touched, NodeConfig)
+        if node.target_frame:
+            self._transforms.start()
+        plan = self._plan(touched)
+        steps: list[Callable[[], None]] = [
+            partial(channel.configure, node, plan) for channel in self._channels
+        ]
+        if touched.keys() & {PipelineConfig, ScaleConfig, ScaleInputConfig}:
+            steps.append(self._switch.prepare(self._live.after(touched, PipelineConfig), plan.recovery))
+        if ModelConfig in touched:
+            model = self._live.after(touched, ModelConfig)
+            self._switch.check(model, plan.recovery)
+            steps.append(partial(self._request_model, model))
+
+        def commit() -> None:
+            for step in steps:
+                step()
+
+        return commit
+
+    def _plan(self, touched: Mapping[type[Config], Config]) -> ScalePlan:
+        """Where the scale will come from; tf is listened to if that needs it."""
+        plan = ScalePlan(self._live.after(touched, ScaleConfig), self._live.after(touched, ScaleInputConfig))
+        if plan.needs_tf:
+            self._transforms.start()
+        return plan
+
+    def _request_model(self, config: ModelConfig) -> None:
+        assert self._switch is not None
+        if self._switch.request(config):
+            self.get_logger().info(f"loading {config.model} beside the model that serves")
+
+    def _tick(self) -> None:
+        for step in (*(channel.tick for channel in self._channels), self._save.tick, self._look_at_model):
+            self._survive(step)
+
+    def _tell(self) -> None:
+        self._survive(self._publish_diagnostics)
+
+    def _survive(self, step: Callable[[], None]) -> None:
+        """Take a step of a timer, each for itself: nothing that goes wrong there is worth a robot's depth."""
+        try:
+            step()
+        except Exception as exc:
+            if self.context.ok():
+                text = f"{type(exc).__name__}: {exc}"
+                self.get_logger().error(text, throttle_duration_sec=5.0)
+
+    def _look_at_model(self) -> None:
+        if self._switch is None:
+            return
+        for warning in self._switch.warnings():
+            self._status.notice(warning)
+            self.get_logger().warning(warning)
+        outcome = self._switch.poll()
+        if outcome is not None:
+            self._on_outcome(outcome)
+        self._status.loading(self._switch.loading)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        assert self._switch is not None and self._switch.config is not None
+        if outcome.failure is None:
+            labels = self._switch.labels
+            if not outcome.engine:  # why it is not the engine that was meant stays told
+                self._status.notice("")
+            self.get_logger().info(
+                f"{labels['model']} on {labels['backend']} serves now, loaded in {outcome.seconds:.1f} s"
+            )
+            return
+        serving = self._switch.config
+        if outcome.engine:
+            message = f"no engine for {serving.model}, onnxruntime goes on: {outcome.failure}"
+            self._status.notice(message)
+            self.get_logger().warning(message)
+            return
+        message = f"cannot change to {outcome.config.model}, {serving.model} goes on: {outcome.failure}"
+        self._status.notice(message)
+        self.get_logger().error(message)
+        self.set_parameters_atomically(
+            [
+                Parameter(spec.name, value=getattr(serving, spec.name))
+                for spec in options(serving)
+                if not spec.read_only
+            ]
+        )
+
+    def _on_jump(self, jump: TimeJump) -> None:
+        for channel in self._channels:
+            channel.forget(f"the clock jumped by {jump.delta.nanoseconds / 1e9:.3f} s")
+
+    def _report(self, error: Exception) -> None:
+        for channel in self._channels[:1]:
+            channel.report(error)
+
+    def _publish_diagnostics(self) -> None:
+        labels = self._switch.labels if self._switch is not None else {}
+        labels = {**labels, "mode": self._live[NodeConfig].mode}
+        self._status.publish(self._state_machine.current_state[1], self._channels, labels)
+
+    def destroy_node(self) -> None:
+        """Stop the worker, then destroy the node."""
+        jumps = getattr(self, "_jumps", None)
+        if jumps is not None:
+            jumps.unregister()
+        self._tear_down()
+        super().destroy_node()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; the exit code is 0, or that of the error that kept it from starting."""
+    return run_node(DepthNode, args)

@@ -1,0 +1,263 @@
+"""What the worker does with the captures of one or several cameras: rectify, estimate, publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from recon3d_ros.backends import device_of
+from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.geometry import DepthMap, Frame
+from recon3d_ros.messages.camera_info import Calibration
+from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.pipeline import Pipeline, Result
+from recon3d_ros.ros.health.health import Cause, Health
+from recon3d_ros.ros.output.outputs import Outputs
+from recon3d_ros.ros.scale.inputs import ScaleInputs
+from recon3d_ros.ros.scale.report import ScaleState
+from recon3d_ros.scale import ScaleRecovery
+from recon3d_ros.serving import SILENT, Told
+
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """Decoded images on their way to the worker.
+
+    Attributes:
+        stamp_ns: acquisition time of the (left) image.
+        frame_id: its optical frame.
+        image: (H, W, 3) uint8 RGB or (H, W) uint8 mono; raw or rectified, as the calibration expects.
+        right: the same for the right image, None for one camera.
+        calibration: the one that held when the images came.
+        epoch: changes when time jumped: what was learnt in another epoch is forgotten.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    image: np.ndarray
+    right: np.ndarray | None
+    calibration: Calibration
+    epoch: int = 0
+
+
+class Camera(Protocol):
+    """What the worker needs of one camera; see `channel.CameraChannel`."""
+
+    outputs: Outputs
+    health: Health
+    scale_inputs: ScaleInputs
+
+    def report(self, error: Exception) -> None:
+        """Count an exception as a lost frame of this camera."""
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+
+    def accepts_results(self) -> bool:
+        """False once the node was told to stop publishing."""
+
+    def on_result(self, capture: Capture, frame: Frame, result: Result) -> None:
+        """Called after a frame was published, or could not be."""
+
+
+class Processor:
+    """Owns the model; lives in the worker's thread.
+
+    Args:
+        model_config: which model to open.
+        pipeline_config: limits and filters at start.
+        scale_config: what tells the scale at start.
+        stereo: whether captures have two images.
+        cameras: the cameras, in the order of the mailbox's slots.
+        told: who hears how far an engine is, and what serves in its place.
+
+    Raises:
+        Recon3dError: the model does not open, is of the other kind than `stereo`, or a filter cannot work.
+    """
+
+    def __init__(
+        self,
+        model_config: ModelConfig,
+        pipeline_config: PipelineConfig,
+        scale_config: ScaleConfig,
+        stereo: bool,
+        cameras: Sequence[Camera],
+        told: Told = SILENT,
+    ) -> None:
+        self._cameras = cameras
+        self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
+        check_model(model_config, scale_config, stereo)
+        self._estimator = Estimator.open(model_config, stereo=stereo, told=told)
+        try:
+            self.prepare(pipeline_config, scale_config)()
+        except BaseException:
+            self._estimator.close()
+            raise
+        self._lanes = [_Lane(camera) for camera in cameras]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Model and backend, for people."""
+        estimator = self._estimator
+        names = {"model": estimator.manifest.name, "backend": estimator.backend_name}
+        return {**names, "precision": estimator.precision}
+
+    @property
+    def batch(self) -> int:
+        """How many cameras it takes at once: all when the model takes batches."""
+        return len(self._cameras) if self._estimator.batches else 1
+
+    def prepare(self, pipeline_config: PipelineConfig, scale_config: ScaleConfig) -> Callable[[], None]:
+        """Make what another configuration needs; may be called from any thread.
+
+        As long as the configuration of the scale is the same, the scale that was found is kept.
+
+        Returns:
+            Call it to use the configuration from the next capture on.
+
+        Raises:
+            Recon3dError: the configuration cannot work, such as a mask that cannot be read, or a model that
+                knows no metres and nothing that tells its scale.
+        """
+        recoveries = self._recoveries
+        if recoveries is None or recoveries[0] != scale_config:
+            recoveries = scale_config, [ScaleRecovery.of(scale_config) for _ in self._cameras]
+        pipelines = [Pipeline(self._estimator, pipeline_config, recovery) for recovery in recoveries[1]]
+
+        def commit() -> None:
+            self._pipelines, self._recoveries = pipelines, recoveries
+
+        return commit
+
+    def handle(self, items: Sequence[tuple[int, Capture]]) -> None:
+        """Process and publish one capture each of one or more cameras; faults stay with their camera."""
+        pipelines = self._pipelines  # read once: another thread may replace it
+        jobs: list[_Job] = []
+        for slot, capture in items:
+            started = time.perf_counter()
+            try:
+                frame = self._lanes[slot].frame(capture, pipelines[slot])
+            except Exception as exc:
+                self._cameras[slot].report(exc)
+                continue
+            jobs.append(_Job(slot, capture, frame, (time.perf_counter() - started) * 1e3))
+        for job, depth_map, estimate_ms in self._estimate(jobs):
+            try:
+                self._lanes[job.slot].finish(job, depth_map, estimate_ms, pipelines[job.slot])
+            except Exception as exc:
+                self._cameras[job.slot].report(exc)
+
+    def close(self) -> None:
+        """Close the model."""
+        self._estimator.close()
+
+    def _estimate(self, jobs: list[_Job]) -> list[tuple[_Job, DepthMap, float]]:
+        """Answer all at once; when that fails one by one, so that a bad frame costs only its own camera."""
+        answers: list[tuple[_Job, DepthMap, float]] = []
+        groups = [jobs] if jobs else []
+        while groups:
+            group = groups.pop(0)
+            started = time.perf_counter()
+            try:
+                maps = self._estimator.estimate_many([job.frame for job in group])
+            except Exception as exc:
+                if len(group) == 1:
+                    self._cameras[group[0].slot].report(exc)
+                groups += [[job] for job in group] if len(group) > 1 else []
+                continue
+            estimate_ms = (time.perf_counter() - started) * 1e3 / len(group)
+            answers += [(job, depth_map, estimate_ms) for job, depth_map in zip(group, maps)]
+        return answers
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A frame on its way, and how long its rectification took."""
+
+    slot: int
+    capture: Capture
+    frame: Frame
+    rectify_ms: float
+
+
+class _Lane:
+    """The worker's side of one camera: notices when history has to be forgotten."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+        self._seen: tuple[int, Calibration] | None = None
+
+    def frame(self, capture: Capture, pipeline: Pipeline) -> Frame:
+        seen = (capture.epoch, capture.calibration)
+        if self._seen is not None and seen != self._seen:
+            pipeline.reset()
+        self._seen = seen
+        return capture.calibration.frame(capture.stamp_ns, capture.image, capture.right)
+
+    def finish(self, job: _Job, depth_map: DepthMap, estimate_ms: float, pipeline: Pipeline) -> None:
+        """Scale, filter, make the cloud and publish, each as far as somebody wants it."""
+        camera, capture, frame = self._camera, job.capture, job.frame
+        if not camera.accepts_results():
+            camera.health.count_skipped()
+            return
+        started = time.perf_counter()
+        into = camera.outputs.prepare(frame, capture.frame_id, pipeline)
+        observed = camera.scale_inputs.observe(frame, capture.frame_id)
+        result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
+        timings_ms = {"rectify": job.rectify_ms, "estimate": estimate_ms, **result.timings_ms}
+        result = replace(result, timings_ms=timings_ms)
+        asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
+        state = camera.health.count_scale(result.scale, asked, observed.unused)
+        if state is not None:
+            camera.outputs.publish_scale(frame, capture.frame_id, state)
+            if not state.scale.trusted:
+                self._withhold(job, result, state)
+                return
+        try:
+            camera.outputs.publish(frame, capture.frame_id, result)
+        except Exception:
+            camera.on_result(capture, frame, result)  # ~/save is for what cannot be published, too
+            raise
+        finish_ms = (time.perf_counter() - started) * 1e3
+        # By a clock that a bag or simulator drives a frame may seem to come from the future.
+        latency_ms = max(0.0, (camera.now_ns() - capture.stamp_ns) / NS_PER_MS)
+        processing_ms = job.rectify_ms + estimate_ms + finish_ms
+        camera.health.count_published(latency_ms, processing_ms, timings_ms, result.depth_map)
+        camera.on_result(capture, frame, result)
+        camera.health.check(frame)
+
+    def _withhold(self, job: _Job, result: Result, state: ScaleState) -> None:
+        """Give out no depth: metres that nobody vouches for are worse than none."""
+        self._camera.health.count_dropped(Cause.NO_SCALE, state.message)
+        self._camera.on_result(job.capture, job.frame, result)
+        self._camera.health.check(job.frame)
+
+
+def check_model(model_config: ModelConfig, scale_config: ScaleConfig, stereo: bool) -> None:
+    """See by its manifest whether a model fits the mode and knows metres, or something tells them.
+
+    Raises:
+        Recon3dError: it does not, or there is none.
+    """
+    device = device_of(model_config.backend)
+    manifest = find_model(model_config.model, model_config.models_dir, device=device, stereo=stereo)
+    if manifest.is_stereo != stereo:
+        kind, mode = ("a stereo", "stereo") if manifest.is_stereo else ("a mono", "mono")
+        raise ConfigError(
+            f"expected a {'stereo' if stereo else 'mono'} model for this mode, got {kind} model "
+            f"{model_config.model!r}; set parameter mode to {mode} or model to another one "
+            "(recon3d models lists them)."
+        )
+    if not manifest.is_metric and not scale_config.is_on:
+        raise ConfigError(
+            f"expected a model that knows metres, or something that tells its scale, got the relative model "
+            f"{model_config.model!r} alone; set scale_sources, or take a metric model."
+        )

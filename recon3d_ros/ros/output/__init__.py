@@ -1,0 +1,1 @@
+"""What the depth node publishes: clouds, images, diagnostics."""

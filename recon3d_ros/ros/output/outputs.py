@@ -1,0 +1,205 @@
+"""What one camera's channel publishes, each computed only if somebody subscribes."""
+
+from __future__ import annotations
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from stereo_msgs.msg import DisparityImage
+
+from recon3d_ros.config import NodeConfig, PipelineConfig
+from recon3d_ros.errors import FrameError
+from recon3d_ros.files import colour_depth
+from recon3d_ros.geometry import XYZ, Frame
+from recon3d_ros.geometry.transform import transform_points
+from recon3d_ros.pipeline import Pipeline, Result, Wanted
+from recon3d_ros.ros.bridge.conversions import camera_to_info, disparity_to_msg
+from recon3d_ros.ros.bridge.runtime import advertise
+from recon3d_ros.ros.bridge.transforms import TransformSource
+from recon3d_ros.ros.output.cloud_message import CloudMessages, list_to_msg
+from recon3d_ros.ros.output.diagnostics import scale_to_msg
+from recon3d_ros.ros.output.image_message import ImageMessage, write_depth
+from recon3d_ros.ros.scale.report import ScaleState
+
+POINTS, FREE = "points", "points_free"
+DEPTH, INFO, PREVIEW = "depth/image", "depth/camera_info", "depth/preview"
+CONFIDENCE, DISPARITY, SCALE = "confidence", "disparity", "scale"
+TYPES = {
+    POINTS: PointCloud2,
+    FREE: PointCloud2,
+    DEPTH: Image,
+    INFO: CameraInfo,
+    PREVIEW: Image,
+    CONFIDENCE: Image,
+    DISPARITY: DisparityImage,
+    SCALE: DiagnosticArray,
+}
+_NEAREST_M = 0.05  # of the preview's colours where min_depth_m is 0
+
+
+class Outputs:
+    """The publishers of one camera; `prepare`, `want` and `publish` belong to the worker's thread.
+
+    Args:
+        node: who publishes.
+        stereo: whether there is a disparity, else there is a scale.
+        config: depth_encoding and target_frame at start.
+        prefix: namespace of the camera, put before every topic; empty for the only one.
+        transforms: where `target_frame` is looked up.
+
+    Raises:
+        MissingDependencyError: see `configure`.
+        ConfigError: a qos_overrides parameter is no value of its policy.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        stereo: bool,
+        config: NodeConfig | None = None,
+        prefix: str = "",
+        transforms: TransformSource | None = None,
+    ) -> None:
+        self._node, self._camera, self._transforms = node, prefix or "depth", transforms
+        self.configure(config or NodeConfig())
+        self._publishers: dict[str, Publisher] = {}
+        for name, msg_type in TYPES.items():
+            if name != (SCALE if stereo else DISPARITY):
+                topic = f"{prefix}/{name}" if prefix else name
+                self._publishers[name] = advertise(node, msg_type, topic)
+        self._clouds = CloudMessages()
+        self._images = {name: ImageMessage() for name in (DEPTH, PREVIEW, CONFIDENCE)}
+        self._cloud: PointCloud2 | None = None
+        self._limits = PipelineConfig()
+        self._told: set[str] = set()
+        self.want = Wanted(cloud=False, free=False)
+
+    def configure(self, config: NodeConfig) -> None:
+        """Change depth_encoding and target_frame from the next frame on; not for the worker's thread.
+
+        Raises:
+            MissingDependencyError: what would look target_frame up is not installed; nothing changes.
+        """
+        if config.target_frame and self._transforms is not None:
+            self._transforms.start()
+        self._config = config
+
+    def subscriber_count(self) -> int:
+        """How many subscriptions there are to all outputs."""
+        # get_subscription_count: matched events are newer than Humble.
+        return sum(publisher.get_subscription_count() for publisher in self._publishers.values())
+
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to anything."""
+        return self.subscriber_count() > 0
+
+    def close(self) -> None:
+        """Take the topics back; the worker is done with them."""
+        while self._publishers:
+            self._node.destroy_publisher(self._publishers.popitem()[1])
+
+    def prepare(self, frame: Frame, frame_id: str, pipeline: Pipeline) -> np.ndarray | None:
+        """See who subscribes, into `want`, and make room for the cloud of this frame.
+
+        Returns:
+            (H, W, F) float32 view of the next message; None when nobody subscribes to clouds, or when the
+            pipeline makes unorganized ones, whose size is known only afterwards.
+        """
+        self._limits = pipeline.config
+        self.want = Wanted(cloud=self._asked(POINTS), free=self._asked(FREE))
+        if self.want.free and not pipeline.config.free_space_frames:
+            self._tell(FREE, "set free_space_frames, which is 0, to the frames that make a pixel free space")
+        self._cloud = None
+        layout = pipeline.cloud_layout(frame) if self.want.cloud else None
+        if layout is None:
+            return None
+        shape_hw, fields = layout
+        self._cloud, points = self._clouds.take(shape_hw, frame.stamp_ns, frame_id, fields)
+        return points
+
+    def publish(self, frame: Frame, frame_id: str, result: Result) -> None:
+        """Publish what is wanted; with a target_frame this moves the points of `result` into it.
+
+        Raises:
+            FrameError: the clouds stayed behind for want of a transform; images went out all the same.
+        """
+        config = self._config  # read once: another thread may replace it
+        try:
+            self._publish_clouds(frame, frame_id, result, config.target_frame)
+        finally:
+            self._publish_images(frame, frame_id, result, config.depth_encoding)
+
+    def publish_scale(self, frame: Frame, frame_id: str, state: ScaleState) -> None:
+        """Publish the scale of a frame, trusted or not, if somebody wants it."""
+        if self._asked(SCALE):
+            name = f"{self._node.get_fully_qualified_name()}: {self._camera}"
+            self._publishers[SCALE].publish(scale_to_msg(state, name, frame.stamp_ns, frame_id))
+
+    def _asked(self, name: str) -> bool:
+        publisher = self._publishers.get(name)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
+    def _tell(self, name: str, remedy: str) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            self._node.get_logger().warning(
+                f"expected something to publish on {self._publishers[name].topic_name}, got nothing; {remedy}"
+            )
+
+    def _publish_clouds(self, frame: Frame, frame_id: str, result: Result, target_frame: str) -> None:
+        cloud = result.cloud if self.want.cloud else None
+        free = result.free_points if self.want.free else None
+        if cloud is None and free is None:
+            return
+        if target_frame and target_frame != frame_id:
+            if self._transforms is None:
+                raise FrameError(
+                    f"expected a source of transforms for target_frame {target_frame!r}, got none; "
+                    "leave target_frame empty or run the node with tf2."
+                )
+            motion = self._transforms.lookup(target_frame, frame_id, frame.stamp_ns)
+            if cloud is not None:
+                transform_points(cloud.data, cloud.fields, motion)
+            if free is not None:
+                transform_points(free, XYZ, motion)
+            frame_id = target_frame
+        if cloud is not None:
+            msg = self._cloud  # the cloud was packed into it
+            if msg is None:
+                msg = list_to_msg(cloud.data, cloud.fields, frame.stamp_ns, frame_id)
+            msg.header.frame_id = frame_id
+            self._publishers[POINTS].publish(msg)
+        if free is not None:
+            self._publishers[FREE].publish(list_to_msg(free, XYZ, frame.stamp_ns, frame_id))
+
+    def _publish_images(self, frame: Frame, frame_id: str, result: Result, depth_encoding: str) -> None:
+        found, stamped = result.depth_map, (frame.stamp_ns, frame_id)
+        shape_hw = found.depth.shape
+        if self._asked(DEPTH):
+            msg, pixels = self._images[DEPTH].take(shape_hw, depth_encoding, *stamped)
+            write_depth(found.depth, pixels)
+            self._publishers[DEPTH].publish(msg)
+        if self._asked(INFO):
+            self._publishers[INFO].publish(camera_to_info(found.camera, *stamped))
+        if self._asked(PREVIEW):
+            msg, pixels = self._images[PREVIEW].take(shape_hw, "rgb8", *stamped)
+            nearest_m = max(self._limits.min_depth_m, _NEAREST_M)
+            pixels[:] = colour_depth(found.depth, nearest_m, self._limits.max_depth_m)
+            self._publishers[PREVIEW].publish(msg)
+        if self._asked(CONFIDENCE):
+            self._publish_confidence(found.confidence, stamped)
+        if self._asked(DISPARITY) and found.disparity is not None and frame.rig is not None:
+            limits_m = (self._limits.min_depth_m, self._limits.max_depth_m)
+            self._publishers[DISPARITY].publish(
+                disparity_to_msg(found.disparity, frame.rig, limits_m, self._limits.border_px, *stamped)
+            )
+
+    def _publish_confidence(self, confidence: np.ndarray | None, stamped: tuple[int, str]) -> None:
+        if confidence is None:
+            self._tell(CONFIDENCE, "take a model that answers confidence (recon3d models lists them)")
+            return
+        msg, pixels = self._images[CONFIDENCE].take(confidence.shape, "32FC1", *stamped)
+        np.copyto(pixels, confidence)
+        self._publishers[CONFIDENCE].publish(msg)

@@ -1,0 +1,1 @@
+"""Scale of one camera's depth, measured from topics and tf."""

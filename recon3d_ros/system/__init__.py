@@ -1,0 +1,1 @@
+"""What the process is told about its machine: memory, interrupts, shared files, optional libraries."""

@@ -1,0 +1,234 @@
+"""Write a checkpoint as an ONNX model with its manifest and golden answer, after comparing it with torch."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recon3d_ros.backends import open_backend
+from recon3d_ros.errors import BackendError, ConfigError, OutputError
+from recon3d_ros.files import make_folder
+from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest, dump_manifest
+from recon3d_ros.model_zoo.registry import sha256_of
+from recon3d_ros.networks.mono import MonoNetwork
+from recon3d_ros.training.export.accuracy import held_out_accuracy, read_accuracy
+from recon3d_ros.training.export.confidence import calibrate, calibrate_scale, is_calibrated
+from recon3d_ros.training.export.export_tasks import (
+    Images,
+    calibration_answers,
+    describe,
+    held_out_places,
+    known_images,
+)
+from recon3d_ros.training.run.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
+from recon3d_ros.training.samples.example import as_tensor
+
+if TYPE_CHECKING:
+    from recon3d_ros.networks import Network
+
+OPSET = 17
+# Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more. In px or m.
+LARGEST_DIFFERENCE = 1e-2
+LARGEST_SHARE = 1e-3
+# A robot has another lens than the camera that trained, and trust is to hold there, too: the images held out
+# are seen through lenses so many times as long when confidence and sigma are calibrated.
+LENSES = (1.0, 1.25, 1.5, 2.0)
+# One room says nothing of scale and trust in the next: images held out at fewer places leave the scale as it
+# was learnt, and trust as it was before a network was tuned to them.
+MIN_PLACES = 4
+# One component of a path, on any system.
+NAME = re.compile(r"\w[\w.+ -]*")
+# Options of a run that name places of the machine it ran on.
+PLACES = ("out", "init", "pairs", "teacher")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how far ONNX Runtime and torch are apart on the images they were compared on.
+
+    `largest` is the largest difference of any pixel, in the unit of the answer; `share_apart` the share of
+    pixels (0 to 1) that differ by more than `LARGEST_DIFFERENCE`.
+    """
+
+    manifest: Manifest
+    largest: float
+    share_apart: float
+
+
+def export(
+    checkpoint: Path,
+    out_dir: Path,
+    *,
+    name: str | None = None,
+    force: bool = False,
+    accuracy_file: Path | None = None,
+    calibration_pairs: int = 32,
+    others: Sequence[Path] = (),
+) -> Exported:
+    """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
+
+    `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
+    it can be exported again. Scale, confidence and sigma are calibrated first; those of a mono network whose
+    run held out images of few places stay what they were, if they were anything. All is written and compared
+    in a draft folder; `out_dir` gets the files only if they agree with torch.
+
+    Args:
+        checkpoint: Written by `train`.
+        out_dir: Receives the files.
+        name: Of the model; None = recon3d_ and the network's.
+        force: Replace a model of this name.
+        accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be told in the manifest.
+        calibration_pairs: How many samples calibrate; 0 leaves confidence and sigma as they are.
+        others: Checkpoints whose weights are averaged with those of the first.
+
+    Raises:
+        ArtifactError: The checkpoint is missing or corrupt.
+        ConfigError: No model can have this name, or `out_dir` has one that is to stay.
+        DataError: The accuracy file is none of `recon3d evaluate`, or says nothing about this model.
+        BackendError: The exported graph answers differently from torch.
+        OutputError: A file cannot be written.
+    """
+    network, content = load_network(checkpoint, *others)
+    name = name_model(out_dir, name, content["network"], force=force)
+    if calibration_pairs:
+        _calibrate(network, content, checkpoint.parent, calibration_pairs)
+    accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
+    described = describe(network, content, name)
+    known = known_images(described.input)
+    make_folder(out_dir)
+    try:
+        with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
+            draft = replace(described, accuracy=accuracy, path=Path(folder) / f"{name}.yaml")
+            draft = write_onnx(network, draft, known[0])
+            answers, largest, apart = compare(network, draft, known)
+            draft = write_golden(draft, known[0], answers[0])
+            weights = {key: content[key] for key in (*WEIGHTS, *EXTRA) if key in content}
+            # Where the run lay is nobody else's business.
+            run = {key: value for key, value in content["run"].items() if key not in PLACES}
+            save_checkpoint(Path(folder) / f"{name}.pt", weights | {"average": halved(network), "run": run})
+            # The manifest last: it names the sums of the others.
+            files = [f"{name}.pt", f"{name}.onnx", f"{name}.golden.npz", f"{name}.yaml"]
+            dump_manifest(draft, Path(folder) / files[-1])
+            for file in files:
+                (Path(folder) / file).replace(out_dir / file)
+    except OSError as exc:
+        raise OutputError(
+            f"cannot write the model to {out_dir} ({exc}): free the disk or choose another place"
+        ) from exc
+    return Exported(replace(draft, path=out_dir / files[-1]), largest, apart)
+
+
+def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = False) -> str:
+    """The name that a model of `network` is exported by, None = recon3d_ and the network's.
+
+    Raises:
+        ConfigError: It cannot be the name of files, or `out_dir` has such a model and `force` is not set.
+    """
+    name = f"recon3d_{network}" if name is None else name
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            "expected a name of letters, digits and any of '_.+- ' that begins with a letter, digit or '_', "
+            f"got {name!r}: choose another --name, and a folder with --out or --export"
+        )
+    path = out_dir / f"{name}.yaml"
+    if path.exists() and not force:
+        raise ConfigError(
+            f"expected no model at {path} yet, got one: choose another --name, or replace it with --force"
+        )
+    return name
+
+
+def _calibrate(network: Network, content: Mapping[str, Any], folder: Path, count: int) -> None:
+    mono = isinstance(network, MonoNetwork)
+    telling = not mono or held_out_places(content, folder) >= MIN_PLACES
+    if mono and telling:
+        calibrate_scale(network, calibration_answers(network, content, folder, count))
+    if telling or not is_calibrated(network):
+        calibrate(network, calibration_answers(network, content, folder, count, LENSES))
+
+
+def halved(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The state of a network, convolutions in half precision: half the size to ship."""
+    state = network.state_dict()
+    return {name: value.half() if value.ndim == 4 else value for name, value in state.items()}
+
+
+def write_onnx(network: torch.nn.Module, manifest: Manifest, example: Images) -> Manifest:
+    """Write the graph beside the manifest, with free N, H and W; returns the manifest with the artifact."""
+    path = manifest.file_path(f"{manifest.name}.onnx")
+    axes = {0: "batch", 2: "height", 3: "width"}
+    inputs, outputs = manifest.input.names, manifest.output.names
+    with warnings.catch_warnings():
+        # The tracing exporter is deprecated, but needs no further package and keeps the graph plain.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            _tensors(example),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={key: axes for key in (*inputs, *outputs)},
+        )
+    return replace(manifest, artifacts=(Artifact(path.name, sha256_of(path)),))
+
+
+def compare(
+    network: torch.nn.Module, manifest: Manifest, frames: Sequence[Images]
+) -> tuple[list[NDArray[np.float32]], float, float]:
+    """Answer images with ONNX Runtime and with torch.
+
+    Returns:
+        The first outputs of ONNX Runtime, (1, 1, H, W) px or m each; the largest difference of any pixel of
+        them; the share of values, of all outputs, that differ by more than `LARGEST_DIFFERENCE` (or that
+        share of a sigma, or that confidence).
+
+    Raises:
+        BackendError: More than `LARGEST_SHARE` of them do.
+    """
+    inputs, outputs = manifest.input.names, manifest.output.names
+    backend = open_backend("onnxruntime", manifest)
+    try:
+        feeds = [dict(zip(inputs, (tensor.numpy() for tensor in _tensors(frame)))) for frame in frames]
+        answers = [backend.infer(feed) for feed in feeds]
+    finally:
+        backend.close()
+    with torch.no_grad():
+        truths = [dict(zip(outputs, (t.numpy() for t in network(*_tensors(frame))))) for frame in frames]
+    both = list(zip(answers, truths))
+    apart = {key: np.concatenate([np.abs(a[key] - t[key]).ravel() for a, t in both]) for key in outputs}
+    value, _, sigma = outputs
+    largest = float(apart[value].max())
+    apart[sigma] /= np.concatenate([np.maximum(t[sigma], 1.0).ravel() for t in truths])
+    # NaN is apart, too.
+    share = max(float((~(values <= LARGEST_DIFFERENCE)).mean()) for values in apart.values())
+    if share > LARGEST_SHARE:
+        raise BackendError(
+            f"expected ONNX Runtime to answer as torch does, got {100 * share:.1f} % of the pixels apart by "
+            f"more than {LARGEST_DIFFERENCE} {manifest.output.unit} (largest {largest:.3f}): find the node"
+        )
+    return [answer[value] for answer in answers], largest, share
+
+
+def write_golden(manifest: Manifest, images: Images, expected: NDArray[np.float32]) -> Manifest:
+    """Write the golden answer beside the manifest; returns the manifest that names it."""
+    path = manifest.file_path(f"{manifest.name}.golden.npz")
+    buffer = BytesIO()
+    np.savez_compressed(buffer, expected=expected, **dict(zip(manifest.input.names, images)))  # type: ignore[arg-type]
+    path.write_bytes(buffer.getvalue())
+    return replace(manifest, golden=Golden(path.name, sha256_of(path)))
+
+
+def _tensors(images: Images) -> tuple[torch.Tensor, ...]:
+    return tuple(as_tensor(image, torch.device("cpu")).contiguous() for image in images)

@@ -1,0 +1,1 @@
+"""One training run: its state, loop, checkpoints, schedule, records."""

@@ -1,0 +1,1 @@
+"""Scenes of surfaces with materials: rooms, streets, furniture, thin objects."""

@@ -1,0 +1,1 @@
+"""Patterns, prints and cut-outs, baked into one atlas with mip levels."""

@@ -1,0 +1,91 @@
+"""Reading bags: topics, order, types without definitions, and files that are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recon3d_ros.datasets.bags.reader import Bag
+from recon3d_ros.datasets.bags.writer import BagWriter
+from recon3d_ros.errors import DataError, MissingDependencyError, OutputError
+from recon3d_ros.geometry import PinholeCamera
+
+pytest.importorskip("rosbags")
+INFO, IMAGE = "sensor_msgs/msg/CameraInfo", "sensor_msgs/msg/Image"
+CAMERA = PinholeCamera.simple(9, 7, fx=5.0)
+
+
+@pytest.fixture(params=["in.mcap", "in.db3", "folder"])
+def path(request, tmp_path):
+    writer = BagWriter(tmp_path / request.param, {"/b/camera_info": INFO, "/a/depth": IMAGE})
+    for i in range(3):
+        writer.write("/b/camera_info", 10 * i + 5, writer.camera_info(CAMERA, i, "optical"))
+        writer.write("/a/depth", 10 * i, writer.depth(np.full((7, 9), i, np.float32), i, "optical"))
+    writer.close()
+    return tmp_path / request.param
+
+
+def test_topics_and_messages_in_the_order_of_their_recording(path):
+    with Bag(path) as bag:
+        assert bag.topics == {"/a/depth": IMAGE, "/b/camera_info": INFO}
+        assert list(bag.topics) == sorted(bag.topics)
+        both = [(m.topic, m.logged_ns) for m in bag.messages(["/a/depth", "/b/camera_info"])]
+        assert both == [
+            (t, 10 * i + dt) for i in range(3) for t, dt in (("/a/depth", 0), ("/b/camera_info", 5))
+        ]
+        depths = [m.msg for m in bag.messages(["/a/depth"])]
+        assert list(bag.messages(["/nothing"])) == [] == list(bag.messages([]))
+    for i, msg in enumerate(depths):
+        assert (msg.encoding, msg.height, msg.width, msg.header.stamp.nanosec) == ("32FC1", 7, 9, i)
+        np.testing.assert_array_equal(msg.data.view(np.float32).reshape(7, 9), np.float32(i))
+
+
+def test_depth_keeps_nan_and_infinity_bit_for_bit(tmp_path):
+    depth = np.array([[np.nan, np.inf, 1.5]], np.float32)
+    writer = BagWriter(tmp_path / "d.mcap", {"/depth": IMAGE})
+    writer.write("/depth", 0, writer.depth(depth, 1_700_000_000_000_000_001, "optical"))
+    writer.close()
+    with Bag(tmp_path / "d.mcap") as bag:
+        (message,) = bag.messages(["/depth"])
+    assert message.msg.data.tobytes() == depth.tobytes()
+    assert (message.msg.header.stamp.sec, message.msg.header.stamp.nanosec) == (1_700_000_000, 1)
+
+
+def test_what_is_no_bag_is_one_sentence(tmp_path):
+    (tmp_path / "ros1.bag").write_bytes(b"#ROSBAG V2.0\n")
+    (tmp_path / "text.mcap").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    for name, said in (
+        ("ros1.bag", "rosbags-convert"),
+        ("text.mcap", "mcap recover"),
+        ("empty", "metadata"),
+        ("nowhere", "nothing is there"),
+    ):
+        with pytest.raises(DataError, match=said):
+            Bag(tmp_path / name)
+
+
+def test_without_rosbags_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "rosbags.highlevel", None)
+    (tmp_path / "a.mcap").write_bytes(b"")
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[bags\]"):
+        Bag(tmp_path / "a.mcap")
+
+
+def test_an_aborted_bag_leaves_nothing(tmp_path):
+    writer = BagWriter(tmp_path / "x.mcap", {"/depth": IMAGE})
+    writer.write("/depth", 0, writer.depth(np.zeros((2, 3), np.float32), 0, "optical"))
+    writer.abort()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        BagWriter(tmp_path / "file" / "x.mcap", {"/depth": IMAGE})
+
+
+@pytest.mark.parametrize("suffix", [".mcap", ".db3"])
+def test_the_bytes_of_a_single_file_do_not_depend_on_its_name(tmp_path, suffix):
+    for name in ("a", "another"):
+        writer = BagWriter(tmp_path / f"{name}{suffix}", {"/camera_info": INFO})
+        writer.write("/camera_info", 1, writer.camera_info(CAMERA, 1, "optical"))
+        writer.close()
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"another{suffix}").read_bytes()

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recon3d_ros.errors import ArtifactError, ManifestError, OutputError
+from recon3d_ros.model_zoo.manifest import Golden, dump_manifest, load_manifest, manifest_from_dict
+
+SHA = "0" * 64
+FULL: dict[str, Any] = {
+    "name": "both",
+    "task": "stereo_disparity",
+    "description": "one line",
+    "artifacts": [{"file": "both.onnx", "precision": "fp32", "sha256": SHA}],
+    "input": {
+        "names": ["left", "right"],
+        "layout": "NHWC",
+        "dtype": "float32",
+        "color": "bgr",
+        "scale": 0.00392157,
+        "mean": [0.4, 0.5, 0.6],
+        "std": 0.2,
+        "multiple_of": 32,
+        "max_size_wh": [640, 480],
+        "fit": "stretch",
+    },
+    "output": {"name": "disparity", "unit": "px", "scale": -1, "confidence": None, "max_disparity_px": 192},
+    "licence": {"weights": "Apache-2.0", "sources": [{"name": "procedural world", "licence": "Apache-2.0"}]},
+    "origin": "somewhere",
+    "accuracy": [{"data": "kitti2012", "metrics": {"epe_px": 2.0}, "note": "all pixels"}],
+    "golden": {"file": "both.npz", "sha256": SHA},
+}
+
+
+def changed(dotted_key: str, value: Any) -> dict[str, Any]:
+    """FULL with one value replaced; the value ``...`` removes the key."""
+    data = copy.deepcopy(FULL)
+    *path, key = (int(part) if part.isdigit() else part for part in dotted_key.split("."))
+    inner: Any = data
+    for part in path:
+        inner = inner[part]
+    if value is ...:
+        del inner[key]
+    else:
+        inner[key] = value
+    return data
+
+
+def test_everything_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "both.yaml"
+    path.write_text(yaml.safe_dump(FULL))
+    manifest = load_manifest(path)
+    assert manifest.is_stereo
+    assert manifest.input.names == ("left", "right")
+    assert manifest.input.mean == (0.4, 0.5, 0.6)
+    assert manifest.input.std == (0.2, 0.2, 0.2)
+    assert manifest.input.max_size_wh == (640, 480)
+    assert manifest.output.scale == -1.0 and manifest.output.confidence is None
+    assert manifest.licence.sources[0].name == "procedural world"
+    assert manifest.accuracy[0].metrics == {"epe_px": 2.0}
+    assert manifest.golden == Golden(file="both.npz", sha256=SHA)
+    assert manifest.file_path(manifest.artifact().file) == tmp_path / "both.onnx"
+    with pytest.raises(ArtifactError, match="model both has no int8 artifact, its manifest lists fp32"):
+        manifest.artifact("int8")
+
+
+def test_auto_takes_fp32_or_what_there_is() -> None:
+    data = changed(
+        "artifacts", [{"file": f"{p}.onnx", "precision": p, "sha256": SHA} for p in ("int8", "fp16")]
+    )
+    assert manifest_from_dict(data).artifact().precision == "int8"
+    data["artifacts"].append({"file": "fp32.onnx", "sha256": SHA})
+    assert manifest_from_dict(data).artifact().file == "fp32.onnx"
+    assert manifest_from_dict(data).artifact("fp16").file == "fp16.onnx"
+
+
+def test_outputs_beside_the_value() -> None:
+    data = changed("output", {"name": "disparity", "unit": "px", "confidence": "sure", "sigma": "spread"})
+    assert manifest_from_dict(data).output.names == ("disparity", "sure", "spread")
+    assert manifest_from_dict(FULL).output.names == ("disparity",)
+
+
+def test_dump_and_load_are_inverse(tmp_path: Path) -> None:
+    manifest = manifest_from_dict(FULL)
+    dump_manifest(manifest, tmp_path / "both.yaml")
+    assert load_manifest(tmp_path / "both.yaml") == manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["both.yaml"]
+    bare = dataclasses.replace(manifest, accuracy=(), golden=None, origin="", artifacts=())
+    dump_manifest(bare, tmp_path / "both.yaml")
+    assert load_manifest(tmp_path / "both.yaml") == bare
+
+
+def test_dump_into_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*both\.yaml"):
+        dump_manifest(manifest_from_dict(FULL), tmp_path / "missing" / "both.yaml")
+
+
+def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
+    (tmp_path / "both.yaml").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*both\.yaml"):
+        dump_manifest(manifest_from_dict(FULL), tmp_path / "both.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["both.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("artefacts", [], "unknown key artefacts, the nearest known key is artifacts"),
+        ("input.layuot", "NCHW", "unknown key input.layuot, the nearest known key is input.layout"),
+        (
+            "artifacts.0.sha",
+            SHA,
+            r"unknown key artifacts\[0\].sha, the nearest known key is artifacts\[0\].sha256",
+        ),
+        ("path", "x", "unknown key path"),
+        ("task", ..., "key task is missing"),
+        ("artifacts.0.sha256", ..., r"key artifacts\[0\].sha256 is missing, get it with sha256sum"),
+        ("artifacts.0.sha256", "12", "sha256 of both.onnx must be 64 hexadecimal digits, got '12'"),
+        ("artifacts", {"file": "a"}, "artifacts must be a list"),
+        ("input", ["left"], "input must be a mapping"),
+        ("task", "flow", "task must be one of stereo_disparity, mono_metric_depth"),
+        ("name", 7, "name must be a text, got 7"),
+        ("origin", ["a"], "origin must be a text"),
+        ("input.names", ["a", "b", "c"], "input.names must be one tensor name or two different ones"),
+        ("input.names", ["a", "a"], "input.names must be one tensor name or two different ones"),
+        ("input.layout", "CHW", "input.layout must be one of NCHW, NHWC, got 'CHW'"),
+        ("input.dtype", "float64", "input.dtype must be one of float32, uint8"),
+        ("input.dtype", "uint8", "a uint8 input needs scale 1, mean 0 and std 1"),
+        ("input.color", "yuv", "input.color must be one of rgb, bgr, mono"),
+        ("input.scale", "1/255", "input.scale must be a finite number, got '1/255'"),
+        pytest.param("input.scale", 10**400, "input.scale must be a finite number, got 1000", id="huge"),
+        ("input.mean", [1, 2], "input.mean must be one finite number, or one for each of the 3 channels"),
+        ("input.std", [1, 0, 1], "input.std must not contain 0"),
+        ("input.size_wh", [640, 480], "either size_wh: .W, H. .fixed. or multiple_of"),
+        ("input.multiple_of", ..., "either size_wh: .W, H. .fixed. or multiple_of"),
+        ("input.multiple_of", 0, "input.multiple_of must be a whole number of at least 1, got 0"),
+        ("input.max_size_wh", [640], r"input.max_size_wh must be \[width, height\]"),
+        ("input.max_size_wh", [640, 16], "input.max_size_wh must be at least multiple_of 32"),
+        (
+            "output",
+            {"name": "depth", "unit": "m"},
+            "output.unit of a stereo_disparity model must be px, got m",
+        ),
+        ("output.unit", "px/2", "output.unit must be one of px, m, cm, relative_inverse_depth"),
+        ("output.scale", 0, "output.scale must not be 0"),
+        ("output.sigma", 3, "output.sigma must be a text, got 3"),
+        ("output.confidence", "disparity", "output needs one tensor each, got disparity, disparity"),
+        ("artifacts.0.precision", "fp8", "precision must be one of fp32, fp16, int8, got 'fp8'"),
+        ("golden.share", 2, "golden.share must be between 0 and 1, got 2.0"),
+        ("output.focal_px", 200.0, "output.focal_px must be positive, and is for the units m and cm alone"),
+        ("output.max_disparity_px", -1, "output.max_disparity_px must be positive"),
+        (
+            "accuracy.0.metrics",
+            {"epe_px": "2"},
+            "accuracy.metrics of kitti2012 must map names to finite numbers",
+        ),
+    ],
+)
+def test_wrong_manifest_is_one_sentence(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    path = tmp_path / "both.yaml"
+    path.write_text(yaml.safe_dump(changed(key, value)))
+    with pytest.raises(ManifestError, match=message) as caught:
+        load_manifest(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_mono_model_takes_one_image() -> None:
+    data = changed("task", "mono_metric_depth")
+    data["output"] = {"name": "depth", "unit": "cm"}
+    with pytest.raises(ManifestError, match=r"takes one image, but input.names has two"):
+        manifest_from_dict(data)
+    data["input"]["names"] = "image"
+    assert manifest_from_dict(data).input.names == ("image",)
+
+
+def test_relative_depth_has_no_sigma() -> None:
+    data = changed("task", "mono_relative_inverse_depth")
+    data["input"]["names"] = "image"
+    data["output"] = {"name": "depth", "unit": "relative_inverse_depth", "sigma": "spread"}
+    with pytest.raises(ManifestError, match=r"output.sigma is for px, m and cm"):
+        manifest_from_dict(data)
+
+
+def test_name_must_equal_the_file_name(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(FULL))
+    with pytest.raises(ManifestError, match="expected other, got both"):
+        load_manifest(path)
+
+
+@pytest.mark.parametrize("content", ["a: [1", "just text", "", "\x00", "origin: 2020-99-99"])
+def test_not_a_manifest(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "both.yaml"
+    path.write_text(content)
+    with pytest.raises(ManifestError, match=str(path)) as caught:
+        load_manifest(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="cannot read the model manifest"):
+        load_manifest(tmp_path / "none.yaml")
+    (tmp_path / "both.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ManifestError, match="cannot read the model manifest"):
+        load_manifest(tmp_path / "both.yaml")

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.model_zoo.manifest import Golden
+from recon3d_ros.model_zoo.registry import find_model, find_weights, list_models, verify
+
+YAML = """
+name: {name}
+task: mono_metric_depth
+artifacts: [{{file: {name}.onnx, sha256: {sha256}}}]
+input: {{names: [image], multiple_of: 8}}
+output: {{name: depth, unit: m}}
+licence: {{weights: MIT}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two models whose files hold bytes that are no network: the zoo does not look inside."""
+    for name in ("alpha", "beta"):
+        (tmp_path / f"{name}.onnx").write_bytes(name.encode())
+        sha256 = hashlib.sha256(name.encode()).hexdigest()
+        (tmp_path / f"{name}.yaml").write_text(YAML.format(name=name, sha256=sha256))
+    return tmp_path
+
+
+def test_lists_the_folder_then_the_built_in(folder: Path) -> None:
+    assert [m.name for m in list_models(folder)[0]] == ["alpha", "beta", "fake_stereo", "fake_mono"]
+
+
+def test_found_by_name_and_by_path(folder: Path) -> None:
+    by_name = find_model("beta", str(folder))
+    assert by_name == find_model(folder / "beta.yaml")
+    assert by_name.file_path(by_name.artifact().file) == folder / "beta.onnx"
+    verify(by_name)
+
+
+@pytest.mark.parametrize(("name", "stereo"), [("fake_stereo", True), ("fake_mono", False)])
+def test_built_in_models_need_no_file(tmp_path: Path, name: str, stereo: bool) -> None:
+    manifest = find_model(name, tmp_path)
+    assert manifest.is_stereo is stereo
+    verify(manifest)
+    with pytest.raises(ArtifactError, match="its manifest lists none"):
+        manifest.artifact()
+
+
+def test_unknown_name_gets_the_nearest(folder: Path) -> None:
+    with pytest.raises(ManifestError, match=r"no model 'apha' in .*, the nearest name is alpha"):
+        find_model("apha", folder)
+
+
+def test_auto_is_the_light_model_on_a_cpu_as_soon_as_there_is_one(folder: Path) -> None:
+    for name in ("recon3d_stereo", "recon3d_stereo_light"):
+        (folder / f"{name}.yaml").write_text(YAML.format(name=name, sha256="a" * 64))
+    assert find_model("auto", folder).name == "recon3d_stereo_light"
+    assert find_model("auto", folder, device="gpu").name == "recon3d_stereo"
+    (folder / "recon3d_stereo_light.yaml").unlink()
+    assert find_model("auto", folder).name == "recon3d_stereo"
+
+
+def test_auto_without_a_default_model(folder: Path) -> None:
+    with pytest.raises(ManifestError, match="no model 'recon3d_stereo' in"):
+        find_model("auto", folder)
+    with pytest.raises(ManifestError, match="no model 'recon3d_mono' in"):
+        find_model("auto", folder, stereo=False)
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        list_models(tmp_path / "none")
+    with pytest.raises(DataError, match="does not exist"):
+        find_model("alpha", tmp_path / "none")
+
+
+def test_wrong_sha256_names_both(folder: Path) -> None:
+    (folder / "alpha.onnx").write_bytes(b"truncated")
+    expected = hashlib.sha256(b"alpha").hexdigest()
+    got = hashlib.sha256(b"truncated").hexdigest()
+    with pytest.raises(ArtifactError, match=f"expected sha256 {expected}, got {got}"):
+        verify(find_model("alpha", folder))
+
+
+def test_missing_file(folder: Path) -> None:
+    (folder / "alpha.onnx").unlink()
+    manifest = find_model("alpha", folder)
+    with pytest.raises(ArtifactError, match=r"model alpha needs the file .*alpha.onnx, which does not exist"):
+        verify(manifest)
+
+
+def test_golden_file_is_verified_too(folder: Path) -> None:
+    text = YAML.format(name="alpha", sha256=hashlib.sha256(b"alpha").hexdigest())
+    text += f"golden: {{file: alpha.npz, sha256: {'a' * 64}}}\n"
+    (folder / "alpha.yaml").write_text(text)
+    manifest = find_model("alpha", folder)
+    assert manifest.golden == Golden("alpha.npz", "a" * 64)
+    with pytest.raises(ArtifactError, match=r"alpha.npz, which does not exist"):
+        verify(manifest)
+
+
+def test_every_manifest_of_the_installation_holds() -> None:
+    manifests, wrong = list_models()
+    assert not wrong
+    for manifest in manifests:
+        verify(manifest)
+        assert manifest.licence.weights
+
+
+def test_weights_of_a_checkpoint_and_of_a_model(folder: Path) -> None:
+    assert find_weights("out/checkpoint.pt") == Path("out/checkpoint.pt")
+    assert find_weights(folder / "beta.yaml") == folder / "beta.pt"
+    assert find_weights("recon3d_mono").is_file()
+    with pytest.raises(ManifestError, match="nothing"):
+        find_weights("nothing")

@@ -1,0 +1,172 @@
+"""Configuration dataclasses as ROS parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import rclpy
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from recon3d_ros.config import Config, option
+from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.ros.bridge.parameters import LiveParameters, declare
+from recon3d_ros.ros.node.depth_node import DepthNode
+from recon3d_ros.ros.player.image_source import ImageSource
+
+
+@dataclass(frozen=True)
+class Limits(Config):
+    low_m: float = option(1.0, "lower limit", unit="m", minimum=0.0)
+    high_m: float = option(9.0, "upper limit", unit="m", minimum=0.0, maximum=100.0)
+    count: int = option(3, "how many", minimum=1)
+    kind: str = option("a", "which", choices=("a", "b"), read_only=True)
+    on: bool = option(True, "whether")
+    names: tuple[str, ...] = option((), "some words", read_only=True)
+
+    def validate(self):
+        if self.low_m >= self.high_m:
+            raise ConfigError("low_m must be less than high_m")
+
+
+@pytest.fixture(scope="module")
+def context():
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    yield context
+    rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def make_node(context):
+    nodes = []
+
+    def make(**values):
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        nodes.append(Node("parameters", context=context, parameter_overrides=overrides))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+
+
+def test_defaults_and_overrides(make_node):
+    assert declare(make_node(), Limits) == Limits()
+    given = {"low_m": 2, "high_m": 7.5, "count": 4, "kind": "b", "on": False, "names": ["x", "y"]}
+    config = declare(make_node(**given), Limits)
+    assert config == Limits(**given) and isinstance(config.low_m, float)
+    assert config.names == ("x", "y")
+
+
+@pytest.mark.parametrize("source", ["flag", "file"])
+def test_an_empty_list_has_no_type_and_means_none(context, tmp_path, source):
+    file = tmp_path / "empty.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    names: []\n")
+    words = {"flag": ["-p", "names:=[]"], "file": ["--params-file", str(file)]}[source]
+    node = Node("parameters", context=context, cli_args=["--ros-args", *words])
+    try:
+        assert declare(node, Limits).names == ()
+        assert node.get_parameter("names").value == []
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"high_m": 101.0}, "correct parameter high_m: upper limit"),
+        ({"high_m": 101}, "high_m must be at least 0 and at most 100 m"),
+        ({"low_m": -1.0}, "correct parameter low_m"),
+        ({"low_m": "far"}, "low_m must be .*float"),
+        ({"count": 0}, "correct parameter count"),
+        ({"count": 1.5}, "correct parameter count"),
+        ({"kind": "c"}, "kind must be one of a, b"),
+        ({"on": 1}, "correct parameter on"),
+        ({"names": "x"}, "names must be a list of words"),
+        ({"low_m": 9.0}, "low_m must be less than high_m"),
+    ],
+)
+def test_wrong_values_at_start(make_node, values, words):
+    with pytest.raises(ConfigError, match=words):
+        declare(make_node(**values), Limits)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (DepthNode, ["autostart:=false", "max_dept_m:=3.0"]),
+        (ImageSource, ["world_frames:=1", "width:=64", "height:=48", "loup:=true"]),
+    ],
+)
+def test_what_a_node_does_not_have_is_warned_of_with_the_nearest_name(context, capfd, make, words):
+    of_ros = ["use_sim_time:=true", "qos_overrides./points.publisher.depth:=3"]
+    flags = [flag for word in (*words, *of_ros, "foo:=1") for flag in ("-p", word)]
+    make(context=context, cli_args=["--ros-args", *flags]).destroy_node()
+    warned = [line for line in capfd.readouterr().err.splitlines() if "WARN" in line]
+    near, unknown = sorted(warned, key=lambda line: "foo" in line)
+    given = words[-1].partition(":=")[0]
+    assert f"got {given}, " in near
+    assert f"did you mean {'max_depth_m' if make is DepthNode else 'loop'}?" in near
+    assert "got foo, " in unknown and "docs/parameters.md lists them" in unknown
+
+
+def setter(node):
+    return lambda **values: node.set_parameters_atomically([Parameter(n, value=v) for n, v in values.items()])
+
+
+def test_changes_are_checked_together_and_applied_once(make_node):
+    node, applied = make_node(), []
+
+    def prepare(touched):
+        return lambda: applied.append(touched[Limits])
+
+    live = LiveParameters(node, (Limits,), prepare)
+    change = setter(node)
+    assert not change(low_m=20.0).successful
+    assert applied == []
+    assert change(low_m=20.0, high_m=30.0).successful
+    assert change(on=True).successful  # as it was
+    assert applied == [Limits(low_m=20.0, high_m=30.0)] == [live[Limits]]
+    assert not change(kind="b").successful
+    assert not change(count=0).successful
+    assert node.get_parameter("count").value == 3
+    assert live.values() == {"low_m": 20.0, "high_m": 30.0, "count": 3, "kind": "a", "on": True, "names": ()}
+
+
+@dataclass(frozen=True)
+class File(Config):
+    path: str = option("", "a file")
+
+
+def test_nothing_is_applied_when_one_of_several_configurations_cannot_be_prepared(make_node):
+    node, applied = make_node(), []
+
+    def prepare(touched):
+        if File in touched:
+            raise DataError("no such file: give another one")
+        return lambda: applied.append(touched)
+
+    live = LiveParameters(node, (Limits, File), prepare)
+    result = setter(node)(on=False, path="/nowhere")
+    assert (result.successful, result.reason) == (False, "no such file: give another one")
+    assert applied == [] and live[Limits].on and node.get_parameter("on").value is True
+    assert setter(node)(on=False).successful and not live[Limits].on
+    assert applied == [{Limits: Limits(on=False)}]  # only what a change touches is asked about
+
+
+@pytest.mark.parametrize("when", ["prepare", "apply"])
+def test_a_bug_refuses_the_change_and_does_not_leave_the_callback(make_node, when):
+    node = make_node()
+
+    def fails():
+        raise KeyError("forgotten")
+
+    def prepare(touched):
+        return fails() if when == "prepare" else fails
+
+    live = LiveParameters(node, (Limits,), prepare)
+    result = setter(node)(on=False)
+    assert (result.successful, result.reason) == (False, "KeyError: 'forgotten'")
+    assert live[Limits].on and node.get_parameter("on").value is True

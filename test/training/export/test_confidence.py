@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from recon3d_ros.networks import build_network
+from recon3d_ros.networks.stereo import StereoOutput
+from recon3d_ros.training.export.confidence import calibrate, calibrate_scale
+from recon3d_ros.training.losses.scored import ScoredDepth, ScoredDisparity
+
+
+@pytest.fixture
+def network(tiny_network, monkeypatch):
+    """Answers 0 px with a logit and a scale that are wrong in a known way."""
+    network = build_network("stereo", tiny_network).eval()
+
+    def analyse(left, right):
+        # The truth differs from 0 by what the red channel tells; half of the pixels are outliers.
+        unsure = left[:, :1]
+        head = network.uncertainty
+        zero = torch.zeros_like(unsure)
+        log_scale = head.scale_gain * (2.0 * unsure + 5.0) + head.scale_offset
+        trust = head.trust_gain * 9.0 * (0.5 - unsure) + head.trust_offset
+        return StereoOutput(zero.expand(-1, 12, -1, -1), zero, zero, log_scale, trust)
+
+    monkeypatch.setattr(network, "analyse", analyse)
+    return network
+
+
+def observed(seed, size_hw=(64, 96)):
+    """Pixels whose error is Laplace distributed with a scale that grows with their red channel."""
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, 256, (*size_hw, 3), np.uint8)
+    scale = np.exp(3.0 * (left[..., 0] / 255.0) - 1.0)
+    return left, left, np.abs(rng.laplace(0.0, scale)).clip(0, 22).astype(np.float32)
+
+
+def answers(network, pairs):
+    """Made while they are asked for, when the head is neutral."""
+    for left, _, truth in pairs:
+        image = torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255))
+        yield ScoredDisparity(network.analyse(image, image), image, torch.from_numpy(truth)[None], 4)
+
+
+def test_confidence_becomes_the_share_of_good_pixels(network):
+    calibrate(network, answers(network, map(observed, range(6))))
+    left, _, truth = observed(100, (192, 256))
+    output = network.analyse(torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255)), None)
+    confidence = torch.sigmoid(output.trust).numpy().ravel()
+    good = (truth < network.TRUSTED_PX).ravel()
+    for chosen in np.array_split(np.argsort(confidence), 10):
+        assert abs(confidence[chosen].mean() - good[chosen].mean()) < 0.06
+
+
+def test_sigma_becomes_the_spread_of_the_error(network):
+    found = calibrate(network, answers(network, map(observed, range(6))))
+    # From 2 u + 5 to 3 u - 1; the clipped tail takes a little off the gain.
+    assert found["scale_gain"] == pytest.approx(1.5, abs=0.25)
+    log_scale = network.analyse(torch.full((1, 3, 4, 4), 0.5), None).log_scale
+    assert float(log_scale.mean()) == pytest.approx(0.5, abs=0.15)
+
+
+def test_unknown_pixels_do_not_count(network):
+    pairs = [observed(seed) for seed in range(3)]
+    expected = calibrate(network, answers(network, pairs))
+    for _, _, truth in pairs:
+        truth[:2] = np.nan
+    again = calibrate(network, answers(network, pairs))
+    assert all(np.isfinite(value) for value in again.values())
+    assert again["trust_gain"] == pytest.approx(expected["trust_gain"], rel=0.2)
+
+
+def test_scale_is_the_median_over_the_images_and_without_images_stays():
+    network = build_network("mono", {"stem": 8, "encoder": 4 * ((8,),), "hidden": 8}).eval()
+    image = torch.rand(1, 3, 32, 64)
+
+    def answers(factors):
+        for factor in factors:  # made while they are asked for, without a gain
+            output = network.analyse(image)
+            yield ScoredDepth(output, image, factor * output.depth[:, 0], network.log_centres)
+
+    with torch.no_grad():
+        network.log_gain.fill_(5.0)
+        found = calibrate_scale(network, answers([0.5, 1.2, 8.0]))
+        assert found == pytest.approx(np.log(1.2), abs=1e-4) == float(network.log_gain)
+        before = network(image)
+        network.log_gain.zero_()
+        plain = network(image)
+    torch.testing.assert_close(before[0], 1.2 * plain[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(before[1], plain[1])
+    assert calibrate_scale(network, []) == 0.0

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from recon3d_ros.geometry import StereoRig
+from recon3d_ros.training.samples.augment import (
+    change_photometry,
+    cut,
+    draw_window,
+    lit_pair,
+    misalign,
+    occlude,
+    scaled_crop,
+)
+from recon3d_ros.training.samples.store import pack_arrays, pack_pair
+
+FULL_WH = (256, 160)
+RIG = StereoRig.simple(*FULL_WH, 210.0, 0.12)
+
+seeds = st.integers(0, 2**32 - 1)
+sizes = st.sampled_from([(96, 64), (64, 96), (128, 96), (192, 128), (256, 160)])
+# Disparity in the upper left corner, its slopes along and down the rows, and the seed of the texture.
+planes = st.tuples(st.floats(12.0, 40.0), st.floats(-0.03, 0.12), st.floats(0.0, 0.1), seeds)
+few = settings(max_examples=40)
+
+
+def crop_of(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator):
+    return lit_pair(scaled_crop(packed, size_wh, rng), rng)
+
+
+def slanted_pair(start_px: float, slope: float, down: float, seed: int) -> np.ndarray:
+    """A textured plane of disparity `start_px + slope x + down y`, by formula in both images, packed."""
+    width, height = FULL_WH
+    rng = np.random.default_rng(seed)
+    waves = [(rng.uniform(0.05, 0.35), rng.uniform(-0.2, 0.2), rng.uniform(0, 6.3, 3)) for _ in range(8)]
+    columns, rows = np.meshgrid(np.arange(width, dtype=float), np.arange(height, dtype=float))
+
+    def texture(x: np.ndarray) -> np.ndarray:
+        total = sum(np.sin(a * x[..., None] + b * rows[..., None] + phase) for a, b, phase in waves)
+        return np.clip(np.rint(127.5 + 18.0 * total), 0, 255).astype(np.uint8)
+
+    # Column u of the right image shows what stands at x in the left one: u = x - start - slope x - down y.
+    left, right = texture(columns), texture((columns + start_px + down * rows) / (1.0 - slope))
+    return pack_arrays(left, right, start_px + slope * columns + down * rows)
+
+
+def warped(right: np.ndarray, disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The right image brought to the left one by the disparity, and where that is inside of it."""
+    height, width = disparity.shape
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    wanted = columns - disparity
+    there = np.isfinite(disparity) & (wanted >= 1) & (wanted <= width - 2)
+    return cv2.remap(right, np.nan_to_num(wanted, nan=-1), rows, cv2.INTER_LINEAR), there
+
+
+@few
+@given(plane=planes, size_wh=sizes, seed=seeds)
+def test_disparity_still_leads_to_the_same_place_after_scaling(plane, size_wh, seed):
+    left, right, disparity = scaled_crop(slanted_pair(*plane), size_wh, np.random.default_rng(seed))
+    moved, there = warped(right, disparity)
+    assume(there.mean() > 0.2)
+    difference = np.abs(moved.astype(float) - left)[there].mean()
+    assert difference < 4.0
+    # ... and one pixel more leads to another.
+    away, inside = warped(right, disparity + 2.0)
+    assert np.abs(away.astype(float) - left)[inside & there].mean() > 2.0 * difference
+
+
+@few
+@given(plane=planes, size_wh=sizes, seed=seeds)
+def test_camera_of_the_crop_sees_the_same_depth(plane, size_wh, seed):
+    """Cropped and scaled as the geometry room does it, K and the disparity give the plane that was there."""
+    start_px, slope, down, _ = plane
+    window = draw_window(FULL_WH[::-1], size_wh, np.random.default_rng(seed))
+    assert window.x + window.width <= FULL_WH[0] and window.y + window.height <= FULL_WH[1]
+    disparity = cut(slanted_pair(*plane), window, size_wh)[2]
+    full, crop = RIG.left.k, RIG.left.cropped(*astuple(window)).scaled(size_wh).k
+    depth = crop[0, 0] * RIG.baseline_m / disparity
+    # Back to the pixel of the full image: x / z and y / z are the same for both cameras.
+    column, row = (
+        (np.arange(size_wh[axis]) - crop[axis, 2]) / crop[axis, axis] * full[axis, axis] + full[axis, 2]
+        for axis in (0, 1)
+    )
+    was = start_px + slope * column[None, :] + down * row[:, None]
+    expected = full[0, 0] * RIG.baseline_m / was
+    # The nearest pixel may be half a pixel aside, and disparities are stored in 1/256 px.
+    steps = (0.5 + 0.5 * window.width / size_wh[0]), (0.5 + 0.5 * window.height / size_wh[1])
+    off = abs(slope) * steps[0] + abs(down) * steps[1] + 1 / 256
+    assert (np.abs(depth - expected) <= expected * off / (was - off) + 1e-6).all()
+
+
+@few
+@given(plane=planes, seed=seeds)
+def test_augmented_pair_still_matches_by_its_truth(plane, seed):
+    """All of it together, flips included: the truth explains the right image better than its neighbours."""
+    left, right, disparity = crop_of(slanted_pair(*plane), (160, 96), np.random.default_rng(seed))
+
+    def likeness(shift_px: float) -> float:
+        moved, there = warped(right.transpose(1, 2, 0), disparity + shift_px)
+        moved, _ = (x.mean(axis=2) if x.ndim == 3 else x for x in (moved, there))
+        assume(there.mean() > 0.2 and left.std() > 0.03 and moved[there].std() > 0.03)
+        return float(np.corrcoef(moved[there], left.mean(axis=0)[there])[0, 1])
+
+    assert likeness(0.0) > max(likeness(-4.0), likeness(4.0))
+
+
+def test_upside_down_are_both_images_and_the_truth():
+    packed = slanted_pair(15.0, 0.02, 0.1, 5)
+    flipped = 0
+    for seed in range(40):
+        left, right, disparity = crop_of(packed, (160, 96), np.random.default_rng(seed))
+        upright = scaled_crop(packed, (160, 96), np.random.default_rng(seed))
+        turned = not np.array_equal(disparity, upright[2])
+        if turned:
+            np.testing.assert_array_equal(disparity, upright[2][::-1])
+        for image, before in zip((left, right), upright):
+            rows, former = image.mean(axis=0), before.mean(axis=2)
+            same, other = (np.corrcoef(rows.ravel(), x.ravel())[0, 1] for x in (former, former[::-1]))
+            assert (other > same) == turned
+        flipped += turned
+    assert 1 <= flipped <= 15
+
+
+@few
+@given(seed=seeds)
+def test_photometry_moves_nothing(seed):
+    image = np.full((40, 60, 3), 60, np.uint8)
+    image[17:20, 30:33] = 200
+    for result in change_photometry([image, image], np.random.default_rng(seed)):
+        assert result.shape == image.shape and 0.0 <= result.min() and result.max() <= 1.0
+        grey = cv2.GaussianBlur(result.mean(axis=2), (3, 3), 0)
+        if np.ptp(grey) > 0.2:  # else it was burnt out
+            row, column = np.unravel_index(grey.argmax(), grey.shape)
+            assert abs(row - 18) <= 1 and abs(column - 31) <= 1
+
+
+def test_sides_differ_in_exposure_noise_and_blur():
+    image = np.full((64, 64, 3), 90, np.uint8)
+    image[:, 32:] = 160
+    drawn = [change_photometry([image, image], np.random.default_rng(seed)) for seed in range(60)]
+    exposure = [abs(float(left.mean() - right.mean())) for left, right in drawn]
+    assert np.median(exposure) > 0.01 and max(exposure) < 0.6
+    noise = [[float(np.diff(side[:, 4:24, 0], axis=0).std()) for side in pair] for pair in drawn]
+    noisy = [pair for pair in noise if min(pair) > 0.004]
+    assert 10 < len(noisy) < 50
+    assert np.std([left / right for left, right in noisy]) > 0.1
+
+
+@pytest.mark.parametrize("size_wh", [(96, 64), (64, 96), (192, 128)])
+def test_crop_has_the_asked_size_and_range(make_sample, size_wh):
+    packed = pack_pair(make_sample(1, (200, 150)))
+    for seed in range(8):
+        left, right, disparity = crop_of(packed, size_wh, np.random.default_rng(seed))
+        assert left.shape == right.shape == (3, size_wh[1], size_wh[0])
+        assert disparity.shape == (size_wh[1], size_wh[0])
+        assert all(part.dtype == np.float32 and part.flags.c_contiguous for part in (left, right, disparity))
+        assert 0.0 <= min(left.min(), right.min()) and max(left.max(), right.max()) <= 1.0
+
+
+def test_same_generator_same_crop(make_sample):
+    packed = pack_pair(make_sample(1))
+    first, again, other = (crop_of(packed, (96, 64), np.random.default_rng(s)) for s in (4, 4, 5))
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_half_of_the_pairs_are_grey(make_sample):
+    sample = make_sample(2)
+    grey = 0
+    for seed in range(60):
+        left, right = change_photometry([sample.frame.image, sample.frame.right], np.random.default_rng(seed))
+        same = [np.ptp(image, axis=2).max() < 1e-4 for image in (left, right)]
+        assert same[0] == same[1]
+        grey += same[0]
+    assert 18 <= grey <= 42
+
+
+def test_misaligned_rows_keep_their_columns():
+    image = np.broadcast_to(np.linspace(0, 1, 80, dtype=np.float32)[None, :, None], (60, 80, 3)).copy()
+    moved = 0
+    for seed in range(20):
+        result = misalign(image, np.random.default_rng(seed))
+        np.testing.assert_allclose(result, image, atol=2e-3)
+        checker = np.zeros((60, 80, 3), np.float32)
+        checker[::2] = 1.0
+        moved += not np.array_equal(misalign(checker, np.random.default_rng(seed)), checker)
+    assert 4 <= moved <= 16
+
+
+def test_occlusion_covers_a_part_and_leaves_the_original_alone(make_sample):
+    image = make_sample(3).frame.image.astype(np.float32) / 255.0
+    before = image.copy()
+    for seed in range(10):
+        covered = (occlude(image, np.random.default_rng(seed)) != image).any(axis=2).mean()
+        assert 0.0 < covered < 0.5
+    np.testing.assert_array_equal(image, before)
