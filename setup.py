@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 NAME = "recon3d_ros"
 ROOT = Path(__file__).resolve().parent
 
-# The wheels of ROS 2 Jazzy exist for x86-64 only; elsewhere ROS comes from apt (see README.md).
+# The wheels of ROS 2 Jazzy exist for x86-64 only; elsewhere ROS comes from apt (see docs/installation.md).
 ROS_WHEELS = "platform_machine == 'x86_64' and sys_platform == 'linux' and python_version < '3.14'"
 OPEN3D_CPU = "platform_machine == 'x86_64' and sys_platform == 'linux'"
 OPEN3D_FULL = "platform_machine != 'x86_64' or sys_platform != 'linux'"

@@ -8,9 +8,12 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import recon3d_ros
+from recon3d_ros.files import read_ply, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -55,10 +58,35 @@ def test_the_table_that_a_configuration_names_is_there():
     assert "| Parameter | Default |" in (ROOT / page).read_text(encoding="utf-8")
 
 
-def test_the_first_page_links_every_other_one_once():
-    linked = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+def test_the_table_of_the_first_page_links_every_other_one_once():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## Documentation")[2].partition("\n## ")[0]
+    linked = LINK.findall(table)
     pages = [link for link in linked if link.startswith("docs/") and link.endswith(".md")]
     assert sorted(pages) == [f"docs/{page.name}" for page in PAGES]
+
+
+def test_the_first_page_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_the_python_example_of_the_first_page_runs(tmp_path, monkeypatch, capsys):
+    """In an empty folder, with the two images that it names."""
+    pytest.importorskip("onnxruntime")
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    texture = np.random.default_rng(5).integers(0, 256, (14, 25, 3), dtype=np.uint8)
+    wide = cv2.resize(texture, (400, 224), interpolation=cv2.INTER_CUBIC)
+    disparity_px = 40
+    write_image(tmp_path / "left.png", wide[:, :320])
+    write_image(tmp_path / "right.png", wide[:, disparity_px : disparity_px + 320])
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {"__name__": "example"})
+    assert np.median(read_ply(tmp_path / "cloud.ply").xyz[:, 2]) == pytest.approx(
+        707.1 * 0.537 / 40, rel=0.05
+    )
+    assert "[[" in capsys.readouterr().out
 
 
 def test_every_topic_of_the_node_is_in_the_table():

@@ -193,10 +193,11 @@ def test_readme_manifest_example_is_a_manifest(tmp_path):
     assert manifest.is_stereo
 
 
-def test_readme_speaks_of_verbs_and_files_that_exist():
+def test_pages_speak_of_verbs_and_files_that_exist():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    typed = set(re.findall(r"^\s*(?:\S*/)?recon3d ([a-z]+)", readme, re.MULTILINE))
-    assert typed
+    pages = [readme, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
+    typed = set(re.findall(r"^\s*(?:\S*/)?recon3d ([a-z]+)", "\n".join(pages), re.MULTILINE))
+    assert len(typed) > 8
     assert typed <= set(VERBS)
     for link in re.findall(r"\]\(((?!https?://|#)[^)]+)\)", readme):
         assert (ROOT / link).exists(), f"README.md links {link}, which is not there"
