@@ -84,8 +84,8 @@ setup(
     entry_points={
         "console_scripts": [
             f"recon3d = {NAME}.cli.main:main",
-            f"depth_node = {NAME}.ros.depth_node:main",
-            f"image_source = {NAME}.ros.image_source:main",
+            f"depth_node = {NAME}.ros.node.depth_node:main",
+            f"image_source = {NAME}.ros.player.image_source:main",
         ],
     },
     zip_safe=True,

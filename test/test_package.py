@@ -61,6 +61,14 @@ def shared_files(share: Path) -> set[str]:
     }
 
 
+def test_every_executable_has_its_function():
+    """Without a build: a module that moves takes its executables along."""
+    found = re.findall(r"(\w+) = \{NAME\}\.([\w.]+):(\w+)", (ROOT / "setup.py").read_text(encoding="utf-8"))
+    assert {name for name, _, _ in found} == EXECUTABLES
+    for _, module, function in found:
+        assert callable(getattr(importlib.import_module(f"recon3d_ros.{module}"), function))
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
     """A copy of what the repository holds, so that no build leaves anything in the real one."""

@@ -30,6 +30,12 @@ MIN_SECONDS = 0.5  # as the recorder's
 PATIENCE_S = 300.0
 POLL_S = 0.2
 LOG_LINES = 15
+# The processes of the demo, and where their `main` is.
+MODULES = {
+    "source": "recon3d_ros.ros.player.image_source",
+    "node": "recon3d_ros.ros.node.depth_node",
+    "recorder": "recon3d_ros.ros.demo.recorder",
+}
 
 
 @dataclass(frozen=True)
@@ -197,11 +203,10 @@ def _commands(
         "image_topic": plan.image_topic,
         "notes": "\n".join(notes),
     }
-    modules = {"source": "image_source", "node": "depth_node", "recorder": "recorder"}
     parameters = {"source": source, "node": node, "recorder": recorder}
-    start = "from recon3d_ros.ros.{} import main; raise SystemExit(main())"
+    start = "from {} import main; raise SystemExit(main())"
     return {
-        name: ["-c", start.format(modules[name]), "--ros-args", *_as_words(values)]
+        name: ["-c", start.format(MODULES[name]), "--ros-args", *_as_words(values)]
         for name, values in parameters.items()
     }
 
