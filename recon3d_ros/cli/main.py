@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from recon3d_ros import __version__
 from recon3d_ros.errors import Recon3dError
+from recon3d_ros.system.logs import logs_sent_to
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program stopped by Ctrl-C
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as if the reader's end had stopped us
@@ -61,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         args = build_parser(words).parse_args(words)
-        code: int = args.main(args)
+        with logs_sent_to(TerminalHandler()):
+            code: int = args.main(args)
         sys.stdout.flush()  # so that a closed pipe shows here and not in the interpreter's exit
         return code
     except Recon3dError as exc:
@@ -76,6 +80,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"recon3d: error: {exc}: check the path, its permissions and the disk", file=sys.stderr)
         _flush_or_silence_stdout()
         return Recon3dError.exit_code
+
+
+class TerminalHandler(logging.Handler):
+    """Prints what the package logs: warnings and errors to stderr, all else as it is to stdout.
+
+    A progress bar of tqdm makes room for it.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record, at once; called by `logging`."""
+        text = self.format(record)
+        serious = record.levelno >= logging.WARNING
+        with _bars_away():
+            if serious:
+                print(f"recon3d: {record.levelname.lower()}: {' '.join(text.split())}", file=sys.stderr)
+            else:
+                print(text, flush=True)
+
+
+def _bars_away() -> AbstractContextManager[None]:
+    """Nothing to do, unless a verb has imported tqdm."""
+    tqdm = sys.modules.get("tqdm")
+    return nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode()
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import subprocess
@@ -51,6 +52,26 @@ def test_every_error_is_one_sentence_on_stderr_with_its_exit_code(verb, capsys, 
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "recon3d: error: expected a depth, got a colour: pass --depth\n"
+
+
+def test_the_log_goes_to_the_terminal_beside_a_progress_bar(verb, capsys):
+    log = logging.getLogger("recon3d_ros.backends.engines")
+
+    def work(args):
+        from tqdm import tqdm
+
+        with tqdm(total=2, file=sys.stderr):
+            log.info("step 1\nof 2")
+            log.warning("the disk\n is full")
+        log.debug("nobody wants to know")
+        return 0
+
+    verb.action = work
+    assert cli.main(["probe"]) == 0
+    log.warning("after the verb")
+    out, err = capsys.readouterr()
+    assert out == "step 1\nof 2\n"
+    assert "\nrecon3d: warning: the disk is full\n" in err.replace("\r", "\n") and "after the verb" not in err
 
 
 def test_a_bug_is_not_dressed_up_as_an_error(verb):

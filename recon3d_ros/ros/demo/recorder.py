@@ -21,6 +21,7 @@ from recon3d_ros.files import make_folder
 from recon3d_ros.metrics import depth_metrics
 from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg, depth_from_msg, msg_to_image, stamp_to_ns
+from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.runtime import reliable_qos, run_node, sensor_qos, subscribe
 from recon3d_ros.ros.demo.ledger import Ledger, mean_scores
 from recon3d_ros.ros.demo.report import Shown, write_report
@@ -70,6 +71,7 @@ class Recorder(Node):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
+        forward_logs(self)
         self._config = config = parameters.declare(self, RecorderConfig)
         self._limits = parameters.declare(self, PipelineConfig)
         make_folder(Path(config.out))  # now, not after the work

@@ -1,5 +1,7 @@
 """The depth node: camera images in, PointCloud2, depth and disparity out; a node with a life cycle."""
 
+# long: one class, the node, whose parameters, life cycle and timers know each other
+
 from __future__ import annotations
 
 import traceback
@@ -15,6 +17,7 @@ from rclpy.parameter import Parameter
 from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
 from recon3d_ros.config.scale_inputs import ScaleInputConfig, ScalePlan
 from recon3d_ros.errors import Recon3dError
+from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
 from recon3d_ros.ros.bridge.runtime import run_node
 from recon3d_ros.ros.bridge.transforms import Tf2Source
@@ -46,6 +49,7 @@ class DepthNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("depth_node", **options)
+        forward_logs(self)
         self._channels: list[CameraChannel] = []
         self._switch: ModelSwitch | None = None
         self._failure: Exception | None = None
