@@ -42,6 +42,7 @@ class Wanted:
 
 
 ALL = Wanted()
+DEFAULTS = PipelineConfig()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,10 @@ class Pipeline:
     """
 
     def __init__(
-        self, estimator: Estimator, config: PipelineConfig, recovery: ScaleRecovery | None = None
+        self,
+        estimator: Estimator,
+        config: PipelineConfig = DEFAULTS,
+        recovery: ScaleRecovery | None = None,
     ) -> None:
         if recovery is None:
             estimator.require_metric()
@@ -112,7 +116,7 @@ class Pipeline:
 
         Args:
             frame: Rectified image or pair with calibration.
-            cloud_into: See :meth:`refine`.
+            cloud_into: (H, W, F) float32 to write an organized cloud into, see :meth:`refine`.
             want: What somebody looks at.
             observations: See :meth:`refine`.
 

@@ -13,7 +13,7 @@ import numpy as np
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import read_camera_yaml, read_image
-from recon3d_ros.geometry import Frame, PinholeCamera, Rectifier, StereoRig
+from recon3d_ros.geometry import Frame, FrameRectifier, PinholeCamera, StereoRig
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp"})
 CAMERA_FILE = "camera.yaml"
@@ -88,40 +88,13 @@ def rectified_frames(
     Raises:
         CalibrationError, ImageError: from reading an element whose size is not the camera's.
     """
-    framer = Framer(camera)
-    return LazySequence(range(len(raw)), lambda i: framer.frame(raw[i], names[i]))
+    rectifier = FrameRectifier(camera)
 
+    def load(i: int) -> Frame:
+        images = raw[i]
+        return rectifier.frame(images.left, images.right, images.stamp_ns, names[i])
 
-class Framer:
-    """Turns raw images of one camera or rig into rectified frames; the rectification maps are made once."""
-
-    def __init__(self, camera: PinholeCamera | StereoRig) -> None:
-        self._rig = camera.folded().as_rectified() if isinstance(camera, StereoRig) else None
-        sources = (camera.left, camera.right) if isinstance(camera, StereoRig) else (camera,)
-        self._rectifiers = [Rectifier(source) for source in sources]
-
-    def frame(self, raw: RawImages, name: str) -> Frame:
-        """The rectified frame of `raw`.
-
-        Raises:
-            DataError: when there is a right image and one camera, or two cameras and no right image.
-            CalibrationError, ImageError: when an image does not fit its camera.
-        """
-        images = [image for image in (raw.left, raw.right) if image is not None]
-        if len(images) != len(self._rectifiers):
-            raise DataError(
-                f"expected as many images as cameras ({len(self._rectifiers)}), got {len(images)} in {name}: "
-                "give a stereo camera for pairs and a single one for single images"
-            )
-        rectified = [rectifier.rectify(image) for rectifier, image in zip(self._rectifiers, images)]
-        return Frame(
-            stamp_ns=raw.stamp_ns,
-            image=rectified[0],
-            camera=self._rectifiers[0].camera,
-            right=rectified[1] if len(rectified) == 2 else None,
-            rig=self._rig,
-            name=name,
-        )
+    return LazySequence(range(len(raw)), load)
 
 
 def image_files(folder: Path) -> list[tuple[Path, Path | None]]:

@@ -16,7 +16,7 @@ DEFAULT_RATE_HZ = 30.0  # for files whose header states no rate
 
 
 class VideoImages:
-    """The raw images of a video file or a webcam, in RGB, once through.
+    """The raw images of a video file or a webcam, (H, W, 3) uint8 RGB, once through.
 
     Stamps count from 0 by the file's own rate; a webcam's are the wall clock when the image arrived.
 

@@ -131,7 +131,10 @@ class Estimator:
         fields: tuple[str, ...] | None,
         into: NDArray[np.float32] | None,
     ) -> tuple[DepthMap, OrganizedCloud | None] | None:
-        """Filter and pack the last estimate where it lies, :meth:`GpuStages.finish`; None: the CPU has to."""
+        """Filter and pack the last estimate where it lies, :meth:`GpuStages.finish`; None: the CPU has to.
+
+        The cloud is written into `into`, (H, W, F) float32, where that is given.
+        """
         return self._gpu.finish(estimate, frame, config, fields, into)
 
     def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
@@ -179,6 +182,12 @@ class Estimator:
         """Release the model."""
         self._gpu.close()
         self._backend.close()
+
+    def __enter__(self) -> Estimator:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def _estimate_batch(self, frames: Sequence[Frame]) -> list[DepthMap]:
         if len(frames) == 1 and (depth_map := self._on_gpu(frames[0])) is not None:

@@ -13,7 +13,7 @@ from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 
 
-def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
+def read_camera_yaml(path: Path | str) -> PinholeCamera | StereoRig:
     """Read a ROS camera_info YAML, or two of them under the keys `left` and `right`.
 
     Raises:
@@ -37,7 +37,7 @@ def read_camera_yaml(path: Path) -> PinholeCamera | StereoRig:
         raise CalibrationError(f"{path}: {exc}") from exc
 
 
-def read_intrinsics(path: Path) -> NDArray[np.float64]:
+def read_intrinsics(path: Path | str) -> NDArray[np.float64]:
     """Read K from a text file: 3x3 numbers, or 4x4 as ScanNet writes it, between blanks, commas, lines.
 
     Returns:

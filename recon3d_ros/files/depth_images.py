@@ -20,7 +20,7 @@ MM_PER_M = 1000.0  # of 16-bit images (REP 118)
 _SATURATED = 65535
 
 
-def read_depth(path: Path, units_per_m: float | None = None) -> NDArray[np.float32]:
+def read_depth(path: Path | str, units_per_m: float | None = None) -> NDArray[np.float32]:
     """Read a depth image.
 
     Args:

@@ -34,7 +34,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_json(path: Path, document: Any) -> None:
+def write_json(path: Path | str, document: Any) -> None:
     """Write a JSON file, and make its folder; what is not finite becomes null.
 
     Raises:
@@ -45,7 +45,7 @@ def write_json(path: Path, document: Any) -> None:
     write_atomically(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
 
-def write_atomically(path: Path, *chunks: bytes) -> None:
+def write_atomically(path: Path | str, *chunks: bytes) -> None:
     """Write the chunks to a neighbour of `path`, then rename it.
 
     Raises:
@@ -67,7 +67,7 @@ def write_atomically(path: Path, *chunks: bytes) -> None:
         ) from exc
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
     """Read a whole file.
 
     Raises:

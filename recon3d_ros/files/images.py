@@ -13,7 +13,7 @@ from recon3d_ros.errors import DataError, ImageError, OutputError
 from recon3d_ros.files.disk import read_bytes, write_atomically
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path | str) -> NDArray[np.uint8]:
     """Read an image file: (H, W, 3) uint8 RGB, or (H, W) uint8 when it is mono.
 
     16-bit images keep their upper 8 bits, alpha is dropped, EXIF rotation is ignored (the calibration
@@ -41,7 +41,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, code)  # type: ignore[return-value]
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+def write_image(path: Path | str, image: NDArray[np.uint8]) -> None:
     """Write (H, W, 3) uint8 RGB or (H, W) uint8 mono; the suffix chooses the format.
 
     Raises:
@@ -50,7 +50,7 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     _write_encoded(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)
 
 
-def write_depth_png16(path: Path, depth: NDArray[np.float32]) -> None:
+def write_depth_png16(path: Path | str, depth: NDArray[np.float32]) -> None:
     """Write depth as 16-bit PNG in mm (REP 118): 0 = no finite depth, 65535 = that far or farther.
 
     Args:
@@ -64,7 +64,7 @@ def write_depth_png16(path: Path, depth: NDArray[np.float32]) -> None:
     _write_encoded(path, np.clip(depth_mm, 0, 65535).astype(np.uint16))
 
 
-def write_pfm(path: Path, plane: NDArray[np.float32]) -> None:
+def write_pfm(path: Path | str, plane: NDArray[np.float32]) -> None:
     """Write (H, W) float32 as little-endian PFM (rows bottom to top), NaN and Inf as they are.
 
     Raises:
@@ -74,7 +74,7 @@ def write_pfm(path: Path, plane: NDArray[np.float32]) -> None:
     write_atomically(path, f"Pf\n{width} {height}\n-1.0\n".encode(), plane[::-1].astype("<f4").tobytes())
 
 
-def read_pfm(path: Path) -> NDArray[np.float32]:
+def read_pfm(path: Path | str) -> NDArray[np.float32]:
     """Read a PFM file: (H, W) float32, or (H, W, 3) when it has colours.
 
     Raises:
@@ -144,7 +144,7 @@ def _is_cut_jpeg(encoded: bytes) -> bool:
     return encoded[:2] == b"\xff\xd8" and encoded.rfind(b"\xff\xd9") < encoded.rfind(b"\xff\xda")
 
 
-def _write_encoded(path: Path, image: NDArray[Any]) -> None:
+def _write_encoded(path: Path | str, image: NDArray[Any]) -> None:
     suffix = Path(path).suffix
     if not cv2.haveImageWriter(f"image{suffix}"):
         raise OutputError(f"expected a suffix such as .png or .jpg, got {path}: rename it")

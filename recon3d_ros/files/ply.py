@@ -19,7 +19,7 @@ _COLOURS = ("red", "green", "blue")
 _TYPES = {"float": "<f4", "uchar": "u1"}
 
 
-def write_ply(path: Path, cloud: Cloud) -> None:
+def write_ply(path: Path | str, cloud: Cloud) -> None:
     """Write the valid points as binary PLY, every field a float property of its name (normals nx, ny, nz).
 
     `rgb` becomes the bytes red, green and blue; points without any colour are written without.
@@ -44,7 +44,7 @@ def write_ply(path: Path, cloud: Cloud) -> None:
     write_atomically(path, _header(len(points), properties), rows.tobytes())
 
 
-def read_ply(path: Path) -> UnorganizedCloud:
+def read_ply(path: Path | str) -> UnorganizedCloud:
     """Read a PLY file as `write_ply` lays it out.
 
     Raises:
@@ -64,7 +64,7 @@ def read_ply(path: Path) -> UnorganizedCloud:
         ) from exc
 
 
-def read_ply_points(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def read_ply_points(path: Path | str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Read the places and colours of a PLY file of `write_ply`: (N, 3) float32 m, and (N, 3) uint8 RGB.
 
     Raises:

@@ -5,7 +5,7 @@ from recon3d_ros.geometry.cloud import XYZ, XYZI, XYZRGB, Cloud, OrganizedCloud,
 from recon3d_ros.geometry.depth_map import DepthMap
 from recon3d_ros.geometry.frame import Frame, Sample
 from recon3d_ros.geometry.packer import PointPacker
-from recon3d_ros.geometry.rectify import Rectifier, stereo_rectified_pair
+from recon3d_ros.geometry.rectify import FrameRectifier, Rectifier, stereo_rectified_pair
 from recon3d_ros.geometry.rig import StereoRig
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Cloud",
     "DepthMap",
     "Frame",
+    "FrameRectifier",
     "OrganizedCloud",
     "PinholeCamera",
     "PointPacker",

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recon3d_ros.errors import CalibrationError
+from recon3d_ros.errors import CalibrationError, DataError
 from recon3d_ros.geometry.camera import PinholeCamera
 from recon3d_ros.geometry.checks import is_rotation
 from recon3d_ros.geometry.depth_map import check_plane
+from recon3d_ros.geometry.frame import Frame
 from recon3d_ros.geometry.rig import StereoRig
 
 
 class Rectifier:
     """Undistorts and rotates the images of one camera into its rectified image.
 
-    The look-up maps are made once. Fixed-point maps: cv2.remap rounds float maps to the same 1/32 px and
-    is slower with them.
+    The look-up maps are made once, for the first image that has the size of the camera: an absurd size in a
+    calibration must not cost their memory. Fixed-point maps: cv2.remap rounds float maps to the same 1/32 px
+    and is slower with them.
 
     Args:
         camera: The raw camera; R and P say where to, binning and ROI are folded in.
+
+    Attributes:
+        camera: That of the rectified image.
     """
 
     def __init__(self, camera: PinholeCamera) -> None:
         self._raw = camera.folded()
         self.camera = self._raw.as_rectified()
-        self._maps = None if self._raw.rectified else _maps(self._raw)
+
+    @cached_property
+    def _maps(self) -> tuple[NDArray[np.int16], NDArray[np.uint16]] | None:
+        return None if self._raw.rectified else _maps(self._raw)
 
     def rectify(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Rectify one image, linearly interpolated; what the raw image does not show is black.
@@ -74,6 +84,55 @@ class Rectifier:
         y = (np.arange(height, dtype=np.float32)[:, None] - self.camera.cy) / self.camera.fy
         along = x * self._raw.r[0, 2] + y * self._raw.r[1, 2] + self._raw.r[2, 2]
         return (moved / along).astype(np.float32)
+
+
+class FrameRectifier:
+    """Turns raw images of one camera or stereo rig into rectified frames.
+
+    Args:
+        camera: Of the raw images; of a rectified camera the images are taken as they are.
+    """
+
+    def __init__(self, camera: PinholeCamera | StereoRig) -> None:
+        self._rig = camera.as_rectified() if isinstance(camera, StereoRig) else None
+        cameras = (camera.left, camera.right) if isinstance(camera, StereoRig) else (camera,)
+        self._rectifiers = [Rectifier(raw) for raw in cameras]
+
+    def frame(
+        self,
+        image: NDArray[np.uint8],
+        right: NDArray[np.uint8] | None = None,
+        stamp_ns: int = 0,
+        name: str = "",
+    ) -> Frame:
+        """Rectify the image, or the two images, of one instant.
+
+        Args:
+            image: (H, W, 3) RGB or (H, W) mono uint8 of the camera, or of the left one.
+            right: The same of the right camera of a rig; None for one camera.
+            stamp_ns: Acquisition time, ns.
+            name: For file names and messages.
+
+        Raises:
+            DataError: There is a right image and one camera, or a rig and no right image.
+            CalibrationError: An image has another size than its camera.
+            ImageError: One is no such array.
+        """
+        images = [one for one in (image, right) if one is not None]
+        if len(images) != len(self._rectifiers):
+            raise DataError(
+                f"expected as many images as cameras ({len(self._rectifiers)}), got {len(images)} in "
+                f"{name or 'a frame'}: give a stereo camera for pairs and a single one for single images"
+            )
+        rectified = [rectifier.rectify(one) for rectifier, one in zip(self._rectifiers, images)]
+        return Frame(
+            stamp_ns=stamp_ns,
+            image=rectified[0],
+            camera=self._rectifiers[0].camera,
+            right=rectified[1] if right is not None else None,
+            rig=self._rig,
+            name=name,
+        )
 
 
 def _maps(camera: PinholeCamera) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:

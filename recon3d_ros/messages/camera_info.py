@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recon3d_ros.errors import CalibrationError
-from recon3d_ros.geometry import Frame, PinholeCamera, Rectifier, StereoRig
+from recon3d_ros.geometry import Frame, FrameRectifier, PinholeCamera, StereoRig
 from recon3d_ros.messages.kinds import CameraInfoFields
 
 
@@ -22,10 +22,7 @@ class Calibration:
 
     def __init__(self, infos: tuple[CameraInfoFields, ...], rectify: bool) -> None:
         cameras = [info_to_camera(info, rectified=not rectify) for info in infos]
-        self._rig = StereoRig(*cameras).as_rectified() if len(cameras) == 2 else None
-        self._camera: PinholeCamera = self._rig.left if self._rig else cameras[0].as_rectified()
-        self._raw = cameras if rectify else None
-        self._rectifiers: list[Rectifier] | None = None
+        self._rectifier = FrameRectifier(StereoRig(*cameras) if len(cameras) == 2 else cameras[0])
 
     def frame(self, stamp_ns: int, image: np.ndarray, right: np.ndarray | None) -> Frame:
         """Make the rectified frame; the first call of a rectifying calibration computes the maps.
@@ -33,16 +30,7 @@ class Calibration:
         Raises:
             CalibrationError: an image has another size than its camera_info says.
         """
-        if self._raw is not None:
-            if self._rectifiers is None:
-                # Before the maps are made: an absurd size in camera_info must not cost their memory.
-                for camera, pixels in zip(self._raw, (image, right)):
-                    if pixels is not None:
-                        camera.check_image(pixels)
-                self._rectifiers = [Rectifier(camera) for camera in self._raw]
-            image = self._rectifiers[0].rectify(image)
-            right = None if right is None else self._rectifiers[1].rectify(right)
-        return Frame(stamp_ns=stamp_ns, image=image, camera=self._camera, right=right, rig=self._rig)
+        return self._rectifier.frame(image, right, stamp_ns)
 
 
 class CalibrationCache:
