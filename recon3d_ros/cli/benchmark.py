@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.files import write_json
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.system import lazy
+from recon3d_ros.system.machine import processor, software
 
 HELP = "Measure how long the parts take on this machine. Run it on an otherwise idle machine."
 
@@ -100,17 +103,12 @@ def main(args: argparse.Namespace) -> int:
     print(to_text(rows))
     print("; ".join(f"{name} {value}" for name, value in machine.items()))
     if args.json is not None:
-        from recon3d_ros.files import write_json
-
         write_json(args.json, {"machine": machine, "rows": rows})
     return 0
 
 
 def _machine() -> dict[str, str]:
     """What the numbers are of."""
-    from recon3d_ros.backends.gpu import find_gpu
-    from recon3d_ros.system.machine import processor, software
-
     gpu = find_gpu()
     named = {} if gpu is None else {"gpu": f"{gpu.name} (sm {gpu.compute_capability})", "driver": gpu.driver}
     return {"processor": processor(), **named, **software()}

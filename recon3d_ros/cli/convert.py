@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from recon3d_ros.convert import Images
-    from recon3d_ros.model_zoo.manifest import Manifest
+from tqdm import tqdm
+
+from recon3d_ros.convert import METHODS, Images, convert, folder_images, to_text
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import find_model
 
 HELP = (
     "Make fp16 and int8 (Q/DQ) files from the fp32 ONNX file of a model, beside its manifest, which then "
@@ -37,11 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Convert, print the table."""
-    from tqdm import tqdm
-
-    from recon3d_ros.convert import convert, to_text
-    from recon3d_ros.model_zoo.registry import find_model
-
     manifest = find_model(args.model, args.models_dir)
     with tqdm(
         desc=manifest.name, bar_format="{desc}: {postfix} [{elapsed}]", disable=None, leave=False
@@ -55,9 +52,6 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _precisions(text: str) -> list[str]:
-    from recon3d_ros.convert import METHODS
-    from recon3d_ros.errors import ConfigError
-
     names = [name for name in dict.fromkeys(text.split(",")) if name]
     if not names or not set(names) <= set(METHODS):
         raise ConfigError(f"--precision must be of {', '.join(METHODS)}, got {text!r}")
@@ -65,6 +59,4 @@ def _precisions(text: str) -> list[str]:
 
 
 def _images(manifest: Manifest, folder: Path | None) -> list[Images] | None:
-    from recon3d_ros.convert import folder_images
-
     return None if folder is None else folder_images(manifest, folder)

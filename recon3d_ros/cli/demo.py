@@ -17,8 +17,13 @@ from typing import Any
 from recon3d_ros.cli.children import Child, end_in_order, held
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.cli.flags import add_options, read_options
-from recon3d_ros.config import ModelConfig, PipelineConfig
+from recon3d_ros.config import ModelConfig, PipelineConfig, options
+from recon3d_ros.config.recorder import RecorderConfig
+from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.errors import CalibrationError, ConfigError
+from recon3d_ros.files import make_folder
+from recon3d_ros.geometry import StereoRig
+from recon3d_ros.model_zoo.registry import find_model
 
 HELP = (
     "Play the procedural world (or your own images) into the depth node over ROS 2, record ten seconds of "
@@ -26,7 +31,6 @@ HELP = (
 )
 # Of a camera without calibration: common for webcams and phones, and said in the report.
 ASSUMED_FOV_DEG = 60.0
-MIN_SECONDS = 0.5  # as the recorder's
 PATIENCE_S = 300.0
 POLL_S = 0.2
 LOG_LINES = 15
@@ -83,10 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the demo; 0 when clouds came and the report is written."""
-    from recon3d_ros.files import make_folder
-
-    if not MIN_SECONDS <= args.seconds < float("inf"):
-        raise ConfigError(f"expected --seconds of at least {MIN_SECONDS:g}, got {args.seconds:g}: give more")
+    shortest_s = next(spec.minimum for spec in options(RecorderConfig) if spec.name == "seconds") or 0.0
+    if not shortest_s <= args.seconds < float("inf"):
+        raise ConfigError(f"expected --seconds of at least {shortest_s:g}, got {args.seconds:g}: give more")
     signal.signal(signal.SIGTERM, end_in_order)
     limits = read_options(args, PipelineConfig)
     model = read_options(args, ModelConfig)
@@ -107,8 +110,6 @@ def make_plan(source: str, camera: str) -> Plan:
         DataError: there is no such input.
         CalibrationError: a pair without calibration.
     """
-    from recon3d_ros.config.source import SourceConfig
-    from recon3d_ros.geometry import StereoRig
     from recon3d_ros.ros.player.sources import WORLD_KINDS, open_source
 
     if source in WORLD_KINDS:
@@ -133,8 +134,6 @@ def choose_model(config: ModelConfig, stereo: bool) -> str:
         ConfigError: it is of the other kind.
         ModelError: no such model.
     """
-    from recon3d_ros.model_zoo.registry import find_model
-
     manifest = find_model(config.model, config.models_dir, stereo=stereo)
     if manifest.is_stereo != stereo:
         kinds = ("a stereo", "a mono") if stereo else ("a mono", "a stereo")

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.config.doctor import DoctorConfig
 from recon3d_ros.files.text_table import aligned
 
 if TYPE_CHECKING:
@@ -23,15 +24,12 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
-    from recon3d_ros.config.doctor import DoctorConfig  # here: the ros room does not open without rclpy
-
     add_options(parser, DoctorConfig)
     parser.add_argument("--json", action="store_true", help="write one JSON document instead of text")
 
 
 def main(args: argparse.Namespace) -> int:
     """Examine and tell; the exit code says how bad it is."""
-    from recon3d_ros.config.doctor import DoctorConfig
     from recon3d_ros.ros.bridge.dds import profile_environment
     from recon3d_ros.ros.doctor.doctor import examine
 

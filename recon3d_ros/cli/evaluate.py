@@ -8,14 +8,35 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from tqdm import tqdm
+
+from recon3d_ros.backends import device_of
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig
-
-if TYPE_CHECKING:
-    from recon3d_ros.evaluation import Calibration, Gallery, ScoredSet, SetScore
-    from recon3d_ros.geometry import DepthMap, Sample
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.evaluation import (
+    DENOISERS,
+    DEPTH_ERROR,
+    DISPARITY_ERROR,
+    Calibration,
+    Collector,
+    Denoised,
+    Gallery,
+    ScoredSet,
+    SetScore,
+    SgbmEstimator,
+    evaluate,
+    open_sets,
+    reliability,
+    to_rows,
+    to_text,
+)
+from recon3d_ros.files import write_json
+from recon3d_ros.geometry import DepthMap, Sample
+from recon3d_ros.model_zoo.registry import find_model
 
 HELP = (
     "Score models and OpenCV's SGBM on data sets. A missing answer counts as bad in bad_px; epe_px, abs_rel, "
@@ -112,9 +133,6 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the JSON and the pictures."""
-    from recon3d_ros.evaluation import Gallery, open_sets, reliability, to_rows, to_text
-    from recon3d_ros.files import write_json
-
     _check_denoisers(args.denoise)
     sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise)
     runs = _runs(args, {one.has_pairs for one in sets})
@@ -144,8 +162,6 @@ def main(args: argparse.Namespace) -> int:
 
 def _tell(left_out: Collection[str], scores: Sequence[SetScore]) -> None:
     """Say which sets a model could not answer; an error when that leaves nothing."""
-    from recon3d_ros.errors import ConfigError
-
     if not scores:
         raise ConfigError(f"{'; '.join(left_out)}: name a model for one camera, such as recon3d_mono")
     for words in left_out:
@@ -165,9 +181,6 @@ def _runs(args: argparse.Namespace, kinds: Collection[bool]) -> list[_Run]:
 
     ``kinds`` are those of the sets: True where there are pairs.
     """
-    from recon3d_ros.backends import device_of
-    from recon3d_ros.model_zoo.registry import find_model
-
     wanted = [name for name in args.precision.split(",") if name]
     runs: list[_Run] = []
     for method in _methods(args):
@@ -184,8 +197,6 @@ def _runs(args: argparse.Namespace, kinds: Collection[bool]) -> list[_Run]:
 
 
 def _methods(args: argparse.Namespace) -> list[str]:
-    from recon3d_ros.errors import ConfigError
-
     models = [name for name in args.model.split(",") if name and name != "none"]
     baselines = [] if args.baseline == "none" else [args.baseline]
     if not models + baselines:
@@ -194,9 +205,6 @@ def _methods(args: argparse.Namespace) -> list[str]:
 
 
 def _check_denoisers(names: Sequence[str]) -> None:
-    from recon3d_ros.errors import ConfigError
-    from recon3d_ros.evaluation import DENOISERS
-
     for name in names:
         if name not in ("none", *DENOISERS):
             raise ConfigError(f"expected denoisers of none, {', '.join(DENOISERS)}, got {name!r}: correct it")
@@ -209,8 +217,6 @@ def _scores(
     gallery: Gallery | None,
     left_out: dict[str, None],
 ) -> Iterator[tuple[SetScore, Calibration | None]]:
-    from recon3d_ros.evaluation import Denoised
-
     with _opened(run, args) as (estimator, name, precision):
         for one in sets:
             if run.pairs not in (None, one.has_pairs):
@@ -231,10 +237,6 @@ def _scores(
 def _score_set(
     estimator: Any, one: ScoredSet, name: str, precision: str | None, gallery: Gallery | None
 ) -> tuple[SetScore, Calibration | None]:
-    from tqdm import tqdm
-
-    from recon3d_ros.evaluation import DEPTH_ERROR, DISPARITY_ERROR, Collector, evaluate
-
     count, title = len(one.samples), f"{name} {precision or ''}".rstrip()
     collector = Collector(DISPARITY_ERROR if estimator.is_stereo else DEPTH_ERROR)
     keep = None if gallery is None else gallery.watcher(one.name, count, title)
@@ -254,13 +256,8 @@ def _score_set(
 def _opened(run: _Run, args: argparse.Namespace) -> Iterator[tuple[Any, str, str | None]]:
     """The estimator of a method, and the name and the precision that its rows carry."""
     if run.method == "sgbm":
-        from recon3d_ros.evaluation import SgbmEstimator
-
         yield SgbmEstimator(), SgbmEstimator.name, None
         return
-    from recon3d_ros.errors import ConfigError
-    from recon3d_ros.estimation.estimator import Estimator
-
     estimator = Estimator.open(read_options(args, ModelConfig, model=run.method, precision=run.precision))
     try:
         if not estimator.is_metric:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recon3d_ros.model_zoo.registry import find_weights
 from recon3d_ros.system import lazy
 
 HELP = (
@@ -45,8 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Export, and say how far ONNX Runtime and torch are apart."""
-    from recon3d_ros.model_zoo.registry import find_weights
-
     lazy.require("torch", extra="train")
     export = lazy.load("recon3d_ros.training.export.export:export")
     first, *others = map(find_weights, args.checkpoint)

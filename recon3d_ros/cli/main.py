@@ -1,7 +1,8 @@
 """The `recon3d` command: find the verb, parse its arguments, run it, turn errors into one sentence.
 
 A verb is a module with `HELP: str`, `add_arguments(parser)` and `main(args) -> int`. Only the module of the
-verb that was typed is imported, so `recon3d --help` stays quick whatever the verbs need.
+verb that was typed is imported, so `recon3d --help` stays quick whatever the verbs need. Inside its functions
+a verb imports only what may not be installed: the `ros` room, which needs rclpy, and what needs torch.
 """
 
 from __future__ import annotations

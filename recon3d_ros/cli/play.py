@@ -7,6 +7,7 @@ import os
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import options
+from recon3d_ros.config.source import SourceConfig
 
 HELP = (
     "Publish a folder, a video, a webcam or the procedural world as a camera driver would: Image (raw or "
@@ -17,8 +18,6 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
-    from recon3d_ros.config.source import SourceConfig  # here: the ros room does not open without rclpy
-
     source = next(spec for spec in options(SourceConfig) if spec.name == "source")
     parser.add_argument("source", nargs="?", default=source.default, help=source.description)
     add_options(parser, SourceConfig, skip=("source",))
@@ -27,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the node until its source ends or somebody stops it."""
-    from recon3d_ros.config.source import SourceConfig
     from recon3d_ros.ros.bridge.dds import profile_environment
     from recon3d_ros.ros.player import image_source
 

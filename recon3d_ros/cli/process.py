@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
+from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.errors import ConfigError
-
-if TYPE_CHECKING:
-    from recon3d_ros.offline import Sink, Summary
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.files import write_json
+from recon3d_ros.offline import BagSink, PlySink, Sink, Summary, process_bag
+from recon3d_ros.pipeline import Pipeline
+from recon3d_ros.scale import ScaleRecovery
 
 HELP = (
     "Take every frame of a recorded bag (rosbag2: mcap, db3) once through the same pipeline as the node's, "
@@ -44,14 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Process the bag; print what became of its frames."""
-    from tqdm import tqdm
-
-    from recon3d_ros.datasets.bags.reader import Bag
-    from recon3d_ros.estimation.estimator import Estimator
-    from recon3d_ros.offline import process_bag
-    from recon3d_ros.pipeline import Pipeline
-    from recon3d_ros.scale import ScaleRecovery
-
     if (args.out_bag, args.out_ply, args.out_json) == (None, None, None):
         raise ConfigError("expected a place for results, got none: give --out-bag, --out-ply or --out-json")
     config = read_options(args, ProcessConfig)
@@ -67,16 +63,12 @@ def main(args: argparse.Namespace) -> int:
         finally:
             estimator.close()
     if args.out_json is not None:
-        from recon3d_ros.files import write_json
-
         write_json(args.out_json, _document(summary))
     print(_text(summary))
     return 0
 
 
 def _sinks(args: argparse.Namespace, config: ProcessConfig) -> Sequence[Sink]:
-    from recon3d_ros.offline import BagSink, PlySink
-
     sinks: list[Sink] = [PlySink(args.out_ply)] if args.out_ply is not None else []
     return [*sinks, BagSink(args.out_bag, config, args.storage)] if args.out_bag is not None else sinks
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros import files
 from recon3d_ros.errors import MissingDependencyError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from recon3d_ros.pipeline import Result
+from recon3d_ros.files.view import render_cloud
+from recon3d_ros.geometry import XYZ, UnorganizedCloud
+from recon3d_ros.pipeline import Result
 
 
 class Writer:
@@ -27,10 +27,8 @@ class Writer:
     """
 
     def __init__(self, folder: Path, view: bool) -> None:
-        from recon3d_ros.files import make_folder
-
         self._folder, self._view = folder, view
-        make_folder(folder)
+        files.make_folder(folder)
 
     def write(self, name: str, result: Result) -> None:
         """Write depth, disparity, confidence, the clouds, and their pictures.
@@ -38,9 +36,6 @@ class Writer:
         Raises:
             OutputError: A file cannot be written.
         """
-        from recon3d_ros import files
-        from recon3d_ros.geometry import XYZ, UnorganizedCloud
-
         depth, disparity, cloud = result.depth_map.depth, result.depth_map.disparity, result.cloud
         assert cloud is not None  # process makes one unless told not to
         files.write_depth_png16(self._path(name, "depth.png"), depth)
@@ -63,24 +58,16 @@ class Writer:
         Raises:
             OutputError: A file cannot be written.
         """
-        from recon3d_ros import files
-
         files.write_pfm(self._path(name, "relative.pfm"), relative_depth)
         colours = files.colour_inverse_depth(relative_depth, *files.colour_limits(relative_depth))
         files.write_image(self._path(name, "relative_colour.png"), colours)
 
     def _write_confidence(self, name: str, confidence: NDArray[np.float32]) -> None:
-        import numpy as np
-
-        from recon3d_ros import files
-
         files.write_pfm(self._path(name, "confidence.pfm"), confidence)
         levels = np.rint(np.nan_to_num(confidence) * np.float32(255)).astype(np.uint8)
         files.write_image(self._path(name, "confidence.png"), levels)
 
     def _draw(self, path: Path, result: Result) -> None:
-        from recon3d_ros.files.view import render_cloud
-
         assert result.cloud is not None
         try:
             render_cloud(result.cloud, path)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.cli.results import Writer
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
+from recon3d_ros.datasets.folders import CAMERA_FILE, image_files, images_of, rectified_frames
+from recon3d_ros.datasets.lazy_sequence import LazySequence
+from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError
-
-if TYPE_CHECKING:
-    from recon3d_ros.datasets.lazy_sequence import LazySequence
-    from recon3d_ros.estimation.estimator import Estimator
-    from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
-    from recon3d_ros.pipeline import Result
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.files import read_camera_yaml, read_image
+from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
+from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.pipeline import Pipeline, Result
+from recon3d_ros.scale import ScaleRecovery
 
 HELP = (
     "Estimate the depth of images. For every frame: NAME_depth.png (16 bit, mm, 0 = none), "
@@ -72,11 +78,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Process every frame; say in a line each what came out."""
-    from tqdm import tqdm
-
-    from recon3d_ros.estimation.estimator import Estimator
-    from recon3d_ros.model_zoo.registry import find_model
-
     limits = read_options(args, PipelineConfig)
     model = read_options(args, ModelConfig)
     scale = read_options(args, ScaleConfig)
@@ -107,9 +108,6 @@ def _metric_answer(
     estimator: Estimator, limits: PipelineConfig, scale: ScaleConfig, writer: Writer, separate: bool
 ) -> Callable[[Frame], str]:
     """How a frame becomes depth and a cloud in files, and a line about them."""
-    from recon3d_ros.pipeline import Pipeline
-    from recon3d_ros.scale import ScaleRecovery
-
     recovery = ScaleRecovery.of(scale)
     pipeline = Pipeline(estimator, limits, recovery)
 
@@ -127,7 +125,6 @@ def _metric_answer(
 
 def _relative_answer(estimator: Estimator, writer: Writer) -> Callable[[Frame], str]:
     """The same for a model without metres."""
-    import numpy as np
 
     def answer(frame: Frame) -> str:
         relative_depth = estimator.estimate_raw(frame)
@@ -149,8 +146,6 @@ def _frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
         DataError: They are not there.
         CalibrationError: The camera is no usable one.
     """
-    from recon3d_ros.datasets.folders import images_of, rectified_frames
-
     pair = args.left is not None or args.right is not None
     if [pair, args.image is not None, args.input is not None].count(True) != 1 or (
         pair and None in (args.left, args.right)
@@ -170,11 +165,6 @@ def _frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
 
 
 def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
-    from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
-    from recon3d_ros.datasets.folders import CAMERA_FILE, image_files
-    from recon3d_ros.datasets.lazy_sequence import LazySequence
-    from recon3d_ros.datasets.spec import parse_spec
-
     spec = parse_spec(args.input)
     folder, named = Path(spec.place), spec.place in {*DATASETS, *WORLDS}
     layout = None if named else layout_of(folder)
@@ -196,10 +186,6 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
 
 
 def _uncalibrated_frames(paths: Sequence[Path]) -> LazySequence[Frame]:
-    from recon3d_ros.datasets.lazy_sequence import LazySequence
-    from recon3d_ros.files import read_image
-    from recon3d_ros.geometry import Frame, PinholeCamera
-
     def load(i: int) -> Frame:
         image = read_image(paths[i])
         height, width = image.shape[:2]
@@ -213,9 +199,6 @@ def _camera(
     args: argparse.Namespace, first: Path | None, right: Path | None
 ) -> PinholeCamera | StereoRig | None:
     """The camera that the flags name, None when they name none; --fx takes the size from the first image."""
-    from recon3d_ros.files import read_image
-    from recon3d_ros.geometry import PinholeCamera, StereoRig
-
     if args.camera is not None:
         if (args.fx, args.baseline_m, args.cx, args.cy, args.doffs_px) != (None, None, None, None, 0.0):
             raise ConfigError(
@@ -237,9 +220,6 @@ def _camera(
 
 
 def _read_cameras(paths: Sequence[Path]) -> PinholeCamera | StereoRig:
-    from recon3d_ros.files import read_camera_yaml
-    from recon3d_ros.geometry import PinholeCamera, StereoRig
-
     cameras = [read_camera_yaml(path) for path in paths]
     singles = [camera for camera in cameras if isinstance(camera, PinholeCamera)]
     if len(cameras) == 1:
@@ -252,8 +232,6 @@ def _read_cameras(paths: Sequence[Path]) -> PinholeCamera | StereoRig:
 
 
 def _summary(result: Result) -> str:
-    import numpy as np
-
     depth = result.depth_map.depth[result.depth_map.valid]
     said = "" if result.scale is None else f", {result.scale}"
     if depth.size == 0:

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import options
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.model_zoo.registry import find_weights
 from recon3d_ros.networks import NETWORKS, task_of
 from recon3d_ros.system import lazy
 from recon3d_ros.training.config import HERE, SIZES_TEXT, TrainConfig
@@ -65,8 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Train, with a line of progress every twenty seconds, and a bar where a person looks on."""
-    from tqdm import tqdm
-
     lazy.require("torch", extra="train")
     config = _config(args)
     if args.export:
@@ -108,8 +109,6 @@ def main(args: argparse.Namespace) -> int:
 
 def _config(args: argparse.Namespace) -> TrainConfig:
     """The options; what no flag says is as in the run to resume, or fits the model to start from."""
-    from recon3d_ros.model_zoo.registry import find_weights
-
     init = str(find_weights(args.init)) if args.init else ""
     start = Path(args.out or TrainConfig().out) / "checkpoint.pt" if args.resume else Path(init)
     load_checkpoint = lazy.load("recon3d_ros.training.run.checkpoint:load_checkpoint")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon3d_ros.config import Config, option
+from recon3d_ros.config.options import Config, option
 from recon3d_ros.errors import ConfigError
 
 

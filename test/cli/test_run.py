@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from recon3d_ros.cli import results
 from recon3d_ros.cli.main import main
 from recon3d_ros.errors import MissingDependencyError
 from recon3d_ros.files import read_image, read_pfm, read_ply, read_ply_points, write_image
@@ -218,12 +219,10 @@ def test_the_view_is_drawn(folder):
 
 
 def test_without_open3d_the_rest_is_written_and_it_says_so_once(folder, monkeypatch, capsys):
-    from recon3d_ros.files import view
-
     def missing(*_):
         raise MissingDependencyError("no open3d here")
 
-    monkeypatch.setattr(view, "render_cloud", missing)
+    monkeypatch.setattr(results, "render_cloud", missing)
     assert run(folder, "--input", str(folder), "--camera", "@stereo.yaml", view=True) == 0
     assert len(written(folder)) == 2 * len(STEREO_FILES)
     assert capsys.readouterr().err.count("no open3d here") == 1

@@ -2,10 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, option, options
+from recon3d_ros.config import (
+    Config,
+    ModelConfig,
+    NodeConfig,
+    PipelineConfig,
+    ProcessConfig,
+    ScaleConfig,
+    option,
+    options,
+)
+from recon3d_ros.config.doctor import DoctorConfig
+from recon3d_ros.config.recorder import RecorderConfig
+from recon3d_ros.config.scale_inputs import ScaleInputConfig
+from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.errors import ConfigError
 
-CONFIGS = (ModelConfig, PipelineConfig, NodeConfig, ScaleConfig)
+CONFIGS = (
+    *(ModelConfig, PipelineConfig, NodeConfig, ScaleConfig, ProcessConfig),
+    *(DoctorConfig, RecorderConfig, ScaleInputConfig, SourceConfig),
+)
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -6,7 +6,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from recon3d_ros.config import Config, PipelineConfig, option
+from recon3d_ros.config import PipelineConfig
+from recon3d_ros.config.recorder import RecorderConfig
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import make_folder
 from recon3d_ros.metrics import depth_metrics
@@ -32,22 +32,6 @@ KEPT = 20
 KEPT_CLOUDS = 2  # big, and nothing waits for them
 # After the window, time for the last clouds and for one more /diagnostics.
 GRACE_S = 2.5
-
-
-@dataclass(frozen=True)
-class RecorderConfig(Config):
-    """What is recorded, and where to."""
-
-    out: str = option("out/demo", "folder for the report, the cloud and the pictures", read_only=True)
-    seconds: float = option(
-        10.0, "length of the record after the first cloud", unit="s", minimum=0.5, read_only=True
-    )
-    patience_s: float = option(
-        120.0, "give up when no cloud has come after this time", unit="s", minimum=1.0, read_only=True
-    )
-    image_topic: str = option("left/image_rect", "the image the clouds belong to", read_only=True)
-    node: str = option("depth_node", "name of the node whose /diagnostics are kept", read_only=True)
-    notes: str = option("", "lines for the report, such as what was assumed", read_only=True)
 
 
 class _Recent(OrderedDict[int, Any]):
