@@ -47,13 +47,14 @@ DEFAULTS = PipelineConfig()
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What became of one frame.
+    """What became of one frame; clouds are in its optical frame, whose name they carry.
+
+    Nobody changes it: who wants the points elsewhere makes another cloud (`geometry.transform`).
 
     Attributes:
         depth_map: After the scale and the filters.
         cloud: Organized, or not after a voxel grid or without outliers; None when it was not wanted.
-        free_points: (N, 3) float32 m in the optical frame, ends of rays on which nothing stands; None when
-            not wanted or not configured.
+        free_points: Ends of rays on which nothing stands, x, y, z; None when not wanted or not configured.
         timings_ms: Wall time of each stage that ran: estimate, scale, filter, cloud, free; finish in place of
             filter and cloud on a GPU.
         scale: What scale recovery found; None when it is off.
@@ -61,7 +62,7 @@ class Result:
 
     depth_map: DepthMap
     cloud: Cloud | None
-    free_points: NDArray[np.float32] | None = None
+    free_points: UnorganizedCloud | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     scale: Scale | None = None
 
@@ -177,10 +178,12 @@ class Pipeline:
                 cloud = self._cloud(frame, depth_map, cloud_into)
                 clock.lap("cloud")
         if want.free and self.config.free_space_frames:
-            free_points = self._free.update(depth_map, frame.image)
+            free_points = UnorganizedCloud(self._free.update(depth_map, frame.image), XYZ, frame.frame_id)
             clock.lap("free")
         else:
             self._free.reset()  # frames that nobody looked at are not in a row
+        if cloud is not None:
+            cloud = replace(cloud, frame_id=frame.frame_id)
         return Result(depth_map, cloud, free_points, timings, scale)
 
     def reset(self) -> None:

@@ -150,7 +150,7 @@ def test_every_filter_and_field_together(frame: Frame, estimator: Estimator) -> 
         shape, fields = pipeline.cloud_layout(frame)
         assert result.cloud.data.shape == (*shape, len(fields)) == (24, 31, 9)
         assert result.cloud.fields == fields
-        assert result.free_points.shape[1] == 3
+        assert result.free_points.xyz.shape[1] == 3
         assert list(result.timings_ms) == ["estimate", "filter", "cloud", "free"]
         assert 0 < result.cloud.valid.sum()
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from recon3d_ros import files
 from recon3d_ros.errors import MissingDependencyError
 from recon3d_ros.files.view import render_cloud
-from recon3d_ros.geometry import XYZ, UnorganizedCloud
 from recon3d_ros.pipeline import Result
 
 
@@ -48,7 +47,7 @@ class Writer:
         files.write_image(self._path(name, "depth_colour.png"), colours)
         files.write_ply(self._path(name, "cloud.ply"), cloud)
         if result.free_points is not None:
-            files.write_ply(self._path(name, "free.ply"), UnorganizedCloud(result.free_points, XYZ))
+            files.write_ply(self._path(name, "free.ply"), result.free_points)
         if self._view and cloud.valid.any():
             self._draw(self._path(name, "view.png"), result)
 

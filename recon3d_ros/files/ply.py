@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ _NAMES = dict(zip(NORMAL, ("nx", "ny", "nz")))
 _FIELDS = {_NAMES.get(field, field): field for field in KNOWN_FIELDS if field != "rgb"}
 _COLOURS = ("red", "green", "blue")
 _TYPES = {"float": "<f4", "uchar": "u1"}
+_FRAME_COMMENT = "comment frame_id "
 
 
 def write_ply(path: Path | str, cloud: Cloud) -> None:
     """Write the valid points as binary PLY, every field a float property of its name (normals nx, ny, nz).
 
-    `rgb` becomes the bytes red, green and blue; points without any colour are written without.
+    `rgb` becomes the bytes red, green and blue; points without any colour are written without. The frame of
+    the points, where it has a name, is the comment `frame_id NAME`.
 
     Raises:
         OutputError: It cannot be written.
@@ -41,7 +44,7 @@ def write_ply(path: Path | str, cloud: Cloud) -> None:
                 rows[colour] = points.rgb[:, channel]
         else:
             rows[_NAMES.get(field, field)] = points[field]
-    write_atomically(path, _header(len(points), properties), rows.tobytes())
+    write_atomically(path, _header(len(points), properties, points.frame_id), rows.tobytes())
 
 
 def read_ply(path: Path | str) -> UnorganizedCloud:
@@ -52,11 +55,12 @@ def read_ply(path: Path | str) -> UnorganizedCloud:
     """
     header, end, body = read_bytes(path).partition(b"end_header\n")
     try:
-        properties = _properties((header + end).decode("ascii"))
+        text = (header + end).decode()
+        properties, frame_id = _properties(text), _frame_id(text)
         rows = np.frombuffer(body, [(name, _TYPES[kind]) for name, kind in properties])
-        if header + end != _header(len(rows), properties):
+        if header + end != _header(len(rows), properties, frame_id):
             raise ValueError("the number of points differs from the header")
-        return _cloud_of(rows, properties)
+        return replace(_cloud_of(rows, properties), frame_id=frame_id)
     except (KeyError, ValueError, ImageError) as exc:
         raise DataError(
             "expected a binary PLY of float x y z and further fields as recon3d writes them, "
@@ -80,8 +84,16 @@ def _properties(header: str) -> list[tuple[str, str]]:
     return [(name, kind) for _, kind, name in words]
 
 
-def _header(points: int, properties: list[tuple[str, str]]) -> bytes:
-    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {points}"]
+def _frame_id(header: str) -> str:
+    found = (line for line in header.splitlines() if line.startswith(_FRAME_COMMENT))
+    return next(found, _FRAME_COMMENT).removeprefix(_FRAME_COMMENT)
+
+
+def _header(points: int, properties: list[tuple[str, str]], frame_id: str) -> bytes:
+    lines = ["ply", "format binary_little_endian 1.0"]
+    if frame_id:  # a comment is one line
+        lines.append(_FRAME_COMMENT + " ".join(frame_id.split()))
+    lines.append(f"element vertex {points}")
     lines += [f"property {kind} {name}" for name, kind in properties]
     return "\n".join([*lines, "end_header\n"]).encode()
 

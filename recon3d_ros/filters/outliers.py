@@ -40,7 +40,7 @@ def drop_outliers(cloud: UnorganizedCloud, radius_m: float, neighbours: int) -> 
     doubtful = cells.order[~crowded]
     for some in np.array_split(doubtful, 1 + len(doubtful) // 16384):
         keep[some] = _neighbours(xyz, cells, some, radius_m, neighbours) >= neighbours
-    return UnorganizedCloud(cloud.data[keep], cloud.fields)
+    return UnorganizedCloud(cloud.data[keep], cloud.fields, cloud.frame_id)
 
 
 def _neighbours(

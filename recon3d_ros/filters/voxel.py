@@ -40,7 +40,7 @@ def voxel_grid(cloud: UnorganizedCloud, voxel_m: float) -> UnorganizedCloud:
         normals = means[:, first : first + 3]
         with np.errstate(divide="ignore", invalid="ignore"):
             normals /= np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
-    return UnorganizedCloud(means, cloud.fields)
+    return UnorganizedCloud(means, cloud.fields, cloud.frame_id)
 
 
 def _mean_colour(packed: NDArray[np.float32], cells: Cells, count: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,9 +1,9 @@
 """Point clouds: arrays of float32 whose last axis are named fields.
 
-Names and meaning are those of PointCloud2 and PCL: `x`, `y`, `z` in m in the optical frame of the camera
-(REP 103: right, down, forward); `rgb`, the bits 0x00RRGGBB; `intensity` in grey levels, 0 to 255;
-`confidence` in [0, 1]; `sigma`, one standard deviation of depth in m; `normal_x`, `normal_y`, `normal_z`, of
-length 1. What is not known of a point is NaN.
+Names and meaning are those of PointCloud2 and PCL: `x`, `y`, `z` in m in the frame `frame_id`, at first the
+optical frame of the camera (REP 103: right, down, forward); `rgb`, the bits 0x00RRGGBB; `intensity` in grey
+levels, 0 to 255; `confidence` in [0, 1]; `sigma`, one standard deviation of depth in m; `normal_x`,
+`normal_y`, `normal_z`, of length 1. What is not known of a point is NaN.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class _Fields:
 
     data: NDArray[np.float32]
     fields: tuple[str, ...]
+    frame_id: str
 
     @property
     def point_step(self) -> int:
@@ -74,6 +75,7 @@ class OrganizedCloud(_Fields):
     Attributes:
         data: (H, W, F) float32, C-contiguous, NaN xyz where invalid.
         fields: Names of the F columns, x, y, z first.
+        frame_id: Frame of the points; empty when nobody named it.
 
     Raises:
         ImageError: At construction, when `data` is not such an array.
@@ -81,6 +83,7 @@ class OrganizedCloud(_Fields):
 
     data: NDArray[np.float32]
     fields: tuple[str, ...] = XYZRGB
+    frame_id: str = ""
 
     organized = True
 
@@ -96,7 +99,7 @@ class OrganizedCloud(_Fields):
         """The valid points alone, row by row: a copy."""
         # np.take of whole rows is ten times as fast as indexing with a mask.
         rows = self.data.reshape(-1, len(self.fields))
-        return UnorganizedCloud(np.take(rows, np.flatnonzero(self.valid), axis=0), self.fields)
+        return UnorganizedCloud(np.take(rows, np.flatnonzero(self.valid), axis=0), self.fields, self.frame_id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +109,7 @@ class UnorganizedCloud(_Fields):
     Attributes:
         data: (N, F) float32, C-contiguous.
         fields: Names of the F columns, x, y, z first.
+        frame_id: Frame of the points; empty when nobody named it.
 
     Raises:
         ImageError: At construction, when `data` is not such an array.
@@ -113,6 +117,7 @@ class UnorganizedCloud(_Fields):
 
     data: NDArray[np.float32]
     fields: tuple[str, ...] = XYZRGB
+    frame_id: str = ""
 
     organized = False
 

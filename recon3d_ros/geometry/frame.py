@@ -24,6 +24,7 @@ class Frame:
         right: The right image of a pair, or None.
         rig: The rectified rig of a pair, or None.
         name: For file names and messages.
+        frame_id: Of the optical frame of `camera`; empty when nobody named it.
 
     Raises:
         ImageError: At construction: an image is not such an array, or right and rig are not both given.
@@ -36,6 +37,7 @@ class Frame:
     right: NDArray[np.uint8] | None = None
     rig: StereoRig | None = None
     name: str = ""
+    frame_id: str = ""
 
     def __post_init__(self) -> None:
         if (self.right is None) != (self.rig is None):

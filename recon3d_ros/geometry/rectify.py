@@ -104,6 +104,7 @@ class FrameRectifier:
         right: NDArray[np.uint8] | None = None,
         stamp_ns: int = 0,
         name: str = "",
+        frame_id: str = "",
     ) -> Frame:
         """Rectify the image, or the two images, of one instant.
 
@@ -112,6 +113,7 @@ class FrameRectifier:
             right: The same of the right camera of a rig; None for one camera.
             stamp_ns: Acquisition time, ns.
             name: For file names and messages.
+            frame_id: Of the optical frame of the (left) camera.
 
         Raises:
             DataError: There is a right image and one camera, or a rig and no right image.
@@ -132,6 +134,7 @@ class FrameRectifier:
             right=rectified[1] if right is not None else None,
             rig=self._rig,
             name=name,
+            frame_id=frame_id,
         )
 
 

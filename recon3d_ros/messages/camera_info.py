@@ -24,13 +24,13 @@ class Calibration:
         cameras = [info_to_camera(info, rectified=not rectify) for info in infos]
         self._rectifier = FrameRectifier(StereoRig(*cameras) if len(cameras) == 2 else cameras[0])
 
-    def frame(self, stamp_ns: int, image: np.ndarray, right: np.ndarray | None) -> Frame:
+    def frame(self, stamp_ns: int, image: np.ndarray, right: np.ndarray | None, frame_id: str = "") -> Frame:
         """Make the rectified frame; the first call of a rectifying calibration computes the maps.
 
         Raises:
             CalibrationError: an image has another size than its camera_info says.
         """
-        return self._rectifier.frame(image, right, stamp_ns)
+        return self._rectifier.frame(image, right, stamp_ns, frame_id=frame_id)
 
 
 class CalibrationCache:

@@ -226,7 +226,7 @@ class _Run:
         try:
             images = [_pixels(message.msg) for message in messages]
             right = images[1] if len(images) > 1 else None
-            frame = self._calibrations.at(stamp_ns).frame(stamp_ns, images[0], right)
+            frame = self._calibrations.at(stamp_ns).frame(stamp_ns, images[0], right, first.header.frame_id)
             result = self._pipeline.process(frame)
         except tuple(CAUSES) as exc:
             self._summary.drop(exc)

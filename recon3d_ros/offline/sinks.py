@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 from recon3d_ros.config import ProcessConfig
 from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.files import make_folder, write_ply
-from recon3d_ros.geometry import XYZ, UnorganizedCloud
 from recon3d_ros.pipeline import Result
 
 IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
@@ -61,7 +60,7 @@ class BagSink:
         if result.cloud is not None:
             messages["points"] = bag.cloud(result.cloud, *stamped)
         if result.free_points is not None:
-            messages["points_free"] = bag.cloud(UnorganizedCloud(result.free_points, XYZ), *stamped)
+            messages["points_free"] = bag.cloud(result.free_points, *stamped)
         for name, msg in messages.items():
             bag.write(self._topics[name], processed.logged_ns, msg)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,7 @@ def test_ply_holds_the_valid_points_with_their_colours(tmp_path, rgb):
 def test_ply_is_read_by_others(tmp_path, rgb):
     open3d = pytest.importorskip("open3d")
     cloud = PointPacker(PinholeCamera.simple(13, 7, 10.0)).pack(np.full((7, 13), 3.0, np.float32), rgb)
+    cloud = replace(cloud, frame_id="left_optical")
     files.write_ply(tmp_path / "c.ply", cloud)
     read = open3d.io.read_point_cloud(str(tmp_path / "c.ply"))
     assert np.allclose(np.asarray(read.points), cloud.xyz.reshape(-1, 3))
@@ -70,6 +73,22 @@ def test_normals_are_read_by_others(tmp_path):
     assert np.allclose(np.asarray(read.points), data[:, :3])
     assert np.allclose(np.asarray(read.normals), data[:, 5:])
     assert np.allclose(np.asarray(read.colors) * 255, [0x33, 0x66, 0x99])
+
+
+@pytest.mark.parametrize(
+    "frame_id, read_as",
+    [
+        ("robot/left_optical", "robot/left_optical"),
+        ("", ""),
+        ("kamera_vorn_ä", "kamera_vorn_ä"),
+        ("a\nb", "a b"),
+    ],
+)
+def test_the_frame_of_the_points_comes_back(tmp_path, frame_id, read_as):
+    cloud = OrganizedCloud(np.ones((3, 2, 4), np.float32), frame_id=frame_id)
+    files.write_ply(tmp_path / "c.ply", cloud)
+    assert files.read_ply(tmp_path / "c.ply").frame_id == read_as
+    assert (b"comment frame_id" in (tmp_path / "c.ply").read_bytes()) == bool(frame_id)
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ class _Lane:
         if self._seen is not None and seen != self._seen:
             pipeline.reset()
         self._seen = seen
-        return capture.calibration.frame(capture.stamp_ns, capture.image, capture.right)
+        return capture.calibration.frame(capture.stamp_ns, capture.image, capture.right, capture.frame_id)
 
     def finish(self, job: _Job, depth_map: DepthMap, estimate_ms: float, pipeline: Pipeline) -> None:
         """Scale, filter, make the cloud and publish, each as far as somebody wants it."""
@@ -209,20 +209,20 @@ class _Lane:
             camera.health.count_skipped()
             return
         started = time.perf_counter()
-        into = camera.outputs.prepare(frame, capture.frame_id, pipeline)
-        observed = camera.scale_inputs.observe(frame, capture.frame_id)
+        into = camera.outputs.prepare(frame, pipeline)
+        observed = camera.scale_inputs.observe(frame)
         result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
         timings_ms = {"rectify": job.rectify_ms, "estimate": estimate_ms, **result.timings_ms}
         result = replace(result, timings_ms=timings_ms)
         asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
         state = camera.health.count_scale(result.scale, asked, observed.unused)
         if state is not None:
-            camera.outputs.publish_scale(frame, capture.frame_id, state)
+            camera.outputs.publish_scale(frame, state)
             if not state.scale.trusted:
                 self._withhold(job, result, state)
                 return
         try:
-            camera.outputs.publish(frame, capture.frame_id, result)
+            camera.outputs.publish(frame, result)
         except Exception:
             camera.on_result(capture, frame, result)  # ~/save is for what cannot be published, too
             raise

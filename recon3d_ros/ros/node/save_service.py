@@ -123,7 +123,7 @@ class SaveService:
         """Write one frame; in the worker's thread, whose buffers the frame and the result are."""
         folder = answers.folder / channel.name if channel.name else answers.folder
         try:
-            path = save_frame(folder, frame, capture.frame_id, result, channel.infos, parameters)
+            path = save_frame(folder, frame, result, channel.infos, parameters)
         except Recon3dError as exc:
             answers.add("", str(exc))
         except Exception as exc:  # the frame itself was published: no reason to count it as lost

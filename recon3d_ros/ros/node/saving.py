@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ VARIABLES = ("ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_VERSION")
 def save_frame(
     folder: Path | str,
     frame: Frame,
-    frame_id: str,
     result: Result,
     infos: Sequence[CameraInfo],
     parameters: Mapping[str, Any],
@@ -37,12 +37,12 @@ def save_frame(
     """Write a frame and what became of it into a new folder, all or nothing.
 
     `recon3d run --input <the new folder>` computes the frame again: images and `camera.yaml` lie as it reads
-    them. What the node answered is in `result/`, `camera_info` is as it came (the images are rectified).
+    them. What the node made of it is in `result/`, all of it in the optical frame, whatever `target_frame`
+    says; `camera_info` is as it came (the images are rectified).
 
     Args:
         folder: where the new folder goes; made when it is missing.
-        frame: the rectified image or pair.
-        frame_id: optical frame of the (left) image, part of the name.
+        frame: the rectified image or pair; the name of its frame is part of the new folder's.
         result: depth and, unless nobody wanted one, the cloud; it is made here then.
         infos: camera_info of the camera, or of left and right.
         parameters: values of the node's parameters by name.
@@ -56,7 +56,7 @@ def save_frame(
     folder = Path(folder)
     files.make_folder(folder)
     _check_disk(folder)
-    target = folder / f"{_word(frame_id)}_{frame.stamp_ns}"
+    target = folder / f"{_word(frame.frame_id)}_{frame.stamp_ns}"
     try:
         # Beside the target, so that the rename stays on one disk; dotted, so that nobody takes it for done.
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=folder))
@@ -68,7 +68,7 @@ def save_frame(
         infos_text = yaml.safe_dump(_infos(infos), sort_keys=False)
         files.write_atomically(draft / "camera_info.yaml", infos_text.encode())
         files.write_atomically(draft / "parameters.yaml", _parameter_file(parameters).encode())
-        files.write_atomically(draft / "versions.txt", _about(frame, frame_id, result).encode())
+        files.write_atomically(draft / "versions.txt", _about(frame, result).encode())
         return _renamed(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # gone already when all went well
@@ -109,7 +109,9 @@ def _write_result(folder: Path, frame: Frame, result: Result) -> None:
     files.write_image(folder / "depth_colour.png", colours)
     cloud = result.cloud
     if cloud is None:
-        cloud = PointPacker(depth_map.camera).pack(depth_map.depth, frame.image)
+        cloud = replace(
+            PointPacker(depth_map.camera).pack(depth_map.depth, frame.image), frame_id=frame.frame_id
+        )
     files.write_ply(folder / "cloud.ply", cloud)
 
 
@@ -138,11 +140,11 @@ def _parameter_file(parameters: Mapping[str, Any]) -> str:
     return yaml.safe_dump({"/**": {"ros__parameters": values}}, sort_keys=False)
 
 
-def _about(frame: Frame, frame_id: str, result: Result) -> str:
+def _about(frame: Frame, result: Result) -> str:
     lines = {
         "saved": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "stamp_ns": str(frame.stamp_ns),
-        "frame_id": frame_id,
+        "frame_id": frame.frame_id,
         **{f"{stage}_ms": f"{value:.2f}" for stage, value in result.timings_ms.items()},
         **(ScaleState(result.scale).values() if result.scale is not None else {}),
         **software(),

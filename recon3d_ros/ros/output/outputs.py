@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -12,8 +13,8 @@ from stereo_msgs.msg import DisparityImage
 from recon3d_ros.config import NodeConfig, PipelineConfig
 from recon3d_ros.errors import FrameError
 from recon3d_ros.files import colour_depth
-from recon3d_ros.geometry import XYZ, Frame
-from recon3d_ros.geometry.transform import transform_points
+from recon3d_ros.geometry import Cloud, Frame, OrganizedCloud
+from recon3d_ros.geometry.transform import transform_cloud
 from recon3d_ros.pipeline import Pipeline, Result, Wanted
 from recon3d_ros.ros.bridge.conversions import camera_to_info, disparity_to_msg
 from recon3d_ros.ros.bridge.runtime import advertise
@@ -100,7 +101,7 @@ class Outputs:
         while self._publishers:
             self._node.destroy_publisher(self._publishers.popitem()[1])
 
-    def prepare(self, frame: Frame, frame_id: str, pipeline: Pipeline) -> np.ndarray | None:
+    def prepare(self, frame: Frame, pipeline: Pipeline) -> np.ndarray | None:
         """See who subscribes, into `want`, and make room for the cloud of this frame.
 
         Returns:
@@ -116,26 +117,26 @@ class Outputs:
         if layout is None:
             return None
         shape_hw, fields = layout
-        self._cloud, points = self._clouds.take(shape_hw, frame.stamp_ns, frame_id, fields)
+        self._cloud, points = self._clouds.take(shape_hw, frame.stamp_ns, frame.frame_id, fields)
         return points
 
-    def publish(self, frame: Frame, frame_id: str, result: Result) -> None:
-        """Publish what is wanted; with a target_frame this moves the points of `result` into it.
+    def publish(self, frame: Frame, result: Result) -> None:
+        """Publish what is wanted; with a target_frame copies of the clouds of `result`, moved into it.
 
         Raises:
             FrameError: the clouds stayed behind for want of a transform; images went out all the same.
         """
         config = self._config  # read once: another thread may replace it
         try:
-            self._publish_clouds(frame, frame_id, result, config.target_frame)
+            self._publish_clouds(frame, result, config.target_frame)
         finally:
-            self._publish_images(frame, frame_id, result, config.depth_encoding)
+            self._publish_images(frame, result, config.depth_encoding)
 
-    def publish_scale(self, frame: Frame, frame_id: str, state: ScaleState) -> None:
+    def publish_scale(self, frame: Frame, state: ScaleState) -> None:
         """Publish the scale of a frame, trusted or not, if somebody wants it."""
         if self._asked(SCALE):
             name = f"{self._node.get_fully_qualified_name()}: {self._camera}"
-            self._publishers[SCALE].publish(scale_to_msg(state, name, frame.stamp_ns, frame_id))
+            self._publishers[SCALE].publish(scale_to_msg(state, name, frame.stamp_ns, frame.frame_id))
 
     def _asked(self, name: str) -> bool:
         publisher = self._publishers.get(name)
@@ -148,34 +149,48 @@ class Outputs:
                 f"expected something to publish on {self._publishers[name].topic_name}, got nothing; {remedy}"
             )
 
-    def _publish_clouds(self, frame: Frame, frame_id: str, result: Result, target_frame: str) -> None:
-        cloud = result.cloud if self.want.cloud else None
-        free = result.free_points if self.want.free else None
-        if cloud is None and free is None:
+    def _publish_clouds(self, frame: Frame, result: Result, target_frame: str) -> None:
+        clouds = {
+            POINTS: result.cloud if self.want.cloud else None,
+            FREE: result.free_points if self.want.free else None,
+        }
+        wanted = {name: cloud for name, cloud in clouds.items() if cloud is not None}
+        if not wanted:
             return
-        if target_frame and target_frame != frame_id:
+        transform = None
+        if target_frame and target_frame != frame.frame_id:
             if self._transforms is None:
                 raise FrameError(
                     f"expected a source of transforms for target_frame {target_frame!r}, got none; "
                     "leave target_frame empty or run the node with tf2."
                 )
-            motion = self._transforms.lookup(target_frame, frame_id, frame.stamp_ns)
-            if cloud is not None:
-                transform_points(cloud.data, cloud.fields, motion)
-            if free is not None:
-                transform_points(free, XYZ, motion)
-            frame_id = target_frame
-        if cloud is not None:
-            msg = self._cloud  # the cloud was packed into it
-            if msg is None:
-                msg = list_to_msg(cloud.data, cloud.fields, frame.stamp_ns, frame_id)
-            msg.header.frame_id = frame_id
-            self._publishers[POINTS].publish(msg)
-        if free is not None:
-            self._publishers[FREE].publish(list_to_msg(free, XYZ, frame.stamp_ns, frame_id))
+            transform = self._transforms.lookup(target_frame, frame.frame_id, frame.stamp_ns)
+        for name, cloud in wanted.items():
+            if transform is None:
+                msg = self._cloud_message(cloud, frame.stamp_ns)
+            else:
+                msg = self._transformed_message(cloud, transform, target_frame, frame.stamp_ns)
+            self._publishers[name].publish(msg)
 
-    def _publish_images(self, frame: Frame, frame_id: str, result: Result, depth_encoding: str) -> None:
-        found, stamped = result.depth_map, (frame.stamp_ns, frame_id)
+    def _cloud_message(self, cloud: Cloud, stamp_ns: int) -> PointCloud2:
+        """The message of a cloud; an organized one was packed into the message that `prepare` took."""
+        if cloud.organized and self._cloud is not None:
+            return self._cloud
+        return list_to_msg(cloud.data, cloud.fields, stamp_ns, cloud.frame_id)
+
+    def _transformed_message(
+        self, cloud: Cloud, transform: NDArray[np.float64], target_frame: str, stamp_ns: int
+    ) -> PointCloud2:
+        """The message of a cloud in another frame; the cloud, which `~/save` may want, stays as it is."""
+        if not isinstance(cloud, OrganizedCloud):
+            moved = transform_cloud(cloud, transform, target_frame)
+            return list_to_msg(moved.data, moved.fields, stamp_ns, target_frame)
+        msg, points = self._clouds.take(cloud.shape_hw, stamp_ns, target_frame, cloud.fields)
+        transform_cloud(cloud, transform, target_frame, points)
+        return msg
+
+    def _publish_images(self, frame: Frame, result: Result, depth_encoding: str) -> None:
+        found, stamped = result.depth_map, (frame.stamp_ns, frame.frame_id)
         shape_hw = found.depth.shape
         if self._asked(DEPTH):
             msg, pixels = self._images[DEPTH].take(shape_hw, depth_encoding, *stamped)

@@ -127,19 +127,18 @@ class ScaleInputs:
             for messages in self._kept.values():
                 messages.clear()
 
-    def observe(self, frame: Frame, frame_id: str) -> Observed:
+    def observe(self, frame: Frame) -> Observed:
         """Return what is known of the depth of a frame; a source that fails costs no frame.
 
         Args:
             frame: rectified image.
-            frame_id: its optical frame.
         """
         plan = self._plan  # read once: another thread may replace it
         asked: list[tuple[str, Callable[[], Observation]]] = [
-            (source, partial(self._anchors, plan, source, frame, frame_id)) for source in plan.sensors
+            (source, partial(self._anchors, plan, source, frame)) for source in plan.sensors
         ]
         if plan.floor_frame:
-            asked.append(("floor", partial(self._mount, plan, frame, frame_id)))
+            asked.append(("floor", partial(self._mount, plan, frame)))
         found: list[Observation] = []
         unused: dict[str, str] = {}
         for source, answer in asked:
@@ -169,12 +168,12 @@ class ScaleInputs:
     def _keep_info(self, msg: CameraInfo) -> None:
         self._depth_info = msg
 
-    def _anchors(self, plan: ScalePlan, source: str, frame: Frame, frame_id: str) -> Anchors:
+    def _anchors(self, plan: ScalePlan, source: str, frame: Frame) -> Anchors:
         topic = self._topic(TOPICS[source].name)
         msg = self._nearest(source, topic, frame.stamp_ns, plan.inputs.scale_tolerance_ms)
         pose = plan.poses.get(source)
         if pose is None:
-            pose = self._lookup(frame_id, msg.header.frame_id, frame.stamp_ns)
+            pose = self._lookup(frame.frame_id, msg.header.frame_id, frame.stamp_ns)
         anchors = self._read(source, msg, frame.camera, pose)
         if not len(anchors):
             raise DataError(
@@ -210,9 +209,9 @@ class ScaleInputs:
             )
         return self._transforms.lookup(target_frame, source_frame, stamp_ns)
 
-    def _mount(self, plan: ScalePlan, frame: Frame, frame_id: str) -> Mount:
+    def _mount(self, plan: ScalePlan, frame: Frame) -> Mount:
         """How the camera hangs: the z axis of the floor's frame points up (REP 103)."""
-        pose = self._lookup(plan.floor_frame, frame_id, frame.stamp_ns)
+        pose = self._lookup(plan.floor_frame, frame.frame_id, frame.stamp_ns)
         return Mount(plan.config.camera_height_m or float(pose[2, 3]), -pose[2, :3])
 
     def _read(self, source: str, msg: Any, camera: PinholeCamera, pose: NDArray[np.float64]) -> Anchors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import namedtuple
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ Usage = namedtuple("Usage", "total used free")
 def frame():
     left, right = np.random.default_rng(0).integers(0, 255, (2, HEIGHT, WIDTH, 3), np.uint8)
     rig = StereoRig.simple(WIDTH, HEIGHT, fx=50.0, baseline_m=0.13, cx=29.0, cy=24.0, doffs_px=0.5)
-    return Frame(STAMP_NS, left, rig.left, right, rig)
+    return Frame(STAMP_NS, left, rig.left, right, rig, frame_id="left_optical")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ EMPTY = {"engine_sizes": (), "roi_mask": ""}
 
 
 def test_everything_is_there_and_the_frame_can_be_computed_again(tmp_path, frame, result, infos, capsys):
-    path = save_frame(tmp_path / "new", frame, "robot/left_optical", result, infos, PARAMETERS)
+    frame = replace(frame, frame_id="robot/left_optical")
+    path = save_frame(tmp_path / "new", frame, result, infos, PARAMETERS)
     assert path == tmp_path / "new" / f"robot_left_optical_{STAMP_NS}"
     assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name]  # no draft is left
 
@@ -74,11 +76,12 @@ def test_everything_is_there_and_the_frame_can_be_computed_again(tmp_path, frame
 
 
 def test_results_parameters_calibration_and_versions(tmp_path, frame, result, infos):
-    path = save_frame(tmp_path, frame, "left_optical", result, infos, PARAMETERS | EMPTY)
+    path = save_frame(tmp_path, frame, result, infos, PARAMETERS | EMPTY)
     np.testing.assert_array_equal(files.read_pfm(path / "result" / "depth.pfm"), result.depth_map.depth)
     np.testing.assert_array_equal(
         files.read_pfm(path / "result" / "disparity.pfm"), result.depth_map.disparity
     )
+    assert files.read_ply(path / "result" / "cloud.ply").frame_id == "left_optical"
     points, colours = files.read_ply_points(path / "result" / "cloud.ply")
     np.testing.assert_array_equal(points, result.cloud.xyz[result.cloud.valid])
     np.testing.assert_array_equal(colours, frame.image[result.cloud.valid])
@@ -90,6 +93,7 @@ def test_results_parameters_calibration_and_versions(tmp_path, frame, result, in
     assert saved["right"]["p"] == list(infos[1].p) and saved["right"]["frame_id"] == "right_optical"
     about = (path / "versions.txt").read_text()
     assert "numpy: " in about and "estimate_ms: " in about and f"stamp_ns: {STAMP_NS}" in about
+    assert "frame_id: left_optical" in about
 
 
 def test_one_camera_and_a_cloud_that_nobody_wanted(tmp_path):
@@ -98,7 +102,7 @@ def test_one_camera_and_a_cloud_that_nobody_wanted(tmp_path):
     pipeline = Pipeline(Estimator.open(ModelConfig(model="fake_mono")), PipelineConfig())
     result = pipeline.process(frame)
     lean = saving.Result(result.depth_map, None, timings_ms={})
-    path = save_frame(tmp_path, frame, "", lean, [camera_to_info(frame.camera, 5, "")], {})
+    path = save_frame(tmp_path, frame, lean, [camera_to_info(frame.camera, 5, "")], {})
     assert path.name == "frame_5"
     (again,) = folder_frames(path)
     np.testing.assert_array_equal(again.image, image)
@@ -110,13 +114,13 @@ def test_one_camera_and_a_cloud_that_nobody_wanted(tmp_path):
 def test_bad_calibration_is_saved_as_it_came(tmp_path, frame, result, infos):
     infos[0].k[0] = float("nan")
     infos[0].distortion_model = "unheard_of"
-    path = save_frame(tmp_path, frame, "left", result, infos, {})
+    path = save_frame(tmp_path, frame, result, infos, {})
     saved = yaml.safe_load((path / "camera_info.yaml").read_text())["left"]
     assert np.isnan(saved["k"][0]) and saved["distortion_model"] == "unheard_of"
 
 
 def test_the_same_frame_twice_gets_a_folder_each(tmp_path, frame, result, infos):
-    first, second = (save_frame(tmp_path, frame, "left", result, infos, {}) for _ in range(2))
+    first, second = (save_frame(tmp_path, frame, result, infos, {}) for _ in range(2))
     assert second.name == f"{first.name}_2"
     assert len(folder_frames(second)) == 1
 
@@ -131,7 +135,7 @@ def test_the_same_frame_twice_gets_a_folder_each(tmp_path, frame, result, infos)
 def test_a_disk_that_is_nearly_full_is_left_alone(tmp_path, frame, result, infos, monkeypatch, usage, words):
     monkeypatch.setattr(saving.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match=words):
-        save_frame(tmp_path, frame, "left", result, infos, {})
+        save_frame(tmp_path, frame, result, infos, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -141,7 +145,7 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, frame, result, infos, 
 
     monkeypatch.setattr(files, "write_pfm", full)
     with pytest.raises(OutputError, match="No space left"):
-        save_frame(tmp_path, frame, "left", result, infos, {})
+        save_frame(tmp_path, frame, result, infos, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -155,4 +159,4 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, frame, result
     if kind == "read_only" and os.geteuid() == 0:
         pytest.skip("root writes everywhere")
     with pytest.raises(OutputError, match="choose another"):
-        save_frame(folder, frame, "left", result, infos, {})
+        save_frame(folder, frame, result, infos, {})

@@ -116,7 +116,7 @@ def make_outputs(stage):
 @pytest.fixture
 def frame(scene):
     rig = scene.rig.as_rectified()
-    return Frame(STAMP_NS, scene.picture(0), rig.left, scene.picture(7), rig)
+    return Frame(STAMP_NS, scene.picture(0), rig.left, scene.picture(7), rig, frame_id="left_optical")
 
 
 @pytest.fixture
@@ -130,11 +130,11 @@ def estimate(frame):
     return DepthMap(depth, frame.camera, disparity, confidence, sigma_m=depth * np.float32(0.01))
 
 
-def send(outputs, pipeline, frame, estimate, frame_id="left_optical"):
+def send(outputs, pipeline, frame, estimate):
     """One frame as the worker handles it."""
-    into = outputs.prepare(frame, frame_id, pipeline)
+    into = outputs.prepare(frame, pipeline)
     result = pipeline.refine(frame, estimate, into, outputs.want)
-    outputs.publish(frame, frame_id, result)
+    outputs.publish(frame, result)
     return result
 
 
@@ -194,16 +194,16 @@ def test_one_camera_has_a_scale_and_a_pair_a_disparity(stage, make_outputs, fram
     assert "disparity" not in outputs._publishers
     scale = Scale(2.5, 0.0, 0.03, ("range",), {"range": 1}, 0.0, True, "")
     state = ScaleState.after(None, scale, ("range", "scan"), {"scan": "no transform"})
-    outputs.publish_scale(frame, "optical", state)  # nobody wants it
+    outputs.publish_scale(frame, state)  # nobody wants it
     stage.listen(outputs, "scale")
-    outputs.publish_scale(frame, "optical", state)
+    outputs.publish_scale(frame, state)
     (status,) = stage.first("scale").status
     values = {pair.key: pair.value for pair in status.values}
     assert (values["scale"], values["scale_sigma"], values["scale_trusted"]) == ("2.5", "0.03", "true")
     assert status.level == DiagnosticStatus.OK and status.message == "scan: no transform"
     assert len(stage.received["scale"]) == 1
     header = stage.received["scale"][0].header
-    assert (stamp_to_ns(header.stamp), header.frame_id) == (STAMP_NS, "optical")
+    assert (stamp_to_ns(header.stamp), header.frame_id) == (STAMP_NS, "left_optical")
 
 
 def test_depth_in_metres(stage, make_outputs, estimator, frame, estimate):
@@ -343,7 +343,7 @@ def test_free_space_is_a_list_of_far_points(stage, make_outputs, estimator, fram
     assert (msg.height, msg.point_step, msg.is_dense) == (1, 12, True)
     points = table(msg)[0]
     assert points.dtype.names == ("x", "y", "z")
-    np.testing.assert_array_equal(points["z"], result.free_points[:, 2])
+    np.testing.assert_array_equal(points["z"], result.free_points["z"])
 
 
 def test_clouds_move_to_the_target_frame_and_images_do_not(stage, make_outputs, estimator, frame, estimate):
@@ -351,8 +351,11 @@ def test_clouds_move_to_the_target_frame_and_images_do_not(stage, make_outputs, 
     outputs = make_outputs(target_frame="base_link", transforms=source)
     stage.listen(outputs, "points", "points_free", "depth/image", "depth/camera_info")
     pipeline = Pipeline(estimator, PipelineConfig(max_depth_m=6.0, free_space_frames=1))
-    send(outputs, pipeline, frame, estimate)
+    result = send(outputs, pipeline, frame, estimate)
     plain = pipeline.refine(frame, estimate)
+    for cloud, unmoved in ((result.cloud, plain.cloud), (result.free_points, plain.free_points)):
+        assert cloud.frame_id == "left_optical"  # publishing changed nothing
+        np.testing.assert_array_equal(cloud.data.view(np.uint32), unmoved.data.view(np.uint32))
     msg, free = stage.first("points"), stage.first("points_free")
     for cloud in (msg, free):
         assert (cloud.header.frame_id, stamp_to_ns(cloud.header.stamp)) == ("base_link", STAMP_NS)
@@ -361,7 +364,7 @@ def test_clouds_move_to_the_target_frame_and_images_do_not(stage, make_outputs, 
     np.testing.assert_allclose(points["y"], -plain.cloud.data[..., 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(points["z"], 1 - plain.cloud.data[..., 1], rtol=1e-5, atol=1e-6)
     assert np.ascontiguousarray(points["rgb"]).tobytes() == plain.cloud["rgb"].tobytes()
-    np.testing.assert_allclose(table(free)[0]["x"], plain.free_points[:, 2] + 0.2, rtol=1e-5)
+    np.testing.assert_allclose(table(free)[0]["x"], plain.free_points["z"] + 0.2, rtol=1e-5)
     assert stage.first("depth/image").header.frame_id == "left_optical"
     assert stage.first("depth/camera_info").header.frame_id == "left_optical"
     outputs.configure(NodeConfig())  # live: back in the optical frame

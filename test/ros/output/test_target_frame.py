@@ -10,6 +10,7 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from std_srvs.srv import Trigger
 
+from recon3d_ros import files
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg, depth_from_msg
 
 
@@ -63,6 +64,18 @@ def test_points_are_in_the_target_frame_and_depth_is_not(bench, scene):
     np.testing.assert_allclose(cloud["y"][valid], (camera.cx - u[valid]) * z[valid] / camera.fx, atol=1e-4)
     np.testing.assert_allclose(cloud["z"][valid], (camera.cy - v[valid]) * z[valid] / camera.fy, atol=1e-4)
     np.testing.assert_array_equal(cloud.rgb, scene.picture(0))
+
+
+def test_what_is_saved_is_in_the_optical_frame_and_says_so(bench, scene, tmp_path):
+    assert bench.set_parameters(save_folder=str(tmp_path))[0].successful
+    bench.expect("points", scene.images(), scene.infos())
+    saved = bench.call(Trigger, "save", Trigger.Request(), lambda: bench.send(scene.images(), scene.infos()))
+    assert saved.success, saved.message
+    (result,) = tmp_path.glob("*/result")
+    cloud, depth = files.read_ply(result / "cloud.ply"), files.read_pfm(result / "depth.pfm")
+    np.testing.assert_array_equal(cloud["z"], depth[np.isfinite(depth)])
+    assert cloud.frame_id == "left_optical"
+    assert bench.received["points"][-1].header.frame_id == "base_link"
 
 
 def test_without_a_transform_the_drop_is_counted_and_depth_goes_on(bench, scene, monkeypatch, tmp_path):
