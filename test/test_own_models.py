@@ -61,7 +61,7 @@ def default_of(field: dataclasses.Field) -> str:
 
 
 def test_the_table_has_every_key_with_its_default():
-    told, known = dict(KEY.findall(section("Every key"))), dict(keys_of(Manifest))
+    told, known = dict(KEY.findall(section("All keys"))), dict(keys_of(Manifest))
     assert told == known
     assert len(known) > 30
 
@@ -147,7 +147,7 @@ def test_the_right_one_answers(right, tmp_path):
 
 @pytest.mark.parametrize("number, mistake", list(enumerate(MISTAKES)), ids=list(MISTAKES))
 def test_a_mistake_has_the_sentence_of_the_page(right, tmp_path, number, mistake):
-    table = section("What goes wrong").split("\n\n")[1]
+    table = section("Common mistakes").split("\n\n")[1]
     rows = SENTENCE.findall(table)[1:]
     assert len(rows) == len(MISTAKES)
     MISTAKES[mistake](right, tmp_path)
