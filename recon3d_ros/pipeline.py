@@ -145,7 +145,7 @@ class Pipeline:
         Args:
             frame: What it was made from.
             estimate: As the estimator answered it; it stays as it is.
-            cloud_into: float32 of the shape and with the fields of :meth:`cloud_layout` to write an organized
+            cloud_into: (H, W, F) float32 of the size and fields of :meth:`cloud_layout` to write an organized
                 cloud into, e.g. a view of a message's buffer; without it a new array is made.
             want: What somebody looks at.
             observations: What the sources of the scale know of this frame.
