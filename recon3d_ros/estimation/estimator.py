@@ -155,7 +155,7 @@ class Estimator:
         """Return what the model itself answers, on the grid of the (left) image.
 
         Returns:
-            (H, W) float32 disparity in px, depth in m, or relative inverse depth; NaN where there is no answer.
+            (H, W) float32 disparity in px, depth in m, or relative inverse depth; NaN where none is known.
 
         Raises:
             ConfigError: a stereo model and a single image.
