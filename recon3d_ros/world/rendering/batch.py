@@ -15,17 +15,24 @@ import numpy as np
 
 from recon3d_ros.geometry import StereoRig
 from recon3d_ros.system.lazy import require
-from recon3d_ros.world.rendering.render import MAX_LIGHT, TENT, develop, gain_for, light_views, stereo_views
-from recon3d_ros.world.rendering.sampling import training_stage
+from recon3d_ros.world.rendering.render import (
+    MAX_RADIANCE,
+    TENT,
+    gain_for,
+    light_views,
+    stereo_views,
+    tone_map,
+)
+from recon3d_ros.world.rendering.sampling import training_setup
 from recon3d_ros.world.rendering.shading import Lighting, ShadowMap, shade, shading_table, sky
-from recon3d_ros.world.rendering.visibility import Placed, View, patch_hit, place, quadric_hit
+from recon3d_ros.world.rendering.visibility import PlacedPrimitives, View, patch_hit, place, quadric_hit
 from recon3d_ros.world.scenes.scene import CUTOUT, ELLIPSE, QUADRIC, RECT, Scene
-from recon3d_ros.world.textures.atlas import Bank, outline, texture_bank
+from recon3d_ros.world.textures.atlas import TextureAtlas, alpha_test, texture_atlas
 
 if TYPE_CHECKING:
     import torch
 
-Stage = tuple[Scene, StereoRig, np.ndarray]
+RenderSetup = tuple[Scene, StereoRig, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,69 +56,74 @@ def training_batch(
     seeds: Sequence[int], size_wh: tuple[int, int], max_disparity_px: float = 192.0, device: str = "cuda"
 ) -> StereoBatch:
     """Render the scenes of `training_sample` for each of `seeds` on `device`."""
-    return render_batch([training_stage(seed, size_wh, max_disparity_px) for seed in seeds], device)
+    return render_batch([training_setup(seed, size_wh, max_disparity_px) for seed in seeds], device)
 
 
-def render_batch(stages: Sequence[Stage], device: str = "cuda") -> StereoBatch:
+def render_batch(setups: Sequence[RenderSetup], device: str = "cuda") -> StereoBatch:
     """Render B scenes at once with torch.
 
     Args:
-        stages: Of each scene: the scene, a rig of a size common to all, the (4, 4) pose of its left camera.
+        setups: Of each scene: the scene, a rig of a size common to all, the (4, 4) pose of its left camera.
         device: A torch device.
 
     Raises:
         MissingDependencyError: torch is not installed.
     """
     xp = require("torch", "train")
-    bank = _bank_on(device)
-    scenes = [scene for scene, _, _ in stages]
-    pairs = [stereo_views(rig, pose) for _, rig, pose in stages]
+    atlas = _atlas_on(device)
+    scenes = [scene for scene, _, _ in setups]
+    pairs = [stereo_views(rig, pose) for _, rig, pose in setups]
     lights = [light_views(scene.light) for scene in scenes]
     maps: list[list[ShadowMap]] = [[] for _ in scenes]
     for k in range(max(map(len, lights))):
         chosen = [min(k, len(light) - 1) for light in lights]
-        inverse, _, _ = _cast(xp, scenes, [light[c][0] for light, c in zip(lights, chosen)], bank, device)
+        inverse, _, _ = _cast(xp, scenes, [light[c][0] for light, c in zip(lights, chosen)], atlas, device)
         for b, (light, c) in enumerate(zip(lights, chosen)):
             if c == k:
                 maps[b].append(ShadowMap(inverse[b], *light[c]))
     lightings = [Lighting(scene.light, own[0], tuple(own[1:])) for scene, own in zip(scenes, maps)]
-    left, depth_w = _views(xp, scenes, [pair[0] for pair in pairs], lightings, bank, device)
-    right, _ = _views(xp, scenes, [pair[1] for pair in pairs], lightings, bank, device)
+    left, depth_w = _views(xp, scenes, [pair[0] for pair in pairs], lightings, atlas, device)
+    right, _ = _views(xp, scenes, [pair[1] for pair in pairs], lightings, atlas, device)
     images = []
     for b, scene in enumerate(scenes):
         mean = float(xp.sqrt(xp.clip(left[b, ::4, ::4], None, 1.0)).mean())
         gain = gain_for(mean, scene.light.exposure)
-        images.append(xp.stack([develop(xp, view[b], gain) for view in (left, right)]))
+        images.append(xp.stack([tone_map(xp, view[b], gain) for view in (left, right)]))
     both = xp.stack(images, 1).to(xp.uint8).permute(0, 1, 4, 2, 3).contiguous()
-    scale = xp.tensor([rig.fx * rig.baseline_m for _, rig, _ in stages], device=device).float()
-    shift = xp.tensor([rig.doffs_px for _, rig, _ in stages], device=device).float()
+    scale = xp.tensor([rig.fx * rig.baseline_m for _, rig, _ in setups], device=device).float()
+    shift = xp.tensor([rig.doffs_px for _, rig, _ in setups], device=device).float()
     disparity = depth_w * scale[:, None, None] + shift[:, None, None]
     return StereoBatch(both[0], both[1], disparity[:, None], (1.0 / depth_w)[:, None])
 
 
 @lru_cache(maxsize=4)
-def _bank_on(device: str) -> Bank:
+def _atlas_on(device: str) -> TextureAtlas:
     xp = require("torch", "train")
-    bank = texture_bank()
-    texels = xp.from_numpy(bank.texels).to(device)
-    return replace(bank, texels=texels, grey=texels[:, 1].contiguous())
+    atlas = texture_atlas()
+    texels = xp.from_numpy(atlas.texels).to(device)
+    return replace(atlas, texels=texels, grey=texels[:, 1].contiguous())
 
 
 def _views(
-    xp: Any, scenes: list[Scene], views: list[View], lightings: list[Lighting], bank: Bank, device: str
+    xp: Any,
+    scenes: list[Scene],
+    views: list[View],
+    lightings: list[Lighting],
+    atlas: TextureAtlas,
+    device: str,
 ) -> tuple[Any, Any]:
     """Return (B, H, W, 3) linear light and (B, H, W) inverse depth of one view of every scene."""
-    w, index, placed = _cast(xp, scenes, views, bank, device)
+    w, index, placed = _cast(xp, scenes, views, atlas, device)
     images = []
     for b, view in enumerate(views):
         x = xp.from_numpy(view.xs).to(device)[None].expand(w[b].shape)
         y = xp.from_numpy(view.ys).to(device)[:, None].expand(w[b].shape)
-        colours = sky(xp, bank, view, scenes[b].light, x.reshape(-1), y.reshape(-1))
+        colours = sky(xp, atlas, view, scenes[b].light, x.reshape(-1), y.reshape(-1))
         hit = index[b] >= 0
         table = xp.from_numpy(shading_table(scenes[b], placed[b])).to(device)
         samples = (index[b][hit], w[b][hit], x[hit], y[hit], view.pixel * 0.6)
-        colours[hit.reshape(-1)] = shade(xp, table, bank, view, lightings[b], samples)
-        colours = xp.clip(colours, None, MAX_LIGHT).reshape(*hit.shape, 3)
+        colours[hit.reshape(-1)] = shade(xp, table, atlas, view, lightings[b], samples)
+        colours = xp.clip(colours, None, MAX_RADIANCE).reshape(*hit.shape, 3)
         height, width = hit.shape[0] // 2, hit.shape[1] // 2
         parts = [colours[k // 3 :: 2, k % 3 :: 2][:height, :width] * float(TENT[k]) for k in range(9)]
         images.append(sum(parts))
@@ -119,10 +131,10 @@ def _views(
 
 
 def _cast(
-    xp: Any, scenes: list[Scene], views: list[View], bank: Bank, device: str
-) -> tuple[Any, Any, list[Placed]]:
+    xp: Any, scenes: list[Scene], views: list[View], atlas: TextureAtlas, device: str
+) -> tuple[Any, Any, list[PlacedPrimitives]]:
     """Cast every scene's rays: (B, H, W) float32 inverse depth and int64 index, -1 for nothing."""
-    placed = [place(scene, view, bank) for scene, view in zip(scenes, views)]
+    placed = [place(scene, view, atlas) for scene, view in zip(scenes, views)]
     x = xp.from_numpy(np.stack([view.xs for view in views])).to(device)[:, None, :]
     y = xp.from_numpy(np.stack([view.ys for view in views])).to(device)[:, :, None]
     near = xp.zeros((len(scenes), y.shape[1], x.shape[2]), dtype=xp.float32, device=device)
@@ -137,13 +149,13 @@ def _cast(
                 w, inside, a, b = patch_hit(shape, c[:9], c[14:], x, y)
             inside = inside & (w > near)
             if shape == CUTOUT:
-                inside = inside & outline(xp, bank, (which[1], which[2]), c[14:], (a, b, w))
+                inside = inside & alpha_test(xp, atlas, (which[1], which[2]), c[14:], (a, b, w))
             near = xp.where(inside, w, near)
             index = xp.where(inside, which[0], index)
     return near, index, placed
 
 
-def _slots(scenes: list[Scene], placed: list[Placed], shape: int) -> tuple[np.ndarray, np.ndarray]:
+def _slots(scenes: list[Scene], placed: list[PlacedPrimitives], shape: int) -> tuple[np.ndarray, np.ndarray]:
     """Return, for the k-th visible primitive of `shape` of every scene, what is needed to hit it.
 
     Returns:

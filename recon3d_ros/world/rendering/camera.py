@@ -6,7 +6,7 @@ import numpy as np
 
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.geometry import Sample, StereoRig
-from recon3d_ros.world.rendering.render import light_up, render_stereo
+from recon3d_ros.world.rendering.render import build_lighting, render_stereo
 from recon3d_ros.world.scenes.indoor import look_at
 from recon3d_ros.world.scenes.showcase import living_room, street
 
@@ -48,7 +48,7 @@ class WorldCamera:
         self.loop_frames = int(loop_frames)
         self._kind = kind
         self._place = PLACES[kind](seed)
-        self._lighting = light_up(self._place.scene, smooth=True)
+        self._lighting = build_lighting(self._place.scene, smooth=True)
         self._rig = StereoRig.simple(*size_wh, 0.82 * size_wh[0], self._place.baseline_m)
 
     @property

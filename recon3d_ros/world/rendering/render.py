@@ -17,19 +17,19 @@ from recon3d_ros.geometry import Frame, Sample, StereoRig
 from recon3d_ros.world.rendering.shading import Lighting, ShadowMap, shade, shading_table, sky
 from recon3d_ros.world.rendering.visibility import View, cast
 from recon3d_ros.world.scenes.scene import Light, Scene, rotation_between
-from recon3d_ros.world.textures.atlas import texture_bank
+from recon3d_ros.world.textures.atlas import texture_atlas
 
 SHADOW_EDGE = 512
-MAX_LIGHT = 3.0  # brighter samples are cut before rays are blended, as a sensor saturates
+MAX_RADIANCE = 3.0  # brighter samples are cut before rays are blended, as a sensor saturates
 BLOCK = 16384  # samples shaded at a time: their arrays stay in the processor's cache
 TENT = np.array([1, 2, 1, 2, 4, 2, 1, 2, 1], np.float32) / 16
 
 
 @dataclass(frozen=True)
-class Image:
-    """One rendered view: linear light (H, W, 3) float32 and inverse depth (H, W) float32, 0 for the sky."""
+class RenderedView:
+    """One rendered view: linear radiance (H, W, 3) and inverse depth (H, W), float32, 0 for the sky."""
 
-    light: np.ndarray
+    radiance: np.ndarray
     inverse_depth: np.ndarray
 
     @cached_property
@@ -53,15 +53,15 @@ def stereo_views(rig: StereoRig, T_world_camera: np.ndarray) -> tuple[View, View
     return views[0], views[1]
 
 
-def light_up(scene: Scene, smooth: bool = False) -> Lighting:
+def build_lighting(scene: Scene, smooth: bool = False) -> Lighting:
     """Cast the shadow maps of a scene's light; reuse the result for every view of the scene.
 
     Args:
         scene: The scene.
         smooth: Blend between mip levels of textures when shading with this light.
     """
-    bank = texture_bank()
-    maps = [ShadowMap(cast(scene, view, bank)[0], view, bias) for view, bias in light_views(scene.light)]
+    atlas = texture_atlas()
+    maps = [ShadowMap(cast(scene, view, atlas)[0], view, bias) for view, bias in light_views(scene.light)]
     return Lighting(scene.light, maps[0], tuple(maps[1:]), smooth)
 
 
@@ -82,18 +82,18 @@ def light_views(light: Light) -> list[tuple[View, float]]:
     return views
 
 
-def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False) -> Image:
+def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False) -> RenderedView:
     """Render one view on its grid of half pixels.
 
     Args:
         scene: The scene.
         view: From `stereo_views`.
-        lighting: From `light_up`.
+        lighting: From `build_lighting`.
         full: Shade every ray, not only those at outlines; finer, about three times slower.
     """
-    bank = texture_bank()
-    w, index, placed = cast(scene, view, bank)
-    need, outline = _needed(index, full)
+    atlas = texture_atlas()
+    w, index, placed = cast(scene, view, atlas)
+    need, outline = _rays_to_shade(index, full)
     colours = np.empty((len(need), 3), np.float32)
     table = shading_table(scene, placed)
     footprint = view.pixel * (0.6 if full else 1.0)
@@ -105,14 +105,14 @@ def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False
         block = colours[start : start + BLOCK]
         if hit.any():
             samples = (seen[hit].astype(np.intp), w_part[hit], x[hit], y[hit], footprint)
-            block[hit] = shade(np, table, bank, view, lighting, samples)
+            block[hit] = shade(np, table, atlas, view, lighting, samples)
         if not hit.all():
-            block[~hit] = sky(np, bank, view, scene.light, x[~hit], y[~hit])
-    colours = np.minimum(colours, MAX_LIGHT)
-    return Image(_resolve(colours, need, outline, index.shape), np.ascontiguousarray(w[1::2, 1::2]))
+            block[~hit] = sky(np, atlas, view, scene.light, x[~hit], y[~hit])
+    colours = np.minimum(colours, MAX_RADIANCE)
+    return RenderedView(_resolve(colours, need, outline, index.shape), np.ascontiguousarray(w[1::2, 1::2]))
 
 
-def _needed(index: np.ndarray, full: bool) -> tuple[np.ndarray, np.ndarray]:
+def _rays_to_shade(index: np.ndarray, full: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the flat grid positions to shade and (H, W) bool: pixels that blend nine rays."""
     height, width = index.shape[0] // 2, index.shape[1] // 2
     centre = index[1::2, 1::2]
@@ -143,7 +143,7 @@ def _resolve(
     return image
 
 
-def develop(xp: Any, light: Any, gain: float) -> Any:
+def tone_map(xp: Any, light: Any, gain: float) -> Any:
     """Return float RGB in [0, 255] of linear light: exposure, a soft shoulder above 80 % and gamma 2."""
     value = light * gain
     value = xp.where(value > 0.8, 1.0 - 0.2 * xp.exp(xp.clip(0.8 - value, None, 0) * 5.0), value)
@@ -178,7 +178,7 @@ def render_stereo(
         T_world_camera: (4, 4) pose of the left optical frame (x right, y down, z forward) in the world, m.
         full: Shade every ray of the half-pixel grid (for pictures that people look at).
         gain: Exposure; None exposes for this pair, a fixed one keeps a film steady.
-        lighting: From `light_up`, when several pairs of one scene are rendered.
+        lighting: From `build_lighting`, when several pairs of one scene are rendered.
         stamp_ns: Of the frame, ns.
         name: Of frame and sample.
 
@@ -186,10 +186,10 @@ def render_stereo(
         RGB left and right; depth in m with +Inf for the sky; disparity in px, 0
         (doffs of the rig) for the sky.
     """
-    lighting = lighting or light_up(scene)
+    lighting = lighting or build_lighting(scene)
     left, right = (render_view(scene, view, lighting, full) for view in stereo_views(rig, T_world_camera))
-    gain = auto_gain(left.light, scene.light.exposure) if gain is None else gain
-    images = [develop(np, image.light, gain).astype(np.uint8) for image in (left, right)]
+    gain = auto_gain(left.radiance, scene.light.exposure) if gain is None else gain
+    images = [tone_map(np, image.radiance, gain).astype(np.uint8) for image in (left, right)]
     frame = Frame(stamp_ns, images[0], rig.left, images[1], rig, name)
     return Sample(frame, rig.disparity_from_depth(left.depth), left.depth, name)
 
@@ -197,6 +197,6 @@ def render_stereo(
 def render_mono(scene: Scene, rig: StereoRig, T_world_camera: np.ndarray, name: str = "") -> Sample:
     """Render what the left camera of a rig sees, alone: RGB, and depth in m with +Inf for the sky."""
     view, _ = stereo_views(rig, T_world_camera)
-    image = render_view(scene, view, light_up(scene))
-    light = develop(np, image.light, auto_gain(image.light, scene.light.exposure)).astype(np.uint8)
-    return Sample(Frame(0, light, rig.left, name=name), None, image.depth, name)
+    image = render_view(scene, view, build_lighting(scene))
+    rgb = tone_map(np, image.radiance, auto_gain(image.radiance, scene.light.exposure)).astype(np.uint8)
+    return Sample(Frame(0, rgb, rig.left, name=name), None, image.depth, name)

@@ -12,11 +12,11 @@ from recon3d_ros.world.rendering.visibility import View, cast
 from recon3d_ros.world.scenes.indoor import clutter, room
 from recon3d_ros.world.scenes.outdoor import street, yard
 from recon3d_ros.world.scenes.scene import Scene
-from recon3d_ros.world.textures.atlas import texture_bank
+from recon3d_ros.world.textures.atlas import texture_atlas
 
-Maker = Callable[[np.random.Generator], tuple[Scene, np.ndarray]]
-#: kind -> makers of (scene, camera pose) and how often each is drawn.
-KINDS: dict[str, tuple[tuple[Maker, float], ...]] = {
+SceneGenerator = Callable[[np.random.Generator], tuple[Scene, np.ndarray]]
+#: kind -> generators of (scene, camera pose) and how often each is drawn.
+KINDS: dict[str, tuple[tuple[SceneGenerator, float], ...]] = {
     "indoor": ((room, 0.45), (clutter, 0.55)),
     "outdoor": ((street, 0.6), (yard, 0.4)),
     # One camera: places whose things have the size that such things have.
@@ -27,15 +27,15 @@ OUTDOOR_SHARE = 0.45
 STEREO_FOCAL, VIEW_FOCAL = (0.6, 1.9), (0.65, 1.3)
 
 
-def random_stage(rng: np.random.Generator, kind: str) -> tuple[Scene, np.ndarray]:
+def random_scene_and_pose(rng: np.random.Generator, kind: str) -> tuple[Scene, np.ndarray]:
     """Return a random scene of `kind` (a key of KINDS) and the (4, 4) world pose of a camera that sees it."""
-    makers = KINDS[kind]
-    return makers[rng.choice(len(makers), p=[weight for _, weight in makers])][0](rng)
+    generators = KINDS[kind]
+    return generators[rng.choice(len(generators), p=[weight for _, weight in generators])][0](rng)
 
 
 def random_scene(rng: np.random.Generator, kind: str) -> Scene:
     """Return a random scene of `kind`, ``indoor`` or ``outdoor``."""
-    return random_stage(rng, kind)[0]
+    return random_scene_and_pose(rng, kind)[0]
 
 
 def probe(scene: Scene, rig: StereoRig, pose: np.ndarray, columns: int = 64) -> tuple[np.ndarray, int]:
@@ -45,11 +45,11 @@ def probe(scene: Scene, rig: StereoRig, pose: np.ndarray, columns: int = 64) -> 
     xs = ((np.linspace(0, width - 1, columns) - rig.left.cx) / rig.left.fx).astype(np.float32)
     ys = ((np.linspace(0, height - 1, rows) - rig.left.cy) / rig.left.fy).astype(np.float32)
     view = View(pose[:3, :3], pose[:3, 3], xs, ys, width / columns / rig.left.fx)
-    inverse_depth, index, _ = cast(scene, view, texture_bank())
+    inverse_depth, index, _ = cast(scene, view, texture_atlas())
     return inverse_depth, len(np.unique(index))
 
 
-def training_stage(
+def training_setup(
     seed: int, size_wh: tuple[int, int], max_disparity_px: float
 ) -> tuple[Scene, StereoRig, np.ndarray]:
     """Return the scene, the rig and the (4, 4) pose that `training_sample` renders."""
@@ -58,7 +58,7 @@ def training_stage(
     def kind() -> str:
         return "outdoor" if rng.random() < OUTDOOR_SHARE else "indoor"
 
-    scene, camera, pose, near, nearest = _seen_stage(rng, size_wh, kind, STEREO_FOCAL)
+    scene, camera, pose, near, nearest = _visible_setup(rng, size_wh, kind, STEREO_FOCAL)
     share = (
         rng.uniform(0.08, 0.85) if rng.random() < 0.25 else np.exp(rng.uniform(np.log(0.05), np.log(0.88)))
     )
@@ -68,14 +68,14 @@ def training_stage(
     return scene, rig, pose
 
 
-def view_stage(seed: int, size_wh: tuple[int, int]) -> tuple[Scene, StereoRig, np.ndarray]:
+def view_setup(seed: int, size_wh: tuple[int, int]) -> tuple[Scene, StereoRig, np.ndarray]:
     """Return a scene, mostly indoors, for one camera: the left one of a rig of 1 m, and its (4, 4) pose."""
     rng = np.random.default_rng([seed, 11])
-    scene, camera, pose, _, _ = _seen_stage(rng, size_wh, lambda: "view", VIEW_FOCAL)
+    scene, camera, pose, _, _ = _visible_setup(rng, size_wh, lambda: "view", VIEW_FOCAL)
     return scene, StereoRig.simple(*size_wh, camera.fx, 1.0, camera.cx, camera.cy), pose
 
 
-def _seen_stage(
+def _visible_setup(
     rng: np.random.Generator,
     size_wh: tuple[int, int],
     kind: Callable[[], str],
@@ -84,7 +84,7 @@ def _seen_stage(
     """A scene, a camera and a pose that shows something; the inverse depths of its near end and nearest."""
     width, height = size_wh
     for _ in range(8):
-        scene, pose = random_stage(rng, kind())
+        scene, pose = random_scene_and_pose(rng, kind())
         focal = float(width * np.exp(rng.uniform(*np.log(focal_range))))
         cx, cy = (
             width / 2 - 0.5 + rng.normal(0, 0.04) * width,
@@ -113,11 +113,11 @@ def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float
         Clean RGB images (colour jitter and noise are left to augmentation), exact depth and disparity of
         the left.
     """
-    scene, rig, pose = training_stage(seed, size_wh, max_disparity_px)
+    scene, rig, pose = training_setup(seed, size_wh, max_disparity_px)
     return render_stereo(scene, rig, pose, name=f"world_{seed}")
 
 
 def view_sample(seed: int, size_wh: tuple[int, int]) -> Sample:
     """Render one random image with exact depth, the same for the same arguments: RGB, m, +Inf for the sky."""
-    scene, rig, pose = view_stage(seed, size_wh)
+    scene, rig, pose = view_setup(seed, size_wh)
     return render_mono(scene, rig, pose, name=f"view_{seed}")

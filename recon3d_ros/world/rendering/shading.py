@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from recon3d_ros.world.rendering.visibility import Placed, View
+from recon3d_ros.world.rendering.visibility import PlacedPrimitives, View
 from recon3d_ros.world.scenes.scene import QUADRIC, Light, Scene
-from recon3d_ros.world.textures.atlas import Bank, as_int, sample
+from recon3d_ros.world.textures.atlas import TextureAtlas, as_int, sample_texture
 
 # Rows of the table that `shade` gathers from, one column per primitive.
 AXES, ORIGIN, DIAG, FLAT, ROUND = 0, 9, 12, 15, 16
 MATERIAL = 17
 #: What mirrors outdoors: the walls of a street and the sky above, lowest and highest corner, m.
 STREET = np.array([[-80.0, -9.0, -1.0], [150.0, 9.0, 14.0]])
-_TEXTURE, _UV, _LOW, _HIGH, _DETAIL, _LOOK = (MATERIAL + k for k in (0, 1, 7, 10, 13, 16))
+_TEXTURE, _UV, _LOW, _HIGH, _DETAIL, _FINISH = (MATERIAL + k for k in (0, 1, 7, 10, 13, 16))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Lighting:
     smooth: bool = False
 
 
-def shading_table(scene: Scene, placed: Placed) -> np.ndarray:
+def shading_table(scene: Scene, placed: PlacedPrimitives) -> np.ndarray:
     """Return the (K, N) float32 table of all that shading needs of each primitive, in the camera frame."""
     flat = (scene.shape != QUADRIC).astype(np.float32)
     around = np.where(flat > 0, 0.0, scene.half[:, 0])
@@ -65,13 +65,13 @@ def shading_table(scene: Scene, placed: Placed) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(parts, axis=1).T, dtype=np.float32)
 
 
-def shade(xp: Any, table: Any, bank: Bank, view: View, lighting: Lighting, hit: tuple) -> Any:
+def shade(xp: Any, table: Any, atlas: TextureAtlas, view: View, lighting: Lighting, hit: tuple) -> Any:
     """Return (N, 3) float32 linear light of samples that hit a primitive.
 
     Args:
-        xp: numpy or torch; table and the arrays of bank, lighting and hit are of that kind.
+        xp: numpy or torch; table and the arrays of atlas, lighting and hit are of that kind.
         table: From `shading_table`.
-        bank: The textures.
+        atlas: The textures.
         view: Where the samples are seen from.
         lighting: The light.
         hit: (index, w, x, y, footprint): (N,) primitive, inverse depth, ray coordinates; angle of a sample.
@@ -97,15 +97,15 @@ def shade(xp: Any, table: Any, bank: Bank, view: View, lighting: Lighting, hit: 
     u = xp.where(around > 0, xp.arctan2(q[1], q[0]) * around, q[0])
     v = xp.where(around > 0, q[2], q[1])
     tilt = xp.clip(abs(facing), 0.02, 1)
-    albedo = _albedo(xp, column, bank, (u, v, z * footprint / xp.sqrt(tilt)), lighting.smooth)
+    albedo = _albedo(xp, column, atlas, (u, v, z * footprint / xp.sqrt(tilt)), lighting.smooth)
     toward = [-c / distance for c in p]
     channels = _light(xp, column, view, lighting, (p, normal, toward), albedo)
-    polish = column(_LOOK + 3)
+    polish = column(_FINISH + 3)
     some = polish > 0
     if bool(some.any()):
         geometry = tuple([c[some] for c in part] for part in (p, normal, toward))
-        surface = (polish[some], column(_LOOK + 1)[some], footprint)
-        _mirror(xp, bank, view, lighting.light, geometry, surface, channels, some)
+        surface = (polish[some], column(_FINISH + 1)[some], footprint)
+        _add_reflection(xp, atlas, view, lighting.light, geometry, surface, channels, some)
     return xp.stack(_haze(xp, lighting.light, p[2], channels), 1)
 
 
@@ -113,18 +113,20 @@ def _dot(a: Any, b: Any) -> Any:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _albedo(xp: Any, column: Any, bank: Bank, surface: tuple[Any, Any, Any], smooth: bool) -> list[Any]:
+def _albedo(
+    xp: Any, column: Any, atlas: TextureAtlas, surface: tuple[Any, Any, Any], smooth: bool
+) -> list[Any]:
     """Return three linear albedo channels at (u, v, edge of a pixel on the surface), all in m."""
     u, v, footprint_m = surface
     m = [column(_UV + k) for k in range(4)]
     tile_u, tile_v = (m[0] * u + m[1] * v + column(_UV + 4), m[2] * u + m[3] * v + column(_UV + 5))
     per_m = xp.sqrt(abs(m[0] * m[3] - m[1] * m[2]))
-    lod = xp.log2(footprint_m * per_m * float(bank.size))
-    rgba = sample(xp, bank, (as_int(xp, column(_TEXTURE)), tile_u, tile_v), lod, smooth)
+    lod = xp.log2(footprint_m * per_m * float(atlas.size))
+    rgba = sample_texture(xp, atlas, (as_int(xp, column(_TEXTURE)), tile_u, tile_v), lod, smooth)
     per_m, strength = column(_DETAIL + 1), column(_DETAIL + 2)
-    lod = xp.log2(footprint_m * per_m * float(bank.size))
+    lod = xp.log2(footprint_m * per_m * float(atlas.size))
     place = (as_int(xp, column(_DETAIL)), u * per_m + 0.37, v * per_m + 0.11)
-    shade = 1.0 + strength * (sample(xp, bank, place, lod, smooth, grey=True) * (2.0 / 255.0) - 1.0)
+    shade = 1.0 + strength * (sample_texture(xp, atlas, place, lod, smooth, grey=True) * (2.0 / 255.0) - 1.0)
     channels = []
     for k in range(3):
         low = column(_LOW + k)
@@ -140,19 +142,21 @@ def _light(
     """Return three channels of reflected light; geometry is (point, normal, unit direction to the eye)."""
     p, normal, toward = geometry
     light, up = lighting.light, view.rotation[2].tolist()
-    key, key_direction = _lamp(xp, light.key_position, light.key_reach_m, view, p, normal)
-    key = key * lit(xp, lighting.key, view, p)
-    fill, _ = _lamp(xp, light.fill_position, light.fill_reach_m, view, p, normal)
+    key, key_direction = _point_light(xp, light.key_position, light.key_reach_m, view, p, normal)
+    key = key * shadow_factor(xp, lighting.key, view, p)
+    fill, _ = _point_light(xp, light.fill_position, light.fill_reach_m, view, p, normal)
     if lighting.fill:
-        fill = fill * (sum(lit(xp, part, view, p) for part in lighting.fill) * (1.0 / len(lighting.fill)))
+        fill = fill * (
+            sum(shadow_factor(xp, part, view, p) for part in lighting.fill) * (1.0 / len(lighting.fill))
+        )
     bias = 0.3 if light.room is None else 0.12  # walls and floor give ambient light to ceilings
     sky = (1 - bias) + bias * (normal[0] * up[0] + normal[1] * up[1] + normal[2] * up[2])
     if light.room is not None:
-        sky = sky * _corners(xp, light.room, view, p)
+        sky = sky * _corner_occlusion(xp, light.room, view, p)
     half = [a + b for a, b in zip(key_direction, toward)]
     cosine = xp.clip(_dot(half, normal) / (xp.sqrt(_dot(half, half)) + 1e-6), 0, 1)
-    gloss = column(_LOOK) * xp.exp((cosine - 1.0) * column(_LOOK + 1) * 2.0) * key
-    glow = column(_LOOK + 2)
+    gloss = column(_FINISH) * xp.exp((cosine - 1.0) * column(_FINISH + 1) * 2.0) * key
+    glow = column(_FINISH + 2)
     channels = []
     for k in range(3):
         incoming = sky * light.ambient[k] + key * light.key_colour[k] + fill * light.fill_colour[k] + glow
@@ -167,9 +171,9 @@ def _haze(xp: Any, light: Light, z: Any, channels: list[Any]) -> list[Any]:
     return [c * clear + (1 - clear) * float(s) ** 2 for c, s in zip(channels, light.sky_low)]
 
 
-def _mirror(
+def _add_reflection(
     xp: Any,
-    bank: Bank,
+    atlas: TextureAtlas,
     view: View,
     light: Light,
     geometry: tuple,
@@ -197,10 +201,10 @@ def _mirror(
         hit.append(place)
         way.append(along)
     x, y, height = (h + reach * a for h, a in zip(hit, way))
-    lod = xp.log2((p[2] + reach) * (footprint * bank.size / 5.0)) + xp.clip(8.0 - xp.log2(shininess), 1.0, 5)
+    lod = xp.log2((p[2] + reach) * (footprint * atlas.size / 5.0)) + xp.clip(8.0 - xp.log2(shininess), 1.0, 5)
     texture = as_int(xp, height * 0) + int(light.mirrored)
     place = (texture, (x + y) / 5.0, height * -0.2 + (x - y) * 0.08)
-    tone = sample(xp, bank, place, lod, False, grey=True) * (1.0 / 255.0)
+    tone = sample_texture(xp, atlas, place, lod, False, grey=True) * (1.0 / 255.0)
     bright = 1.5 * xp.clip(tone * 5.0 - 3.3, 0, 1)  # windows, lamps
     tone = tone * tone + bright
     if light.room is None:
@@ -212,7 +216,9 @@ def _mirror(
         channel[some] = mine + share * (tone * (light.ambient[k] / brightest) - mine)
 
 
-def _lamp(xp: Any, place: tuple, reach_m: float, view: View, p: tuple, normal: list) -> tuple[Any, list[Any]]:
+def _point_light(
+    xp: Any, place: tuple, reach_m: float, view: View, p: tuple, normal: list
+) -> tuple[Any, list[Any]]:
     """Return cosine times falloff (1 at no distance, 1/2 at `reach_m`) and the unit direction to the lamp."""
     lamp = ((np.asarray(place) - view.position) @ view.rotation).tolist()
     ray = [lamp[i] - p[i] for i in range(3)]
@@ -225,7 +231,7 @@ def _lamp(xp: Any, place: tuple, reach_m: float, view: View, p: tuple, normal: l
     return cosine / (1.0 + squared * (1.0 / reach_m**2)), ray
 
 
-def _corners(xp: Any, room: np.ndarray, view: View, p: tuple) -> Any:
+def _corner_occlusion(xp: Any, room: np.ndarray, view: View, p: tuple) -> Any:
     """Darken ambient light near the walls of a room, as ambient occlusion does."""
     dark: Any = 1.0
     for axis in range(3):
@@ -236,7 +242,7 @@ def _corners(xp: Any, room: np.ndarray, view: View, p: tuple) -> Any:
     return dark * 1.45
 
 
-def lit(xp: Any, shadow: ShadowMap, view: View, p: Any) -> Any:
+def shadow_factor(xp: Any, shadow: ShadowMap, view: View, p: Any) -> Any:
     """Return the share of key light that reaches camera-frame points: a 2x2 filtered shadow map."""
     seen_by, reach = shadow.view, float(shadow.view.xs[-1])
     turn = seen_by.rotation.T @ view.rotation
@@ -263,7 +269,7 @@ def lit(xp: Any, shadow: ShadowMap, view: View, p: Any) -> Any:
     return xp.where(inside, upper + (lower - upper) * fv, 1.0)
 
 
-def sky(xp: Any, bank: Bank, view: View, light: Light, x: Any, y: Any) -> Any:
+def sky(xp: Any, atlas: TextureAtlas, view: View, light: Light, x: Any, y: Any) -> Any:
     """Return (N, 3) linear light of rays that hit nothing: a gradient with clouds on a plane far above."""
     rows = view.rotation.tolist()
     d = [r[0] * x + r[1] * y + r[2] for r in rows]
@@ -271,9 +277,9 @@ def sky(xp: Any, bank: Bank, view: View, light: Light, x: Any, y: Any) -> Any:
     height = 1.0 / (up * 3.0 + 0.25)
     texture = as_int(xp, x * 0) + int(light.sky_texture)
     flat = 1.0 / xp.sqrt(d[0] * d[0] + d[1] * d[1] + 1e-6)
-    lod = x * 0 + float(np.log2(view.pixel * 0.35 * bank.size))
+    lod = x * 0 + float(np.log2(view.pixel * 0.35 * atlas.size))
     place = (texture, d[0] * flat * height * 0.35, d[1] * flat * height * 0.35)
-    cloud = sample(xp, bank, place, lod, smooth=False, grey=True)
+    cloud = sample_texture(xp, atlas, place, lod, smooth=False, grey=True)
     cloud = xp.clip((cloud * (1.0 / 255.0) - 0.45) * 3.0, 0, 1) * light.cloudiness
     rise = xp.sqrt(up)
     channels = []

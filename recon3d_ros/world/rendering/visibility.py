@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from recon3d_ros.world.scenes.scene import CUTOUT, ELLIPSE, QUADRIC, Scene
-from recon3d_ros.world.textures.atlas import Bank, outline
+from recon3d_ros.world.textures.atlas import TextureAtlas, alpha_test
 
 NEAR_M = 0.02
 _EDGES = np.array(
@@ -43,7 +43,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedPrimitives:
     """A scene's primitives as seen from a view (float64).
 
     Attributes:
@@ -68,7 +68,7 @@ class Placed:
     box: np.ndarray
 
 
-def place(scene: Scene, view: View, bank: Bank) -> Placed:
+def place(scene: Scene, view: View, atlas: TextureAtlas) -> PlacedPrimitives:
     """Bring every primitive of `scene` into the frame of `view`."""
     origin = (scene.origin.astype(np.float64) - view.position) @ view.rotation
     axes = scene.axes.astype(np.float64) @ view.rotation
@@ -94,10 +94,10 @@ def place(scene: Scene, view: View, bank: Bank) -> Placed:
     box = _screen_boxes(scene, view, origin, axes)
     facing = ~scene.one_sided | (beta[:, 2] < 0)
     seen = facing & (box[:, 1] > box[:, 0]) & (box[:, 3] > box[:, 2]) & (~is_quadric | (c2 > 1e-9))
-    texel_m = 2 * scene.half[:, :2].max(1) / bank.size
+    texel_m = 2 * scene.half[:, :2].max(1) / atlas.size
     footprint = np.maximum(origin[:, 2], 0.3) * view.pixel / np.maximum(texel_m, 1e-9)
     level = np.clip(np.floor(np.log2(np.maximum(footprint, 1e-9))), 0, 5).astype(np.int64)
-    return Placed(origin, axes, planar, quadric, axial, level, seen, box)
+    return PlacedPrimitives(origin, axes, planar, quadric, axial, level, seen, box)
 
 
 def _screen_boxes(scene: Scene, view: View, origin: np.ndarray, axes: np.ndarray) -> np.ndarray:
@@ -148,15 +148,15 @@ def quadric_hit(xp: Any, c: Any, axial: Any, half: Any, x: Any, y: Any) -> tuple
 
 
 def cast(
-    scene: Scene, view: View, bank: Bank, placed: Placed | None = None
-) -> tuple[np.ndarray, np.ndarray, Placed]:
+    scene: Scene, view: View, atlas: TextureAtlas, placed: PlacedPrimitives | None = None
+) -> tuple[np.ndarray, np.ndarray, PlacedPrimitives]:
     """Cast one ray per grid point with NumPy.
 
     Returns:
         (H, W) float32 inverse depth, 1/m, 0 where nothing is hit; (H, W) int16 index of the primitive, -1
         there; the placed primitives.
     """
-    placed = placed or place(scene, view, bank)
+    placed = placed or place(scene, view, atlas)
     depth_w = np.zeros((len(view.ys), len(view.xs)), np.float32)
     index = np.full(depth_w.shape, -1, np.int16)
     order = np.flatnonzero(placed.seen)
@@ -173,7 +173,7 @@ def cast(
         inside &= w > near
         if shape == CUTOUT:
             at = (scene.materials[i, 0].astype(np.int32), placed.level[i])
-            inside[inside] = outline(np, bank, at, half, (a[inside], b[inside], w[inside]))
+            inside[inside] = alpha_test(np, atlas, at, half, (a[inside], b[inside], w[inside]))
         np.copyto(near, w, where=inside)
         np.copyto(index[y0:y1, x0:x1], np.int16(i), where=inside)
     return depth_w, index, placed

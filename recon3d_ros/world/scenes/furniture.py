@@ -139,7 +139,7 @@ def lamp(b: SceneBuilder, rng: Rng, tall: float) -> None:
 def thing(b: SceneBuilder, rng: Rng, size: float) -> None:
     """Add a small object about `size` metres wide: box, ball, can, bottle, mug, cone, stack, bowl."""
     kind, s = int(rng.integers(9)), size / 2
-    look = (
+    material = (
         materials.carton(rng)
         if rng.random() < 0.5
         else materials.plastic(rng)
@@ -148,18 +148,18 @@ def thing(b: SceneBuilder, rng: Rng, size: float) -> None:
     )
     if kind <= 1:
         extent = s * rng.uniform(0.5, 1.6, 3)
-        b.box((0, 0, extent[2] / 2), extent, look, rotation_z(rng.uniform(0, 6.28)))
+        b.box((0, 0, extent[2] / 2), extent, material, rotation_z(rng.uniform(0, 6.28)))
     elif kind == 2:
-        b.ellipsoid((0, 0, s), (s, s, s), look)
+        b.ellipsoid((0, 0, s), (s, s, s), material)
     elif kind == 3:
         tall = s * rng.uniform(1.0, 3.0)
-        b.cylinder((0, 0, 0), (0, 0, tall), s * 0.6, look)
+        b.cylinder((0, 0, 0), (0, 0, tall), s * 0.6, material)
     elif kind == 4:
-        b.cylinder((0, 0, 0), (0, 0, 1.4 * s), s * 0.4, look)
-        b.cone((0, 0, 2.4 * s), 1.0 * s, s * 0.4, look, cut=0.35)
-        b.cylinder((0, 0, 1.7 * s), (0, 0, 2.3 * s), s * 0.15, look)
+        b.cylinder((0, 0, 0), (0, 0, 1.4 * s), s * 0.4, material)
+        b.cone((0, 0, 2.4 * s), 1.0 * s, s * 0.4, material, cut=0.35)
+        b.cylinder((0, 0, 1.7 * s), (0, 0, 2.3 * s), s * 0.15, material)
     elif kind == 5:
-        b.cone((0, 0, 2 * s), 2 * s, s * 0.8, look)
+        b.cone((0, 0, 2 * s), 2 * s, s * 0.8, material)
     elif kind == 6:
         z = 0.0
         for _ in range(int(rng.integers(2, 6))):
@@ -168,15 +168,15 @@ def thing(b: SceneBuilder, rng: Rng, size: float) -> None:
             b.box((0, 0, z + thick / 2), slab, materials.carton(rng), rotation_z(rng.normal(0, 0.3)))
             z += thick
     elif kind == 7:
-        b.ellipsoid((0, 0, 0.55 * s), (s, s, 0.55 * s), look)
+        b.ellipsoid((0, 0, 0.55 * s), (s, s, 0.55 * s), material)
     else:
         plant(b, rng, 2 * size)
 
 
-def frame(b: SceneBuilder, rng: Rng, half_w: float, half_h: float, look: Material | None = None) -> None:
+def frame(b: SceneBuilder, rng: Rng, half_w: float, half_h: float, material: Material | None = None) -> None:
     """Add a framed picture that hangs on a wall at x = 0 and faces x."""
     b.box((0.012, 0, 0), (0.024, 2 * half_w + 0.05, 2 * half_h + 0.05), materials.wood(rng))
-    b.patch((0.026, 0, 0), UPRIGHT, (half_w, half_h), look or materials.paper(rng), one_sided=True)
+    b.patch((0.026, 0, 0), UPRIGHT, (half_w, half_h), material or materials.paper(rng), one_sided=True)
 
 
 def window(b: SceneBuilder, rng: Rng, half_w: float, half_h: float) -> None:
@@ -187,45 +187,48 @@ def window(b: SceneBuilder, rng: Rng, half_w: float, half_h: float) -> None:
 
 def glowing(rng: Rng) -> Material:
     """Return something bright enough to burn out in most exposures."""
-    look = materials.paper(rng, "landscape") if rng.random() < 0.2 else materials.white(rng)
-    return replace(look, emission=float(np.exp(rng.uniform(np.log(0.8), np.log(6)))))
+    material = materials.paper(rng, "landscape") if rng.random() < 0.2 else materials.white(rng)
+    return replace(material, emission=float(np.exp(rng.uniform(np.log(0.8), np.log(6)))))
 
 
 def panes(b: SceneBuilder, rng: Rng, half_w: float, half_h: float) -> None:
     """Add the frame and glazing bars of a window at x = 0 and, to some, a blind."""
     kind = rng.random()
-    look = (
+    material = (
         materials.white(rng) if kind < 0.5 else materials.wood(rng) if kind < 0.75 else materials.metal(rng)
     )
     thick, deep = rng.uniform(0.015, 0.08), rng.uniform(0.03, 0.12)
     for y in np.linspace(-half_w, half_w, int(rng.integers(2, 5))):
-        b.box((deep / 2, y, 0), (deep, thick, 2 * half_h + thick), look)
+        b.box((deep / 2, y, 0), (deep, thick, 2 * half_h + thick), material)
     for z in np.linspace(-half_h, half_h, int(rng.integers(2, 4))):
-        b.box((deep / 2, 0, z), (deep, 2 * half_w, thick), look)
+        b.box((deep / 2, 0, z), (deep, 2 * half_w, thick), material)
     if rng.random() < 0.2:
         slats, lean = np.linspace(-0.95, 0.95, int(rng.integers(8, 20))) * half_h, rng.uniform(-0.9, 0.9)
         c, s = np.cos(lean), np.sin(lean)
         tilt = np.array([[0, s, c], [1, 0, 0], [0, c, -s]])
         for z in slats[int(rng.integers(0, 6)) :]:
-            b.patch((deep + 0.03, 0, z), tilt, (half_w, 0.02), look)
+            b.patch((deep + 0.03, 0, z), tilt, (half_w, 0.02), material)
 
 
 def junk(b: SceneBuilder, rng: Rng, size: float) -> None:
     """Add one object of any kind and orientation, about `size` metres: the stuff of training scenes."""
-    kind, look = (int(rng.integers(8)), materials.wild(rng) if rng.random() < 0.7 else materials.carton(rng))
+    kind, material = (
+        int(rng.integers(8)),
+        materials.wild(rng) if rng.random() < 0.7 else materials.carton(rng),
+    )
     turn, s = random_rotation(rng), size / 2
     if kind <= 1:
-        b.box((0, 0, 0), s * rng.uniform(0.3, 2.2, 3), look, turn)
+        b.box((0, 0, 0), s * rng.uniform(0.3, 2.2, 3), material, turn)
     elif kind == 2:
-        b.ellipsoid((0, 0, 0), s * rng.uniform(0.4, 1.2, 3), look, turn)
+        b.ellipsoid((0, 0, 0), s * rng.uniform(0.4, 1.2, 3), material, turn)
     elif kind == 3:
         axis = turn[:, 2] * s * rng.uniform(0.5, 4)
-        b.cylinder(-axis, axis, s * rng.uniform(0.05, 0.5), look)
+        b.cylinder(-axis, axis, s * rng.uniform(0.05, 0.5), material)
     elif kind == 4:
         axis = turn[:, 2] * s * rng.uniform(2, 6)
-        b.cylinder(-axis, axis, s * rng.uniform(0.02, 0.06), look)
+        b.cylinder(-axis, axis, s * rng.uniform(0.02, 0.06), material)
     elif kind == 5:
-        b.patch((0, 0, 0), turn, s * rng.uniform(0.5, 2.0, 2), look, int(rng.choice([0, ELLIPSE])))
+        b.patch((0, 0, 0), turn, s * rng.uniform(0.5, 2.0, 2), material, int(rng.choice([0, ELLIPSE])))
     elif kind == 6:
         b.patch(
             (0, 0, 0),

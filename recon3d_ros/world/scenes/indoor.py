@@ -8,7 +8,7 @@ import numpy as np
 
 from recon3d_ros.world.scenes import furniture, materials, thin_objects
 from recon3d_ros.world.scenes.scene import Light, Material, Scene, SceneBuilder, rotation_z
-from recon3d_ros.world.textures.atlas import texture_bank
+from recon3d_ros.world.textures.atlas import texture_atlas
 
 Rng = np.random.Generator
 
@@ -38,11 +38,11 @@ def shell(b: SceneBuilder, rng: Rng, low: np.ndarray, high: np.ndarray) -> None:
         half = (size[0] if k % 2 == 0 else size[1]) / 2
         width = size[1] if k % 2 == 0 else size[0]
         side = b.at((*middle[:2], low[2]), yaw).at((-half, 0, 0))
-        look = materials.wall(rng) if rng.random() < 0.3 else paint
+        material = materials.wall(rng) if rng.random() < 0.3 else paint
         if rng.random() < 0.3:
-            open_wall(side, rng, width, size[2], look)
+            open_wall(side, rng, width, size[2], material)
         else:
-            side.patch((0, 0, size[2] / 2), furniture.UPRIGHT, (width / 2, size[2] / 2), look)
+            side.patch((0, 0, size[2] / 2), furniture.UPRIGHT, (width / 2, size[2] / 2), material)
             if rng.random() < 0.35:
                 window_row(side, rng, width, size[2])
         side.box((0.01, 0, 0.05), (0.02, width, 0.1), board)
@@ -62,7 +62,7 @@ def window_row(b: SceneBuilder, rng: Rng, width: float, tall: float) -> None:
         furniture.window(b.at((0, ((k + 0.5) / count - 0.5) * width, z)), rng, half_w, half_h)
 
 
-def open_wall(b: SceneBuilder, rng: Rng, width: float, tall: float, look: Material) -> None:
+def open_wall(b: SceneBuilder, rng: Rng, width: float, tall: float, material: Material) -> None:
     """Add the wall x = 0 with a framed opening: outside lie bright ground and a bright wall."""
     half_w, half_h = rng.uniform(0.12, 0.45) * width, rng.uniform(0.2, 0.46) * tall
     y = rng.uniform(half_w - width / 2, width / 2 - half_w) * 0.9
@@ -70,11 +70,17 @@ def open_wall(b: SceneBuilder, rng: Rng, width: float, tall: float, look: Materi
     for side in (-1, 1):
         long = width / 2 - side * y - half_w
         b.patch(
-            (0, side * (width - long) / 2, tall / 2), furniture.UPRIGHT, (max(long, 0) / 2, tall / 2), look
+            (0, side * (width - long) / 2, tall / 2),
+            furniture.UPRIGHT,
+            (max(long, 0) / 2, tall / 2),
+            material,
         )
         rest = tall / 2 - side * (z - tall / 2) - half_h
         b.patch(
-            (0, y, tall / 2 + side * (tall - rest) / 2), furniture.UPRIGHT, (half_w, max(rest, 0) / 2), look
+            (0, y, tall / 2 + side * (tall - rest) / 2),
+            furniture.UPRIGHT,
+            (half_w, max(rest, 0) / 2),
+            material,
         )
     furniture.panes(b.at((-0.05, y, z)), rng, half_w, half_h)
     ground = replace(materials.weak_ground(rng), emission=float(rng.uniform(1, 5)))
@@ -129,7 +135,7 @@ def room_light(rng: Rng, low: np.ndarray, high: np.ndarray) -> Light:
         fill_reach_m=float(rng.uniform(0.7, 3.0)),
         fill_colour=tuple(rng.uniform(0.0, 0.6) * rng.uniform(0.8, 1.0, 3)),
         room=np.stack([low, high]),
-        mirrored=texture_bank().pick(rng, "facade", "picture", "landscape"),
+        mirrored=texture_atlas().pick(rng, "facade", "picture", "landscape"),
         exposure=materials.exposure(rng),
     )
 
@@ -187,8 +193,8 @@ def card(b: SceneBuilder, rng: Rng, size: float) -> None:
     lean, yaw = rng.normal(0, 0.3), rng.normal(np.pi, 0.7)
     c, s = np.cos(lean), np.sin(lean)
     tilt = rotation_z(yaw) @ np.array([[0, -s, c], [1, 0, 0], [0, c, s]])
-    look = materials.paper(rng) if rng.random() < 0.4 else materials.wild(rng)
-    b.patch((0, 0, half[1] * c), tilt, half, look)
+    material = materials.paper(rng) if rng.random() < 0.4 else materials.wild(rng)
+    b.patch((0, 0, half[1] * c), tilt, half, material)
 
 
 def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:

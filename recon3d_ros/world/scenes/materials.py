@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from recon3d_ros.world.scenes.scene import Material
-from recon3d_ros.world.textures.atlas import texture_bank
+from recon3d_ros.world.textures.atlas import texture_atlas
 from recon3d_ros.world.textures.patterns import PATTERNS
 
 Colour = tuple[float, float, float]
@@ -43,15 +43,15 @@ def surface(
     shininess: float = 20.0,
 ) -> Material:
     """Return a tinted texture of one of `groups`; `contrast` is how far its dark tone lies below `high`."""
-    bank = texture_bank()
+    atlas = texture_atlas()
     size = float(np.exp(rng.uniform(*np.log(tile))))
     return Material(
-        texture=bank.pick(rng, *groups),
+        texture=atlas.pick(rng, *groups),
         tile_m=(size, size),
         offset=(float(rng.random()), float(rng.random())),
         low=darker(high, 1 - contrast),
         high=high,
-        detail=bank.pick(rng, "noise", "plain"),
+        detail=atlas.pick(rng, "noise", "plain"),
         detail_m=float(np.exp(rng.uniform(np.log(0.15), np.log(3.0)))),
         detail_strength=float(rng.uniform(*detail)),
         gloss=gloss,
@@ -84,18 +84,18 @@ def white(rng: np.random.Generator) -> Material:
     return surface(rng, ("plain",), high, rng.uniform(0.01, 0.15), (1.5, 6), (0.0, 0.05))
 
 
-def polished(rng: np.random.Generator, look: Material) -> Material:
-    """Return `look` waxed, wet or glazed: a moving highlight and mirrored surroundings."""
+def polished(rng: np.random.Generator, material: Material) -> Material:
+    """Return `material` waxed, wet or glazed: a moving highlight and mirrored surroundings."""
     shininess = float(np.exp(rng.uniform(np.log(15), np.log(250))))
     mirror = float(rng.uniform(0.1, 0.65)) if rng.random() < 0.85 else 0.0
-    return replace(look, gloss=float(rng.uniform(0.1, 1.0)), shininess=shininess, mirror=mirror)
+    return replace(material, gloss=float(rng.uniform(0.1, 1.0)), shininess=shininess, mirror=mirror)
 
 
 def glass(rng: np.random.Generator) -> Material:
     """Dark panes that mirror: their plane is the truth, not what is seen in them."""
     tone = rng.uniform(0.1, 0.4)
-    look = surface(rng, ("plain",), (tone, tone * 1.05, tone * 1.1), 0.5, (1, 3), (0, 0.1), 0.6, 150)
-    return replace(look, mirror=float(rng.uniform(0.4, 1.0)))
+    material = surface(rng, ("plain",), (tone, tone * 1.05, tone * 1.1), 0.5, (1, 3), (0, 0.1), 0.6, 150)
+    return replace(material, mirror=float(rng.uniform(0.4, 1.0)))
 
 
 def weak_ground(rng: np.random.Generator) -> Material:
@@ -103,12 +103,14 @@ def weak_ground(rng: np.random.Generator) -> Material:
     tone = rng.uniform(0.25, 0.98)
     high = hsv(rng.uniform(0.02, 0.7), rng.uniform(0, 0.15), tone)
     if rng.random() < 0.6:
-        look = surface(
+        material = surface(
             rng, ("plain", "noise", "asphalt"), high, rng.uniform(0.03, 0.3), (1.0, 6), (0.0, 0.12)
         )
     else:
-        look = surface(rng, ("tiles", "bricks", "stripes"), high, rng.uniform(0.1, 0.5), (0.5, 3), (0.0, 0.1))
-    return polished(rng, look) if rng.random() < 0.4 else look
+        material = surface(
+            rng, ("tiles", "bricks", "stripes"), high, rng.uniform(0.1, 0.5), (0.5, 3), (0.0, 0.1)
+        )
+    return polished(rng, material) if rng.random() < 0.4 else material
 
 
 def exposure(rng: np.random.Generator) -> float:
@@ -183,7 +185,7 @@ def metal(rng: np.random.Generator) -> Material:
 
 def paper(rng: np.random.Generator, *groups: str) -> Material:
     """A poster, page, label or row of books, stretched over its patch."""
-    texture = texture_bank().pick(rng, *(groups or ("picture", "landscape", "text", "books")))
+    texture = texture_atlas().pick(rng, *(groups or ("picture", "landscape", "text", "books")))
     dim = float(rng.uniform(0.7, 1.0))
     return Material(
         texture=texture, tile_m=None, high=(dim, dim, dim), gloss=float(rng.choice([0.0, 0.1])), shininess=60
@@ -202,14 +204,14 @@ def carton(rng: np.random.Generator) -> Material:
 
 def wild(rng: np.random.Generator) -> Material:
     """Any texture in any colours: not real, but it keeps a matcher from learning what things look like."""
-    look = surface(rng, ANY, colour(rng, (0, 1.0), (0.3, 1.0)), 0.5, (0.15, 3.0), (0, 0.6))
-    look = replace(look, low=colour(rng, (0, 1), (0, 0.6)), angle=float(rng.uniform(0, 2 * np.pi)))
+    material = surface(rng, ANY, colour(rng, (0, 1.0), (0.3, 1.0)), 0.5, (0.15, 3.0), (0, 0.6))
+    material = replace(material, low=colour(rng, (0, 1), (0, 0.6)), angle=float(rng.uniform(0, 2 * np.pi)))
     stretch = float(np.exp(rng.normal(0, 0.3)))
-    look = replace(look, tile_m=(look.tile_m[0] * stretch, look.tile_m[1] / stretch))  # type: ignore[index]
+    material = replace(material, tile_m=(material.tile_m[0] * stretch, material.tile_m[1] / stretch))  # type: ignore[index]
     return (
-        replace(look, gloss=float(rng.uniform(0, 0.4)), shininess=float(rng.uniform(5, 60)))
+        replace(material, gloss=float(rng.uniform(0, 0.4)), shininess=float(rng.uniform(5, 60)))
         if rng.random() < 0.3
-        else look
+        else material
     )
 
 
@@ -218,12 +220,14 @@ def leaves(rng: np.random.Generator, group: str = "foliage") -> Material:
     green = hsv(rng.uniform(0.16, 0.38), rng.uniform(0.3, 0.8), rng.uniform(0.45, 0.95))
     if rng.random() < 0.08:
         green = hsv(rng.uniform(0.0, 0.15), rng.uniform(0.4, 0.9), rng.uniform(0.5, 0.95))
-    return Material(texture=texture_bank().pick(rng, group), tile_m=None, low=darker(green, 0.15), high=green)
+    return Material(
+        texture=texture_atlas().pick(rng, group), tile_m=None, low=darker(green, 0.15), high=green
+    )
 
 
 def cut(rng: np.random.Generator, group: str) -> Material:
     """A stretched cut-out of any colour (fences, grids)."""
     high = colour(rng, (0, 0.4), (0.15, 0.95))
     return Material(
-        texture=texture_bank().pick(rng, group), tile_m=None, low=darker(high, 0.4), high=high, gloss=0.1
+        texture=texture_atlas().pick(rng, group), tile_m=None, low=darker(high, 0.4), high=high, gloss=0.1
     )

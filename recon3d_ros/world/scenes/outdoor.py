@@ -10,7 +10,7 @@ from recon3d_ros.world.scenes import furniture, materials, thin_objects
 from recon3d_ros.world.scenes.indoor import look_at
 from recon3d_ros.world.scenes.scene import CUTOUT, Light, Material, Scene, SceneBuilder
 from recon3d_ros.world.scenes.street_furniture import bush, car, house, person, pole, tree
-from recon3d_ros.world.textures.atlas import texture_bank
+from recon3d_ros.world.textures.atlas import texture_atlas
 
 Rng = np.random.Generator
 FAR_M = 1500.0
@@ -35,10 +35,10 @@ def daylight(rng: Rng, centre: np.ndarray) -> Light:
         if white
         else materials.hsv(0.58, rng.uniform(0, 0.15), rng.uniform(0.8, 1.0)),
         sky_high=(rng.uniform(0.85, 1.3),) * 3 if white else high,
-        sky_texture=texture_bank().pick(rng, "noise"),
+        sky_texture=texture_atlas().pick(rng, "noise"),
         cloudiness=float(rng.uniform(0, 1)) if rng.random() < 0.6 and not white else 0.0,
         haze_per_m=float(rng.choice([0.0, 0.001, 0.004])),
-        mirrored=texture_bank().pick(rng, "facade", "landscape", "noise"),
+        mirrored=texture_atlas().pick(rng, "facade", "landscape", "noise"),
         exposure=materials.exposure(rng),
     )
 
@@ -153,8 +153,8 @@ def long_side(b: SceneBuilder, rng: Rng, side: int, edge: float) -> None:
         house(spot.at((0, side * 4, 0)), rng, (long, 8, rng.uniform(3, 15)), bright_wall(rng))
     elif kind < 0.85:
         tall = rng.uniform(0.8, 5)
-        look = materials.white(rng) if rng.random() < 0.5 else materials.wall(rng)
-        spot.box((0, side * 0.2, tall / 2), (long, 0.3, tall), look)
+        material = materials.white(rng) if rng.random() < 0.5 else materials.wall(rng)
+        spot.box((0, side * 0.2, tall / 2), (long, 0.3, tall), material)
     else:
         for x in range(0, int(min(long, 50)), 8):
             thin_objects.mesh(b.at((x + 2, side * (edge + 0.2), 0)), rng, 8, rng.uniform(1, 2.5))
@@ -175,8 +175,8 @@ def frontage(b: SceneBuilder, rng: Rng, side: int, edge: float) -> None:
                 bright_wall(rng),
             )
         elif kind < 0.62:
-            look = materials.white(rng) if rng.random() < 0.3 else materials.wall(rng)
-            spot.box((0, side * 0.2, 0.8), (long, 0.25, rng.uniform(0.8, 2.4)), look)
+            material = materials.white(rng) if rng.random() < 0.3 else materials.wall(rng)
+            spot.box((0, side * 0.2, 0.8), (long, 0.25, rng.uniform(0.8, 2.4)), material)
         elif kind < 0.76:
             fence = thin_objects.mesh if rng.random() < 0.75 else thin_objects.railing
             fence(spot.at((0, side * 0.1, 0)), rng, long, rng.uniform(0.8, 2.2))
@@ -224,9 +224,9 @@ def yard(rng: Rng) -> tuple[Scene, np.ndarray]:
 def anything(b: SceneBuilder, rng: Rng) -> None:
     """Add one thing of any kind that may stand outdoors."""
     kind = int(rng.integers(12))
-    makers = (pole, person, any_car)
+    generators = (pole, person, any_car)
     if kind < 3:
-        makers[kind](b, rng)
+        generators[kind](b, rng)
     elif kind == 3:
         tree(b, rng, rng.uniform(2, 10))
     elif kind == 4:

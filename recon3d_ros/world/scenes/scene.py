@@ -33,7 +33,7 @@ class Material:
     """How a surface looks. Colours are sRGB in [0, 1]; a texture value t becomes ``low + (high - low) t``.
 
     Attributes:
-        texture: Index into the texture bank.
+        texture: Index into the texture atlas.
         tile_m: Edge of one texture tile on the surface, m (u, v); None stretches one tile over the patch.
         angle: Rotation of the texture on the surface, rad.
         offset: Shift of the texture, tiles.
@@ -66,9 +66,9 @@ class Material:
             c, s = float(np.cos(self.angle)), float(np.sin(self.angle))
             u, v = 1.0 / self.tile_m[0], 1.0 / self.tile_m[1]
             matrix, offset = [c * u, -s * u, -s * v, -c * v], self.offset
-        look = [self.detail, 1.0 / self.detail_m, self.detail_strength]
-        look += [self.gloss, self.shininess, self.emission, self.mirror]
-        return [self.texture, *matrix, *offset, *self.low, *self.high, *look]
+        finish = [self.detail, 1.0 / self.detail_m, self.detail_strength]
+        finish += [self.gloss, self.shininess, self.emission, self.mirror]
+        return [self.texture, *matrix, *offset, *self.low, *self.high, *finish]
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,8 @@ class SceneBuilder:
         for face in _FACES:
             extent = np.abs(face) @ half
             spot = np.asarray(centre, float) + turn @ (face[2] * extent[2])
-            look = top if top is not None and face[2, 2] > 0 else material
-            self.patch(spot, turn @ face.T, extent[:2], look, one_sided=True)
+            surface = top if top is not None and face[2, 2] > 0 else material
+            self.patch(spot, turn @ face.T, extent[:2], surface, one_sided=True)
 
     def ellipsoid(
         self, centre: Vector, radii: Vector, material: Material, rotation: np.ndarray | None = None

@@ -9,7 +9,7 @@ import numpy as np
 from recon3d_ros.world.scenes import furniture, materials, outdoor, street_furniture
 from recon3d_ros.world.scenes.furniture import UPRIGHT
 from recon3d_ros.world.scenes.scene import Light, Material, Scene, SceneBuilder, rotation_z
-from recon3d_ros.world.textures.atlas import texture_bank
+from recon3d_ros.world.textures.atlas import texture_atlas
 
 Rng = np.random.Generator
 _QUARTERS = (0.0, np.pi / 2, np.pi, -np.pi / 2)  # walls at -x, -y, +x, +y seen from inside
@@ -38,9 +38,9 @@ class Place:
 
 def _tone(group: str, k: int, high: materials.Colour, low: float, tile: float, **more: float) -> Material:
     """Return a material of texture `k` of a group, `low` times as dark in its darkest places."""
-    bank = texture_bank()
-    names = bank.names[group]
-    detail = {"detail": bank.names["noise"][0], "detail_m": 0.4, "detail_strength": 0.08}
+    atlas = texture_atlas()
+    names = atlas.names[group]
+    detail = {"detail": atlas.names["noise"][0], "detail_m": 0.4, "detail_strength": 0.08}
     return Material(
         texture=names[k % len(names)],
         tile_m=(tile, tile),
@@ -52,7 +52,7 @@ def _tone(group: str, k: int, high: materials.Colour, low: float, tile: float, *
 
 def _painting(k: int) -> Material:
     """Return landscape `k`, stretched over its frame."""
-    names = texture_bank().names["landscape"]
+    names = texture_atlas().names["landscape"]
     return Material(texture=names[k % len(names)], tile_m=None, gloss=0.1, shininess=60)
 
 
@@ -82,7 +82,7 @@ def living_room(seed: int) -> Place:
         fill_points=6,
         fill_radius_m=0.7,
         fill_half_angle=1.25,
-        sky_texture=texture_bank().names["noise"][3],
+        sky_texture=texture_atlas().names["noise"][3],
         room=np.stack([[-3.2, -2.6, 0], [3.2, 2.6, 2.7]]),
     )
     place = (np.array([-1.75, -0.35, 1.45]), np.array([0.55, 0.75, 0.12]))
@@ -98,20 +98,23 @@ def _walls(b: SceneBuilder, rng: Rng, size: np.ndarray, white: Material) -> None
         side = b.at((0, 0, 0), yaw).at((-size[k % 2] / 2, 0, 0))
         width = size[1 - k % 2]
         side.box((0.01, 0, 0.05), (0.02, width, 0.1), white)
-        look = accent if k == 2 else paint
+        surface = accent if k == 2 else paint
         if k != 3:
-            side.patch((0, 0, size[2] / 2), UPRIGHT, (width / 2, size[2] / 2), look)
+            side.patch((0, 0, size[2] / 2), UPRIGHT, (width / 2, size[2] / 2), surface)
             continue
         left, right, low, high = -0.5, 2.3, 0.75, 2.3
         side.patch(
-            (0, (left - width / 2) / 2, size[2] / 2), UPRIGHT, ((left + width / 2) / 2, size[2] / 2), look
+            (0, (left - width / 2) / 2, size[2] / 2), UPRIGHT, ((left + width / 2) / 2, size[2] / 2), surface
         )
         side.patch(
-            (0, (right + width / 2) / 2, size[2] / 2), UPRIGHT, ((width / 2 - right) / 2, size[2] / 2), look
+            (0, (right + width / 2) / 2, size[2] / 2),
+            UPRIGHT,
+            ((width / 2 - right) / 2, size[2] / 2),
+            surface,
         )
         middle, half = (left + right) / 2, (right - left) / 2
-        side.patch((0, middle, low / 2), UPRIGHT, (half, low / 2), look)
-        side.patch((0, middle, (high + size[2]) / 2), UPRIGHT, (half, (size[2] - high) / 2), look)
+        side.patch((0, middle, low / 2), UPRIGHT, (half, low / 2), surface)
+        side.patch((0, middle, (high + size[2]) / 2), UPRIGHT, (half, (size[2] - high) / 2), surface)
         for y in np.linspace(left, right, 4):
             side.box((0, y, (low + high) / 2), (0.08, 0.06, high - low), white)
         for z in (low, high):
@@ -226,7 +229,7 @@ def _afternoon() -> Light:
         fill_half_angle=float(np.arctan(17 / 150)),
         sky_low=(0.82, 0.88, 0.95),
         sky_high=(0.32, 0.52, 0.85),
-        sky_texture=texture_bank().names["noise"][3],
+        sky_texture=texture_atlas().names["noise"][3],
         cloudiness=0.9,
         haze_per_m=0.0015,
     )

@@ -1,4 +1,4 @@
-"""The texture bank: every pattern baked once per process into mip levels, sampled by NumPy or torch alike."""
+"""The texture atlas: every pattern baked once per process into mip levels, sampled by NumPy or torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recon3d_ros.world.textures.patterns import SIZE, bake_all
 
 
 @dataclass(frozen=True)
-class Bank:
+class TextureAtlas:
     """All textures in one array, so that one gather serves every pixel whatever its texture.
 
     Attributes:
@@ -35,21 +35,23 @@ class Bank:
         return int(choices[rng.integers(len(choices))])
 
 
-def outline(xp: Any, bank: Bank, at: tuple[Any, Any], half: Any, hit: tuple[Any, Any, Any]) -> Any:
+def alpha_test(
+    xp: Any, atlas: TextureAtlas, at: tuple[Any, Any], half: Any, hit: tuple[Any, Any, Any]
+) -> Any:
     """Return whether the outline of a cut-out covers rays; at: texture and mip level, hit: u w, v w and w."""
     a, b, w = hit
     texture, level = at
-    edge = bank.size >> level
+    edge = atlas.size >> level
     z = 1.0 / xp.where(w > 1e-9, w, 1.0)
     column = xp.clip(a * z * (0.5 / half[0]) + 0.5, 0, 0.9999) * edge
     row = xp.clip(0.5 - b * z * (0.5 / half[1]), 0, 0.9999) * edge
-    start = texture * bank.stride + level_start(bank, edge)
-    return bank.texels[start + as_int(xp, row) * edge + as_int(xp, column), 3] > 127
+    start = texture * atlas.stride + level_start(atlas, edge)
+    return atlas.texels[start + as_int(xp, row) * edge + as_int(xp, column), 3] > 127
 
 
-def level_start(bank: Bank, edge: Any) -> Any:
+def level_start(atlas: TextureAtlas, edge: Any) -> Any:
     """Return the texels of one texture that lie before the mip level of that edge, a geometric sum."""
-    return (4 * bank.size * bank.size - 4 * edge * edge) // 3
+    return (4 * atlas.size * atlas.size - 4 * edge * edge) // 3
 
 
 def mip_chain(image: np.ndarray) -> np.ndarray:
@@ -62,8 +64,8 @@ def mip_chain(image: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def texture_bank() -> Bank:
-    """Bake (once) and return the bank of all textures."""
+def texture_atlas() -> TextureAtlas:
+    """Bake (once) and return the atlas of all textures."""
     groups = bake_all()
     names: dict[str, tuple[int, ...]] = {}
     chains: list[np.ndarray] = []
@@ -72,17 +74,17 @@ def texture_bank() -> Bank:
         chains += [mip_chain(image) for image in images]
     levels = SIZE.bit_length()
     texels = np.concatenate(chains)
-    return Bank(texels, np.ascontiguousarray(texels[:, 1]), names, SIZE, levels, len(chains[0]))
+    return TextureAtlas(texels, np.ascontiguousarray(texels[:, 1]), names, SIZE, levels, len(chains[0]))
 
 
-def sample(
-    xp: Any, bank: Bank, place: tuple[Any, Any, Any], lod: Any, smooth: bool, grey: bool = False
+def sample_texture(
+    xp: Any, atlas: TextureAtlas, place: tuple[Any, Any, Any], lod: Any, smooth: bool, grey: bool = False
 ) -> Any:
     """Return float32 texture values in [0, 255], bilinear in the mip level nearest to `lod`.
 
     Args:
         xp: numpy or torch.
-        bank: Its arrays are of `xp`.
+        atlas: Its arrays are of `xp`.
         place: (N,) integer texture and (N,) float32 u and v in tiles; tiles repeat.
         lod: (N,) float32, log2 of the texels that a sample covers.
         smooth: Blend the two nearest levels (trilinear).
@@ -91,21 +93,21 @@ def sample(
     Returns:
         (N, 4) RGBA, or (N,) when `grey`.
     """
-    lod = xp.clip(lod, 0, bank.levels - 1.001)
+    lod = xp.clip(lod, 0, atlas.levels - 1.001)
     if not smooth:
-        return _bilinear(xp, bank, place, as_int(xp, lod + 0.5), grey)
+        return _bilinear(xp, atlas, place, as_int(xp, lod + 0.5), grey)
     level = as_int(xp, lod)
     part = lod - as_float(xp, level)
     part = part if grey else part[:, None]
-    fine, coarse = (_bilinear(xp, bank, place, level + k, grey) for k in (0, 1))
+    fine, coarse = (_bilinear(xp, atlas, place, level + k, grey) for k in (0, 1))
     return fine + (coarse - fine) * part
 
 
-def _bilinear(xp: Any, bank: Bank, place: tuple[Any, Any, Any], level: Any, grey: bool) -> Any:
+def _bilinear(xp: Any, atlas: TextureAtlas, place: tuple[Any, Any, Any], level: Any, grey: bool) -> Any:
     texture, u, v = place
-    edge = bank.size >> level
+    edge = atlas.size >> level
     scale = as_float(xp, edge)
-    start = texture * bank.stride + level_start(bank, edge)
+    start = texture * atlas.stride + level_start(atlas, edge)
     column, row = (u - xp.floor(u)) * scale - 0.5, (v - xp.floor(v)) * scale - 0.5
     left, top = xp.floor(column), xp.floor(row)
     fu, fv = column - left, row - top
@@ -116,7 +118,7 @@ def _bilinear(xp: Any, bank: Bank, place: tuple[Any, Any, Any], level: Any, grey
         fu, fv = fu[:, None], fv[:, None]
 
     def texel(at: Any) -> Any:
-        return as_float(xp, _gather(xp, bank.grey if grey else bank.texels, at))
+        return as_float(xp, _gather(xp, atlas.grey if grey else atlas.texels, at))
 
     upper = texel(row0 + i0)
     upper = upper + (texel(row0 + i1) - upper) * fu

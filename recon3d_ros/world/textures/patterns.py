@@ -1,4 +1,4 @@
-"""Procedural surfaces, all tileable, and the table of everything that is baked into the texture bank."""
+"""Procedural surfaces, all tileable, and the table of everything that is baked into the texture atlas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy and torch render the same scene alike, and the bank's mip levels are what they claim."""
+"""NumPy and torch render the same scene alike, and the atlas's mip levels are what they claim."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recon3d_ros.world.rendering import render
-from recon3d_ros.world.rendering.sampling import training_stage
-from recon3d_ros.world.textures.atlas import mip_chain, sample, texture_bank
+from recon3d_ros.world.rendering.sampling import training_setup
+from recon3d_ros.world.textures.atlas import mip_chain, sample_texture, texture_atlas
 
 SIZE_WH = (45, 28)
 
@@ -25,7 +25,7 @@ def test_torch_batches_equal_numpy_samples(small_shadow_maps: None) -> None:
     batch = training_batch(seeds, SIZE_WH, 32.0, device="cpu")
     assert batch.left.shape == batch.right.shape == (3, 3, SIZE_WH[1], SIZE_WH[0])
     for k, seed in enumerate(seeds):
-        truth = render.render_stereo(*training_stage(seed, SIZE_WH, 32.0), full=True)
+        truth = render.render_stereo(*training_setup(seed, SIZE_WH, 32.0), full=True)
         far = np.isinf(truth.depth)
         np.testing.assert_array_equal(np.isinf(batch.depth[k, 0].numpy()), far)
         np.testing.assert_allclose(batch.disparity[k, 0].numpy(), truth.disparity, atol=1e-3)
@@ -37,8 +37,8 @@ def test_torch_batches_equal_numpy_samples(small_shadow_maps: None) -> None:
 
 
 def test_shading_only_where_needed_looks_like_shading_every_ray() -> None:
-    stage = training_stage(2, (90, 61), 40.0)
-    quick, full = (render.render_stereo(*stage, full=k, gain=1.0) for k in (False, True))
+    setup = training_setup(2, (90, 61), 40.0)
+    quick, full = (render.render_stereo(*setup, full=k, gain=1.0) for k in (False, True))
     np.testing.assert_array_equal(quick.depth, full.depth)
     assert np.abs(quick.frame.image.astype(int) - full.frame.image).mean() < 6
 
@@ -53,15 +53,15 @@ def test_mip_levels_average_four_texels() -> None:
 
 @pytest.mark.parametrize("smooth", [False, True])
 def test_sampling_repeats_and_meets_texel_centres(smooth: bool) -> None:
-    bank = texture_bank()
+    atlas = texture_atlas()
     texture = np.array([3, 3, 3], np.int32)
-    u = np.array([10.5, 10.5 + bank.size, 10.5 - 2 * bank.size], np.float32) / bank.size
-    v = np.full(3, 20.5 / bank.size, np.float32)
-    values = sample(np, bank, (texture, u, v), np.full(3, -2.0, np.float32), smooth)
-    texel = bank.texels[3 * bank.stride + 20 * bank.size + 10]
+    u = np.array([10.5, 10.5 + atlas.size, 10.5 - 2 * atlas.size], np.float32) / atlas.size
+    v = np.full(3, 20.5 / atlas.size, np.float32)
+    values = sample_texture(np, atlas, (texture, u, v), np.full(3, -2.0, np.float32), smooth)
+    texel = atlas.texels[3 * atlas.stride + 20 * atlas.size + 10]
     np.testing.assert_allclose(values, np.tile(texel.astype(float), (3, 1)), atol=0.3)
-    grey = sample(np, bank, (texture, u, v), np.full(3, -2.0, np.float32), smooth, grey=True)
+    grey = sample_texture(np, atlas, (texture, u, v), np.full(3, -2.0, np.float32), smooth, grey=True)
     np.testing.assert_allclose(grey, values[:, 1], atol=1e-3)
-    whole = sample(np, bank, (texture, u, v), np.full(3, 30.0, np.float32), smooth)
-    mean = bank.texels[3 * bank.stride : 3 * bank.stride + bank.size**2].mean(0)
+    whole = sample_texture(np, atlas, (texture, u, v), np.full(3, 30.0, np.float32), smooth)
+    mean = atlas.texels[3 * atlas.stride : 3 * atlas.stride + atlas.size**2].mean(0)
     np.testing.assert_allclose(whole[0], mean, atol=3)

@@ -97,9 +97,9 @@ def test_ellipse_and_cone_have_their_outlines() -> None:
 
 
 def test_a_cut_out_has_holes_that_show_what_is_behind() -> None:
-    from recon3d_ros.world.textures.atlas import texture_bank
+    from recon3d_ros.world.textures.atlas import texture_atlas
 
-    leaves = Material(texture=texture_bank().names["foliage"][1], tile_m=None)
+    leaves = Material(texture=texture_atlas().names["foliage"][1], tile_m=None)
 
     def fill(b: SceneBuilder) -> None:
         b.patch((2, 0, 0), rotation_between(np.array([-1.0, 0, 0])), (0.9, 0.9), leaves, CUTOUT)
@@ -189,10 +189,10 @@ def test_shadows_darken_the_floor_under_an_object() -> None:
 
 
 def test_what_a_polished_floor_mirrors_moves_between_the_views_and_leaves_its_depth() -> None:
-    from recon3d_ros.world.textures.atlas import texture_bank
+    from recon3d_ros.world.textures.atlas import texture_atlas
 
     room = np.array([[-1.0, -3.0, -1.0], [8.0, 3.0, 2.0]])
-    picture = texture_bank().names["picture"][0]
+    picture = texture_atlas().names["picture"][0]
     light = Light((3.0, 0.0, 1.9), (3.0, 0.0, -1.0), 1.0, room=room, mirrored=picture)
 
     def pair(mirror: float):
