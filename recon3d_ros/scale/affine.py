@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from recon3d_ros.config import PipelineConfig, ScaleConfig
 from recon3d_ros.scale.anchors import Anchors
-from recon3d_ros.scale.fits import Known, Unobservable, fit_affine
-from recon3d_ros.scale.known import Told, enough, known_of
+from recon3d_ros.scale.correspondences import SolverResult, find_correspondences, require_enough
+from recon3d_ros.scale.fits import Correspondences, Unobservable, fit_affine
 from recon3d_ros.scale.tracks import GATE, AffineTrack
 
 _PERCENTILES = (10, 50, 90)  # of a frame's answers: where its uncertainty is told
@@ -20,7 +20,7 @@ _PERCENTILES = (10, 50, 90)  # of a frame's answers: where its uncertainty is to
 _FAR_M = PipelineConfig().max_depth_m
 
 
-class _Measured(NamedTuple):
+class _AffineMeasurement(NamedTuple):
     theta: NDArray[np.float64]
     covariance: NDArray[np.float64]
     inliers: dict[str, int]
@@ -41,14 +41,14 @@ class AffineSolver:
         self._track: AffineTrack | None = None
         self._common = 0.0
 
-    def take(
+    def update(
         self, values: NDArray[np.float32], sources: Sequence[Anchors], since_s: float, fresh: bool
-    ) -> Told:
-        """Measure scale and shift in a frame; see `FactorSolver.take`.
+    ) -> SolverResult:
+        """Measure scale and shift in a frame; see `FactorSolver.update`.
 
         Args:
             values: (H, W) float32, relative inverse depth.
-            sources: What is known.
+            sources: Anchors of each source.
             since_s: Since the last measurement that was believed.
             fresh: Forget what was before when there is something new.
         """
@@ -58,18 +58,18 @@ class AffineSolver:
             finite = some[np.isfinite(some)].astype(np.float64)
             track = AffineTrack(self._config.scale_drift, finite) if finite.size else None
             if track is None or not track.spread > 0:
-                return Told({}, ["the model answers nothing, or the same everywhere"])
-        told = Told({}, [])
-        one = self._measure(track, values, sources, told.reasons)
+                return SolverResult({}, ["the model answers nothing, or the same everywhere"])
+        result = SolverResult({}, [])
+        one = self._measure(track, values, sources, result.reasons)
         if one is None:
-            return told
+            return result
         if not track.empty and self._distance(track, one, since_s) > GATE**2:
-            told.reasons.append(f"{', '.join(one.inliers)}: too far from before to be believed")
-            return told
+            result.reasons.append(f"{', '.join(one.inliers)}: too far from before to be believed")
+            return result
         track.update(one.theta, one.covariance, since_s)
-        told.inliers.update(one.inliers)
+        result.inliers.update(one.inliers)
         self._track, self._common = track, one.common
-        return told
+        return result
 
     def state(self, values: NDArray[np.float32], since_s: float) -> tuple[float, float, float] | None:
         """Scale, shift in 1/m and relative sigma of this frame's depths; None before the first measurement.
@@ -91,7 +91,7 @@ class AffineSolver:
         sigma = self._track.relative_sigma(theta, covariance, at)
         return (*self._track.scale_and_shift(theta), math.hypot(sigma, self._common))
 
-    def _distance(self, track: AffineTrack, one: _Measured, since_s: float) -> float:
+    def _distance(self, track: AffineTrack, one: _AffineMeasurement, since_s: float) -> float:
         """Squared Mahalanobis distance of a measurement, with the errors that stay on both sides."""
         stays = (self._common**2 + one.common**2) * np.outer(one.theta, one.theta)
         return track.distance(one.theta, one.covariance + stays, since_s)
@@ -102,34 +102,34 @@ class AffineSolver:
         values: NDArray[np.float32],
         sources: Sequence[Anchors],
         reasons: list[str],
-    ) -> _Measured | None:
+    ) -> _AffineMeasurement | None:
         """Scale and shift by the anchors; where they tell nothing the fixed ones, if there are any."""
         used: list[Anchors] = []
         for anchors in sources:
             try:
-                enough(known_of(values, True, [anchors]), anchors.source, self._config)
+                require_enough(find_correspondences(values, True, [anchors]), anchors.source, self._config)
                 used.append(anchors)
             except Unobservable as exc:
                 reasons.append(f"{anchors.source}: {exc}")
         try:
             if used:
-                return self._fit(track, known_of(values, True, used), used)
+                return self._fit(track, find_correspondences(values, True, used), used)
         except Unobservable as exc:
             reasons.append(str(exc))
         return self._fixed(track) if "fixed" in self._config.scale_sources else None
 
-    def _fit(self, track: AffineTrack, known: Known, used: Sequence[Anchors]) -> _Measured:
-        fit = fit_affine(track.normalized(known.value), known)
+    def _fit(self, track: AffineTrack, pairs: Correspondences, used: Sequence[Anchors]) -> _AffineMeasurement:
+        fit = fit_affine(track.normalized(pairs.value), pairs)
         inliers: dict[str, int] = {}
         for number, anchors in enumerate(used):
-            count = int(np.count_nonzero(fit.inliers & (known.source == number)))
+            count = int(np.count_nonzero(fit.inliers & (pairs.source == number)))
             inliers[anchors.source] = inliers.get(anchors.source, 0) + count
-        if 3 * sum(inliers.values()) < known.depth.size:
-            raise Unobservable(f"only {sum(inliers.values())} of {known.depth.size} anchors agree")
-        return _Measured(fit.theta, fit.covariance, inliers, max(anchors.common for anchors in used))
+        if 3 * sum(inliers.values()) < pairs.depth.size:
+            raise Unobservable(f"only {sum(inliers.values())} of {pairs.depth.size} anchors agree")
+        return _AffineMeasurement(fit.theta, fit.covariance, inliers, max(anchors.common for anchors in used))
 
-    def _fixed(self, track: AffineTrack) -> _Measured:
+    def _fixed(self, track: AffineTrack) -> _AffineMeasurement:
         a, b = self._config.scale_factor, self._config.scale_shift
         theta = np.array([a * track.middle + b, a * track.spread])
         covariance = np.eye(2) * (1e-3 * np.abs(theta).max()) ** 2  # its error is one that stays
-        return _Measured(theta, covariance, {"fixed": 0}, self._config.scale_factor_sigma)
+        return _AffineMeasurement(theta, covariance, {"fixed": 0}, self._config.scale_factor_sigma)

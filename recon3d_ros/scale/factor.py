@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from recon3d_ros.config import ScaleConfig
 from recon3d_ros.scale.anchors import Anchors
+from recon3d_ros.scale.correspondences import SolverResult, find_correspondences, require_enough
 from recon3d_ros.scale.fits import Unobservable, fit_factor
-from recon3d_ros.scale.known import Told, enough, known_of
 from recon3d_ros.scale.tracks import GATE, FactorTrack
 
 
 @dataclass(frozen=True)
-class Measurement:
+class FactorMeasurement:
     """What one source says of a frame.
 
     Attributes:
@@ -41,7 +41,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedFactor:
     """log(scale), its variance, the standard deviation of the error that stays, and what disagrees."""
 
     log_factor: float
@@ -62,14 +62,14 @@ class FactorSolver:
         self._track = FactorTrack(config.scale_drift)
         self._common = 0.0
 
-    def take(
+    def update(
         self, values: NDArray[np.float32], sources: Sequence[Anchors], since_s: float, fresh: bool
-    ) -> Told:
+    ) -> SolverResult:
         """Measure the factor in a frame.
 
         Args:
             values: (H, W) float32, the model's depth.
-            sources: What is known.
+            sources: Anchors of each source.
             since_s: Since the last measurement that was believed.
             fresh: Forget what was before when there is something new.
         """
@@ -85,15 +85,15 @@ class FactorSolver:
                 mean = math.exp(self._track.predicted(since_s)[0])
                 factor = math.exp(one.log_factor)
                 reasons.append(f"{one.source} says {factor:.3g}, too far from {mean:.3g} to be believed")
-        told = Told({}, reasons)
+        result = SolverResult({}, reasons)
         if believed:
             fused = fuse(believed)
             self._track.update(fused.log_factor, fused.variance, since_s)
             self._common = fused.common
             reasons += [fused.reason] if fused.reason else []
             for one in believed:
-                told.inliers[one.source] = told.inliers.get(one.source, 0) + one.inliers
-        return told
+                result.inliers[one.source] = result.inliers.get(one.source, 0) + one.inliers
+        return result
 
     def state(self, values: NDArray[np.float32], since_s: float) -> tuple[float, float, float] | None:
         """Scale, shift and relative sigma, so long after the last measurement; None before the first."""
@@ -107,33 +107,35 @@ class FactorSolver:
         values: NDArray[np.float32],
         sources: Sequence[Anchors],
         expected: tuple[float, float] | None,
-    ) -> tuple[list[Measurement], list[str]]:
+    ) -> tuple[list[FactorMeasurement], list[str]]:
         config, found, reasons = self._config, [], []
         if "fixed" in config.scale_sources:
             found.append(
-                Measurement("fixed", math.log(config.scale_factor), 0.0, config.scale_factor_sigma, 0)
+                FactorMeasurement("fixed", math.log(config.scale_factor), 0.0, config.scale_factor_sigma, 0)
             )
         for anchors in sources:
             try:
-                known = enough(known_of(values, False, [anchors]), anchors.source, config)
-                fit = fit_factor(known, expected)
+                pairs = require_enough(find_correspondences(values, False, [anchors]), anchors.source, config)
+                fit = fit_factor(pairs, expected)
                 inliers = int(np.count_nonzero(fit.inliers))
                 if 3 * inliers < fit.inliers.size:
                     raise Unobservable(f"only {inliers} of {fit.inliers.size} anchors agree")
             except Unobservable as exc:
                 reasons.append(f"{anchors.source}: {exc}")
                 continue
-            found.append(Measurement(anchors.source, fit.log_factor, fit.variance, anchors.common, inliers))
+            found.append(
+                FactorMeasurement(anchors.source, fit.log_factor, fit.variance, anchors.common, inliers)
+            )
         return found, reasons
 
-    def _near(self, one: Measurement, since_s: float) -> bool:
+    def _near(self, one: FactorMeasurement, since_s: float) -> bool:
         if self._track.empty:
             return True
         mean, variance = self._track.predicted(since_s)
         return (one.log_factor - mean) ** 2 <= GATE**2 * (variance + self._common**2 + one.total)
 
 
-def fuse(measurements: Sequence[Measurement]) -> Fused:
+def fuse(measurements: Sequence[FactorMeasurement]) -> FusedFactor:
     """The median of the sources, weighted by their variance.
 
     When they differ by more than their variances allow, the variance grows by chi^2 / (K - 1) (Birge 1932).
@@ -156,4 +158,4 @@ def fuse(measurements: Sequence[Measurement]) -> Fused:
             f"sources disagree: {low.source} says {math.exp(low.log_factor):.3g}, "
             f"{high.source} says {math.exp(high.log_factor):.3g}"
         )
-    return Fused(middle, max(total - common**2, 1e-8), common, reason)
+    return FusedFactor(middle, max(total - common**2, 1e-8), common, reason)

@@ -31,7 +31,7 @@ class Unobservable(Exception):
     """A source tells no scale in this frame; the message says why."""
 
 
-class Known(NamedTuple):
+class Correspondences(NamedTuple):
     """Anchors beside what the network answers there; (N,) float64 each.
 
     Attributes:
@@ -67,7 +67,9 @@ class AffineFit:
     inliers: NDArray[np.bool_]
 
 
-def cells(u: NDArray[np.float32], v: NDArray[np.float32], shape_hw: tuple[int, int]) -> NDArray[np.int64]:
+def grid_cells(
+    u: NDArray[np.float32], v: NDArray[np.float32], shape_hw: tuple[int, int]
+) -> NDArray[np.int64]:
     """The cell of each pixel, (N,) int64, in a grid of 8 x 6 over the image."""
     height, width = shape_hw
     column = np.clip((u + 0.5) * (_CELLS_WH[0] / width), 0, _CELLS_WH[0] - 1).astype(np.int64)
@@ -75,7 +77,7 @@ def cells(u: NDArray[np.float32], v: NDArray[np.float32], shape_hw: tuple[int, i
     return row * _CELLS_WH[0] + column
 
 
-def fit_factor(known: Known, expected: tuple[float, float] | None = None) -> FactorFit:
+def fit_factor(pairs: Correspondences, expected: tuple[float, float] | None = None) -> FactorFit:
     """The factor of a network's depth: IRLS with Tukey's weights in log depth (Beaton and Tukey 1974).
 
     It starts from the anchor that most others agree with (RANSAC), by the likelihood that belongs to Tukey's
@@ -83,11 +85,11 @@ def fit_factor(known: Known, expected: tuple[float, float] | None = None) -> Fac
     find the maximum next to where they start. From there on only the anchors count.
 
     Args:
-        known: With at least one anchor, all values positive.
+        pairs: With at least one anchor, all values positive.
         expected: log factor and its variance before this frame, if there was one.
     """
-    residual = np.log(known.depth / known.value)
-    width = np.hypot(NETWORK_SIGMA, known.sigma)
+    residual = np.log(pairs.depth / pairs.value)
+    width = np.hypot(NETWORK_SIGMA, pairs.sigma)
     starts = np.sort(residual)[:: max(1, residual.size // _STARTS)]
     likely = (_TUKEY**2 / 6 * _tukey((residual - starts[:, None]) / width) ** 1.5).sum(axis=1)
     if expected is not None:
@@ -97,58 +99,58 @@ def fit_factor(known: Known, expected: tuple[float, float] | None = None) -> Fac
         weight = _tukey((residual - center) / width) / width**2
         center = float(weight @ residual / weight.sum())
     tukey = _tukey((residual - center) / width)
-    variance = _spread((residual - center) / width, tukey) / _independent(tukey / width**2, known.cell)
+    variance = _spread((residual - center) / width, tukey) / _independent(tukey / width**2, pairs.cell)
     return FactorFit(center, variance, tukey > 0.5)
 
 
-def fit_affine(x: NDArray[np.float64], known: Known) -> AffineFit:
+def fit_affine(x: NDArray[np.float64], pairs: Correspondences) -> AffineFit:
     """Scale and shift of relative inverse depth (Ranftl et al. 2020): RANSAC over pairs, then IRLS.
 
     Residuals are those of log depth, as for a factor.
 
     Args:
         x: (N,) the network's answers, shifted and scaled to a spread of about 1.
-        known: The same anchors.
+        pairs: The same anchors.
 
     Raises:
         Unobservable: Fewer than two anchors, all at one value, or no pair that makes near things near.
     """
-    theta = _best_pair(x, known)
+    theta = _best_pair(x, pairs)
     design = np.stack([np.ones_like(x), x], axis=1)
-    width = np.hypot(NETWORK_SIGMA, known.sigma)
+    width = np.hypot(NETWORK_SIGMA, pairs.sigma)
     for _ in range(_ITERATIONS):
-        weight = _tukey(_log_residual(design @ theta, known.depth) / width) * (known.depth / width) ** 2
+        weight = _tukey(_log_residual(design @ theta, pairs.depth) / width) * (pairs.depth / width) ** 2
         normal = design.T @ (design * weight[:, None])
         if np.linalg.cond(normal) > 1e10:
             raise Unobservable("the anchors lie at one depth, so scale and shift cannot be told apart")
-        theta = np.linalg.solve(normal, design.T @ (weight / known.depth))
-    residual = _log_residual(design @ theta, known.depth) / width
+        theta = np.linalg.solve(normal, design.T @ (weight / pairs.depth))
+    residual = _log_residual(design @ theta, pairs.depth) / width
     tukey = _tukey(residual)
-    weight = tukey * (known.depth / width) ** 2
+    weight = tukey * (pairs.depth / width) ** 2
     normal = design.T @ (design * weight[:, None])
     # anchors of one patch are one: the information shrinks as their number does
-    patches = _independent(tukey, known.cell) / max(tukey.sum(), 1e-9)
+    patches = _independent(tukey, pairs.cell) / max(tukey.sum(), 1e-9)
     if theta[1] <= 0 or np.linalg.cond(normal) > 1e10:
         raise Unobservable("what the anchors know does not grow nearer with the answer of the model")
     return AffineFit(theta, np.linalg.inv(normal * patches) * _spread(residual, tukey), tukey > 0.5)
 
 
-def _best_pair(x: NDArray[np.float64], known: Known) -> NDArray[np.float64]:
+def _best_pair(x: NDArray[np.float64], pairs: Correspondences) -> NDArray[np.float64]:
     """[t, p] through the two anchors that most others agree with, by the sum of Tukey's weights."""
     if x.size < 2:
         raise Unobservable(f"scale and shift need two anchors, got {x.size}")
     i, j = np.random.default_rng(_SEED).integers(0, x.size, (2, _PAIRS))
     if x.size * (x.size - 1) // 2 <= _PAIRS:
         i, j = np.triu_indices(x.size, 1)
-    y = 1 / known.depth
+    y = 1 / pairs.depth
     with np.errstate(divide="ignore", invalid="ignore"):
         p = (y[i] - y[j]) / (x[i] - x[j])
     good = np.isfinite(p) & (p > 0)
     if not good.any():
         raise Unobservable("the anchors lie at one depth, so scale and shift cannot be told apart")
     p, t = p[good], (y[i] - p * x[i])[good]
-    residual = _log_residual(t[:, None] + p[:, None] * x, known.depth)
-    agreed = _tukey(residual / np.hypot(NETWORK_SIGMA, known.sigma)).sum(axis=1)
+    residual = _log_residual(t[:, None] + p[:, None] * x, pairs.depth)
+    agreed = _tukey(residual / np.hypot(NETWORK_SIGMA, pairs.sigma)).sum(axis=1)
     best = int(np.argmax(agreed))
     return np.array([t[best], p[best]])
 

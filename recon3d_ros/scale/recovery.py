@@ -40,9 +40,9 @@ class Scale:
         shift: 1/m, 0 for a model that answers depth.
         sigma: One standard deviation of the depth that comes of the scale, relative to the depth; it grows
             while the scale ages. +Inf until there was a trusted one.
-        sources: What told it in this frame; empty while it only ages.
+        sources: The sources measured in this frame; empty while it only ages.
         inliers: Anchors that agreed in this frame, by source.
-        age_s: Since a source told it last, s; 0 when one did in this frame, +Inf until one did.
+        age_s: Since the last measurement, s; 0 when there is one in this frame, +Inf before the first.
         trusted: Whether depth is given out.
         reason: Why sources were refused, or why it is not trusted; empty when all went well.
     """
@@ -59,8 +59,8 @@ class Scale:
     def __str__(self) -> str:
         """As people read it: `scale 1.31 +- 7% from floor`, `no scale: ...`."""
         shift = f", shift {self.shift:.3g} 1/m" if self.shift else ""
-        told = f"from {', '.join(self.sources)}" if self.sources else f"{self.age_s:.1f} s old"
-        number = f"scale {self.scale:.3g}{shift} +- {self.sigma:.0%} {told}"
+        origin = f"from {', '.join(self.sources)}" if self.sources else f"{self.age_s:.1f} s old"
+        number = f"scale {self.scale:.3g}{shift} +- {self.sigma:.0%} {origin}"
         reason = f" ({self.reason})" if self.reason else ""
         return number + reason if self.trusted else f"no scale: {self.reason}"
 
@@ -109,7 +109,7 @@ class ScaleRecovery:
         self._camera: PinholeCamera | None = None
         self._relative = False
         self._last_ns = 0
-        self._told_ns: int | None = None
+        self._measured_ns: int | None = None
         self._solver: FactorSolver | AffineSolver = FactorSolver(config)
 
     @classmethod
@@ -131,16 +131,16 @@ class ScaleRecovery:
         """
         values = estimate.depth if estimate.relative_depth is None else estimate.relative_depth
         self._follow(stamp_ns, estimate)
-        age_s = math.inf if self._told_ns is None else (stamp_ns - self._told_ns) / 1e9
+        age_s = math.inf if self._measured_ns is None else (stamp_ns - self._measured_ns) / 1e9
         sources, refused = self._gather(values, estimate.camera, observations)
-        told = self._solver.take(values, sources, age_s, fresh=age_s > self.config.scale_max_age_s)
-        if told.inliers:
-            self._told_ns, age_s = stamp_ns, 0.0
-        return self._answer(values, age_s, told.inliers, [*refused, *told.reasons])
+        result = self._solver.update(values, sources, age_s, fresh=age_s > self.config.scale_max_age_s)
+        if result.inliers:
+            self._measured_ns, age_s = stamp_ns, 0.0
+        return self._answer(values, age_s, result.inliers, [*refused, *result.reasons])
 
     def reset(self) -> None:
         """Forget the scale."""
-        self._told_ns = None
+        self._measured_ns = None
         self._solver = AffineSolver(self.config) if self._relative else FactorSolver(self.config)
 
     def _follow(self, stamp_ns: int, estimate: DepthMap) -> None:

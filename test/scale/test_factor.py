@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d_ros.scale.factor import Measurement, fuse
+from recon3d_ros.scale.factor import FactorMeasurement, fuse
 
 
-def measured(source: str, factor: float, sigma: float, common: float = 0.0) -> Measurement:
-    return Measurement(source, math.log(factor), sigma**2, common, 5)
+def measured(source: str, factor: float, sigma: float, common: float = 0.0) -> FactorMeasurement:
+    return FactorMeasurement(source, math.log(factor), sigma**2, common, 5)
 
 
 def test_one_source_is_itself():

@@ -1,4 +1,4 @@
-"""What a network answers at the anchors."""
+"""Correspondences: the prediction of a network at the anchors beside their known depth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.config import ScaleConfig
 from recon3d_ros.scale.anchors import Anchors
-from recon3d_ros.scale.fits import Known, Unobservable, cells
+from recon3d_ros.scale.fits import Correspondences, Unobservable, grid_cells
 
 _DISC_SAMPLES = 15  # across a disc
 _NEAREST = 0.1  # the nearest tenth of a disc is its nearest surface: a few pixels of a network fly
@@ -19,26 +19,28 @@ _MANY = ("scan", "points", "depth_image")
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a frame told: anchors that agree by source (empty: nothing was told), and why others did not."""
+class SolverResult:
+    """Of one frame: the number of inliers by source (empty: no measurement), and why others gave none."""
 
     inliers: dict[str, int]
     reasons: list[str]
 
 
-def enough(known: Known, source: str, config: ScaleConfig) -> Known:
+def require_enough(pairs: Correspondences, source: str, config: ScaleConfig) -> Correspondences:
     """Return the same anchors.
 
     Raises:
         Unobservable: There are too few of them.
     """
     needed = config.scale_min_anchors if source in _MANY else 1
-    if known.depth.size < needed:
-        raise Unobservable(f"{known.depth.size} anchors in view of {needed} needed")
-    return known
+    if pairs.depth.size < needed:
+        raise Unobservable(f"{pairs.depth.size} anchors in view of {needed} needed")
+    return pairs
 
 
-def known_of(values: NDArray[np.float32], relative: bool, sources: Sequence[Anchors]) -> Known:
+def find_correspondences(
+    values: NDArray[np.float32], relative: bool, sources: Sequence[Anchors]
+) -> Correspondences:
     """Put the anchors of several sources beside the answers; those without an answer are left out.
 
     Args:
@@ -46,28 +48,28 @@ def known_of(values: NDArray[np.float32], relative: bool, sources: Sequence[Anch
         relative: Which of both.
         sources: Numbered in this order.
     """
-    parts = [_one(values, relative, anchors, number) for number, anchors in enumerate(sources)]
-    return Known(*(np.concatenate(columns) for columns in zip(*parts))) if parts else _nothing()
+    parts = [_of_source(values, relative, anchors, number) for number, anchors in enumerate(sources)]
+    return Correspondences(*(np.concatenate(columns) for columns in zip(*parts))) if parts else _none()
 
 
-def _one(values: NDArray[np.float32], relative: bool, anchors: Anchors, number: int) -> Known:
+def _of_source(values: NDArray[np.float32], relative: bool, anchors: Anchors, number: int) -> Correspondences:
     if not len(anchors):
-        return _nothing()
+        return _none()
     at = _at(values, relative, anchors)
     good = np.isfinite(at) & (relative | (at > 0))
     depth = anchors.depth[good].astype(np.float64)
-    return Known(
+    return Correspondences(
         at[good],
         depth,
         anchors.sigma_m[good] / depth,
-        cells(anchors.u[good], anchors.v[good], values.shape[:2]),
+        grid_cells(anchors.u[good], anchors.v[good], values.shape[:2]),
         np.full(depth.size, number, np.int64),
     )
 
 
-def _nothing() -> Known:
+def _none() -> Correspondences:
     empty = np.empty(0)
-    return Known(empty, empty, empty, np.empty(0, np.int64), np.empty(0, np.int64))
+    return Correspondences(empty, empty, empty, np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def _at(values: NDArray[np.float32], relative: bool, anchors: Anchors) -> NDArray[np.float64]:
