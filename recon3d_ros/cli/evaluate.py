@@ -21,11 +21,11 @@ from recon3d_ros.evaluation import (
     DENOISERS,
     DEPTH_ERROR,
     DISPARITY_ERROR,
-    Calibration,
-    Collector,
-    Denoised,
+    DenoisingEstimator,
+    EvaluationSet,
     Gallery,
-    ScoredSet,
+    Reliability,
+    ReliabilityCollector,
     SetScore,
     SgbmEstimator,
     evaluate,
@@ -213,10 +213,10 @@ def _check_denoisers(names: Sequence[str]) -> None:
 def _scores(
     run: _Run,
     args: argparse.Namespace,
-    sets: Sequence[ScoredSet],
+    sets: Sequence[EvaluationSet],
     gallery: Gallery | None,
     left_out: dict[str, None],
-) -> Iterator[tuple[SetScore, Calibration | None]]:
+) -> Iterator[tuple[SetScore, Reliability | None]]:
     with _opened(run, args) as (estimator, name, precision):
         for one in sets:
             if run.pairs not in (None, one.has_pairs):
@@ -230,23 +230,23 @@ def _scores(
                 if denoiser == "none":
                     yield _score_set(estimator, one, name, precision, gallery)
                 else:
-                    denoised = Denoised(estimator, denoiser, one.noise)
+                    denoised = DenoisingEstimator(estimator, denoiser, one.noise)
                     yield _score_set(denoised, one, f"{name} + {denoiser}", precision, gallery)
 
 
 def _score_set(
-    estimator: Any, one: ScoredSet, name: str, precision: str | None, gallery: Gallery | None
-) -> tuple[SetScore, Calibration | None]:
+    estimator: Any, one: EvaluationSet, name: str, precision: str | None, gallery: Gallery | None
+) -> tuple[SetScore, Reliability | None]:
     count, title = len(one.samples), f"{name} {precision or ''}".rstrip()
-    collector = Collector(DISPARITY_ERROR if estimator.is_stereo else DEPTH_ERROR)
-    keep = None if gallery is None else gallery.watcher(one.name, count, title)
+    collector = ReliabilityCollector(DISPARITY_ERROR if estimator.is_stereo else DEPTH_ERROR)
+    keep = None if gallery is None else gallery.recorder(one.name, count, title)
     with tqdm(total=count, desc=f"{one.name} {title}", unit="frame", disable=None, leave=False) as bar:
 
-        def watch(sample: Sample, answer: DepthMap) -> None:
+        def watch(sample: Sample, prediction: DepthMap) -> None:
             bar.update()
-            collector.add(sample, answer)
+            collector.add(sample, prediction)
             if keep is not None:
-                keep(sample, answer)
+                keep(sample, prediction)
 
         score = evaluate(estimator, one.samples, one.name, name, precision, watch)
     return score, collector.result(one.name, name, precision)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from recon3d_ros.evaluation.gallery import Gallery
-from recon3d_ros.evaluation.noise import DENOISERS, Denoised
-from recon3d_ros.evaluation.reliability import DEPTH_ERROR, DISPARITY_ERROR, Calibration, Collector
+from recon3d_ros.evaluation.noise import DENOISERS, DenoisingEstimator
+from recon3d_ros.evaluation.reliability import DEPTH_ERROR, DISPARITY_ERROR, Reliability, ReliabilityCollector
 from recon3d_ros.evaluation.report import to_rows, to_text
 from recon3d_ros.evaluation.scoring import FrameScore, SetScore, evaluate, score
-from recon3d_ros.evaluation.sets import ScoredSet, open_sets
+from recon3d_ros.evaluation.sets import EvaluationSet, open_sets
 from recon3d_ros.evaluation.sgbm import SgbmEstimator
 from recon3d_ros.evaluation.zoom import zoomed
 
@@ -15,12 +15,12 @@ __all__ = [
     "DENOISERS",
     "DEPTH_ERROR",
     "DISPARITY_ERROR",
-    "Calibration",
-    "Collector",
-    "Denoised",
+    "DenoisingEstimator",
+    "EvaluationSet",
     "FrameScore",
     "Gallery",
-    "ScoredSet",
+    "Reliability",
+    "ReliabilityCollector",
     "SetScore",
     "SgbmEstimator",
     "evaluate",

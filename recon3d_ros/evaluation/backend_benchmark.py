@@ -15,7 +15,7 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ArtifactError, MissingDependencyError, Recon3dError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation.scoring import evaluate
-from recon3d_ros.evaluation.sets import ScoredSet, open_sets
+from recon3d_ros.evaluation.sets import EvaluationSet, open_sets
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.messages.encodings import decode_image
 from recon3d_ros.pipeline import Pipeline
@@ -51,7 +51,7 @@ def benchmark_backends(frames: int = 300, data: str = "") -> list[Row]:
     return [row for name in BACKENDS if name != "fake" for row in _rows_of(name, frames, sets)]
 
 
-def _rows_of(backend: str, frames: int, sets: Sequence[ScoredSet]) -> Iterator[Row]:
+def _rows_of(backend: str, frames: int, sets: Sequence[EvaluationSet]) -> Iterator[Row]:
     sizes = _sizes(sets) if backend in ENGINE_BACKENDS else ()
     for precision in PRECISIONS:
         for path in _paths(backend):
@@ -59,7 +59,7 @@ def _rows_of(backend: str, frames: int, sets: Sequence[ScoredSet]) -> Iterator[R
             if path:
                 config = replace(config, gpu_path=path)
             try:
-                # A graph belongs to one calibration, and answers as the stages do.
+                # A graph belongs to one calibration, and gives what the stages give.
                 yield from _measured(config, path, frames, sets if path != "graph" else ())
             except ArtifactError:  # the shipped model has no such file
                 break
@@ -76,13 +76,13 @@ def _paths(backend: str) -> tuple[str, ...]:
     return GPU_PATHS[1:] if device_of(backend) == "gpu" else ("",)
 
 
-def _sizes(sets: Sequence[ScoredSet]) -> tuple[str, ...]:
+def _sizes(sets: Sequence[EvaluationSet]) -> tuple[str, ...]:
     """Of all images, as engines want to know them."""
     found = [SIZE_WH, *(sample.frame.camera.image_size_wh for one in sets for sample in one.samples)]
     return tuple(f"{width}x{height}" for width, height in dict.fromkeys(found))
 
 
-def _measured(config: ModelConfig, path: str, frames: int, sets: Sequence[ScoredSet]) -> list[Row]:
+def _measured(config: ModelConfig, path: str, frames: int, sets: Sequence[EvaluationSet]) -> list[Row]:
     notes: list[str] = []
     estimator = Estimator.open(config, told=Told(warn=notes.append))
     try:

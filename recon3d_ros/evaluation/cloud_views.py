@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.evaluation.panels import Answers, Picture, Plane, in_colour, titled, write
+from recon3d_ros.evaluation.panels import Picture, Plane, Predictions, in_colour, titled, write
 from recon3d_ros.geometry import PinholeCamera, PointPacker, Sample
 from recon3d_ros.geometry.normals import surface_normals
 
@@ -45,7 +45,7 @@ class _View(NamedTuple):
         return np.floor(at).astype(np.int64)
 
 
-def cloud_views(sample: Sample, answers: Answers) -> Picture:
+def cloud_views(sample: Sample, predictions: Predictions) -> Picture:
     """Draw the clouds of a frame, those of the truth and of each method side by side.
 
     Above: the view from above, the camera at the bottom looking up the picture. Below: from the right side,
@@ -55,13 +55,13 @@ def cloud_views(sample: Sample, answers: Answers) -> Picture:
     turned upright by one rotation, from the truth (`upright`); what lies outside is counted in the title.
 
     Args:
-        sample: With the image; its truth, if there is one, sets the scale, else the first answer does.
-        answers: Title and answer of each method.
+        sample: With the image; its truth, if there is one, sets the scale, else the first prediction does.
+        predictions: Title and depth map of each method.
 
     Returns:
         (rows, columns, 3) uint8 RGB.
     """
-    clouds = [(title, answer.depth) for title, answer in answers]
+    clouds = [(title, prediction.depth) for title, prediction in predictions]
     if sample.depth is not None:
         clouds.insert(0, ("truth", sample.depth))
     camera = sample.frame.camera

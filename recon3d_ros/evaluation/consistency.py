@@ -40,7 +40,7 @@ def left_right_gap(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDA
 
     Returns:
         (H, W) px on the grid of the left image, linear between columns of the right one; NaN where either
-        has no answer, or the left one points outside the right image.
+        has no estimate, or the left one points outside the right image.
     """
     height, width = left.shape
     x = np.arange(width, dtype=np.float32) - left
@@ -56,7 +56,7 @@ def left_right_gap(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDA
 def consistency_metrics(left: NDArray[np.float32], right: NDArray[np.float32]) -> dict[str, float]:
     """`consistent_px_<t>`: share of ALL pixels of the left image whose gap is at most t px.
 
-    What has no answer, is hidden from the right camera, or points outside its image is not consistent.
+    What has no estimate, is hidden from the right camera, or points outside its image is not consistent.
     """
     gap = left_right_gap(left, right)
     return {f"consistent_px_{t}": float(np.mean(gap <= t)) for t in THRESHOLDS_PX}

@@ -1,4 +1,4 @@
-"""Keeps answers while a set is scored, and draws them when all methods are through."""
+"""Keeps predictions while a set is scored, and draws them when all methods are through."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from recon3d_ros.evaluation import panels
 from recon3d_ros.evaluation.cloud_views import cloud_views
-from recon3d_ros.evaluation.reliability import Calibration
+from recon3d_ros.evaluation.reliability import Reliability
 from recon3d_ros.files import make_folder, write_image
 from recon3d_ros.geometry import DepthMap, Sample
 
@@ -19,16 +19,20 @@ _CLOUDS = 2
 
 
 @dataclass
-class _Kept:
-    """Of a set: samples by their place in it, and what each method answered to them."""
+class _SetPictures:
+    """Of a set: samples by their place in it, and what each method predicted for them."""
 
     samples: dict[int, Sample] = field(default_factory=dict)
-    answers: dict[int, list[tuple[str, DepthMap]]] = field(default_factory=dict)
+    predictions: dict[int, list[tuple[str, DepthMap]]] = field(default_factory=dict)
 
     @property
     def in_px(self) -> bool:
-        """Whether a method answered with disparity."""
-        return any(answer.disparity is not None for answers in self.answers.values() for _, answer in answers)
+        """Whether a method predicts disparity."""
+        return any(
+            prediction.disparity is not None
+            for predictions in self.predictions.values()
+            for _, prediction in predictions
+        )
 
 
 class Gallery:
@@ -36,7 +40,7 @@ class Gallery:
 
     Args:
         folder: For the pictures.
-        frames: So many of each set, evenly spaced, where the methods answer with depth; of pairs the first.
+        frames: So many of each set, evenly spaced, where the methods predict depth; of pairs the first.
 
     Raises:
         OutputError: the folder cannot be made.
@@ -45,23 +49,23 @@ class Gallery:
     def __init__(self, folder: Path, frames: int) -> None:
         make_folder(folder)
         self._folder, self._frames = folder, frames
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _SetPictures] = {}
 
-    def watcher(self, data: str, count: int, title: str) -> Callable[[Sample, DepthMap], None]:
-        """What is to be called with each of the `count` samples of a set, in order, and a method's answer."""
+    def recorder(self, data: str, count: int, title: str) -> Callable[[Sample, DepthMap], None]:
+        """A callback for each of the `count` samples of a set, in order, and a method's depth map."""
         wanted = evenly_spaced(count, self._frames)
-        kept = self._kept.setdefault(data, _Kept())
+        kept = self._kept.setdefault(data, _SetPictures())
         place = iter(range(count))
 
-        def watch(sample: Sample, answer: DepthMap) -> None:
+        def watch(sample: Sample, prediction: DepthMap) -> None:
             i = next(place)
-            if i == 0 or (i in wanted and answer.disparity is None):
+            if i == 0 or (i in wanted and prediction.disparity is None):
                 kept.samples.setdefault(i, sample)
-                kept.answers.setdefault(i, []).append((title, answer))
+                kept.predictions.setdefault(i, []).append((title, prediction))
 
         return watch
 
-    def write(self, curves: Sequence[Calibration]) -> None:
+    def write(self, curves: Sequence[Reliability]) -> None:
         """Write the pictures of each set, and `curves` into `<set>_calibration.png`.
 
         Depth: `<set>.jpg` and the clouds of two of its frames in `<set>_clouds.jpg`. Disparity: the first
@@ -74,7 +78,7 @@ class Gallery:
             kept = self._kept[data]
             if kept.in_px:
                 write_image(
-                    stem.with_name(f"{stem.name}.png"), panels.compare(kept.samples[0], kept.answers[0])
+                    stem.with_name(f"{stem.name}.png"), panels.compare(kept.samples[0], kept.predictions[0])
                 )
             elif kept.samples:
                 self._write_depth(stem, kept)
@@ -93,12 +97,12 @@ class Gallery:
         return stems
 
     @staticmethod
-    def _write_depth(stem: Path, kept: _Kept) -> None:
+    def _write_depth(stem: Path, kept: _SetPictures) -> None:
         places = sorted(kept.samples)
-        samples, answers = [kept.samples[i] for i in places], [kept.answers[i] for i in places]
-        write_image(stem.with_name(f"{stem.name}.jpg"), panels.sheet(samples, answers))
+        samples, predictions = [kept.samples[i] for i in places], [kept.predictions[i] for i in places]
+        write_image(stem.with_name(f"{stem.name}.jpg"), panels.sheet(samples, predictions))
         shown = evenly_spaced(len(places), _CLOUDS + 2)[1:-1] or [0]
-        views = [cloud_views(samples[i], answers[i]) for i in shown]
+        views = [cloud_views(samples[i], predictions[i]) for i in shown]
         write_image(stem.with_name(f"{stem.name}_clouds.jpg"), np.vstack(views))
 
 

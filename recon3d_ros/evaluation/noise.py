@@ -52,11 +52,11 @@ DENOISERS: dict[str, Callable[[Image, float], Image]] = {
 }
 
 
-class Denoised:
+class DenoisingEstimator:
     """An estimator whose images are denoised first; its time is that of both.
 
     Args:
-        estimator: That answers.
+        estimator: Gets the denoised images.
         name: Of a denoiser, one of `DENOISERS`.
         sigma: What noise the images have, in grey levels; non-local means are told.
     """

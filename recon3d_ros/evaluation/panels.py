@@ -1,4 +1,4 @@
-"""Pictures to look at: what each method answers for frames of a set, and the curves of its confidence."""
+"""Pictures to look at: what each method predicts for frames of a set, and the curves of its confidence."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.evaluation.reliability import REMOVED, Calibration
+from recon3d_ros.evaluation.reliability import REMOVED, Reliability
 from recon3d_ros.files import colour_depth, colour_inverse_depth, colour_limits
 from recon3d_ros.geometry import DepthMap, Sample
 
 Picture = NDArray[np.uint8]
 Plane = NDArray[np.float32]
-Answers = Sequence[tuple[str, DepthMap]]
+Predictions = Sequence[tuple[str, DepthMap]]
 
 # An error of this many pixels, and for depth this share of the truth, has the hottest colour.
 WORST_PX, WORST_SHARE = 6.0, 0.5
@@ -27,22 +27,22 @@ _MARGIN = 46
 _COLOURS = ((200, 60, 40), (40, 110, 200), (40, 150, 70))
 
 
-def compare(sample: Sample, answers: Answers) -> Picture:
-    """Draw a frame: the image beside its truth, then a row per method, its answer beside its error.
+def compare(sample: Sample, predictions: Predictions) -> Picture:
+    """Draw a frame: the image beside its truth, then a row per method, its prediction beside its error.
 
     Near is red and far blue, by the same colours in all; errors go from blue to red at 6 px (depth: at half
-    the truth), black where there is no truth, magenta where there is no answer.
+    the truth), black where there is no truth, magenta where there is no estimate.
 
     Args:
         sample: Image and truth.
-        answers: Title and answer of each method.
+        predictions: Title and depth map of each method.
 
     Returns:
         (rows, columns, 3) uint8 RGB.
     """
-    in_px = all(answer.disparity is not None for _, answer in answers)
+    in_px = all(prediction.disparity is not None for _, prediction in predictions)
     truth = sample.disparity if in_px else _inverse(sample.depth)
-    found = [(title, _plane(answer, in_px)) for title, answer in answers]
+    found = [(title, _plane(prediction, in_px)) for title, prediction in predictions]
     low, high = colour_limits(truth if truth is not None else found[0][1])
     left = titled(sample.name, in_colour(sample.frame.image))
     tiles = [left]
@@ -50,59 +50,59 @@ def compare(sample: Sample, answers: Answers) -> Picture:
         tiles.append(titled("truth", colour_inverse_depth(truth, low, high)))
     elif sample.frame.right is not None:
         tiles.append(titled("right", in_colour(sample.frame.right)))
-    for (title, plane), (_, answer) in zip(found, answers):
+    for (title, plane), (_, prediction) in zip(found, predictions):
         tiles.append(titled(title, colour_inverse_depth(plane, low, high)))
         if truth is not None:
             if in_px:
                 picture = _error_colours(np.abs(plane - truth), truth, WORST_PX)
             else:
-                picture = _error_colours(_depth_error(answer, sample), sample.depth, WORST_SHARE)
+                picture = _error_colours(_depth_error(prediction, sample), sample.depth, WORST_SHARE)
             tiles.append(titled(f"{title}: error", picture))
     tiles += [np.zeros_like(left)] * (len(tiles) % 2)
     rows = [np.hstack(tiles[i : i + 2]) for i in range(0, len(tiles), 2)]
     return np.vstack(rows)
 
 
-def sheet(samples: Sequence[Sample], answers: Sequence[Answers]) -> Picture:
+def sheet(samples: Sequence[Sample], predictions: Sequence[Predictions]) -> Picture:
     """Draw frames of one camera, a row each: image, truth, then each method's depth beside its error.
 
     In a row one scale of colours holds for all depth, from the nearest (red) to the farthest (blue) of the
     truth, which stands in its tile; errors |z - z*| / z* go from blue to red at half the truth, their mean
-    (abs_rel) beside; black where there is no truth, magenta where there is no answer.
+    (abs_rel) beside; black where there is no truth, magenta where there is no estimate.
 
     Args:
         samples: With true depth, or all without.
-        answers: Of each sample, title and answer of each method, the same methods in all.
+        predictions: Of each sample, title and depth map of each method, the same methods in all.
 
     Returns:
         (rows, columns, 3) uint8 RGB.
     """
-    columns = 1 + (samples[0].depth is not None) + len(answers[0]) * (1 + (samples[0].depth is not None))
+    columns = 1 + (samples[0].depth is not None) + len(predictions[0]) * (1 + (samples[0].depth is not None))
     width = min(_TILE_PX, _SHEET_PX // columns)
     rows = []
-    for sample, given in zip(samples, answers):
+    for sample, given in zip(samples, predictions):
         tiles = [_small(text, picture, width) for text, picture in _row(sample, given)]
         tallest = max(tile.shape[0] for tile in tiles)
         rows.append(np.hstack([np.pad(t, ((0, tallest - t.shape[0]), (0, 0), (0, 0))) for t in tiles]))
     return np.vstack([*rows, _legend(rows[0].shape[1])])
 
 
-def _row(sample: Sample, answers: Answers) -> list[tuple[str, Picture]]:
+def _row(sample: Sample, predictions: Predictions) -> list[tuple[str, Picture]]:
     truth = sample.depth
-    near, far = colour_limits(truth if truth is not None else answers[0][1].depth)
+    near, far = colour_limits(truth if truth is not None else predictions[0][1].depth)
     tiles = [(sample.name, in_colour(sample.frame.image))]
     if truth is not None:
         tiles.append((f"truth {near:.1f} - {far:.1f} m", colour_depth(truth, near, far)))
-    for title, answer in answers:
-        tiles.append((title, colour_depth(answer.depth, near, far)))
+    for title, prediction in predictions:
+        tiles.append((title, colour_depth(prediction.depth, near, far)))
         if truth is not None:
-            error = _depth_error(answer, sample)
+            error = _depth_error(prediction, sample)
             mean = error[np.isfinite(error)].mean() if np.isfinite(error).any() else np.nan
             tiles.append((f"abs_rel {mean:.2f}", _error_colours(error, truth, WORST_SHARE)))
     return tiles
 
 
-def plot(items: Sequence[Calibration]) -> Picture:
+def plot(items: Sequence[Reliability]) -> Picture:
     """Draw the reliability and the sparsification curves of a set, one colour per model.
 
     Left: mean confidence against the share of errors below the threshold, beside the diagonal. Right: mean
@@ -114,8 +114,8 @@ def plot(items: Sequence[Calibration]) -> Picture:
     _curve(reliability, np.array([0, 1]), np.array([0, 1]), (170, 170, 170), 1)
     sparse = _axes("x: share taken away, y: error left")
     for item, colour in zip(items, _COLOURS * len(items)):
-        if item.confidence is not None and item.trusted is not None:
-            _curve(reliability, item.confidence, item.trusted, colour, 2, dots=True)
+        if item.confidence is not None and item.accuracy is not None:
+            _curve(reliability, item.confidence, item.accuracy, colour, 2, dots=True)
         _curve(sparse, REMOVED, _relative(item.oracle), (170, 170, 170), 1)
         for curve, width in ((item.by_sigma, 1), (item.by_confidence, 2)):
             if curve is not None:
@@ -132,11 +132,11 @@ def _relative(curve: Plane) -> Plane:
     return curve / max(curve[0], np.finfo(np.float32).tiny)
 
 
-def _plane(answer: DepthMap, in_px: bool) -> Plane:
+def _plane(prediction: DepthMap, in_px: bool) -> Plane:
     if in_px:
-        assert answer.disparity is not None  # compare has seen to it
-        return answer.disparity
-    inverse = _inverse(answer.depth)
+        assert prediction.disparity is not None  # compare has seen to it
+        return prediction.disparity
+    inverse = _inverse(prediction.depth)
     assert inverse is not None
     return inverse
 
@@ -149,16 +149,16 @@ def _inverse(depth: Plane | None) -> Plane | None:
         return np.where(depth > 0, 1 / depth, np.float32(np.nan)).astype(np.float32)
 
 
-def _depth_error(answer: DepthMap, sample: Sample) -> Plane:
+def _depth_error(prediction: DepthMap, sample: Sample) -> Plane:
     """|z - z*| / z*, NaN where one of the two is missing."""
     assert sample.depth is not None  # the callers have seen to it
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.abs(answer.depth - sample.depth) / sample.depth
-    return np.where(answer.valid & (sample.depth > 0), error, np.float32(np.nan))
+        error = np.abs(prediction.depth - sample.depth) / sample.depth
+    return np.where(prediction.valid & (sample.depth > 0), error, np.float32(np.nan))
 
 
 def _error_colours(error: Plane, truth: Plane | None, worst: float) -> Picture:
-    """Errors up to the worst; black where the truth is not finite (a sky is not), magenta without answer."""
+    """Errors up to the worst; black where the truth is not finite (sky), magenta without estimate."""
     assert truth is not None  # the callers have seen to it
     picture = colour_inverse_depth(error, 0.0, worst)
     picture[np.isfinite(truth) & ~np.isfinite(error)] = MISSING_RGB

@@ -12,7 +12,7 @@ from recon3d_ros.evaluation.scoring import DEPTH_RANGE_M, clip_depth
 from recon3d_ros.geometry import DepthMap, Sample, StereoRig
 
 BINS = 10
-# Shares of the pixels that are taken away, the least trusted first.
+# Shares of the pixels that are taken away, the least certain first.
 REMOVED = np.linspace(0.0, 0.95, 20)
 # Of one frame; more say nothing new and fill the memory.
 _MOST_PIXELS = 100_000
@@ -21,7 +21,7 @@ Values = NDArray[np.float32]
 
 
 class ErrorKind(NamedTuple):
-    """How errors are measured, and below which one an answer is to be trusted.
+    """How errors are measured, and below which a prediction counts as right.
 
     Attributes:
         name: In JSON.
@@ -41,14 +41,14 @@ DEPTH_ERROR = ErrorKind("relative_depth", 0.25, "25 % of the depth")
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Reliability:
     """Of one model on one data set.
 
     Attributes:
-        pixels: That were looked at: answered, with a truth; at most 100,000 a frame, evenly taken.
-        error: Of which kind the errors are, and below which one a pixel is to be trusted.
+        pixels: That were scored: with a prediction and a truth; at most 100,000 a frame, evenly taken.
+        error: Of which kind the errors are, and below which a pixel counts as right.
         confidence: (10,) mean confidence of ten bins of equally many pixels, in rising order.
-        trusted: (10,) share of the pixels of each bin with an error below the threshold.
+        accuracy: (10,) share of the pixels of each bin with an error below the threshold.
         largest_gap: Largest distance of the two; None without confidence.
         oracle: (20,) mean error of what is left when the worst `REMOVED` are taken away.
         by_confidence: (20,) the same, when the least confident are; by_sigma: when those with the largest
@@ -65,7 +65,7 @@ class Calibration:
     error: ErrorKind
     oracle: Values
     confidence: Values | None = None
-    trusted: Values | None = None
+    accuracy: Values | None = None
     largest_gap: float | None = None
     by_confidence: Values | None = None
     ause_confidence: float | None = None
@@ -75,7 +75,7 @@ class Calibration:
 
 
 @dataclass
-class Collector:
+class ReliabilityCollector:
     """Gathers errors, confidence and sigma of the frames of one set, all errors of one kind."""
 
     error: ErrorKind
@@ -85,7 +85,7 @@ class Collector:
     within: list[NDArray[np.bool_]] = field(default_factory=list)
 
     def add(self, sample: Sample, depth_map: DepthMap) -> None:
-        """Take the pixels of a frame that are answered and have a truth (depth: within the scored range)."""
+        """Take the pixels of a frame that have a prediction and a truth (depth: within the scored range)."""
         planes = (
             _disparities(sample, depth_map) if self.error is DISPARITY_ERROR else _depths(sample, depth_map)
         )
@@ -102,10 +102,12 @@ class Collector:
             self.confidences.append(depth_map.confidence.ravel()[where])
         if sigma is not None:
             sigma = sigma.ravel()[where]
-            self.sigmas.append(sigma / got if in_depth else sigma)  # ranks by what is answered, not by truth
+            self.sigmas.append(
+                sigma / got if in_depth else sigma
+            )  # ranks by the prediction, not by the truth
             self.within.append(apart <= sigma)
 
-    def result(self, data: str, method: str, precision: str | None) -> Calibration | None:
+    def result(self, data: str, method: str, precision: str | None) -> Reliability | None:
         """What was gathered; None when there was nothing."""
         if not sum(part.size for part in self.errors):
             return None
@@ -115,7 +117,7 @@ class Collector:
             confidence = np.concatenate(self.confidences)
             means, shares = calibration_bins(errors, confidence, self.error.threshold)
             curve = sparsification(errors, confidence)
-            found |= {"confidence": means, "trusted": shares, "by_confidence": curve}
+            found |= {"confidence": means, "accuracy": shares, "by_confidence": curve}
             found["largest_gap"] = float(np.abs(means - shares).max())
             found["ause_confidence"] = ause(curve, found["oracle"])
         if self.sigmas:
@@ -123,7 +125,7 @@ class Collector:
             curve = sparsification(errors, -np.nan_to_num(sigma, nan=np.inf))
             found |= {"by_sigma": curve, "ause_sigma": ause(curve, found["oracle"])}
             found["within_sigma"] = float(np.mean(np.concatenate(self.within)))
-        return Calibration(data, method, precision, int(errors.size), self.error, **found)
+        return Reliability(data, method, precision, int(errors.size), self.error, **found)
 
 
 def calibration_bins(errors: Values, confidence: Values, threshold: float) -> tuple[Values, Values]:
@@ -144,17 +146,17 @@ def calibration_bins(errors: Values, confidence: Values, threshold: float) -> tu
     return np.array(means, np.float32), np.array(shares, np.float32)
 
 
-def sparsification(errors: Values, trust: Values) -> Values:
-    """Mean error of what is left when the least trusted `REMOVED` of the pixels are taken away.
+def sparsification(errors: Values, certainty: Values) -> Values:
+    """Mean error of what is left when the least certain `REMOVED` of the pixels are taken away.
 
     Args:
         errors: (N,), of any kind.
-        trust: (N,), higher is better, in any unit.
+        certainty: (N,), higher is better, in any unit.
 
     Returns:
         (20,), in the unit of the errors.
     """
-    best_first = errors[np.argsort(-trust, kind="stable")].astype(np.float64)
+    best_first = errors[np.argsort(-certainty, kind="stable")].astype(np.float64)
     means = np.cumsum(best_first) / np.arange(1, best_first.size + 1)
     left = np.maximum(1, np.round((1 - REMOVED) * best_first.size)).astype(int)
     return means[left - 1].astype(np.float32)
@@ -169,7 +171,7 @@ def ause(curve: Values, oracle: Values) -> float:
 
 
 def _disparities(sample: Sample, depth_map: DepthMap) -> tuple[Values, Values, Values | None] | None:
-    """True and answered disparity and its sigma, px; None where one of the first two is missing."""
+    """True and predicted disparity and its sigma, px; None where one of the first two is missing."""
     truth, got, sigma = sample.disparity, depth_map.disparity, None
     if truth is None or got is None:
         return None
@@ -179,7 +181,7 @@ def _disparities(sample: Sample, depth_map: DepthMap) -> tuple[Values, Values, V
 
 
 def _depths(sample: Sample, depth_map: DepthMap) -> tuple[Values, Values, Values | None] | None:
-    """True and answered depth and its sigma, m, within the range that is scored; None without truth."""
+    """True and predicted depth and its sigma, m, within the range that is scored; None without truth."""
     if sample.depth is None:
         return None
     low, high = DEPTH_RANGE_M
@@ -196,7 +198,7 @@ def _sigma_px(depth_map: DepthMap, rig: StereoRig) -> Values:
     return sigma
 
 
-def to_text(calibrations: list[Calibration]) -> str:
+def to_text(calibrations: list[Reliability]) -> str:
     """One line per set and model: gaps and areas, then confidence against truth of the ten bins, percent."""
     lines = []
     for kind in dict.fromkeys(item.error for item in calibrations):
@@ -210,27 +212,27 @@ def to_text(calibrations: list[Calibration]) -> str:
     return "\n".join(lines)
 
 
-def _lines(item: Calibration) -> list[str]:
+def _lines(item: Reliability) -> list[str]:
     title = f"{item.data}  {item.method} {item.precision or ''}".rstrip()
     facts = [f"{item.pixels} px"]
-    if item.confidence is not None and item.trusted is not None:
+    if item.confidence is not None and item.accuracy is not None:
         facts.append(f"largest gap {item.largest_gap:.3f}")
         facts.append(f"AUSE by confidence {item.ause_confidence:.3f}")
     if item.ause_sigma is not None:
         facts.append(f"AUSE by sigma {item.ause_sigma:.3f}, {100 * (item.within_sigma or 0):.0f} % within it")
     lines = [f"{title}: {', '.join(facts)}"]
-    if item.confidence is not None and item.trusted is not None:
-        pairs = zip(100 * item.confidence, 100 * item.trusted)
+    if item.confidence is not None and item.accuracy is not None:
+        pairs = zip(100 * item.confidence, 100 * item.accuracy)
         lines.append("  " + "  ".join(f"{mean:.0f}->{share:.0f}" for mean, share in pairs))
     return lines
 
 
-def to_dict(item: Calibration) -> dict[str, Any]:
-    """Ready for JSON: the fields, `data` and `method` as `set` and `model`, `error` by its name."""
+def to_dict(item: Reliability) -> dict[str, Any]:
+    """Ready for JSON: the fields, `data`, `method` and `accuracy` as `set`, `model` and `trusted`."""
     plain = {
         key: [round(float(v), 5) for v in value] if isinstance(value, np.ndarray) else value
         for key, value in vars(item).items()
     }
-    plain |= {"error": item.error.name, "threshold": item.error.threshold}
+    plain |= {"error": item.error.name, "threshold": item.error.threshold, "trusted": plain.pop("accuracy")}
     head = {"model": plain.pop("method"), "precision": plain.pop("precision"), "set": plain.pop("data")}
     return {**head, **plain, "removed": [round(float(v), 3) for v in REMOVED]}

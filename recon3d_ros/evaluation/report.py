@@ -41,9 +41,9 @@ COLUMNS = (
 def to_text(scores: Sequence[SetScore]) -> str:
     """A table with one row per set and method; columns that no row fills are left out.
 
-    Every number is a mean over the frames, the time a median. bad_px counts a missing answer as bad; epe_px,
-    abs_rel, rmse_m and delta_1 are of the answered pixels; so they are after each frame was multiplied by its
-    scale, median(truth) / median(estimate).
+    Every number is a mean over the frames, the time a median. bad_px counts a missing estimate as bad;
+    epe_px, abs_rel, rmse_m and delta_1 are of the estimated pixels; so they are after each frame was
+    multiplied by its scale, median(truth) / median(estimate).
     """
     means = [score.metrics for score in scores]
     columns = [column for column in COLUMNS if any(column.metric in row for row in means)]

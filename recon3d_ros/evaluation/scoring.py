@@ -16,12 +16,12 @@ from recon3d_ros.evaluation.consistency import consistency_metrics, mirrored
 from recon3d_ros.geometry import DepthMap, Frame, Sample
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 
-# Truth outside is not scored and answers are clipped to it, as Eigen et al. 2014 cap KITTI at 80 m.
+# Truth outside is not scored and predictions are clipped to it, as Eigen et al. 2014 cap KITTI at 80 m.
 DEPTH_RANGE_M = (0.1, 80.0)
 
 
 class FrameEstimator(Protocol):
-    """What is needed of an estimator here; `is_stereo` says whether it answers with disparity."""
+    """What is needed of an estimator here; `is_stereo` says whether it predicts disparity."""
 
     @property
     def is_stereo(self) -> bool:
@@ -47,7 +47,7 @@ class SetScore:
     """One method on one data set.
 
     ``precision`` is that of the model's file, None for a method without one; ``is_stereo`` says whether the
-    method answers with disparity.
+    method predicts disparity.
     """
 
     data: str
@@ -83,7 +83,7 @@ def evaluate(
 ) -> SetScore:
     """Score `estimator` on every sample.
 
-    Pairs without any truth are answered twice, the second time mirrored, for their left-right consistency.
+    Pairs without any truth are estimated twice, the second time mirrored, for their left-right consistency.
 
     Args:
         estimator: a model or a baseline.
@@ -91,7 +91,7 @@ def evaluate(
         data: name of the set, for the report.
         method: name of the estimator, for the report.
         precision: of the model's file, for the report.
-        watch: called with each sample and its answer.
+        watch: called with each sample and its depth map.
 
     Raises:
         Recon3dError: whatever reading a sample or estimating raises; a score over part of a set is none.
@@ -104,7 +104,7 @@ def evaluate(
         metrics = score(depth_map, sample, estimator.is_stereo)
         if sample.disparity is None and sample.depth is None and depth_map.disparity is not None:
             right = estimator.estimate(mirrored(sample.frame)).disparity
-            assert right is not None  # as in the first answer
+            assert right is not None  # as in the first one
             metrics.update(consistency_metrics(depth_map.disparity, right[:, ::-1]))
         frames.append(FrameScore(sample.name, time_ms, metrics))
         watch(sample, depth_map)
@@ -118,8 +118,8 @@ def score(depth_map: DepthMap, sample: Sample, is_stereo: bool) -> dict[str, flo
     `abs_rel`, `rmse_m`, `delta_1`, `depth_pixels`, and for one camera the first three with the suffix
     `_scaled`, after the estimate was multiplied by `scale`, median(truth) / median(estimate) (Zhou et al.
     2017): above 1 where everything is estimated too near.
-    Always `coverage`: the answered fraction of the pixels with true disparity, else of those with true
-    depth, else of all.
+    Always `coverage`: the fraction with an estimate of the pixels with true disparity, else of those with
+    true depth, else of all.
     """
     metrics = {"coverage": float(np.mean(depth_map.valid))}
     if sample.depth is not None:
@@ -146,6 +146,6 @@ def _depth_scores(
 
 
 def clip_depth(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Answers as they are scored: within DEPTH_RANGE_M, NaN where there is none; (...) m."""
-    answered = np.isfinite(depth) & (depth > 0)
-    return np.where(answered, np.clip(depth, *DEPTH_RANGE_M), np.float32(np.nan))
+    """Predictions as they are scored: within DEPTH_RANGE_M, NaN where there is none; (...) m."""
+    known = np.isfinite(depth) & (depth > 0)
+    return np.where(known, np.clip(depth, *DEPTH_RANGE_M), np.float32(np.nan))

@@ -14,7 +14,7 @@ from recon3d_ros.evaluation.zoom import zoomed
 from recon3d_ros.geometry import Sample
 
 
-class ScoredSet(NamedTuple):
+class EvaluationSet(NamedTuple):
     """A data set as it is scored: its name in the report, its samples, the noise added, in grey levels.
 
     `has_pairs` is what its first sample has, `note` what its reader has to say of it.
@@ -33,7 +33,7 @@ def open_sets(
     limit: int | None = None,
     zooms: Sequence[float] = (1.0,),
     noises: Sequence[float] = (0.0,),
-) -> list[ScoredSet]:
+) -> list[EvaluationSet]:
     """Open every data set with every zoom and every noise; samples are made when they are asked for.
 
     Args:
@@ -62,7 +62,7 @@ def open_sets(
                 change = (f" x{zoom:g}" if zoom != 1 else "") + (f" noise {noise:g}" if noise else "")
                 changed = _changed(samples, zoom, noise)
                 has_pairs = changed[0].frame.is_stereo
-                sets.append(ScoredSet(name + change, changed, has_pairs, noise, note))
+                sets.append(EvaluationSet(name + change, changed, has_pairs, noise, note))
     return sets
 
 

@@ -17,7 +17,7 @@ class SgbmEstimator:
 
     The settings are frozen. The penalties are those of three channels (8 and 32 times 3 * 5 * 5), so grey
     images are given as three equal channels. Both images are extended to the left by 192 columns that
-    repeat the border, so that no column of the left image goes unanswered for want of a search range.
+    repeat the border, so that no column of the left image goes without estimate for want of a search range.
     """
 
     name = "sgbm"
@@ -43,8 +43,8 @@ class SgbmEstimator:
 
         Returns:
             Disparity in px and depth in m on the grid of the left image; NaN where the matcher gave no
-            answer. An answer of 0 px counts as none, the rule under which the pinned scores were taken. On
-            KITTI 2012 and Middlebury every such answer is wrong, so bad_px is the same either way and the
+            answer. A disparity of 0 px counts as none, the rule under which the pinned scores were taken. On
+            KITTI 2012 and Middlebury every such estimate is wrong, so bad_px is the same either way and the
             EPE of KITTI 0.88 instead of 0.94 px. Under an open sky nearly all of them are right: there
             the rule costs SGBM (six frames of `world_outdoor`: bad_px_3 25.9 % instead of 11.3 %).
 

@@ -1,4 +1,4 @@
-"""The same scene through a longer lens: whoever knows the focal length answers the same metres."""
+"""The same scene through a longer lens: whoever knows the focal length estimates the same metres."""
 
 from __future__ import annotations
 

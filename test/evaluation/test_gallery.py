@@ -32,7 +32,7 @@ def test_evenly_spaced_from_the_first_to_the_last(count, wanted, places):
 def test_frames_of_one_camera_become_a_sheet_and_two_clouds(tmp_path):
     gallery = Gallery(tmp_path / "new", frames=4)
     for title in ("one", "two"):
-        watch = gallery.watcher("set x1.5", 9, title)
+        watch = gallery.recorder("set x1.5", 9, title)
         for i in range(9):
             watch(_mono(str(i)), DepthMap(DEPTH, CAMERA))
     gallery.write([])
@@ -51,11 +51,13 @@ def test_of_pairs_the_first_one_is_drawn(tmp_path):
     image = np.full((HEIGHT, WIDTH), 80, np.uint8)
     truth = np.full((HEIGHT, WIDTH), 5.0, np.float32)
     gallery = Gallery(tmp_path, frames=4)
-    watch = gallery.watcher("pairs", 3, "ours")
+    watch = gallery.recorder("pairs", 3, "ours")
     sample = Sample(Frame(0, image, rig.left, image, rig, "a"), truth, None, "a")
     for name, shift in (("a", 0), ("b", 3), ("c", 3)):
-        answer = truth + np.float32(shift)
-        watch(replace(sample, name=name), DepthMap(rig.depth_from_disparity(answer), rig.left, answer))
+        prediction = truth + np.float32(shift)
+        watch(
+            replace(sample, name=name), DepthMap(rig.depth_from_disparity(prediction), rig.left, prediction)
+        )
     gallery.write([])
     assert [path.name for path in tmp_path.iterdir()] == ["pairs.png"]
     picture = cv2.imread(str(tmp_path / "pairs.png"))
@@ -73,7 +75,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 def test_two_folders_of_one_name_have_pictures_of_their_own(tmp_path):
     gallery = Gallery(tmp_path, frames=1)
     for data in ("monday/walk", "friday/walk"):
-        gallery.watcher(data, 1, "ours")(_mono(data), DepthMap(DEPTH, CAMERA))
+        gallery.recorder(data, 1, "ours")(_mono(data), DepthMap(DEPTH, CAMERA))
     gallery.write([])
     assert sorted(path.name for path in tmp_path.glob("*.jpg")) == [
         "walk.jpg",

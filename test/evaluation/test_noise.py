@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d_ros.evaluation.noise import DENOISERS, Denoised, noisy
+from recon3d_ros.evaluation.noise import DENOISERS, DenoisingEstimator, noisy
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, Sample, StereoRig
 
 WIDTH, HEIGHT = 75, 48
@@ -40,7 +40,7 @@ def test_no_noise_is_the_sample_itself():
 
 
 class _Noise:
-    """Answers how far the image is from the smooth one."""
+    """Estimates how far the image is from the smooth one."""
 
     is_stereo = True
 
@@ -58,7 +58,7 @@ def test_every_denoiser_takes_noise_away_from_both_sides(name, channels):
     image = SMOOTH if channels == 1 else np.repeat(SMOOTH[..., None], 3, axis=2)
     frame = noisy(_pair(image), 10.0, seed=5).frame
     before = _Noise().estimate(frame).depth[0, 0]
-    denoised = Denoised(_Noise(), name, 10.0)
+    denoised = DenoisingEstimator(_Noise(), name, 10.0)
     assert denoised.is_stereo
     assert denoised.estimate(frame).depth[0, 0] < 0.85 * before
 
@@ -66,4 +66,4 @@ def test_every_denoiser_takes_noise_away_from_both_sides(name, channels):
 def test_one_camera_has_one_image_to_denoise():
     camera = PinholeCamera.simple(WIDTH, HEIGHT, 80.0)
     frame = Frame(0, SMOOTH, camera)
-    assert Denoised(_Noise(), "median", 0.0).estimate(frame).depth[0, 0] < 1
+    assert DenoisingEstimator(_Noise(), "median", 0.0).estimate(frame).depth[0, 0] < 1

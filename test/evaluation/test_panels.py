@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recon3d_ros.evaluation.panels import MISSING_RGB, compare, plot, sheet
-from recon3d_ros.evaluation.reliability import DISPARITY_ERROR, Collector
+from recon3d_ros.evaluation.reliability import DISPARITY_ERROR, ReliabilityCollector
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, Sample, StereoRig
 
 HEIGHT, WIDTH, TITLE = 40, 60, 22
@@ -17,7 +17,7 @@ def stereo(truth):
     return Sample(Frame(0, image, RIG.left, image, RIG, "f"), truth, None, "f")
 
 
-def answer(disparity, confidence=None):
+def prediction(disparity, confidence=None):
     return DepthMap(RIG.depth_from_disparity(disparity), RIG.left, disparity, confidence)
 
 
@@ -28,7 +28,7 @@ def test_a_row_per_method_beside_its_error():
     got[:3] = 9.0
     got[10:20] += 6.0
     got[20:25] = np.nan
-    picture = compare(stereo(truth), [("ours", answer(got)), ("other", answer(truth + 0))])
+    picture = compare(stereo(truth), [("ours", prediction(got)), ("other", prediction(truth + 0))])
     assert picture.shape == (3 * (HEIGHT + TITLE), 2 * WIDTH, 3)
     assert (picture[TITLE:HEIGHT, :WIDTH] == 77).all()
     error = picture[HEIGHT + 2 * TITLE : 2 * (HEIGHT + TITLE), WIDTH:]
@@ -41,7 +41,7 @@ def test_a_row_per_method_beside_its_error():
 
 def test_without_truth_the_right_image_stands_in_its_place():
     plane = np.full((HEIGHT, WIDTH), 5.0, np.float32)
-    picture = compare(stereo(None), [("ours", answer(plane)), ("sgbm", answer(plane))])
+    picture = compare(stereo(None), [("ours", prediction(plane)), ("sgbm", prediction(plane))])
     assert picture.shape == (2 * (HEIGHT + TITLE), 2 * WIDTH, 3)
     assert (picture[TITLE:HEIGHT, WIDTH:] == 77).all()
 
@@ -108,8 +108,8 @@ def test_curves_are_drawn_in_a_colour_of_their_own():
     got = truth + (8 * (1 - confidence)).astype(np.float32)
     curves = []
     for name in ("a", "b"):
-        collector = Collector(DISPARITY_ERROR)
-        collector.add(stereo(truth), answer(got, confidence))
+        collector = ReliabilityCollector(DISPARITY_ERROR)
+        collector.add(stereo(truth), prediction(got, confidence))
         curves.append(collector.result("set", name, "fp32"))
     one, two = plot(curves[:1]), plot(curves)
     assert one.shape == two.shape and one.shape[2] == 3

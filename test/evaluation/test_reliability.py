@@ -11,7 +11,7 @@ from recon3d_ros.evaluation.reliability import (
     DEPTH_ERROR,
     DISPARITY_ERROR,
     REMOVED,
-    Collector,
+    ReliabilityCollector,
     ause,
     calibration_bins,
     sparsification,
@@ -72,7 +72,7 @@ def test_a_set_is_gathered_over_its_frames():
     scale = rng.uniform(0.2, 6.0, (HEIGHT, WIDTH)).astype(np.float32)
     error = rng.laplace(0, scale).astype(np.float32)
     confidence = 1 - np.exp(-3.0 / scale)
-    collector = Collector(DISPARITY_ERROR)
+    collector = ReliabilityCollector(DISPARITY_ERROR)
     for _ in range(2):
         collector.add(*_frame(confidence, np.sqrt(2) * scale, np.abs(error)))
     found = collector.result("set", "ours", "fp32")
@@ -92,13 +92,13 @@ def test_a_set_is_gathered_over_its_frames():
 
 def test_sigma_alone_will_do_and_neither_gives_nothing():
     zeros = np.zeros((HEIGHT, WIDTH), np.float32)
-    collector = Collector(DISPARITY_ERROR)
+    collector = ReliabilityCollector(DISPARITY_ERROR)
     collector.add(*_frame(None, zeros + 1, zeros + 2))
     found = collector.result("set", "ours", "fp32")
     assert found.confidence is None and found.largest_gap is None
     assert found.within_sigma == 0.0 and found.ause_sigma == pytest.approx(0.0, abs=1e-6)
     assert "largest gap" not in to_text([found])
-    nothing = Collector(DISPARITY_ERROR)
+    nothing = ReliabilityCollector(DISPARITY_ERROR)
     nothing.add(*_frame(None, None, zeros))
     assert nothing.result("set", "ours", None) is None
 
@@ -121,7 +121,7 @@ def test_of_one_camera_confidence_is_of_relative_depth():
     rng = np.random.default_rng(4)
     spread = rng.uniform(0.25, 0.9, (HEIGHT, WIDTH)).astype(np.float32)
     confidence = np.float32(0.25) / spread
-    collector = Collector(DEPTH_ERROR)
+    collector = ReliabilityCollector(DEPTH_ERROR)
     for _ in range(8):
         error = rng.uniform(0, spread).astype(np.float32)
         collector.add(*_depth_frame(error, confidence, spread / 2 / (1 + error)))
@@ -142,7 +142,7 @@ def test_sigma_of_depth_ranks_by_the_share_of_what_was_answered():
     truth[HEIGHT // 2 :] = 40.0
     sigma = np.where(truth > 1, np.float32(0.4), np.float32(0.1)).astype(np.float32)
     depth = np.where(truth > 1, truth * np.float32(1.1), truth).astype(np.float32)
-    collector = Collector(DEPTH_ERROR)
+    collector = ReliabilityCollector(DEPTH_ERROR)
     sample = Sample(Frame(0, np.zeros((HEIGHT, WIDTH), np.uint8), CAMERA), None, truth, "m")
     collector.add(sample, DepthMap(depth, CAMERA, sigma_m=sigma))
     found = collector.result("set", "mono", None)
@@ -152,12 +152,12 @@ def test_sigma_of_depth_ranks_by_the_share_of_what_was_answered():
 
 def test_both_kinds_have_a_heading_of_their_own():
     zeros = np.zeros((HEIGHT, WIDTH), np.float32)
-    pairs, mono = Collector(DISPARITY_ERROR), Collector(DEPTH_ERROR)
+    pairs, mono = ReliabilityCollector(DISPARITY_ERROR), ReliabilityCollector(DEPTH_ERROR)
     pairs.add(*_frame(zeros + 1, None, zeros))
     mono.add(*_depth_frame(zeros, zeros + 1, zeros))
     found = [mono.result("a", "mono", None), pairs.result("a", "two", None)]
     headings = [line for line in to_text(found).splitlines() if line.startswith("calibration")]
     assert [heading.split(",")[0][-12:] for heading in headings] == ["of the depth", "error < 3 px"]
-    nothing = Collector(DEPTH_ERROR)
+    nothing = ReliabilityCollector(DEPTH_ERROR)
     nothing.add(*_frame(zeros + 1, None, zeros))
     assert nothing.result("set", "ours", None) is None  # pairs without depth

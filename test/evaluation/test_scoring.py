@@ -29,7 +29,7 @@ def _answer(disparity):
     return DepthMap(depth=RIG.depth_from_disparity(plane), camera=RIG.left, disparity=plane)
 
 
-class _Answers:
+class _FixedEstimator:
     """Gives the same answer to every frame."""
 
     def __init__(self, depth_map, is_stereo=True):
@@ -127,7 +127,7 @@ def test_a_set_is_the_mean_over_frames_that_have_the_metric():
 
 
 def test_evaluate_asks_for_every_frame_once_and_shows_each_answer():
-    estimator = _Answers(_answer(11.0))
+    estimator = _FixedEstimator(_answer(11.0))
     seen = []
     samples = [_stereo_sample(10.0, name="a"), _stereo_sample(13.5, name="b")]
     scores = evaluate(
@@ -144,7 +144,7 @@ def test_evaluate_asks_for_every_frame_once_and_shows_each_answer():
 def test_pairs_without_any_truth_are_asked_twice_for_their_consistency():
     sample = _stereo_sample(3.0)
     blind = Sample(frame=sample.frame, disparity=None, depth=None, name="blind")
-    estimator = _Answers(_answer(3.0))
+    estimator = _FixedEstimator(_answer(3.0))
     scores = evaluate(estimator, [blind])
     assert len(estimator.asked) == 2
     assert scores.metrics["consistent_px_1"] == pytest.approx((WIDTH - 3) / WIDTH)
