@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from recon3d_ros.convert.conversion import METHODS, Converted, Row, convert, to_text
+from recon3d_ros.convert.conversion import METHODS, Conversion, PrecisionRow, convert, to_text
 from recon3d_ros.convert.images import Images, folder_images, world_images
 
-__all__ = ["METHODS", "Converted", "Images", "Row", "convert", "folder_images", "to_text", "world_images"]
+__all__ = [
+    "METHODS",
+    "Conversion",
+    "Images",
+    "PrecisionRow",
+    "convert",
+    "folder_images",
+    "to_text",
+    "world_images",
+]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend, open_backend
 from recon3d_ros.convert.half import to_fp16
-from recon3d_ros.convert.images import Images, Scored, feeds, split_images
+from recon3d_ros.convert.images import ComparisonFrame, Images, feeds, split_images
 from recon3d_ros.convert.integer import to_int8
 from recon3d_ros.errors import BackendError, ManifestError, OutputError
 from recon3d_ros.files.text_table import aligned
@@ -29,8 +29,8 @@ ALLOWED_SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one precision answers on the images for comparison.
+class PrecisionRow:
+    """What one precision gives on the images for comparison.
 
     `off_share` is the share of pixels, 0 to 1, off from fp32 by more than 1 px and 5 % (mono: by 5 %), and
     `metrics` the accuracy against the truth where it is known, as in `recon3d_ros.metrics`; `float_nodes`
@@ -45,11 +45,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Converted:
+class Conversion:
     """The manifest as it was written, and a row per precision, fp32 first."""
 
     manifest: Manifest
-    rows: tuple[Row, ...]
+    rows: tuple[PrecisionRow, ...]
 
 
 def convert(
@@ -57,7 +57,7 @@ def convert(
     precisions: Sequence[str] = METHODS,
     images: Sequence[Images] | None = None,
     step: Callable[[str], None] = lambda _: None,
-) -> Converted:
+) -> Conversion:
     """Write the artifacts of these precisions beside the manifest, and the manifest with them.
 
     All is written and compared in a draft folder; the model's folder gets the files if all are good.
@@ -74,38 +74,40 @@ def convert(
         ManifestError: the model is built in, or has a name for its outputs that the graph lacks.
         ArtifactError: there is no fp32 artifact, or it is not the one of the manifest.
         MissingDependencyError: onnx or onnxruntime is not installed.
-        BackendError: a precision answers too differently from fp32.
+        BackendError: the output of a precision is too far from that of fp32.
         OutputError: a file cannot be written.
     """
     if manifest.path is None:
         raise ManifestError(f"model {manifest.name} is built in and has no file: name one of your own")
     verify(manifest)
     source = manifest.file_path(manifest.artifact("fp32").file)
-    bench = _Bench(manifest, images)
-    rows = [bench.row("fp32", source, 0)]
+    comparison = _Comparison(manifest, images)
+    rows = [comparison.row("fp32", source, 0)]
     artifacts = {artifact.precision: artifact for artifact in manifest.artifacts}
     with tempfile.TemporaryDirectory(prefix="recon3d-convert-") as folder:
         for precision in precisions:
             draft = Path(folder) / f"{source.stem.removesuffix('_fp32')}_{precision}.onnx"
-            kept = bench.make(precision, source, draft, step)
+            kept = comparison.make(precision, source, draft, step)
             step(f"{precision}: comparing")
-            rows.append(bench.accepted(precision, draft, len(kept)))
+            rows.append(comparison.checked_row(precision, draft, len(kept)))
             artifacts[precision] = Artifact(draft.name, sha256_of(draft), precision)
         done = replace(manifest, artifacts=tuple(artifacts.values()))
         _install([Path(folder) / artifacts[p].file for p in precisions], done)
-    return Converted(done, tuple(rows))
+    return Conversion(done, tuple(rows))
 
 
-class _Bench:
-    """The images and fp32's answers to them."""
+class _Comparison:
+    """The images, and the outputs of fp32 for them that others are compared with."""
 
     def __init__(self, manifest: Manifest, images: Sequence[Images] | None) -> None:
         self._manifest = manifest
-        frames, self._scored = split_images(manifest, images)
+        frames, self._comparison_frames = split_images(manifest, images)
         self._calibration = feeds(manifest, frames)
-        self._truths = feeds(manifest, [scored.images for scored in self._scored])
+        self._comparison_feeds = feeds(manifest, [frame.images for frame in self._comparison_frames])
         backend = open_backend("onnxruntime", manifest, precision="fp32")
-        self._expected = {id(feed): self._answer(backend, feed) for feed in self._calibration + self._truths}
+        self._expected = {
+            id(feed): self._output(backend, feed) for feed in self._calibration + self._comparison_feeds
+        }
         backend.close()
 
     def make(self, precision: str, source: Path, draft: Path, step: Callable[[str], None]) -> tuple[str, ...]:
@@ -114,12 +116,12 @@ class _Bench:
             step(precision)
             return to_fp16(source, draft)
 
-        def told(what: str) -> None:
+        def report(what: str) -> None:
             step(f"{precision}: {what}")
 
-        return to_int8(source, draft, self._calibration, self._harm, ALLOWED_SHARE, told)
+        return to_int8(source, draft, self._calibration, self._mean_error, ALLOWED_SHARE, report)
 
-    def accepted(self, precision: str, draft: Path, float_nodes: int) -> Row:
+    def checked_row(self, precision: str, draft: Path, float_nodes: int) -> PrecisionRow:
         """The row of a draft that may serve.
 
         Raises:
@@ -138,19 +140,19 @@ class _Bench:
         backend.close()
         return row
 
-    def row(self, precision: str, file: Path, float_nodes: int) -> Row:
+    def row(self, precision: str, file: Path, float_nodes: int) -> PrecisionRow:
         """Compare a file on the images for comparison, with fp32 and, where it is known, with the truth."""
         backend = self._open(precision, file)
-        answers = [self._answer(backend, feed) for feed in self._truths]
+        outputs = [self._output(backend, feed) for feed in self._comparison_feeds]
         backend.close()
-        off = [self._off(got, feed) for got, feed in zip(answers, self._truths)]
-        scores = [self._score(got, scored) for got, scored in zip(answers, self._scored)]
+        off = [self._off(got, feed) for got, feed in zip(outputs, self._comparison_feeds)]
+        scores = [self._score(got, frame) for got, frame in zip(outputs, self._comparison_frames)]
         means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
-        return Row(precision, file.stat().st_size / 1e6, float(np.mean(off)), means, float_nodes)
+        return PrecisionRow(precision, file.stat().st_size / 1e6, float(np.mean(off)), means, float_nodes)
 
-    def _harm(self, file: Path, count: int) -> float:
+    def _mean_error(self, file: Path, count: int) -> float:
         backend = self._open("int8", file)
-        off = [self._off(self._answer(backend, feed), feed) for feed in self._calibration[:count]]
+        off = [self._off(self._output(backend, feed), feed) for feed in self._calibration[:count]]
         backend.close()
         return float(np.mean(off))
 
@@ -160,19 +162,19 @@ class _Bench:
         manifest = replace(self._manifest, artifacts=(artifact,), path=file.with_suffix(".yaml"))
         return open_backend("onnxruntime", manifest, precision=precision)
 
-    def _answer(self, backend: Backend, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    def _output(self, backend: Backend, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
         return backend.infer(feed)[self._manifest.output.name]
 
     def _off(self, got: NDArray[Any], feed: dict[str, NDArray[Any]]) -> float:
         return off_share(got, self._expected[id(feed)], self._manifest.output.unit == "px")
 
-    def _score(self, answer: NDArray[Any], scored: Scored) -> dict[str, float]:
-        image, sample = scored.images[0], scored.sample
+    def _score(self, output: NDArray[Any], frame: ComparisonFrame) -> dict[str, float]:
+        image, sample = frame.images[0], frame.sample
         if sample is None:
             return {}
         fit = plan_fit(self._manifest.input, (image.shape[1], image.shape[0]))
         fit = replace(fit, fy_px=sample.frame.camera.fy)
-        values = to_image_grid(answer, self._manifest.output, fit)
+        values = to_image_grid(output, self._manifest.output, fit)
         if self._manifest.is_stereo:
             assert sample.disparity is not None  # the world knows it
             bad = {f"bad_px_{t}": bad_px(values, sample.disparity, t) for t in (1, 2, 3)}
@@ -183,7 +185,7 @@ class _Bench:
         return {"abs_rel": abs_rel(values, sample.depth), "delta_1": delta_1(values, sample.depth)}
 
 
-def to_text(rows: Sequence[Row]) -> str:
+def to_text(rows: Sequence[PrecisionRow]) -> str:
     """The rows as a table; shares in percent."""
     keys = list(rows[0].metrics)
     lines = [["precision", "MB", "off %", *(f"{key} %" if _is_share(key) else key for key in keys), "float"]]

@@ -26,7 +26,7 @@ MAX_DISPARITY_PX = 160.0
 Images = list[NDArray[np.uint8]]  # of one frame, as many as the model takes, left before right
 
 
-class Scored(NamedTuple):
+class ComparisonFrame(NamedTuple):
     """Images, and where it is known the disparity of the left one, (H, W) px, and its depth, (H, W) m."""
 
     images: Images
@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
 def split_images(
     manifest: Manifest, images: Sequence[Images] | None
-) -> tuple[Sequence[Images], Sequence[Scored]]:
+) -> tuple[Sequence[Images], Sequence[ComparisonFrame]]:
     """What finds ranges, and what compares: every second image each, or scenes of the world without images.
 
     A network is to be right about what it will see: one of rooms says anything of rendered streets, and a
@@ -48,7 +48,7 @@ def split_images(
         return world_images(manifest), comparison_images(manifest)
     if len(images) < 2:
         raise DataError("expected two images or more, to find ranges and to compare, got one: add some")
-    return images[::2], [Scored(frame) for frame in images[1::2]]
+    return images[::2], [ComparisonFrame(frame) for frame in images[1::2]]
 
 
 def world_images(manifest: Manifest) -> list[Images]:
@@ -56,10 +56,10 @@ def world_images(manifest: Manifest) -> list[Images]:
     return [_of(manifest, _sample(manifest, seed, CALIBRATION_SIZE_WH)) for seed in CALIBRATION_SEEDS]
 
 
-def comparison_images(manifest: Manifest) -> list[Scored]:
+def comparison_images(manifest: Manifest) -> list[ComparisonFrame]:
     """Images of other scenes of the world, with their truth."""
     samples = [_sample(manifest, seed, SIZES_WH[seed % len(SIZES_WH)]) for seed in COMPARISON_SEEDS]
-    return [Scored(_of(manifest, sample), sample) for sample in samples]
+    return [ComparisonFrame(_of(manifest, sample), sample) for sample in samples]
 
 
 def folder_images(manifest: Manifest, folder: Path, limit: int = 32) -> list[Images]:

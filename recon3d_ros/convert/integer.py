@@ -18,7 +18,7 @@ Feed = dict[str, NDArray[Any]]
 
 # Values above this share of a tensor's are clipped: a few outliers would coarsen all others.
 _PERCENTILE = 99.99
-# A node's harm is measured on this many frames.
+# The error by one node is measured on this many frames.
 _PROBES = 2
 
 
@@ -74,21 +74,21 @@ def to_int8(
     source: Path,
     target: Path,
     frames: Sequence[Feed],
-    harm: Callable[[Path, int], float],
+    error: Callable[[Path, int], float],
     allowed: float,
     step: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, ...]:
-    """Write the model in int8, with those nodes in float whose rounding harms the answer most.
+    """Write the model in int8, with those nodes in float whose rounding changes the output most.
 
-    If all nodes in int8 do more harm than is allowed, each is measured alone, and the worst 1, 2, 4, 8, ...
+    If the error with all nodes in int8 is too large, each is measured alone, and the worst 1, 2, 4, 8, ...
     stay in float until it is little enough; at most half of them.
 
     Args:
         source: The fp32 ONNX file.
         target: The file to write.
         frames: Tensors of calibration images.
-        harm: Of a file, on so many of the frames: how far it is from fp32.
-        allowed: Largest harm that needs no exception.
+        error: Of a file, on so many of the frames: how far it is from fp32.
+        allowed: Largest error that needs no exception.
         step: Told what is done.
 
     Returns:
@@ -100,20 +100,20 @@ def to_int8(
     quantizer = Quantizer(source, frames)
     step("all nodes")
     quantizer.write(target, quantizer.nodes)
-    if harm(target, len(frames)) <= allowed:
+    if error(target, len(frames)) <= allowed:
         return ()
     ranking = []
     for i, node in enumerate(quantizer.nodes):
         step(f"node {i + 1} of {len(quantizer.nodes)}")
         quantizer.write(target, [node], frames=_PROBES)
-        ranking.append((harm(target, _PROBES), node))
+        ranking.append((error(target, _PROBES), node))
     worst = [node for _, node in sorted(ranking, reverse=True)]
     count = 1
     while True:
         step(f"{count} nodes in float")
         count = min(count, max(1, len(worst) // 2))
         quantizer.write(target, set(worst[count:]))
-        if harm(target, len(frames)) <= allowed or count >= len(worst) // 2:
+        if error(target, len(frames)) <= allowed or count >= len(worst) // 2:
             return tuple(worst[:count])
         count *= 2
 

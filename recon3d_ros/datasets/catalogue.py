@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from recon3d_ros.datasets import index
-from recon3d_ros.datasets.layouts import Source, layout_of, without_truth
+from recon3d_ros.datasets.layouts import ReaderInput, layout_of, without_truth
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.rgbd.sets import hololens, nyuv2
-from recon3d_ros.datasets.spec import Spec, parse_spec
+from recon3d_ros.datasets.spec import DatasetSpec, parse_spec
 from recon3d_ros.datasets.stereo.euroc import euroc_frames
 from recon3d_ros.datasets.stereo.sets import stereo_set
 from recon3d_ros.datasets.stereo.synthetic_pairs import nyuv2_pairs
@@ -68,7 +68,7 @@ def open_dataset(
 
 
 def _whole(
-    spec: Spec, root: Path | str | None, camera: PinholeCamera | StereoRig | None
+    spec: DatasetSpec, root: Path | str | None, camera: PinholeCamera | StereoRig | None
 ) -> LazySequence[Sample]:
     named, layout = spec.place in {*DATASETS, *WORLDS}, layout_of(Path(spec.place))
     if not named and layout is None:
@@ -88,7 +88,7 @@ def _whole(
         raise DataError(
             f"expected no camera with {spec.place}, which has its own ({layout.name}): leave it out"
         )
-    return layout.read(Source(Path(spec.place), camera, spec.topics))
+    return layout.read(ReaderInput(Path(spec.place), camera, spec.topics))
 
 
 def _world_samples(kind: str) -> LazySequence[Sample]:

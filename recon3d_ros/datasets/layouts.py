@@ -22,7 +22,7 @@ from recon3d_ros.datasets.stereo.euroc import euroc_frames, is_euroc
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 
 
-class Source(NamedTuple):
+class ReaderInput(NamedTuple):
     """What to read: its path, the camera if one is given, topics of a bag if some are named."""
 
     path: Path
@@ -42,31 +42,31 @@ class Layout(NamedTuple):
 
     name: str
     detect: Callable[[Path], bool]
-    read: Callable[[Source], LazySequence[Sample]]
+    read: Callable[[ReaderInput], LazySequence[Sample]]
     takes_camera: bool = False
 
 
 # The first that detects itself reads; a folder of images alone is what remains.
 LAYOUTS: tuple[Layout, ...] = (
-    Layout("bag", is_bag, lambda source: bag_samples(source.path, source.topics)),
-    Layout("euroc", is_euroc, lambda source: without_truth(euroc_frames(source.path))),
-    Layout("tum", is_tum, lambda source: tum_samples(source.path, source.camera), takes_camera=True),
+    Layout("bag", is_bag, lambda given: bag_samples(given.path, given.topics)),
+    Layout("euroc", is_euroc, lambda given: without_truth(euroc_frames(given.path))),
+    Layout("tum", is_tum, lambda given: tum_samples(given.path, given.camera), takes_camera=True),
     Layout(
         "scannet",
         lambda path: has_pair_of_folders(path, "color"),
-        lambda source: scannet_samples(source.path),
+        lambda given: scannet_samples(given.path),
     ),
-    Layout("nyuv2", is_nyuv2, lambda source: nyuv2_samples(source.path)),
+    Layout("nyuv2", is_nyuv2, lambda given: nyuv2_samples(given.path)),
     Layout(
         "rgbd",
         lambda path: has_pair_of_folders(path, "rgb"),
-        lambda source: plain_samples(source.path, source.camera),
+        lambda given: plain_samples(given.path, given.camera),
         takes_camera=True,
     ),
     Layout(
         "images",
         Path.is_dir,
-        lambda source: without_truth(folder_frames(source.path, source.camera)),
+        lambda given: without_truth(folder_frames(given.path, given.camera)),
         takes_camera=True,
     ),
 )

@@ -13,7 +13,7 @@ T = TypeVar("T")
 _PART = re.compile(r"(?P<place>.+)\[(?P<first>\d*):(?P<end>\d*)\]")
 
 
-class Spec(NamedTuple):
+class DatasetSpec(NamedTuple):
     """A data set and which part of it.
 
     Attributes:
@@ -45,14 +45,14 @@ class Spec(NamedTuple):
         return samples[self.first : end]
 
 
-def parse_spec(text: str) -> Spec:
+def parse_spec(text: str) -> DatasetSpec:
     """Take a data set's text apart; what is a path as it stands is only that.
 
     Raises:
         DataError: What stands in brackets at the end is no part.
     """
     if Path(text).exists():
-        return Spec(text)
+        return DatasetSpec(text)
     part = _PART.fullmatch(text)
     if part is None and text.endswith("]"):
         raise DataError(
@@ -61,4 +61,6 @@ def parse_spec(text: str) -> Spec:
         )
     place, first, end = part.group("place", "first", "end") if part else (text, "", "")
     path, *topics = place.split(":/")
-    return Spec(path, tuple(f"/{topic}" for topic in topics), int(first or 0), int(end) if end else None)
+    return DatasetSpec(
+        path, tuple(f"/{topic}" for topic in topics), int(first or 0), int(end) if end else None
+    )

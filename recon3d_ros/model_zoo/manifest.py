@@ -54,7 +54,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """A training source and the licence it came under."""
 
     name: str
@@ -69,7 +69,7 @@ class Licence:
     """Licence of the weights, and of every source they were trained on."""
 
     weights: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[TrainingSource, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(self, "weights")
@@ -210,7 +210,7 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     values["input"] = _build(InputContract, values["input"], "input")
     values["output"] = _build(OutputContract, values["output"], "output")
     licence = _checked_keys(Licence, values["licence"], "licence")
-    licence["sources"] = _build_all(Source, licence.get("sources"), "licence.sources")
+    licence["sources"] = _build_all(TrainingSource, licence.get("sources"), "licence.sources")
     values["licence"] = Licence(**licence)
     values["artifacts"] = _build_all(Artifact, values.get("artifacts"), "artifacts")
     values["accuracy"] = _build_all(Accuracy, values.get("accuracy"), "accuracy")

@@ -146,7 +146,7 @@ def test_every_second_image_of_the_robot_finds_ranges_and_the_others_compare(
     pairs = [[rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(2)] for _ in range(5)]
     found, compared = split_images(load_manifest(path), pairs)
     assert [frame[0] is pairs[i][0] for i, frame in zip((0, 2, 4), found)] == [True] * 3
-    assert [scored.images[1] is pairs[i][1] for i, scored in zip((1, 3), compared)] == [True] * 2
+    assert [frame.images[1] is pairs[i][1] for i, frame in zip((1, 3), compared)] == [True] * 2
     done = convert(load_manifest(path), ["int8"], pairs)
     assert done.rows[1].off_share < 0.05 and done.rows[1].metrics == {}  # nobody knows their depth
     assert to_text(done.rows).splitlines()[0].split() == ["precision", "MB", "off", "%", "float"]

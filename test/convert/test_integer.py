@@ -52,10 +52,10 @@ def test_the_one_that_harms_stays_in_float(three_convs: Callable[..., Path], fra
     target = source.with_name("one.onnx")
     delicate = Quantizer(source, frames).nodes[1]
 
-    def harm(file: Path, count: int) -> float:
+    def error(file: Path, count: int) -> float:
         return 0.5 if delicate in quantised(file) else 0.001
 
-    assert to_int8(source, target, frames, harm, 0.01) == (delicate,)
+    assert to_int8(source, target, frames, error, 0.01) == (delicate,)
     assert quantised(target) == set(Quantizer(source, frames).nodes) - {delicate}
 
 

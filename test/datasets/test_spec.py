@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.spec import Spec, parse_spec
+from recon3d_ros.datasets.spec import DatasetSpec, parse_spec
 from recon3d_ros.errors import DataError
 
 
 @pytest.mark.parametrize(
     ("text", "spec"),
     [
-        ("hololens", Spec("hololens")),
-        ("hololens[60:80]", Spec("hololens", (), 60, 80)),
-        ("some/folder[:40]", Spec("some/folder", (), 0, 40)),
-        ("some/folder[40:]", Spec("some/folder", (), 40, None)),
-        ("a.mcap:/cam/image:/cam/depth", Spec("a.mcap", ("/cam/image", "/cam/depth"))),
-        ("a.mcap:/i:/d:/camera_info[3:5]", Spec("a.mcap", ("/i", "/d", "/camera_info"), 3, 5)),
+        ("hololens", DatasetSpec("hololens")),
+        ("hololens[60:80]", DatasetSpec("hololens", (), 60, 80)),
+        ("some/folder[:40]", DatasetSpec("some/folder", (), 0, 40)),
+        ("some/folder[40:]", DatasetSpec("some/folder", (), 40, None)),
+        ("a.mcap:/cam/image:/cam/depth", DatasetSpec("a.mcap", ("/cam/image", "/cam/depth"))),
+        ("a.mcap:/i:/d:/camera_info[3:5]", DatasetSpec("a.mcap", ("/i", "/d", "/camera_info"), 3, 5)),
     ],
 )
 def test_a_text_is_a_place_topics_and_a_part(text, spec):
@@ -30,8 +30,8 @@ def test_a_text_is_a_place_topics_and_a_part(text, spec):
 def test_a_path_that_is_there_is_taken_as_it_stands(tmp_path):
     odd = tmp_path / "walk[0:3]"
     odd.mkdir()
-    assert parse_spec(str(odd)) == Spec(str(odd))
-    assert parse_spec(f"{odd}[1:2]") == Spec(str(odd), (), 1, 2)
+    assert parse_spec(str(odd)) == DatasetSpec(str(odd))
+    assert parse_spec(f"{odd}[1:2]") == DatasetSpec(str(odd), (), 1, 2)
 
 
 @given(st.integers(1, 60), st.data())

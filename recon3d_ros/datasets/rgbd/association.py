@@ -39,7 +39,7 @@ def nearest_pairs(
     return sorted(partner.items())
 
 
-def left_over(images: int, depths: int, pairs: int, tolerance_ns: int = TOLERANCE_NS) -> str:
+def unmatched_note(images: int, depths: int, pairs: int, tolerance_ns: int = TOLERANCE_NS) -> str:
     """Say how many images and depth images have no partner; empty when all have one."""
     if images == depths == pairs:
         return ""

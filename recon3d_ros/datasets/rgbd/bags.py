@@ -10,8 +10,8 @@ import numpy as np
 
 from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.rgbd.association import left_over, nearest_pairs
-from recon3d_ros.datasets.rgbd.registered import Registered
+from recon3d_ros.datasets.rgbd.aligner import RgbdAligner
+from recon3d_ros.datasets.rgbd.association import nearest_pairs, unmatched_note
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import PinholeCamera, Sample
 from recon3d_ros.messages.camera_info import CalibrationCache, info_to_camera
@@ -41,7 +41,7 @@ class RgbdTopics(NamedTuple):
     camera_info: str
 
 
-class _Place(NamedTuple):
+class _Position(NamedTuple):
     """Where a message is: its stamp, when it was recorded, and how many of that time come before it."""
 
     stamp_ns: int
@@ -70,23 +70,25 @@ def bag_samples(path: Path, names: Sequence[str] = ()) -> LazySequence[Sample]:
     with Bag(path) as bag:
         topics = find_topics(bag, names)
         camera = _camera(bag, topics)
-        images, depths = (_places(bag, topic) for topic in topics[:2])
-    pairs = nearest_pairs([place.stamp_ns for place in images], [place.stamp_ns for place in depths])
+        images, depths = (_positions(bag, topic) for topic in topics[:2])
+    pairs = nearest_pairs(
+        [position.stamp_ns for position in images], [position.stamp_ns for position in depths]
+    )
     if not pairs:
         raise DataError(
             f"expected stamps of {topics.image} and {topics.depth} within 20 ms of each other, no two are in "
             f"{path}: record depth that carries the stamp of its image"
         )
-    registered = Registered(camera)
+    aligner = RgbdAligner(camera)
 
     def load(pair: tuple[int, int]) -> Sample:
         image, depth = images[pair[0]], depths[pair[1]]
         with Bag(path) as bag:
             planes = _pixels(_message(bag, topics.image, image)), _depth(_message(bag, topics.depth, depth))
         source = f"{topics.depth} at {depth.stamp_ns} ns"
-        return registered.sample(str(image.stamp_ns), image.stamp_ns, *planes, source)
+        return aligner.sample(str(image.stamp_ns), image.stamp_ns, *planes, source)
 
-    return LazySequence(pairs, load, left_over(len(images), len(depths), len(pairs)))
+    return LazySequence(pairs, load, unmatched_note(len(images), len(depths), len(pairs)))
 
 
 def find_topics(bag: Bag, names: Sequence[str] = ()) -> RgbdTopics:
@@ -191,28 +193,28 @@ def _camera(bag: Bag, topics: RgbdTopics) -> PinholeCamera:
     return info_to_camera(found[0], rectified=_RECTIFIED in name.split("_"))
 
 
-def _places(bag: Bag, topic: str) -> list[_Place]:
-    places: list[_Place] = []
+def _positions(bag: Bag, topic: str) -> list[_Position]:
+    positions: list[_Position] = []
     for message in bag.messages([topic]):
-        same = places[-1].before + 1 if places and places[-1].logged_ns == message.logged_ns else 0
+        same = positions[-1].before + 1 if positions and positions[-1].logged_ns == message.logged_ns else 0
         stamp = message.msg.header.stamp
-        places.append(_Place(stamp.sec * NS_PER_S + stamp.nanosec, message.logged_ns, same))
-    stamps = {place.stamp_ns for place in places}
-    if len(stamps) != len(places):
+        positions.append(_Position(stamp.sec * NS_PER_S + stamp.nanosec, message.logged_ns, same))
+    stamps = {position.stamp_ns for position in positions}
+    if len(stamps) != len(positions):
         raise DataError(
             f"expected a stamp of its own on every message of {topic} in {bag.path}, got {len(stamps)} "
-            f"stamps on {len(places)} messages: record a driver that fills header.stamp, once through"
+            f"stamps on {len(positions)} messages: record a driver that fills header.stamp, once through"
         )
-    return places
+    return positions
 
 
-def _message(bag: Bag, topic: str, place: _Place) -> Any:
-    same = [message.msg for message in bag.messages([topic], place.logged_ns, place.logged_ns + 1)]
-    if place.before >= len(same):
+def _message(bag: Bag, topic: str, position: _Position) -> Any:
+    same = [message.msg for message in bag.messages([topic], position.logged_ns, position.logged_ns + 1)]
+    if position.before >= len(same):
         raise DataError(
-            f"expected the message of {topic} at {place.logged_ns} ns again in {bag.path}: it changed"
+            f"expected the message of {topic} at {position.logged_ns} ns again in {bag.path}: it changed"
         )
-    return same[place.before]
+    return same[position.before]
 
 
 def _frame(msg: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from recon3d_ros.datasets.folders import CAMERA_FILE, paired_files, stamps_of
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.rgbd.registered import Registered
+from recon3d_ros.datasets.rgbd.aligner import RgbdAligner
 from recon3d_ros.errors import CalibrationError, DataError
 from recon3d_ros.files import DEPTH_SUFFIXES, read_camera_yaml, read_depth, read_image, read_intrinsics
 from recon3d_ros.files.disk import read_bytes
@@ -55,7 +55,7 @@ def plain_samples(path: Path, camera: PinholeCamera | StereoRig | None = None) -
         CalibrationError: The calibration cannot be used or belongs to another size.
     """
     files = paired_files(path / "rgb", path / "depth", DEPTH_SUFFIXES)
-    return _samples(files, Registered(camera_of(path, files[0][0], camera)), _scale(path))
+    return _samples(files, RgbdAligner(camera_of(path, files[0][0], camera)), _scale(path))
 
 
 def nyuv2_samples(path: Path) -> LazySequence[Sample]:
@@ -71,7 +71,7 @@ def nyuv2_samples(path: Path) -> LazySequence[Sample]:
             f"expected NYUv2's images of 640x480 in {path / 'rgb'}, got {size_wh[0]}x{size_wh[1]}: write the "
             f"K of your export into {path / K_FILE}"
         )
-    return _samples(files, Registered(NYUV2_CAMERA), _scale(path), _inside)
+    return _samples(files, RgbdAligner(NYUV2_CAMERA), _scale(path), _inside)
 
 
 def scannet_samples(path: Path) -> LazySequence[Sample]:
@@ -90,7 +90,7 @@ def scannet_samples(path: Path) -> LazySequence[Sample]:
     stored = read_depth(files[0][1])
     return _samples(
         files,
-        Registered(
+        RgbdAligner(
             _sized(colour, (width, height), path / named[0]),
             _sized(depth, (stored.shape[1], stored.shape[0]), path / named[1]),
         ),
@@ -153,7 +153,7 @@ def _inside(sample: Sample) -> Sample:
     height, width = sample.frame.image.shape[:2]
     kept = (slice(top, height - bottom), slice(left, width - right))
     camera = sample.frame.camera.cropped(left, top, width - left - right, height - top - bottom)
-    assert sample.depth is not None  # `Registered` gives it
+    assert sample.depth is not None  # `RgbdAligner` gives it
     image, depth = np.ascontiguousarray(sample.frame.image[kept]), np.ascontiguousarray(sample.depth[kept])
     frame = Frame(sample.frame.stamp_ns, image, camera, name=sample.name)
     return Sample(frame, None, depth, sample.name)
@@ -161,7 +161,7 @@ def _inside(sample: Sample) -> Sample:
 
 def _samples(
     files: list[tuple[Path, Path]],
-    registered: Registered,
+    aligner: RgbdAligner,
     units_per_m: float | None,
     finish: Callable[[Sample], Sample] = lambda sample: sample,
 ) -> LazySequence[Sample]:
@@ -170,6 +170,6 @@ def _samples(
     def load(i: int) -> Sample:
         image, depth = files[i]
         planes = read_image(image), read_depth(depth, units_per_m)
-        return finish(registered.sample(image.stem, stamps[i], *planes, str(depth)))
+        return finish(aligner.sample(image.stem, stamps[i], *planes, str(depth)))
 
     return LazySequence(range(len(files)), load)

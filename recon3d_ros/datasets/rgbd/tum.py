@@ -10,9 +10,9 @@ import numpy as np
 
 from recon3d_ros.datasets.folders import CAMERA_FILE
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.rgbd.association import left_over, nearest_pairs
+from recon3d_ros.datasets.rgbd.aligner import RgbdAligner
+from recon3d_ros.datasets.rgbd.association import nearest_pairs, unmatched_note
 from recon3d_ros.datasets.rgbd.folders import K_FILE, camera_of
-from recon3d_ros.datasets.rgbd.registered import Registered
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import read_depth, read_image
 from recon3d_ros.files.disk import read_bytes
@@ -67,14 +67,14 @@ def tum_samples(path: Path, camera: PinholeCamera | StereoRig | None = None) -> 
             f"expected stamps of {LISTS[0]} and {LISTS[1]} within 20 ms of each other, no two are in {path}: "
             "check that both lists are of one recording"
         )
-    registered = Registered(_camera(path, images[0].path, camera))
+    aligner = RgbdAligner(_camera(path, images[0].path, camera))
 
     def load(pair: tuple[int, int]) -> Sample:
         image, depth = images[pair[0]], depths[pair[1]]
         planes = read_image(image.path), read_depth(depth.path, UNITS_PER_M)
-        return registered.sample(image.path.stem, image.stamp_ns, *planes, str(depth.path))
+        return aligner.sample(image.path.stem, image.stamp_ns, *planes, str(depth.path))
 
-    return LazySequence(pairs, load, left_over(len(images), len(depths), len(pairs)))
+    return LazySequence(pairs, load, unmatched_note(len(images), len(depths), len(pairs)))
 
 
 def _camera(path: Path, image: Path, given: PinholeCamera | StereoRig | None) -> PinholeCamera:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros import world
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import Licence, Manifest, Source
+from recon3d_ros.model_zoo.manifest import Licence, Manifest, TrainingSource
 from recon3d_ros.networks import task_of
 from recon3d_ros.training.losses.scored import Scored
 from recon3d_ros.training.samples.sources import KNOWN_SOURCES, WORLD, first_source, source_name
@@ -67,7 +67,7 @@ def _crop_size_wh(content: Mapping[str, Any]) -> tuple[int, int]:
 
 def _licence(content: Mapping[str, Any]) -> Licence:
     """Of the weights, by all that had a part in them; where that was not kept yet, it was the world."""
-    sources = tuple(Source(*pair) for pair in content.get("sources", ())) or (KNOWN_SOURCES[WORLD],)
+    sources = tuple(TrainingSource(*pair) for pair in content.get("sources", ())) or (KNOWN_SOURCES[WORLD],)
     free = all(source.licence == KNOWN_SOURCES[WORLD].licence for source in sources)
     return Licence("Apache-2.0" if free else "as its sources allow", sources)
 

@@ -14,7 +14,7 @@ import numpy as np
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import DataError
-from recon3d_ros.model_zoo.manifest import Manifest, Source
+from recon3d_ros.model_zoo.manifest import Manifest, TrainingSource
 from recon3d_ros.training.config import TrainConfig, parse_sources
 from recon3d_ros.training.samples.augment_view import resized
 from recon3d_ros.training.samples.store import SampleStore, pack_view
@@ -22,8 +22,8 @@ from recon3d_ros.training.samples.store import SampleStore, pack_view
 WORLD = "world"
 # name of a source -> what it is, and its licence; what is not here is the user's own.
 KNOWN_SOURCES = {
-    WORLD: Source("procedural world of recon3d_ros", "Apache-2.0"),
-    "nyuv2_train": Source("NYU Depth v2", "research use"),
+    WORLD: TrainingSource("procedural world of recon3d_ros", "Apache-2.0"),
+    "nyuv2_train": TrainingSource("NYU Depth v2", "research use"),
 }
 # Frames of a film look alike: so many between those that validate and those that train belong to neither.
 GUARD_FRAMES = 10
@@ -148,10 +148,15 @@ def sources_of(names: Iterable[str], teacher: Manifest | None, inherited: list[l
     """
     found = [
         # A part of a set has the licence of the set.
-        KNOWN_SOURCES.get(parse_spec(name).place, Source(source_name(name), "of the owner of these images"))
+        KNOWN_SOURCES.get(
+            parse_spec(name).place, TrainingSource(source_name(name), "of the owner of these images")
+        )
         for name in names
     ]
     if teacher is not None:
-        found += [Source(f"answers of {teacher.name}", teacher.licence.weights), *teacher.licence.sources]
+        found += [
+            TrainingSource(f"answers of {teacher.name}", teacher.licence.weights),
+            *teacher.licence.sources,
+        ]
     pairs = [*inherited, *([source.name, source.licence] for source in found)]
     return [list(pair) for pair in dict.fromkeys(map(tuple, pairs))]

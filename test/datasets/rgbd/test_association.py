@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d_ros.datasets.rgbd.association import left_over, nearest_pairs
+from recon3d_ros.datasets.rgbd.association import nearest_pairs, unmatched_note
 
 stamps = st.lists(st.integers(0, 300), unique=True, max_size=25)
 
@@ -33,5 +33,5 @@ def test_the_edge_of_20_ms_belongs_to_it():
 
 
 def test_what_is_left_over_is_counted():
-    assert left_over(3, 3, 3) == ""
-    assert left_over(5, 4, 3).startswith("3 pairs; left out: 2 of 5 images and 1 of 4 depth images")
+    assert unmatched_note(3, 3, 3) == ""
+    assert unmatched_note(5, 4, 3).startswith("3 pairs; left out: 2 of 5 images and 1 of 4 depth images")

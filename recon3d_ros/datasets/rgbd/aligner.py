@@ -18,7 +18,7 @@ ASPECT_TOLERANCE = 0.01
 _NEGLIGIBLE_PX = 0.02
 
 
-class Registered:
+class RgbdAligner:
     """Makes samples of images and of depth that is registered to them; rectification maps are made once.
 
     Args:

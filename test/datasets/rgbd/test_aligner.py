@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon3d_ros.datasets.rgbd.registered import Registered, on_one_grid
+from recon3d_ros.datasets.rgbd.aligner import RgbdAligner, on_one_grid
 from recon3d_ros.errors import CalibrationError, DataError, ImageError
 from recon3d_ros.geometry import PinholeCamera, Rectifier
 
@@ -46,7 +46,7 @@ def test_depth_of_another_resolution_gets_the_k_of_the_coarser_grid(width, squee
     if abs(width / 96 / (size_wh[1] / 72) - 1) > 0.01:
         return
     depth = plane_depth(CAMERA.scaled(size_wh))
-    sample = Registered(CAMERA).sample("a", 0, stripes(CAMERA), depth, "a")
+    sample = RgbdAligner(CAMERA).sample("a", 0, stripes(CAMERA), depth, "a")
     camera = sample.frame.camera
     coarser = size_wh if width <= 96 else (96, 72)
     assert camera == CAMERA.scaled(coarser)
@@ -59,7 +59,7 @@ def test_depth_of_another_resolution_gets_the_k_of_the_coarser_grid(width, squee
 
 def test_the_same_size_changes_nothing():
     image, depth = stripes(CAMERA), plane_depth(CAMERA)
-    sample = Registered(CAMERA).sample("a", 5, image, depth, "a")
+    sample = RgbdAligner(CAMERA).sample("a", 5, image, depth, "a")
     assert sample.frame.image is image and sample.depth is depth and sample.frame.stamp_ns == 5
 
 
@@ -118,7 +118,7 @@ def raw_plane_depth(camera):
 @pytest.mark.parametrize("size_wh", [(96, 72), (48, 36), (192, 144)])
 def test_a_raw_image_and_its_depth_are_both_rectified(size_wh):
     depth = raw_plane_depth(RAW.scaled(size_wh))
-    sample = Registered(RAW).sample("a", 0, stripes(CAMERA), depth, "a")
+    sample = RgbdAligner(RAW).sample("a", 0, stripes(CAMERA), depth, "a")
     camera = sample.frame.camera
     assert camera.rectified and camera.image_size_wh == min(size_wh, (96, 72))
     known = np.isfinite(sample.depth)
@@ -155,13 +155,13 @@ def test_rectifying_depth_takes_values_and_makes_none():
 
 def test_what_does_not_belong_together_is_one_sentence():
     image, depth = stripes(CAMERA), plane_depth(CAMERA)
-    registered = Registered(CAMERA)
+    aligner = RgbdAligner(CAMERA)
     with pytest.raises(ImageError, match=r"expected depth of 96x72.*got 96x60 in x\.png"):
-        registered.sample("a", 0, image, depth[:60], "x.png")
+        aligner.sample("a", 0, image, depth[:60], "x.png")
     with pytest.raises(DataError, match=r"every pixel of it is unknown.*leave this frame out"):
-        registered.sample("a", 0, image, np.full_like(depth, np.nan), "x.png")
+        aligner.sample("a", 0, image, np.full_like(depth, np.nan), "x.png")
     with pytest.raises(CalibrationError, match="a: the calibration says 96x72, the image is 96x71"):
-        registered.sample("a", 0, image[:71], depth, "x.png")
-    own = Registered(CAMERA, CAMERA.scaled((48, 36)))
+        aligner.sample("a", 0, image[:71], depth, "x.png")
+    own = RgbdAligner(CAMERA, CAMERA.scaled((48, 36)))
     with pytest.raises(ImageError, match="expected depth of 48x36"):
         own.sample("a", 0, image, depth, "x.png")
