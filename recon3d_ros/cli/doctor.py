@@ -46,9 +46,9 @@ def to_dict(diagnosis: Diagnosis) -> dict[str, object]:
     return {
         "mode": diagnosis.mode,
         "seconds": diagnosis.seconds,
-        "topics": [dataclasses.asdict(seen) for seen in diagnosis.topics],
-        "symptoms": [
-            {**dataclasses.asdict(symptom), "level": symptom.level.name} for symptom in diagnosis.symptoms
+        "topics": [dataclasses.asdict(topic) for topic in diagnosis.topics],
+        "findings": [
+            {**dataclasses.asdict(finding), "level": finding.level.name} for finding in diagnosis.findings
         ],
         "exit_code": diagnosis.exit_code,
     }
@@ -59,22 +59,22 @@ def to_text(diagnosis: Diagnosis) -> str:
     rows = [("topic", "Hz", "MB/s", "size", "encoding", "frame_id", "from")]
     rows += [
         (
-            seen.topic,
-            f"{seen.rate_hz:.1f}",
-            f"{seen.megabytes_per_s:.1f}",
-            seen.size or "-",
-            seen.encoding or "-",
-            seen.frame_id or "-",
-            ", ".join(seen.publishers) or "nobody",
+            topic.topic,
+            f"{topic.rate_hz:.1f}",
+            f"{topic.megabytes_per_s:.1f}",
+            topic.size or "-",
+            topic.encoding or "-",
+            topic.frame_id or "-",
+            ", ".join(topic.publishers) or "nobody",
         )
-        for seen in diagnosis.topics
+        for topic in diagnosis.topics
     ]
     lines = [*aligned(rows), ""]
     lines += [
-        f"{symptom.level.name} {symptom.kind} {symptom.topic}".rstrip() + f": {symptom.message.rstrip('.')}."
-        for symptom in diagnosis.symptoms
+        f"{finding.level.name} {finding.kind} {finding.topic}".rstrip() + f": {finding.message.rstrip('.')}."
+        for finding in diagnosis.findings
     ]
-    counts = [(name, sum(s.level.name == level for s in diagnosis.symptoms)) for level, name in _LEVELS]
+    counts = [(name, sum(one.level.name == level for one in diagnosis.findings)) for level, name in _LEVELS]
     told = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts if count)
     lines.append(f"{diagnosis.mode}, {diagnosis.seconds:g} s: {told or 'nothing found'}")
     return "\n".join(lines)

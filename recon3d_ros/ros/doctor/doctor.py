@@ -1,4 +1,4 @@
-"""Looks at a live graph and says in plain words what keeps depth from coming, each with its remedy."""
+"""Examines a live graph: why there is no depth, or why it is bad, each finding with its remedy."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from rclpy.context import Context
 from sensor_msgs.msg import Image
 
 from recon3d_ros.config.doctor import DoctorConfig
-from recon3d_ros.ros.doctor.camera_symptoms import calibration_of, decode, of_frames, of_images, of_pair
-from recon3d_ros.ros.doctor.shared_memory import of_profile, of_segments
-from recon3d_ros.ros.doctor.stream import Stream, endpoint_name
-from recon3d_ros.ros.doctor.symptoms import Symptom, error, of_latched, of_publishers, of_qos, of_stamps, warn
-from recon3d_ros.ros.doctor.watch import NAME, Watch, observe
+from recon3d_ros.ros.doctor.checks import (
+    check_calibration,
+    check_image_quality,
+    check_latched,
+    check_publishers,
+    check_qos,
+    check_stamps,
+    check_synchronisation,
+    decode,
+)
+from recon3d_ros.ros.doctor.finding import Finding, error, warn
+from recon3d_ros.ros.doctor.frames import check_frames
+from recon3d_ros.ros.doctor.graph_monitor import NAME, GraphMonitor, observe
+from recon3d_ros.ros.doctor.shared_memory import check_profile, check_segments
+from recon3d_ros.ros.doctor.topic_monitor import TopicMonitor, endpoint_name
 from recon3d_ros.ros.health.health import Level
+from recon3d_ros.ros.output.outputs import TYPES
 
 # Exit codes of the command, apart from those of errors (1 to 10): nothing found, warnings only, errors.
 HEALTHY, WARNINGS, ERRORS = 0, 20, 21
-OUTPUTS = (
-    "points",
-    "points_free",
-    "depth/image",
-    "depth/camera_info",
-    "depth/preview",
-    "disparity",
-    "confidence",
-)
 _CLOUD_POINT_BYTES = 16
 _LOST = ("silent", "gaps")
 
 
 @dataclass(frozen=True)
-class Seen:
+class TopicSummary:
     """One topic in numbers; size and encoding are empty for camera_info and compressed images."""
 
     topic: str
@@ -55,13 +57,13 @@ class Diagnosis:
 
     mode: str
     seconds: float
-    topics: tuple[Seen, ...]
-    symptoms: tuple[Symptom, ...]
+    topics: tuple[TopicSummary, ...]
+    findings: tuple[Finding, ...]
 
     @property
     def exit_code(self) -> int:
         """0 nothing found, 20 warnings, 21 errors."""
-        levels = {symptom.level for symptom in self.symptoms}
+        levels = {finding.level for finding in self.findings}
         return ERRORS if Level.ERROR in levels else WARNINGS if Level.WARN in levels else HEALTHY
 
 
@@ -75,66 +77,66 @@ def examine(config: DoctorConfig, environ: Mapping[str, str] = os.environ) -> Di
     context = Context()
     rclpy.init(args=[], context=context)
     try:
-        watch = Watch(config, context)
+        graph = GraphMonitor(config, context)
         try:
-            observe([watch], context, config.seconds)
-            return diagnose(watch, environ)
+            observe([graph], context, config.seconds)
+            return diagnose(graph, environ)
         finally:
-            watch.node.destroy_node()
+            graph.node.destroy_node()
     finally:
         context.try_shutdown()
 
 
-def diagnose(watch: Watch, environ: Mapping[str, str] = os.environ) -> Diagnosis:
-    """Sum up what a watch has seen; the graph is asked now."""
-    symptoms = [*_of_topics(watch), *_of_cameras(watch), *_of_time(watch), *_of_nodes(watch)]
-    symptoms += _of_middleware(watch, environ, symptoms)
-    streams = [stream for camera in watch.cameras for stream in (camera.image, camera.info)]
+def diagnose(graph: GraphMonitor, environ: Mapping[str, str] = os.environ) -> Diagnosis:
+    """Run all checks on what a monitor has received; the graph is asked now."""
+    findings = [*_check_topics(graph), *_check_cameras(graph), *_check_clocks(graph), *_check_nodes(graph)]
+    findings += _check_middleware(graph, environ, findings)
+    monitors = [monitor for camera in graph.cameras for monitor in (camera.image, camera.info)]
     return Diagnosis(
-        watch.mode,
-        watch.config.seconds,
-        tuple(_seen(stream) for stream in streams),
-        tuple(sorted(symptoms, key=lambda symptom: -symptom.level.value)),
+        graph.mode,
+        graph.config.seconds,
+        tuple(_summary(monitor) for monitor in monitors),
+        tuple(sorted(findings, key=lambda finding: -finding.level.value)),
     )
 
 
-def _of_topics(watch: Watch) -> Iterator[Symptom]:
-    for camera in watch.cameras:
-        yield from of_publishers(watch.node, camera.image, is_image=True)
-        latched = list(of_latched(camera.info, camera.latched))
+def _check_topics(graph: GraphMonitor) -> Iterator[Finding]:
+    for camera in graph.cameras:
+        yield from check_publishers(graph.node, camera.image, is_image=True)
+        latched = list(check_latched(camera.info, camera.latched))
         yield from latched
-        for symptom in of_publishers(watch.node, camera.info, is_image=False):
-            if not (latched and symptom.kind == "silent"):
-                yield symptom
-    node = watch.node
-    for name in OUTPUTS:
+        for finding in check_publishers(graph.node, camera.info, is_image=False):
+            if not (latched and finding.kind == "silent"):
+                yield finding
+    node = graph.node
+    for name in TYPES:
         topic = node.resolve_topic_name(name)
         readers = node.get_subscriptions_info_by_topic(topic)
-        yield from of_qos(topic, node.get_publishers_info_by_topic(topic), readers)
+        yield from check_qos(topic, node.get_publishers_info_by_topic(topic), readers)
 
 
-def _of_cameras(watch: Watch) -> Iterator[Symptom]:
-    cameras, config = watch.cameras, watch.config
+def _check_cameras(graph: GraphMonitor) -> Iterator[Finding]:
+    cameras, config = graph.cameras, graph.config
     for camera in cameras:
-        yield from of_stamps(camera.image, simulated=bool(watch.clock_ns))
+        yield from check_stamps(camera.image, simulated=bool(graph.clock_ns))
     if len(cameras) == 2:
-        yield from of_pair(cameras[0].image, cameras[1].image, config.sync_tolerance_ms)
-    yield from of_frames(cameras[0], watch.tf)
-    decoded, failures = decode(watch.snapshots[watch.mode], cameras)
+        yield from check_synchronisation(cameras[0].image, cameras[1].image, config.sync_tolerance_ms)
+    yield from check_frames(cameras[0], graph.tf)
+    decoded, failures = decode(graph.snapshots[graph.mode], cameras)
     yield from failures
-    calibration, symptoms = calibration_of(cameras, decoded[-1] if decoded else None, config.rectify)
-    yield from symptoms
-    yield from of_images(decoded, cameras, calibration)
+    calibration, findings = check_calibration(cameras, decoded[-1] if decoded else None, config.rectify)
+    yield from findings
+    yield from check_image_quality(decoded, cameras, calibration)
 
 
-def _of_time(watch: Watch) -> Iterator[Symptom]:
-    for jump_ms in watch.clock_jumps_ms:
+def _check_clocks(graph: GraphMonitor) -> Iterator[Finding]:
+    for jump_ms in graph.clock_jumps_ms:
         words = (
             f"expected this computer's clock to run evenly, it was set by {jump_ms:+.0f} ms; let chrony slew "
             "it, and set it before the robot starts"
         )
         yield warn("clock_jump", "", words)
-    steps = [after - before for before, after in zip(watch.clock_ns, watch.clock_ns[1:])]
+    steps = [after - before for before, after in zip(graph.clock_ns, graph.clock_ns[1:])]
     if any(step < 0 for step in steps):
         words = (
             f"expected simulated time that grows, got a step back of {-min(steps) / 1e6:.0f} ms; is a bag "
@@ -143,10 +145,10 @@ def _of_time(watch: Watch) -> Iterator[Symptom]:
         yield warn("clock_jump", "/clock", words)
 
 
-def _of_nodes(watch: Watch) -> Iterator[Symptom]:
+def _check_nodes(graph: GraphMonitor) -> Iterator[Finding]:
     """What depth nodes that listen to these cameras say of themselves."""
-    readers = {endpoint_name(reader) for camera in watch.cameras for reader in camera.info.subscribers}
-    for name, status in watch.statuses.items():
+    readers = {endpoint_name(reader) for camera in graph.cameras for reader in camera.info.subscribers}
+    for name, status in graph.statuses.items():
         node = name.partition(":")[0]
         if node not in readers or status.level not in (DiagnosticStatus.WARN, DiagnosticStatus.ERROR):
             continue
@@ -154,35 +156,37 @@ def _of_nodes(watch: Watch) -> Iterator[Symptom]:
         yield make("node", name, status.message)
 
 
-def _of_middleware(watch: Watch, environ: Mapping[str, str], symptoms: Sequence[Symptom]) -> list[Symptom]:
-    biggest = max((_largest_bytes(camera.image) for camera in watch.cameras), default=0.0)
-    lossy = any(symptom.kind in _LOST for symptom in symptoms)
-    found = list(of_profile(environ, rclpy.get_rmw_implementation_identifier(), biggest))
+def _check_middleware(
+    graph: GraphMonitor, environ: Mapping[str, str], findings: Sequence[Finding]
+) -> list[Finding]:
+    biggest = max((_largest_bytes(camera.image) for camera in graph.cameras), default=0.0)
+    lossy = any(finding.kind in _LOST for finding in findings)
+    found = list(check_profile(environ, rclpy.get_rmw_implementation_identifier(), biggest))
     if "fastrtps" in rclpy.get_rmw_implementation_identifier():
-        found += of_segments(biggest, lossy)
+        found += check_segments(biggest, lossy)
     return found
 
 
-def _largest_bytes(stream: Stream) -> float:
+def _largest_bytes(monitor: TopicMonitor) -> float:
     """Of an image and of the cloud that it makes."""
-    msg = stream.recent[-1] if stream.recent else None
+    msg = monitor.recent[-1] if monitor.recent else None
     if not isinstance(msg, Image):
-        return stream.message_bytes
+        return monitor.message_bytes
     return float(max(len(msg.data), msg.width * msg.height * _CLOUD_POINT_BYTES))
 
 
-def _seen(stream: Stream) -> Seen:
-    msg = stream.recent[-1] if stream.recent else None
+def _summary(monitor: TopicMonitor) -> TopicSummary:
+    msg = monitor.recent[-1] if monitor.recent else None
     pixels = msg if isinstance(msg, Image) else None
-    names = [endpoint_name(publisher) for publisher in stream.publishers]
-    return Seen(
-        topic=stream.topic,
-        type=stream.type_name,
+    names = [endpoint_name(publisher) for publisher in monitor.publishers]
+    return TopicSummary(
+        topic=monitor.topic,
+        type=monitor.type_name,
         publishers=tuple(dict.fromkeys(name for name in names if not name.endswith(f"/{NAME}"))),
-        messages=stream.count,
-        rate_hz=stream.rate_hz,
-        megabytes_per_s=stream.megabytes_per_s,
+        messages=monitor.count,
+        rate_hz=monitor.rate_hz,
+        megabytes_per_s=monitor.megabytes_per_s,
         size=f"{pixels.width}x{pixels.height}" if pixels else "",
         encoding=pixels.encoding if pixels else "",
-        frame_id=stream.frame_ids[-1] if stream.frame_ids else "",
+        frame_id=monitor.frame_ids[-1] if monitor.frame_ids else "",
     )

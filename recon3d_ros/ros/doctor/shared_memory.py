@@ -10,13 +10,13 @@ from pathlib import Path
 
 from recon3d_ros.errors import DataError
 from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, SHARED_MEMORY, profile_environment
-from recon3d_ros.ros.doctor.symptoms import Symptom, warn
+from recon3d_ros.ros.doctor.finding import Finding, warn
 
 DEFAULT_SEGMENT = 512 << 10  # of Fast DDS
 _SEGMENT_FILE = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
 
 
-def of_profile(environ: Mapping[str, str], rmw: str, message_bytes: float) -> Iterator[Symptom]:
+def check_profile(environ: Mapping[str, str], rmw: str, message_bytes: float) -> Iterator[Finding]:
     """A missing or too small profile on this side.
 
     Args:
@@ -41,7 +41,7 @@ def of_profile(environ: Mapping[str, str], rmw: str, message_bytes: float) -> It
         yield warn("fast_dds", "", words)
 
 
-def of_segments(message_bytes: float, lossy: bool, folder: Path = SHARED_MEMORY) -> Iterator[Symptom]:
+def check_segments(message_bytes: float, lossy: bool, folder: Path = SHARED_MEMORY) -> Iterator[Finding]:
     """Other processes without room, where messages get lost; a small one that only listens does no harm.
 
     Args:

@@ -1,7 +1,7 @@
 """What an image or a pair tells about its cameras without a model: dark, blurred, covered, swapped, askew.
 
 Cheap enough for a running node (at 640x480 on one core about 1 ms for an image, 10 ms for a pair). The limits
-lie well outside of what ordinary indoor and street recordings show, so a finding is worth somebody's time.
+lie well outside of what ordinary indoor and street recordings show, so a fault is worth somebody's time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SWAPPED_SHARE = 0.6
 
 
 @dataclass(frozen=True)
-class Finding:
+class ImageFault:
     """Something that is wrong with the images.
 
     Attributes:
@@ -52,11 +52,11 @@ class Finding:
     subject: str = "pair"
 
 
-def check_image(image: NDArray[np.uint8], name: str = "image") -> list[Finding]:
+def check_image(image: NDArray[np.uint8], name: str = "image") -> list[ImageFault]:
     """Look at one image.
 
     Args:
-        image: (H, W, 3) RGB or (H, W) mono uint8; smaller than 160x120 gives no finding.
+        image: (H, W, 3) RGB or (H, W) mono uint8; smaller than 160x120 gives no fault.
         name: what the messages call it.
     """
     if not _big_enough(image):
@@ -66,25 +66,25 @@ def check_image(image: NDArray[np.uint8], name: str = "image") -> list[Finding]:
     saturated = float(np.mean(thumb >= SATURATED_LEVEL))
     flat = float(np.mean(_block_std(thumb) < FLAT_STD))
 
-    def finding(kind: str, value: float, words: str) -> list[Finding]:
-        return [Finding(kind, f"{name}: {words}", value, name)]
+    def fault(kind: str, value: float, words: str) -> list[ImageFault]:
+        return [ImageFault(kind, f"{name}: {words}", value, name)]
 
     if bright < DARK_LEVEL:
-        return finding(
+        return fault(
             "dark",
             bright,
             f"expected a bright twentieth above {DARK_LEVEL} of 255, got {bright:.0f}, it is dark; "
             "take off the cap, switch on light or expose longer",
         )
     if saturated > SATURATED_SHARE:
-        return finding(
+        return fault(
             "saturated",
             saturated,
             f"expected less than {SATURATED_SHARE:.0%} of the pixels white, got {saturated:.0%}, it is "
             "saturated; expose shorter, lower the gain or turn on auto exposure",
         )
     if flat > FLAT_SHARE:
-        return finding(
+        return fault(
             "blocked",
             flat,
             f"expected structure, got an even picture in {flat:.0%} of it, the lens looks blocked; "
@@ -93,7 +93,7 @@ def check_image(image: NDArray[np.uint8], name: str = "image") -> list[Finding]:
     focus = _focus(image)
     if focus > BLURRED:
         sigma_px = float(np.interp(focus, *_BLUR))
-        return finding(
+        return fault(
             "blurred",
             sigma_px,
             f"expected sharp edges, got them blurred by about {sigma_px:.0f} px; focus and clean the lens, "
@@ -102,11 +102,11 @@ def check_image(image: NDArray[np.uint8], name: str = "image") -> list[Finding]:
     return []
 
 
-def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: float = 0.0) -> list[Finding]:
+def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: float = 0.0) -> list[ImageFault]:
     """Look at a rectified pair. Where too little matches to tell, nothing is found.
 
     Args:
-        left: (H, W, 3) RGB or (H, W) mono uint8; smaller than 160x120 gives no finding.
+        left: (H, W, 3) RGB or (H, W) mono uint8; smaller than 160x120 gives no fault.
         right: the same of the right camera.
         doffs_px: disparity of infinity, cx of the left minus cx of the right camera.
     """
@@ -115,13 +115,13 @@ def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: floa
     thumbs = (_thumb(left), _thumb(right))
     if np.array_equal(thumbs[0], thumbs[1]) and float(np.std(thumbs[0])) > FLAT_STD:
         words = "expected two views of a scene, got the same image twice; remap the topic of one camera"
-        return [Finding("identical", words, 0.0)]
+        return [ImageFault("identical", words, 0.0)]
     exposure = _check_exposure(float(np.mean(thumbs[0])), float(np.mean(thumbs[1])))
     small = (_reduced(left), _reduced(right))
     return exposure + _check_matches(small[0], small[1], left.shape[1] / small[0].shape[1], doffs_px)
 
 
-def _check_exposure(left: float, right: float) -> list[Finding]:
+def _check_exposure(left: float, right: float) -> list[ImageFault]:
     darker, brighter = min(left, right), max(left, right)
     ratio = (brighter + 1) / (darker + 1)
     if ratio < EXPOSURE_RATIO:
@@ -130,12 +130,12 @@ def _check_exposure(left: float, right: float) -> list[Finding]:
         f"expected left and right about equally bright, got means of {left:.0f} and {right:.0f} of 255; "
         "free both lenses, and expose both cameras alike (hardware trigger, or fixed exposure and gain)"
     )
-    return [Finding("exposure", words, ratio)]
+    return [ImageFault("exposure", words, ratio)]
 
 
 def _check_matches(
     left: NDArray[np.uint8], right: NDArray[np.uint8], scale: float, doffs_px: float
-) -> list[Finding]:
+) -> list[ImageFault]:
     """What matching features say; `scale` is px of the images per px of these reduced ones."""
     matches = _match(left, right)
     most, least = max(matches.features), min(matches.features)
@@ -147,7 +147,7 @@ def _check_matches(
             f"expected detail in both images, got next to none in the {bare} one; "
             f"free and focus the {bare} camera, and compare the exposure of both"
         )
-        return [Finding("decorrelated", words, float(least))]
+        return [ImageFault("decorrelated", words, float(least))]
     rows = _fit_rows(matches, left.shape[1])
     agreeing = float(np.mean(rows.agree)) if len(rows.agree) else 0.0
     if agreeing < _AGREEING_SHARE:
@@ -155,14 +155,14 @@ def _check_matches(
             f"expected left and right to show one scene, got {agreeing:.0%} of their features in agreement; "
             "check that both topics are of one camera pair and of one moment, and that no lens is covered"
         )
-        return [Finding("decorrelated", words, agreeing)]
+        return [ImageFault("decorrelated", words, agreeing)]
     if np.count_nonzero(rows.agree) < _ENOUGH_MATCHES:
         return []
     disparity_px = (matches.left - matches.right)[rows.agree, 0] * scale - doffs_px
     return _check_sides(disparity_px, scale) + _check_rows(float(np.mean(np.abs(rows.error_px))) * scale)
 
 
-def _check_sides(disparity_px: NDArray[np.float32], scale: float) -> list[Finding]:
+def _check_sides(disparity_px: NDArray[np.float32], scale: float) -> list[ImageFault]:
     negative = float(np.mean(disparity_px < -1.5 * scale))
     if negative < _SWAPPED_SHARE:
         return []
@@ -170,17 +170,17 @@ def _check_sides(disparity_px: NDArray[np.float32], scale: float) -> list[Findin
         f"expected things farther left in the right image than in the left one, got the contrary for "
         f"{negative:.0%} of them; left and right are swapped, exchange the topics"
     )
-    return [Finding("swapped", words, negative)]
+    return [ImageFault("swapped", words, negative)]
 
 
-def _check_rows(error_px: float) -> list[Finding]:
+def _check_rows(error_px: float) -> list[ImageFault]:
     if error_px < VERTICAL_PX:
         return []
     words = (
         f"expected rectified images whose rows match within {VERTICAL_PX:g} px, got them off by "
         f"{error_px:.1f} px; rectify the images (parameter rectify with image_raw), or calibrate anew"
     )
-    return [Finding("vertical_error", words, error_px)]
+    return [ImageFault("vertical_error", words, error_px)]
 
 
 class _Matches(NamedTuple):

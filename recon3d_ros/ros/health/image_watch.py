@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recon3d_ros.geometry import Frame
-from recon3d_ros.ros.health.image_checks import Finding, check_image, check_pair
+from recon3d_ros.ros.health.image_checks import ImageFault, check_image, check_pair
 
 CHECK_PERIOD_S = 1.0
 # Matching features of both images costs some ten times as much as looking at the brightness of one.
@@ -57,9 +57,9 @@ class _Belief:
         self._seen: dict[tuple[str, str], int] = {}
         self.messages: tuple[str, ...] = ()
 
-    def update(self, found: Iterable[Finding]) -> None:
+    def update(self, found: Iterable[ImageFault]) -> None:
         """Take what one look has found."""
-        messages = {(finding.kind, finding.subject): finding.message for finding in found}
+        messages = {(fault.kind, fault.subject): fault.message for fault in found}
         self._seen = {key: self._seen.get(key, 0) + 1 for key in messages}
         self.messages = tuple(
             message for key, message in messages.items() if self._seen[key] >= LOOKS_TO_BELIEVE

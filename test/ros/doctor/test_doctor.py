@@ -24,10 +24,10 @@ from recon3d_ros.cli.main import main
 from recon3d_ros.config.doctor import DoctorConfig
 from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, image_to_msg, ns_to_stamp
 from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES
-from recon3d_ros.ros.doctor import watch as watch_module
+from recon3d_ros.ros.doctor import graph_monitor
 from recon3d_ros.ros.doctor.doctor import ERRORS, HEALTHY, WARNINGS, diagnose
+from recon3d_ros.ros.doctor.graph_monitor import GraphMonitor, observe
 from recon3d_ros.ros.doctor.shared_memory import live_segments
-from recon3d_ros.ros.doctor.watch import Watch, observe
 from recon3d_ros.world import WorldCamera
 
 PERIOD_S = 0.2
@@ -271,14 +271,14 @@ def diagnoses(stage):
     rclpy.init(args=[], context=context)
     found, names = {}, list(FAKES)
     for first in range(0, len(names), 10):
-        watches = {
-            name: Watch(DoctorConfig(namespace=f"/{name}", **FAKES[name].config), context)
+        monitors = {
+            name: GraphMonitor(DoctorConfig(namespace=f"/{name}", **FAKES[name].config), context)
             for name in names[first : first + 10]
         }
-        observe(list(watches.values()), context, SECONDS)
-        found.update({name: diagnose(watch) for name, watch in watches.items()})
-        for watch in watches.values():
-            watch.node.destroy_node()
+        observe(list(monitors.values()), context, SECONDS)
+        found.update({name: diagnose(monitor) for name, monitor in monitors.items()})
+        for monitor in monitors.values():
+            monitor.node.destroy_node()
     rclpy.shutdown(context=context)
     return found
 
@@ -286,20 +286,20 @@ def diagnoses(stage):
 @pytest.mark.parametrize("name", FAKES)
 def test_every_fault_is_named_and_no_other(diagnoses, name):
     expected, diagnosis = FAKES[name].expected, diagnoses[name]
-    kinds = {symptom.kind for symptom in diagnosis.symptoms}
+    kinds = {finding.kind for finding in diagnosis.findings}
     allowed = ALSO.get(name, set())
-    assert kinds - allowed - (BUSY - set(expected)) == set(expected), diagnosis.symptoms
+    assert kinds - allowed - (BUSY - set(expected)) == set(expected), diagnosis.findings
     for kind, word in expected.items():
-        said = [symptom for symptom in diagnosis.symptoms if symptom.kind == kind]
-        assert any(word in symptom.message for symptom in said), said
+        said = [finding for finding in diagnosis.findings if finding.kind == kind]
+        assert any(word in finding.message for finding in said), said
         assert all(
-            symptom.message.startswith("expected")
-            or ": expected" in symptom.message
+            finding.message.startswith("expected")
+            or ": expected" in finding.message
             or kind in ("node", "uncalibrated", "size", "image")
-            for symptom in said
+            for finding in said
         ), said
-        assert all((symptom.level.name == "ERROR") == (kind in ERROR_KINDS) for symptom in said), said
-    levels = {symptom.level.name for symptom in diagnosis.symptoms}
+        assert all((finding.level.name == "ERROR") == (kind in ERROR_KINDS) for finding in said), said
+    levels = {finding.level.name for finding in diagnosis.findings}
     assert diagnosis.exit_code == (ERRORS if "ERROR" in levels else WARNINGS if levels else HEALTHY)
 
 
@@ -315,9 +315,9 @@ def test_rates_sizes_and_publishers_are_told(diagnoses):
 
 
 def test_the_worst_comes_first(diagnoses):
-    levels = [symptom.level.value for symptom in diagnoses["covered"].symptoms]
+    levels = [finding.level.value for finding in diagnoses["covered"].findings]
     assert levels == sorted(levels, reverse=True)
-    assert diagnoses["nothing"].mode == "stereo" and len(diagnoses["nothing"].symptoms) == 4
+    assert diagnoses["nothing"].mode == "stereo" and len(diagnoses["nothing"].findings) == 4
 
 
 def test_every_kind_is_explained():
@@ -337,14 +337,14 @@ def doctor(*words):
 def test_the_command_answers_in_json_and_by_its_exit_code(stage, capsys):
     assert doctor("--namespace", "healthy", "--json") == HEALTHY
     document = json.loads(capsys.readouterr().out)
-    assert (document["exit_code"], document["mode"], document["symptoms"]) == (0, "stereo", [])
+    assert (document["exit_code"], document["mode"], document["findings"]) == (0, "stereo", [])
     assert [topic["topic"] for topic in document["topics"]][::2] == [
         "/healthy/left/image_rect",
         "/healthy/right/image_rect",
     ]
     assert doctor("--namespace", "swapped", "--json") == ERRORS
-    (symptom,) = json.loads(capsys.readouterr().out)["symptoms"]
-    assert (symptom["level"], symptom["kind"]) == ("ERROR", "swapped")
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["level"], finding["kind"]) == ("ERROR", "swapped")
 
 
 def test_the_command_answers_in_words(stage, capsys):
@@ -369,7 +369,7 @@ def watched(namespace, act):
     """Diagnose while `act(node)` is called now and then."""
     context = rclpy.Context()
     rclpy.init(args=[], context=context)
-    watch = Watch(DoctorConfig(namespace=namespace), context)
+    monitor = GraphMonitor(DoctorConfig(namespace=namespace), context)
     node = Node("actor", context=context)
     stop = threading.Event()
 
@@ -381,12 +381,12 @@ def watched(namespace, act):
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        observe([watch], context, LOOK_S)
-        return diagnose(watch)
+        observe([monitor], context, LOOK_S)
+        return diagnose(monitor)
     finally:
         stop.set()
         thread.join()
-        watch.node.destroy_node()
+        monitor.node.destroy_node()
         node.destroy_node()
         rclpy.shutdown(context=context)
 
@@ -398,8 +398,8 @@ def test_simulated_time_explains_old_stamps_and_may_jump(stage):
         return lambda: publisher.publish(Clock(clock=ns_to_stamp(next(times) * 1_000_000_000)))
 
     diagnosis = watched("/old", act)
-    (symptom,) = diagnosis.symptoms
-    assert (symptom.kind, symptom.topic) == ("clock_jump", "/clock") and "back of 16000 ms" in symptom.message
+    (finding,) = diagnosis.findings
+    assert (finding.kind, finding.topic) == ("clock_jump", "/clock") and "back of 16000 ms" in finding.message
 
 
 def test_readers_of_the_outputs_that_hear_nothing_are_named(stage):
@@ -408,16 +408,16 @@ def test_readers_of_the_outputs_that_hear_nothing_are_named(stage):
         node.create_subscription(PointCloud2, "/healthy/points", lambda msg: None, RELIABLE)
         return lambda: None
 
-    (symptom,) = watched("/healthy", act).symptoms
-    assert (symptom.kind, symptom.topic) == ("qos", "/healthy/points")
+    (finding,) = watched("/healthy", act).findings
+    assert (finding.kind, finding.topic) == ("qos", "/healthy/points")
 
 
 def test_a_clock_that_is_set_while_we_look(stage, monkeypatch):
     wall, shift = time.time, []
-    monkeypatch.setattr(watch_module.time, "time", lambda: wall() + (2.0 if shift else 0.0))
+    monkeypatch.setattr(graph_monitor.time, "time", lambda: wall() + (2.0 if shift else 0.0))
     diagnosis = watched("/healthy", lambda node: lambda: shift.append(1))
-    (symptom,) = diagnosis.symptoms
-    assert symptom.kind == "clock_jump" and "set by +2000 ms" in symptom.message
+    (finding,) = diagnosis.findings
+    assert finding.kind == "clock_jump" and "set by +2000 ms" in finding.message
 
 
 def test_our_own_process_has_a_segment(stage):

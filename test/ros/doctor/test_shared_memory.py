@@ -7,7 +7,7 @@ import fcntl
 import pytest
 
 from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES
-from recon3d_ros.ros.doctor.shared_memory import live_segments, of_profile, of_segments
+from recon3d_ros.ros.doctor.shared_memory import check_profile, check_segments, live_segments
 
 
 def segment(folder, name, size, locked):
@@ -26,9 +26,9 @@ def test_small_segments_matter_where_messages_get_lost(tmp_path):
         segment(tmp_path, "fastrtps_port7411", 300, True),
     ]
     assert sorted(live_segments(tmp_path)) == [500, 5000]
-    (symptom,) = of_segments(1000, True, tmp_path)
-    assert "1 of 2 processes" in symptom.message
-    assert list(of_segments(1000, False, tmp_path)) == list(of_segments(400, True, tmp_path)) == []
+    (finding,) = check_segments(1000, True, tmp_path)
+    assert "1 of 2 processes" in finding.message
+    assert list(check_segments(1000, False, tmp_path)) == list(check_segments(400, True, tmp_path)) == []
     assert held
 
 
@@ -47,5 +47,5 @@ def test_profiles(tmp_path, text, rmw, size, words):
     path = tmp_path / "profile.xml"
     if text is not None:
         path.write_text(text)
-    symptoms = list(of_profile({PROFILE_VARIABLES[0]: str(path)}, rmw, size))
-    assert [words in symptom.message for symptom in symptoms] == ([] if words is None else [True])
+    findings = list(check_profile({PROFILE_VARIABLES[0]: str(path)}, rmw, size))
+    assert [words in finding.message for finding in findings] == ([] if words is None else [True])

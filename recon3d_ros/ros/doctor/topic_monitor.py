@@ -1,9 +1,10 @@
-"""What one topic brings: stamps, arrivals, bytes and the last messages."""
+"""Subscriptions of `recon3d doctor`: stamps, arrivals, bytes and the last messages of a topic."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import CameraInfo
 
 from recon3d_ros.ros.bridge.conversions import stamp_to_ns
 
 _RECENT = 4
 
 
-class Stream:
-    """A subscription that every publisher matches, and what came through it.
+class TopicMonitor:
+    """A subscription that every publisher matches, and statistics of its messages.
 
     Args:
         node: who subscribes.
@@ -51,9 +53,9 @@ class Stream:
             reliability=QoSReliabilityPolicy.RELIABLE if latched else QoSReliabilityPolicy.BEST_EFFORT,
             durability=QoSDurabilityPolicy.TRANSIENT_LOCAL if latched else QoSDurabilityPolicy.VOLATILE,
         )
-        node.create_subscription(msg_type, topic, self._take, qos)
+        node.create_subscription(msg_type, topic, self._on_message, qos)
 
-    def _take(self, msg: Any) -> None:
+    def _on_message(self, msg: Any) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
         self.stamps_ns.append(stamp_ns)
         self.arrivals_s.append(time.monotonic())
@@ -115,6 +117,25 @@ class Stream:
     def nearest(self, stamp_ns: int) -> Any:
         """The recent message whose stamp is nearest; None before the first."""
         return min(self.recent, key=lambda msg: abs(stamp_to_ns(msg.header.stamp) - stamp_ns), default=None)
+
+
+@dataclass(frozen=True)
+class CameraMonitor:
+    """The topics of one camera; `latched` is camera_info as late subscribers get it."""
+
+    image: TopicMonitor
+    info: TopicMonitor
+    latched: TopicMonitor
+
+    @property
+    def newest_info(self) -> CameraInfo | None:
+        """What camera_info said last, however it came."""
+        return next((monitor.recent[-1] for monitor in (self.info, self.latched) if monitor.recent), None)
+
+    @property
+    def published(self) -> bool:
+        """Whether anybody publishes or waits for either topic."""
+        return any(monitor.publishers or monitor.subscribers for monitor in (self.image, self.info))
 
 
 def endpoint_name(endpoint: TopicEndpointInfo) -> str:

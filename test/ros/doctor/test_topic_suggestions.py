@@ -7,8 +7,8 @@ import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from recon3d_ros.ros.doctor.stream import Stream
-from recon3d_ros.ros.doctor.symptoms import of_publishers
+from recon3d_ros.ros.doctor.checks import check_publishers
+from recon3d_ros.ros.doctor.topic_monitor import TopicMonitor
 from recon3d_ros.ros.output.outputs import TYPES
 
 PUBLISHED = {
@@ -45,13 +45,13 @@ def node():
     ],
 )
 def test_cameras_are_offered_and_no_outputs(node, topic, kind, offered):
-    (symptom,) = of_publishers(node, Stream(node, topic, kind), is_image=kind is Image)
-    assert symptom.kind == "missing"
-    assert symptom.message.endswith(f"remap it to one of {', '.join(offered)}")
+    (finding,) = check_publishers(node, TopicMonitor(node, topic, kind), is_image=kind is Image)
+    assert finding.kind == "missing"
+    assert finding.message.endswith(f"remap it to one of {', '.join(offered)}")
 
 
 def test_the_other_side_and_outputs_alone_are_no_remedy(node):
     node.create_publisher(CameraInfo, "/one/depth/camera_info", 1)
-    stream = Stream(node, "/right/rectified", CameraInfo)
-    (symptom,) = of_publishers(node, stream, is_image=False)
-    assert symptom.message.endswith("remap it to one of /right/camera_info")
+    monitor = TopicMonitor(node, "/right/rectified", CameraInfo)
+    (finding,) = check_publishers(node, monitor, is_image=False)
+    assert finding.message.endswith("remap it to one of /right/camera_info")

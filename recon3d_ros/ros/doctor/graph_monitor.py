@@ -1,16 +1,13 @@
-"""Looks at the topics of a camera for a while, as the depth node would, and at what else is on the graph."""
+"""Subscribes to the topics of a camera as the depth node would, and to what else the checks need."""
 
 from __future__ import annotations
 
 import importlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from numpy.typing import NDArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import LoggingSeverity
@@ -22,7 +19,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from recon3d_ros.config.doctor import DoctorConfig
 from recon3d_ros.ros.bridge.conversions import stamp_to_ns
 from recon3d_ros.ros.bridge.runtime import transported
-from recon3d_ros.ros.doctor.stream import Stream
+from recon3d_ros.ros.doctor.frames import TfTree
+from recon3d_ros.ros.doctor.topic_monitor import CameraMonitor, TopicMonitor
 
 SNAPSHOTS = 8
 NAME = "recon3d_doctor"
@@ -30,74 +28,20 @@ _PATIENCE_S = 0.05
 _DISCOVERY_S = 2.0
 
 
-@dataclass(frozen=True)
-class CameraStreams:
-    """The topics of one camera; `latched` is camera_info as late subscribers get it."""
-
-    image: Stream
-    info: Stream
-    latched: Stream
-
-    @property
-    def newest_info(self) -> CameraInfo | None:
-        """What camera_info said last, however it came."""
-        return next((stream.recent[-1] for stream in (self.info, self.latched) if stream.recent), None)
-
-    @property
-    def published(self) -> bool:
-        """Whether anybody publishes or waits for either topic."""
-        return any(stream.publishers or stream.subscribers for stream in (self.image, self.info))
-
-
-class TfTree:
-    """Parents and rotations of frames, from /tf and /tf_static."""
-
-    def __init__(self) -> None:
-        self._parents: dict[str, tuple[str, NDArray[np.float64]]] = {}
-
-    def add(self, transforms: Sequence[Any]) -> None:
-        """Take geometry_msgs/TransformStamped messages."""
-        for one in transforms:
-            q = one.transform.rotation
-            rotation = _rotation(np.array([q.x, q.y, q.z, q.w]))
-            self._parents[one.child_frame_id.lstrip("/")] = (one.header.frame_id.lstrip("/"), rotation)
-
-    def __bool__(self) -> bool:
-        """Whether anything was heard."""
-        return bool(self._parents)
-
-    @property
-    def frames(self) -> set[str]:
-        """All that were heard of."""
-        return {*self._parents, *(parent for parent, _ in self._parents.values())}
-
-    def place(self, frame: str) -> tuple[str, NDArray[np.float64]]:
-        """The root above a frame and R_root_frame, (3, 3); no root ("") for a root, and in a circle."""
-        rotation, seen, above = np.eye(3), set(), ""
-        frame = frame.lstrip("/")
-        while frame in self._parents:
-            if frame in seen:
-                return "", np.eye(3)
-            seen.add(frame)
-            above, step = self._parents[frame]
-            frame, rotation = above, step @ rotation
-        return above, rotation
-
-
-class Watch:
-    """A node that listens, and takes a few pictures of what comes.
+class GraphMonitor:
+    """A node that subscribes, and keeps a few snapshots of the messages.
 
     Args:
         config: which topics.
         context: an initialised one.
 
     Attributes:
-        pair: left and right camera, watched whatever the mode.
+        pair: left and right camera, subscribed to whatever the mode.
         single: the topics of a single camera.
         snapshots: messages of one moment: (left, right) or (image,).
-        clock_ns: what /clock said; empty without simulated time.
+        clock_ns: times of /clock; empty without simulated time.
         clock_jumps_ms: by how much the system's clock was set.
-        tf: the frames that were heard of.
+        tf: the frames of /tf and /tf_static.
         statuses: the newest diagnostics by name.
     """
 
@@ -125,7 +69,7 @@ class Watch:
         self.tf = TfTree()
         self.statuses: dict[str, DiagnosticStatus] = {}
         self._offset_s = time.time() - time.monotonic()
-        self._listen()
+        self._subscribe()
 
     @property
     def mode(self) -> str:
@@ -136,7 +80,7 @@ class Watch:
         return "mono" if alone else "stereo"
 
     @property
-    def cameras(self) -> list[CameraStreams]:
+    def cameras(self) -> list[CameraMonitor]:
         """Those of the mode."""
         return self.pair if self.mode == "stereo" else [self.single]
 
@@ -146,8 +90,8 @@ class Watch:
         came = [bool(camera.image.count and camera.info.count) for camera in (*self.pair, self.single)]
         return came[2] or all(came[:2])
 
-    def tick(self) -> None:
-        """Take a picture, and see whether the system's clock was set."""
+    def take_snapshot(self) -> None:
+        """Keep the newest messages of one moment, and notice whether the system's clock was set."""
         for mode, cameras in (("stereo", self.pair), ("mono", [self.single])):
             first = cameras[0].image
             if not first.recent:
@@ -160,16 +104,16 @@ class Watch:
             self.clock_jumps_ms.append((offset_s - self._offset_s) * 1e3)
         self._offset_s = offset_s
 
-    def _camera(self, image: str, info: str) -> CameraStreams:
+    def _camera(self, image: str, info: str) -> CameraMonitor:
         transport = self.config.image_transport
         kind = CompressedImage if transport == "compressed" else Image
-        return CameraStreams(
-            Stream(self.node, transported(self.node, image, transport), kind),
-            Stream(self.node, info, CameraInfo),
-            Stream(self.node, info, CameraInfo, latched=True),
+        return CameraMonitor(
+            TopicMonitor(self.node, transported(self.node, image, transport), kind),
+            TopicMonitor(self.node, info, CameraInfo),
+            TopicMonitor(self.node, info, CameraInfo, latched=True),
         )
 
-    def _listen(self) -> None:
+    def _subscribe(self) -> None:
         node = self.node
         node.create_subscription(Clock, "/clock", self._on_clock, qos_profile_sensor_data)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 20)
@@ -191,14 +135,14 @@ class Watch:
         self.statuses.update({status.name: status for status in msg.status})
 
 
-def observe(watches: Sequence[Watch], context: Context, seconds: float) -> None:
-    """Let the watches listen, and take `SNAPSHOTS` pictures each, once their topics are discovered."""
+def observe(monitors: Sequence[GraphMonitor], context: Context, seconds: float) -> None:
+    """Spin the monitors for `seconds` once their topics are discovered; each takes `SNAPSHOTS` snapshots."""
     executor = SingleThreadedExecutor(context=context)
-    for watch in watches:
-        executor.add_node(watch.node)
+    for monitor in monitors:
+        executor.add_node(monitor.node)
     try:
         begin = time.monotonic()
-        while time.monotonic() < begin + _DISCOVERY_S and not all(watch.discovered for watch in watches):
+        while time.monotonic() < begin + _DISCOVERY_S and not all(monitor.discovered for monitor in monitors):
             executor.spin_once(timeout_sec=_PATIENCE_S)
         begin = time.monotonic()
         for i in range(SNAPSHOTS):
@@ -206,22 +150,7 @@ def observe(watches: Sequence[Watch], context: Context, seconds: float) -> None:
             while time.monotonic() < until:
                 # Always the same timeout: with another one rclpy begins anew and starves all but the first.
                 executor.spin_once(timeout_sec=_PATIENCE_S)
-            for watch in watches:
-                watch.tick()
+            for monitor in monitors:
+                monitor.take_snapshot()
     finally:
         executor.shutdown()
-
-
-def _rotation(q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The matrix of a quaternion x, y, z, w; identity for the one of zeros that broken drivers send."""
-    norm = float(np.linalg.norm(q))
-    if not norm > 0:
-        return np.eye(3)
-    x, y, z, w = q / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
