@@ -4,6 +4,7 @@
 #                                                 camera, node and recorder over ROS 2; see out/demo/report.md
 #   make test [TRAIN=0] [TENSORRT=0]              lint, types, every test (TRAIN=0: without torch, a big download;
 #                                                 TENSORRT=0: without tensorrt_rtx, another one)
+#   make docs                                     the documentation site, out/docs/html/index.html
 #   make lint | types | clean
 #
 # PYTHON=python3.12 names another interpreter. With a ROS 2 from apt sourced, that one is used, else ROS's wheels.
@@ -18,6 +19,8 @@ ARGS ?=
 # The rclpy of apt and the rclpy of pip must not meet in one process: each has its own environment.
 VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO))
 OLD_VENV := .venv-numpy1
+# Sphinx wants another docutils than colcon.
+DOCS_VENV := .venv-docs
 comma := ,
 RUN_EXTRAS := cpu,bags,view$(if $(ROS_DISTRO),,$(comma)ros)
 # The message types of these distros are compiled for NumPy 1.
@@ -30,7 +33,7 @@ RTX_S := 600
 WANT_RTX := $(if $(filter 0,$(TENSORRT)),,$(filter x86_64,$(shell uname -m)))
 FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train) $(if $(WANT_RTX),$(VENV)/.rtx)
 
-.PHONY: demo test lint types test-numpy1 test-all clean system
+.PHONY: demo test lint types docs test-numpy1 test-all clean system
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -40,6 +43,7 @@ demo: $(VENV)/.run
 test:
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory docs
 	@if "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(MAKE) --no-print-directory test-numpy1; \
 	else echo "no NumPy 1.26 for $$("$(PYTHON)" -V): its half of the tests is left out"; fi
@@ -51,6 +55,10 @@ lint: $(VENV)/.test
 
 types: $(FULL)
 	$(VENV)/bin/mypy
+
+# A link that leads nowhere, and any other warning, is an error.
+docs: $(DOCS_VENV)/.docs
+	$(DOCS_VENV)/bin/sphinx-build -q -W --keep-going -c docs -d out/docs/doctrees . out/docs/html
 
 # NumPy 1.26 and the oldest libraries that setup.py allows, without ROS and torch: their tests are skipped here.
 # What knows no NumPy (how nvcc compiles, how pytest ends) runs in the other half alone.
@@ -89,6 +97,11 @@ $(VENV)/.rtx: $(VENV)/.test
 	@echo "installing tensorrt_rtx into $(VENV) (TENSORRT=0 goes without)"
 	@timeout $(RTX_S) $(VENV)/bin/python $(PIP_INSTALL) "$(RTX)" $(ROS_NUMPY) && touch "$@" || \
 		echo "tensorrt_rtx did not come within $(RTX_S) s: the tests that build engines are skipped"
+
+$(DOCS_VENV)/.docs: setup.py | system $(DOCS_VENV)/bin/python
+	@echo "installing recon3d_ros[docs] into $(DOCS_VENV)"
+	$(DOCS_VENV)/bin/python $(PIP_INSTALL) --editable ".[docs]"
+	@touch "$@"
 
 $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
 	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"

@@ -35,6 +35,7 @@ EXTRAS = {
     # On a Jetson TensorRT comes with JetPack; pycuda is compiled against the installed CUDA.
     "tensorrt": ["tensorrt>=10; platform_machine == 'x86_64'", "pycuda", "onnxruntime>=1.18"],
     "tensorrt-rtx": ["tensorrt_rtx>=1.7", "pycuda", "onnxruntime>=1.18"],
+    "docs": ["sphinx>=8", "myst-parser>=4", "furo", "sphinx-copybutton"],
     "dev": [
         "colcon-common-extensions",
         "setuptools<80",  # colcon-core drives setup.py by hand, which setuptools 80 ended

@@ -100,6 +100,12 @@ def test_every_topic_of_the_node_is_in_the_table():
         assert f"`{topic}`" in text and f"`{topic}`" in readme
 
 
+def test_the_api_reference_has_every_public_name_once():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\.\. auto(?:class|function|exception):: (\w+)$", page, re.MULTILINE)
+    assert sorted(names) == sorted(set(recon3d_ros.__all__) - {"__version__"})
+
+
 def test_a_test_that_is_not_there_is_found():
     assert missing("`test/test_docs.py::test_nothing`") and missing("`test/test_nothing.py`")
     assert not missing("`test/test_docs.py::missing`")

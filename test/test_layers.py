@@ -205,6 +205,20 @@ def test_every_module_stands_in_a_room_of_the_plan():
     assert not banned, f"a name that says nothing: {banned}"
 
 
+def test_the_plan_for_readers_is_the_one_that_is_enforced():
+    """Every room, and every room inside one, with its rank and its libraries; single modules go without."""
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d.]+) \| `([\w.]+)` \| .+? \| (.*?) ?\|$", page, re.MULTILINE)
+    rooms = {name for name in RANKS if (PACKAGE / name.replace(".", "/")).is_dir() or "." not in name}
+    ranks = {name: float(rank) for rank, name, _ in rows}
+    assert ranks == {name: RANKS[name] for name in rooms if not name.startswith("__")}
+    for _, name, libraries in rows:
+        told = {word for word in libraries.split(", ") if word and word != "messages"}
+        allowed = OUTSIDE.get(name, set())
+        # the page sums up ROS's message packages, and needs not say what a vendor's second flavour is called
+        assert told <= allowed if name in ("ros", "training", "backends") else told == allowed, name
+
+
 def test_imports_go_down():
     wrong = []
     for found in all_imports():
