@@ -114,7 +114,8 @@ class Estimator:
         Returns:
             Depth, disparity of a stereo model, and confidence and sigma where the model has them; sigma is
             NaN or +Inf where depth is no finite number. Of a model that knows no metres the relative depth;
-            its depth is NaN, for `recon3d_ros.scale` to fill in.
+            its depth is NaN, for `recon3d_ros.scale` to fill in. What no camera saw (`Frame.seen`) has no
+            depth, and a confidence of 0.
 
         Raises:
             ConfigError: a stereo model and a single image.
@@ -149,7 +150,10 @@ class Estimator:
         """
         together = self._batches and len({frame.image.shape[:2] for frame in frames}) == 1
         batches = [frames] if together else [[frame] for frame in frames]
-        return [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
+        maps = [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
+        return [
+            depth_map.restricted(frame.seen(depth_map.disparity)) for depth_map, frame in zip(maps, frames)
+        ]
 
     def estimate_raw(self, frame: Frame) -> NDArray[np.float32]:
         """Return what the model itself answers, on the grid of the (left) image.
@@ -164,7 +168,9 @@ class Estimator:
         """
         fit, answers = self._infer([frame])
         fit = replace(fit, fy_px=frame.camera.fy)
-        return to_image_grid(answers[self.manifest.output.name], self.manifest.output, fit)
+        values = to_image_grid(answers[self.manifest.output.name], self.manifest.output, fit)
+        seen = frame.seen(values if self.is_stereo else None)
+        return values if seen is None else np.where(seen, values, np.float32(np.nan))
 
     def require_metric(self) -> None:
         """Refuse a model that knows no metres.

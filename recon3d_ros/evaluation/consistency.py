@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.geometry import Frame, StereoRig
 
+Pixel = TypeVar("Pixel", bound=np.generic)
 THRESHOLDS_PX = (1, 3)
 
 
@@ -27,8 +30,15 @@ def mirrored(frame: Frame) -> Frame:
         cy=right.cy,
         doffs_px=frame.rig.doffs_px,
     )
-    images = (np.ascontiguousarray(image[:, ::-1]) for image in (frame.right, frame.image))
-    return Frame(frame.stamp_ns, next(images), rig.left, next(images), rig, frame.name)
+    seen, right_seen = (
+        None if plane is None else _flipped(plane) for plane in (frame.right_valid, frame.valid)
+    )
+    images = _flipped(frame.right), _flipped(frame.image)
+    return Frame(frame.stamp_ns, images[0], rig.left, images[1], rig, frame.name, seen, right_seen)
+
+
+def _flipped(plane: NDArray[Pixel]) -> NDArray[Pixel]:
+    return np.ascontiguousarray(plane[:, ::-1])
 
 
 def left_right_gap(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -39,10 +39,17 @@ def zoomed(sample: Sample, factor: float) -> Sample:
     if sample.depth is not None:
         # INTER_NEAREST takes the upper left of the two nearest; EXACT is the one whose centre is nearest.
         depth = cv2.resize(sample.depth[part], (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    valid = sample.frame.valid
+    if valid is not None:
+        shown = cv2.resize(
+            valid[part].astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+        )
+        valid = np.asarray(shown, np.bool_)
     frame = Frame(
         sample.frame.stamp_ns,
         np.asarray(image, np.uint8),
         camera.cropped(left, top, *size_wh).scaled((width, height)),
         name=sample.frame.name,
+        valid=valid,
     )
     return Sample(frame, None, None if depth is None else np.asarray(depth, np.float32), sample.name)

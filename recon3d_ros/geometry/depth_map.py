@@ -47,6 +47,28 @@ class DepthMap:
         """(H, W) bool, True where depth is finite and positive."""
         return np.isfinite(self.depth) & (self.depth > 0)
 
+    def restricted(self, valid: NDArray[np.bool_] | None) -> DepthMap:
+        """The same map where `valid` is True; elsewhere nothing is known and confidence is 0.
+
+        Args:
+            valid: (H, W) bool; None = everywhere, and the answer is this very map.
+        """
+        if valid is None:
+            return self
+        unknown = np.float32(np.nan)
+
+        def kept(plane: NDArray[np.float32] | None, instead: np.float32) -> NDArray[np.float32] | None:
+            return None if plane is None else np.where(valid, plane, instead)
+
+        return DepthMap(
+            np.where(valid, self.depth, unknown),
+            self.camera,
+            kept(self.disparity, unknown),
+            kept(self.confidence, np.float32(0)),
+            kept(self.sigma_m, unknown),
+            kept(self.relative_depth, unknown),
+        )
+
 
 def check_plane(name: str, array: NDArray[np.float32], camera: PinholeCamera) -> None:
     """Refuse what is not a float32 plane on the camera's grid.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +26,13 @@ class Frame:
         rig: The rectified rig of a pair, or None.
         name: For file names and messages.
         frame_id: Of the optical frame of `camera`; empty when nobody named it.
+        valid: (H, W) bool, True where the camera saw what `image` shows: not what rectification left black,
+            nor the robot itself. None = everywhere.
+        right_valid: The same for the right image.
 
     Raises:
-        ImageError: At construction: an image is not such an array, or right and rig are not both given.
+        ImageError: At construction: an image or plane is not such an array, or right and rig are not both
+            given.
         CalibrationError: A camera is raw, or has another size than its image.
     """
 
@@ -38,6 +43,8 @@ class Frame:
     rig: StereoRig | None = None
     name: str = ""
     frame_id: str = ""
+    valid: NDArray[np.bool_] | None = None
+    right_valid: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if (self.right is None) != (self.rig is None):
@@ -54,6 +61,31 @@ class Frame:
                     "Rectifier.camera, or as_rectified() when the image is rectified already"
                 )
             camera.check_image(image)
+        for name, plane in (("valid", self.valid), ("right_valid", self.right_valid)):
+            if plane is not None and (plane.shape != self.camera.image_shape_hw or plane.dtype != np.bool_):
+                raise ImageError(
+                    f"expected {name} of shape {self.camera.image_shape_hw} bool, got {plane.shape} "
+                    f"{plane.dtype}: make it on the grid of the rectified image"
+                )
+
+    def seen(self, disparity: NDArray[np.float32] | None = None) -> NDArray[np.bool_] | None:
+        """Where depth can be known: the camera saw it and, of a pair, the right camera its match.
+
+        Args:
+            disparity: (H, W) px of a stereo model, NaN = unknown; None for a model that looks at one image.
+
+        Returns:
+            (H, W) bool; None = everywhere. With a `right_valid`, a match outside the right image was not seen
+            either.
+        """
+        if self.right_valid is None or disparity is None:
+            return self.valid
+        height, width = disparity.shape
+        u = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity, nan=-np.inf)
+        v = np.broadcast_to(np.arange(height, dtype=np.float32)[:, None], disparity.shape)
+        shown = self.right_valid.astype(np.uint8) * 255
+        match = cv2.remap(shown, np.clip(u, -2, width + 1), v.copy(), cv2.INTER_LINEAR) > 127
+        return match if self.valid is None else match & self.valid
 
     @property
     def is_stereo(self) -> bool:

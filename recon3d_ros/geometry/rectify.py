@@ -15,6 +15,8 @@ from recon3d_ros.geometry.depth_map import check_plane
 from recon3d_ros.geometry.frame import Frame
 from recon3d_ros.geometry.rig import StereoRig
 
+_WIDEST_TANGENT = 100.0  # 89.4 degrees: no rectified image needs more
+
 
 class Rectifier:
     """Undistorts and rotates the images of one camera into its rectified image.
@@ -28,6 +30,7 @@ class Rectifier:
 
     Attributes:
         camera: That of the rectified image.
+        valid: (H, W) bool, True where the raw camera saw what the rectified image shows; None = everywhere.
     """
 
     def __init__(self, camera: PinholeCamera) -> None:
@@ -37,6 +40,10 @@ class Rectifier:
     @cached_property
     def _maps(self) -> tuple[NDArray[np.int16], NDArray[np.uint16]] | None:
         return None if self._raw.rectified else _maps(self._raw)
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_] | None:
+        return None if self._maps is None else _seen(self._raw, self._maps)
 
     def rectify(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Rectify one image, linearly interpolated; what the raw image does not show is black.
@@ -135,6 +142,8 @@ class FrameRectifier:
             rig=self._rig,
             name=name,
             frame_id=frame_id,
+            valid=self._rectifiers[0].valid,
+            right_valid=self._rectifiers[1].valid if right is not None else None,
         )
 
 
@@ -144,6 +153,45 @@ def _maps(camera: PinholeCamera) -> tuple[NDArray[np.int16], NDArray[np.uint16]]
         d = camera.d if camera.d.size else np.zeros(4)
         return cv2.fisheye.initUndistortRectifyMap(k, d, r, p, size_wh, cv2.CV_16SC2)  # type: ignore
     return cv2.initUndistortRectifyMap(k, camera.d, r, p, size_wh, cv2.CV_16SC2)  # type: ignore
+
+
+def _seen(
+    camera: PinholeCamera, maps: tuple[NDArray[np.int16], NDArray[np.uint16]]
+) -> NDArray[np.bool_] | None:
+    """Where a rectified image shows what the raw camera saw: (H, W) bool, None = everywhere.
+
+    A pixel was seen when most of it comes from the raw image, its ray runs ahead of the raw camera, and the
+    lens model still tells such rays apart: a distortion polynomial turns back somewhere outside the field of
+    view, and from there on shows the inside of the image once more.
+    """
+    width, height = camera.image_size_wh
+    inside = cv2.remap(np.full((height, width), 255, np.uint8), *maps, cv2.INTER_LINEAR) > 127
+    u, v = np.arange(width), np.arange(height)[:, None]
+    y_rect = (v - camera.p[1, 2]) / camera.p[1, 1]
+    x_rect = (u - camera.p[0, 2] - camera.p[0, 1] * y_rect) / camera.p[0, 0]
+    x, y, z = (camera.r[0, i] * x_rect + camera.r[1, i] * y_rect + camera.r[2, i] for i in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tangent = np.where(z > 0, np.hypot(x, y) / z, np.inf)  # of the angle to the raw camera's axis
+    inside &= tangent <= _largest_tangent(camera, float(tangent[np.isfinite(tangent)].max(initial=0.0)))
+    return None if inside.all() else inside
+
+
+def _largest_tangent(camera: PinholeCamera, widest: float) -> float:
+    """Up to which tangent of the angle to the axis a lens model grows; looked for up to `widest`."""
+    tangents = np.linspace(0.0, min(widest, _WIDEST_TANGENT), 4096)
+    d = np.pad(camera.d, (0, max(0, 8 - camera.d.size)))
+    if camera.distortion_model == "equidistant":
+        angle = np.arctan(tangents)
+        square = angle**2
+        image_radius = angle * (1 + square * (d[0] + square * (d[1] + square * (d[2] + square * d[3]))))
+    else:
+        square = tangents**2
+        above = 1 + square * (d[0] + square * (d[1] + square * d[4]))
+        below = 1 + square * (d[5] + square * (d[6] + square * d[7]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            image_radius = np.where(below > 0, tangents * above / below, -np.inf)
+    back = np.flatnonzero(~(np.diff(image_radius) > 0))
+    return float(tangents[back[0]]) if back.size else float("inf")
 
 
 def stereo_rectified_pair(

@@ -60,7 +60,7 @@ class RgbdAligner:
             image, self._camera, depth, self._of_depth(depth.shape[::-1], source)
         )
         rectifier = self._rectifier(camera)
-        frame = Frame(stamp_ns, rectifier.rectify(image), rectifier.camera, name=name)
+        frame = Frame(stamp_ns, rectifier.rectify(image), rectifier.camera, name=name, valid=rectifier.valid)
         return Sample(frame, None, rectifier.rectify_depth(depth), name)
 
     def _of_depth(self, size_wh: tuple[int, ...], source: str) -> PinholeCamera:

@@ -155,7 +155,9 @@ def _inside(sample: Sample) -> Sample:
     camera = sample.frame.camera.cropped(left, top, width - left - right, height - top - bottom)
     assert sample.depth is not None  # `RgbdAligner` gives it
     image, depth = np.ascontiguousarray(sample.frame.image[kept]), np.ascontiguousarray(sample.depth[kept])
-    frame = Frame(sample.frame.stamp_ns, image, camera, name=sample.name)
+    seen = sample.frame.valid
+    valid = None if seen is None else np.ascontiguousarray(seen[kept])
+    frame = Frame(sample.frame.stamp_ns, image, camera, name=sample.name, valid=valid)
     return Sample(frame, None, depth, sample.name)
 
 

@@ -1,0 +1,171 @@
+"""What no camera saw: the validity of rectified images, held against rays projected into the raw ones."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recon3d_ros.errors import ImageError
+from recon3d_ros.geometry import (
+    DepthMap,
+    Frame,
+    FrameRectifier,
+    PinholeCamera,
+    Rectifier,
+    StereoRig,
+    stereo_rectified_pair,
+)
+
+SIZE_WH = (131, 97)
+LENSES = {
+    "plumb_bob": st.tuples(*(st.floats(-0.4, 0.4), st.floats(-0.1, 0.1), *[st.floats(-2e-3, 2e-3)] * 2)),
+    "rational_polynomial": st.tuples(
+        *(st.floats(-0.3, 0.6), st.floats(-0.2, 0.2), *[st.floats(-1e-3, 1e-3)] * 2, st.floats(-0.05, 0.05)),
+        *(st.floats(-0.1, 0.8), st.floats(-0.1, 0.2), st.floats(-0.02, 0.05)),
+    ),
+    "equidistant": st.tuples(*[st.floats(-0.08, 0.08)] * 4),
+}
+
+
+@st.composite
+def raw_cameras(draw):
+    """Cameras of any lens, turned a little, with P from narrower to far wider than the raw image (alpha)."""
+    model = draw(st.sampled_from(sorted(LENSES)))
+    width, height = SIZE_WH
+    fx = draw(st.floats(60, 180))
+    k = np.array([[fx, 0, width / 2 + draw(st.floats(-9, 9))], [0, fx * 1.02, height / 2 + 3], [0, 0, 1]])
+    turn = np.array([draw(st.floats(-0.15, 0.15)) for _ in range(3)])
+    p = np.hstack([k, np.zeros((3, 1))])
+    p[:2, :2] *= draw(st.floats(0.35, 1.3))
+    return PinholeCamera(width, height, k, np.array(draw(LENSES[model])), model, cv2.Rodrigues(turn)[0], p)
+
+
+def projected(camera: PinholeCamera, rays: np.ndarray) -> np.ndarray:
+    """Where rays (N, 3) of the raw camera's frame appear in its image, (N, 2) px, by OpenCV's own model."""
+    zero = np.zeros(3)
+    if camera.distortion_model == "equidistant":
+        return cv2.fisheye.projectPoints(rays[:, None], zero, zero, camera.k, camera.d)[0][:, 0]
+    return cv2.projectPoints(rays[:, None], zero, zero, camera.k, camera.d)[0][:, 0]
+
+
+def raw_rays(camera: PinholeCamera) -> np.ndarray:
+    """(H * W, 3), the rays of all rectified pixels in the frame of the raw camera."""
+    v, u = np.mgrid[: camera.height, : camera.width]
+    pixels = np.stack([u.ravel(), v.ravel(), np.ones(u.size)]).astype(float)
+    return (camera.r.T @ np.linalg.inv(camera.p[:, :3]) @ pixels).T
+
+
+@settings(max_examples=60)
+@given(raw_cameras())
+def test_a_pixel_is_valid_exactly_where_its_ray_hits_the_raw_image(camera):
+    valid = Rectifier(camera).valid
+    some = np.random.default_rng(0).permutation(camera.width * camera.height)[:200]
+    rays = raw_rays(camera)[some]
+    seen = np.ones(some.size, bool) if valid is None else valid.ravel()[some]
+    u, v = projected(camera, rays).T
+    width, height = SIZE_WH
+    # How far inside the raw image, px: those within a pixel of its edge may go either way.
+    inside = np.min([u + 0.5, width - 0.5 - u, v + 0.5, height - 0.5 - v], axis=0)
+    assert not seen[inside < -1].any()
+    # A lens model that has turned back shows the inside once more: from the axis outwards to the ray, its
+    # image must have moved outwards all the way. Tangential terms blur the place where it turns.
+    ways = rays * [1, 1, 0] * np.linspace(0, 1, 40)[:, None, None] + rays * [0, 0, 1]
+    axis = projected(camera, np.array([[0.0, 0.0, 1.0]]))
+    radii = np.linalg.norm(projected(camera, ways.reshape(-1, 3)).reshape(40, -1, 2) - axis, axis=2)
+    assert not seen[radii[-1] < radii.max(axis=0) - 3].any()
+    with np.errstate(invalid="ignore"):  # a rational lens may send a ray to infinity
+        grows = (np.diff(radii, axis=0) > 0.02 * radii[-1] / 40).all(axis=0)
+    assert seen[(inside > 1) & grows].all()
+
+
+def test_a_bouguet_pair_at_alpha_0_saw_everything():
+    k = np.array([[110.0, 0, 65], [0, 111, 48], [0, 0, 1]])
+    T = np.eye(4)
+    T[:3, :3] = cv2.Rodrigues(np.array([0.01, -0.02, 0.01]))[0]
+    T[0, 3] = -0.1
+    rig = stereo_rectified_pair(k, [-0.2, 0.05, 0, 0], k, [-0.22, 0.06, 0, 0], T, SIZE_WH)
+    assert Rectifier(rig.left).valid is None and Rectifier(rig.right).valid is None
+
+
+def test_what_is_rectified_already_was_seen_everywhere():
+    assert Rectifier(PinholeCamera.simple(*SIZE_WH, fx=100.0)).valid is None
+
+
+def test_rays_behind_the_camera_are_not_seen():
+    turned = cv2.Rodrigues(np.array([0.0, np.pi, 0.0]))[0]
+    camera = PinholeCamera(*SIZE_WH, np.array([[100.0, 0, 65], [0, 100, 48], [0, 0, 1]]), r=turned)
+    valid = Rectifier(camera).valid
+    assert valid is not None and not valid.any()
+
+
+def barrel_rig(zoom: float = 0.6) -> StereoRig:
+    """A pair behind barrel lenses whose P shows far more than the cameras saw."""
+    k = np.array([[100.0, 0, 65], [0, 100, 48], [0, 0, 1]])
+    p = np.hstack([k, np.zeros((3, 1))])
+    p[:2, :2] *= zoom
+    right = p.copy()
+    right[0, 3] = -p[0, 0] * 0.1
+    d = np.array([-0.3, 0.1, 0, 0])
+    return StereoRig(PinholeCamera(*SIZE_WH, k, d, p=p), PinholeCamera(*SIZE_WH, k, d, p=right))
+
+
+def test_a_rectified_pair_carries_what_both_cameras_saw():
+    image = np.full((SIZE_WH[1], SIZE_WH[0], 3), 200, np.uint8)
+    frame = FrameRectifier(barrel_rig()).frame(5, image, image, "a")
+    assert (frame.stamp_ns, frame.name) == (5, "a")
+    assert frame.valid is not None and frame.right_valid is not None
+    black = (frame.image == 0).all(axis=2)
+    assert 0.1 < black.mean() < 0.9
+    assert not frame.valid[black].any()
+
+
+def test_one_image_for_a_rig_is_refused():
+    image = np.zeros((SIZE_WH[1], SIZE_WH[0]), np.uint8)
+    with pytest.raises(ImageError, match="as many images as cameras"):
+        FrameRectifier(barrel_rig()).frame(0, image)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_a_match_that_the_right_camera_did_not_see_is_not_seen(seed):
+    rng = np.random.default_rng(seed)
+    height, width = 13, 31
+    rig = StereoRig.simple(width, height, 40.0, 0.1)
+    images = np.zeros((2, height, width), np.uint8)
+    valid, right_valid = rng.random((2, height, width)) > 0.3
+    frame = Frame(0, images[0], rig.left, images[1], rig, "", valid, right_valid)
+    disparity = rng.integers(0, width + 5, (height, width)).astype(np.float32)
+    disparity[rng.random((height, width)) < 0.1] = np.nan
+    seen = frame.seen(disparity)
+    for v in range(height):
+        for u in range(width):
+            known = not np.isnan(disparity[v, u])
+            match = int(u - disparity[v, u]) if known else -1
+            want = valid[v, u] and known and match >= 0 and right_valid[v, match]
+            assert seen[v, u] == want
+
+
+def test_planes_of_another_size_or_kind_are_refused():
+    image = np.zeros((13, 31), np.uint8)
+    camera = PinholeCamera.simple(31, 13, 40.0)
+    for plane in (np.ones((31, 13), bool), np.ones((13, 31), np.uint8)):
+        with pytest.raises(ImageError, match="valid of shape"):
+            Frame(0, image, camera, valid=plane)
+
+
+def test_a_restricted_depth_map_knows_nothing_elsewhere():
+    camera = PinholeCamera.simple(4, 3, 40.0)
+    ones = np.ones((3, 4), np.float32)
+    depth = np.where(np.arange(12).reshape(3, 4) % 2, np.float32(np.inf), ones)
+    whole = DepthMap(depth, camera, ones, ones, ones, ones)
+    valid = np.zeros((3, 4), bool)
+    valid[1] = True
+    part = whole.restricted(valid)
+    for name in ("depth", "disparity", "sigma_m", "relative_depth"):
+        assert np.isnan(getattr(part, name)[~valid]).all()
+        np.testing.assert_array_equal(getattr(part, name)[valid], getattr(whole, name)[valid])
+    assert not part.confidence[~valid].any() and part.confidence[valid].all()
+    assert whole.restricted(None) is whole
