@@ -63,6 +63,25 @@ def test_cloud_lies_where_the_depth_says(frame: Frame, estimator: Estimator) -> 
     assert all(time >= 0 for time in result.timings_ms.values())
 
 
+def test_what_no_camera_saw_is_unknown_in_everything_that_comes_out(
+    frame: Frame, estimator: Estimator
+) -> None:
+    valid = np.zeros((HEIGHT, WIDTH), bool)
+    valid[:, : WIDTH // 2] = True
+    seen = dataclasses.replace(frame, valid=valid)
+    config = PipelineConfig(max_depth_m=2.5, free_space_frames=1, min_confidence=0.5, point_confidence=True)
+    whole, part = (Pipeline(estimator, config).process(each) for each in (frame, seen))
+    assert not np.isfinite(estimator.estimate_raw(seen)[~valid]).any()
+    assert np.isposinf(whole.depth_map.depth[~valid]).any()
+    assert np.isnan(part.depth_map.depth[~valid]).all() and np.isnan(part.depth_map.disparity[~valid]).all()
+    np.testing.assert_array_equal(part.depth_map.depth[valid], whole.depth_map.depth[valid])
+    assert not part.cloud.valid[~valid].any() and part.cloud.valid[valid].any()
+    if part.depth_map.confidence is not None:
+        assert not part.depth_map.confidence[~valid].any()
+    columns = part.free_points[:, 0] / part.free_points[:, 2] * frame.camera.fx + frame.camera.cx
+    assert len(whole.free_points) > len(part.free_points) and (columns < WIDTH // 2).all()
+
+
 def test_depth_limits_and_border(frame: Frame, estimator: Estimator) -> None:
     plain = estimator.estimate(frame)
     config = PipelineConfig(min_depth_m=1.5, max_depth_m=2.5, border_px=3)

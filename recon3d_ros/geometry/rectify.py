@@ -30,7 +30,6 @@ class Rectifier:
 
     Attributes:
         camera: That of the rectified image.
-        valid: (H, W) bool, True where the raw camera saw what the rectified image shows; None = everywhere.
     """
 
     def __init__(self, camera: PinholeCamera) -> None:
@@ -43,6 +42,7 @@ class Rectifier:
 
     @cached_property
     def valid(self) -> NDArray[np.bool_] | None:
+        """(H, W) bool, True where the raw camera saw what the rectified image shows; None = everywhere."""
         return None if self._maps is None else _seen(self._raw, self._maps)
 
     def rectify(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

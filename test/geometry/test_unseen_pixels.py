@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon3d_ros.errors import ImageError
+from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.geometry import (
     DepthMap,
     Frame,
@@ -114,7 +114,7 @@ def barrel_rig(zoom: float = 0.6) -> StereoRig:
 
 def test_a_rectified_pair_carries_what_both_cameras_saw():
     image = np.full((SIZE_WH[1], SIZE_WH[0], 3), 200, np.uint8)
-    frame = FrameRectifier(barrel_rig()).frame(5, image, image, "a")
+    frame = FrameRectifier(barrel_rig()).frame(image, image, 5, "a")
     assert (frame.stamp_ns, frame.name) == (5, "a")
     assert frame.valid is not None and frame.right_valid is not None
     black = (frame.image == 0).all(axis=2)
@@ -124,8 +124,8 @@ def test_a_rectified_pair_carries_what_both_cameras_saw():
 
 def test_one_image_for_a_rig_is_refused():
     image = np.zeros((SIZE_WH[1], SIZE_WH[0]), np.uint8)
-    with pytest.raises(ImageError, match="as many images as cameras"):
-        FrameRectifier(barrel_rig()).frame(0, image)
+    with pytest.raises(DataError, match="as many images as cameras"):
+        FrameRectifier(barrel_rig()).frame(image)
 
 
 @settings(max_examples=50)
