@@ -34,7 +34,9 @@ def mirrored(frame: Frame) -> Frame:
         None if plane is None else _flipped(plane) for plane in (frame.right_valid, frame.valid)
     )
     images = _flipped(frame.right), _flipped(frame.image)
-    return Frame(frame.stamp_ns, images[0], rig.left, images[1], rig, frame.name, seen, right_seen)
+    return Frame(
+        frame.stamp_ns, images[0], rig.left, images[1], rig, frame.name, valid=seen, right_valid=right_seen
+    )
 
 
 def _flipped(plane: NDArray[Pixel]) -> NDArray[Pixel]:

@@ -136,7 +136,7 @@ def test_a_match_that_the_right_camera_did_not_see_is_not_seen(seed):
     rig = StereoRig.simple(width, height, 40.0, 0.1)
     images = np.zeros((2, height, width), np.uint8)
     valid, right_valid = rng.random((2, height, width)) > 0.3
-    frame = Frame(0, images[0], rig.left, images[1], rig, "", valid, right_valid)
+    frame = Frame(0, images[0], rig.left, images[1], rig, valid=valid, right_valid=right_valid)
     disparity = rng.integers(0, width + 5, (height, width)).astype(np.float32)
     disparity[rng.random((height, width)) < 0.1] = np.nan
     seen = frame.seen(disparity)
