@@ -11,7 +11,7 @@ from recon3d_ros.config import Config, option, options
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
 from recon3d_ros.networks.mono_contract import TAUGHT
-from recon3d_ros.training.losses.table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, parse_losses
+from recon3d_ros.training.losses.table import DEFAULT_LOSSES, DEPTH_ONLY, DISPARITY_ONLY, LOSSES, parse_losses
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
 FIRST_TRAINING_SEED = 1_000_000
@@ -156,6 +156,11 @@ class TrainConfig(Config):
                     f"got {got}: that is for --network mono"
                 )
             return
+        if of_pairs := set(DISPARITY_ONLY) & set(losses):
+            raise ConfigError(
+                f"expected losses of depth for {self.network}, got {', '.join(sorted(of_pairs))}: "
+                "that is for --network stereo"
+            )
         needs = (("distill", "teacher"), ("features", "teacher"), ("features", "teacher_features"))
         for loss, need in needs:
             if loss in losses and not getattr(self, need):

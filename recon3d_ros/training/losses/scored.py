@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -15,6 +15,8 @@ from recon3d_ros.networks.stereo import StereoNetwork, StereoOutput
 
 # Beyond it an outlier is an outlier.
 LARGEST_ERROR_PX = 64.0
+# Narrower than this, and so much nearer than what is beside it, is thin.
+THIN_WIDTH_PX, THIN_STEP_PX = 13, 3.0
 
 
 class Scored(ABC):
@@ -110,6 +112,20 @@ class ScoredDisparity(Scored):
         return torch.isfinite(self.measured) & (self.measured <= float(self.step_px * self.last_bin))
 
     @property
+    def beyond(self) -> Tensor:
+        """(B, H, W) bool: nearer than the last bin, so that no answer can be right."""
+        return torch.isfinite(self.measured) & ~self.known
+
+    @cached_property
+    def thin(self) -> Tensor:
+        """(B, H, W) bool: known, and taken away by an opening of the truth along rows or columns."""
+        near = torch.zeros_like(self.known)
+        for axis in (1, 2):
+            opened = _swept(_swept(self.truth, axis, torch.minimum), axis, torch.maximum)
+            near = near | (self.truth - opened > THIN_STEP_PX)
+        return near & self.known
+
+    @property
     def positions(self) -> Tensor:  # noqa: D102
         return self.last_bin - self.truth / self.step_px
 
@@ -120,6 +136,23 @@ class ScoredDisparity(Scored):
     @property
     def trusted(self) -> Tensor:  # noqa: D102
         return self.error.detach() < StereoNetwork.TRUSTED_PX
+
+
+def _swept(values: Tensor, axis: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The least or largest of `THIN_WIDTH_PX` values around each of (B, H, W), along an axis.
+
+    By doubling the reach, four passes; pooling with a window this long takes ten times the time.
+    """
+    beside = torch.full_like(
+        values.narrow(axis, 0, THIN_WIDTH_PX // 2), float("inf") if pick is torch.minimum else float("-inf")
+    )
+    values, reach = torch.cat([beside, values, beside], dim=axis), 1
+    while reach < THIN_WIDTH_PX:
+        step = min(reach, THIN_WIDTH_PX - reach)
+        length = values.shape[axis] - step
+        values = pick(values.narrow(axis, 0, length), values.narrow(axis, step, length))
+        reach += step
+    return values
 
 
 class ScoredDepth(Scored):

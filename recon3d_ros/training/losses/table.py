@@ -23,12 +23,16 @@ LOSSES = {
         "normals",
         "edge_smoothness",
         "uncertainty",
+        "thin",
+        "out_of_range",
         "distill",
         "features",
     )
 }
 # Those of `scored.ScoredDepth` alone.
 DEPTH_ONLY = ("normals", "distill", "features")
+# Those of `scored.ScoredDisparity` alone.
+DISPARITY_ONLY = ("thin", "out_of_range")
 # By task. Smooth L1 on a soft-argmin alone stands still: it rewards the mean of a flat distribution.
 DEFAULT_LOSSES = {
     "stereo": "cross_entropy=1,smooth_l1=0.2,uncertainty=0.2",

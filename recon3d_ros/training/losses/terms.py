@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recon3d_ros.training.losses.scored import Scored, ScoredDepth
+from recon3d_ros.training.losses.scored import Scored, ScoredDepth, ScoredDisparity
 
 LAPLACE_SCALE_BINS = 0.5
 # lambda of Eigen et al.: 0 = absolute, 1 = the scale does not count at all.
@@ -170,6 +170,26 @@ def cross_entropy(scored: Scored) -> Tensor:
     logs = torch.log_softmax(logits.float(), dim=1)
     target, weight = target_distribution(scored.positions, scored.known, logits.shape[1])
     return -(target * logs).sum(dim=1).mul(weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def thin(scored: ScoredDisparity) -> Tensor:
+    """Cross-entropy and a fifth of `smooth_l1` again, of thin things alone, as a share of all that is known.
+
+    They cover few pixels, and where one shares a cell with what is behind it, its mode is the smaller one:
+    without more weight they vanish. With a weight of 2 each of their pixels counts three times.
+    """
+    logs = torch.log_softmax(scored.logits.float(), dim=1)
+    target, weight = target_distribution(scored.positions, scored.thin, scored.logits.shape[1])
+    missed = -(target * logs).sum(dim=1).mul(weight).sum() / (scored.known.sum() / 16.0).clamp(min=1.0)
+    return missed + 0.2 * scored.mean(
+        scored.thin * F.smooth_l1_loss(scored.estimate, scored.truth, reduction="none")
+    )
+
+
+def out_of_range(scored: ScoredDisparity) -> Tensor:
+    """Negative log-likelihood of no trust where the truth is nearer than the network can answer."""
+    unsure = F.softplus(scored.trust) * scored.beyond
+    return unsure.sum() / (scored.beyond | scored.known).sum().clamp(min=1)
 
 
 @torch.no_grad()

@@ -2,11 +2,13 @@
 
 What happens to a pair, in this order (docs/training.md says why, and how often):
 
-1. a random window, resized to the crop: the disparity scales with the width, as the focal length does;
+1. a random window, often one with thin things, resized to the crop: the disparity scales with the width, as
+   the focal length does;
 2. sometimes upside down: rows are swapped in both images, the disparity stays one to the left;
 3. photometry: grey or colour, exposure, gamma, tint, overexposure, blur and noise, partly each side its own;
-4. rows of the right image up to a pixel off, as after an imperfect calibration;
-5. places of the right image covered with other parts of it.
+4. what a sensor adds: glare, too little light, its noise, JPEG;
+5. rows of the right image up to 2.5 px off, as after an imperfect calibration;
+6. places of the right image covered with other parts of it.
 
 Left and right are never mirrored: the truth is that of the left image, and would have to be the right one's.
 Normalisation is no part of it: images are in [0, 1], and the network itself makes them 2 x - 1.
@@ -21,9 +23,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from recon3d_ros.training.samples.store import unpack_pair
+from recon3d_ros.training.samples.store import STEPS_PER_PX, unpack_pair
 
 Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+# Of the crops: the one of three windows that shows the most of thin things.
+THIN_SHARE = 0.5
+# Narrower than this, and so much nearer than what is beside it, is thin; px of the stored pair.
+THIN_WIDTH_PX, THIN_STEP_PX = 13, 3.0
+# Of the pairs, how many have rows as far off as after a good calibration, and as after a bad one; px.
+ROWS_OFF_PX = ((0.4, 0.8), (0.25, 2.5))
 
 
 def lit_pair(view: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
@@ -39,7 +48,7 @@ def lit_pair(view: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
     left, right, disparity = view
     if rng.random() < 0.15:
         left, right, disparity = left[::-1], right[::-1], disparity[::-1]
-    left, right = change_photometry([left, right], rng)
+    left, right = sensor_effects(change_photometry([left, right], rng), rng)
     right = misalign(right, rng)
     if rng.random() < 0.4:
         right = occlude(right, rng)
@@ -57,21 +66,41 @@ class Window:
 
 
 def scaled_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator) -> Pair:
-    """Cut a random window and resize it to the crop.
+    """Cut a random window, often one with thin things, and resize it to the crop.
 
     Args:
         packed: (H, W, 8) uint8 of `store.pack_pair`, at least as large as the crop.
         size_wh: Size of the crop.
         rng: Where all chance comes from.
     """
-    return cut(packed, draw_window(packed.shape[:2], size_wh, rng), size_wh)
+    draws = 3 if rng.random() < THIN_SHARE else 1
+    windows = [draw_window(packed.shape[:2], size_wh, rng) for _ in range(draws)]
+    window = windows[0] if draws == 1 else max(windows, key=lambda one: thin_share(packed, one))
+    return cut(packed, window, size_wh)
+
+
+def thin_share(packed: np.ndarray, window: Window) -> float:
+    """The share of the pixels of a window that show something narrow before something farther.
+
+    What an opening takes away: greyscale erosion, then dilation, of the disparity along rows and columns.
+
+    Args:
+        packed: (H, W, 8) uint8 of `store.pack_pair`.
+        window: Inside of it.
+    """
+    rows = slice(window.y, window.y + window.height, 2)  # every second pixel tells enough
+    fixed = np.ascontiguousarray(packed[rows, window.x : window.x + window.width : 2, 6:]).view("<u2")[..., 0]
+    length = THIN_WIDTH_PX // 2 + 1
+    opened = [cv2.morphologyEx(fixed, cv2.MORPH_OPEN, np.ones(shape)) for shape in ((1, length), (length, 1))]
+    apart = fixed.astype(np.int32) - np.minimum(*opened)
+    return float(np.mean(apart > THIN_STEP_PX * STEPS_PER_PX))
 
 
 def draw_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.random.Generator) -> Window:
-    """A window of 0.66 to 1.74 times the size of the crop, its aspect up to a third another one."""
+    """A window of 0.66 to 2.3 times the size of the crop where there is as much, its aspect up to a third another one."""
     width, height = size_wh
     full_h, full_w = shape_hw
-    scale = 2.0 ** rng.uniform(-0.6, 0.4)
+    scale = 2.0 ** rng.uniform(-1.0, 0.4)
     stretch = 2.0 ** rng.uniform(-0.2, 0.2)
     cut_w = int(np.clip(round(width / (scale * stretch)), 32, full_w))
     cut_h = int(np.clip(round(height / scale * stretch), 32, full_h))
@@ -156,16 +185,70 @@ def _apply_tone(image: np.ndarray, tone: tuple[float, float, np.ndarray]) -> np.
     return np.clip(cv2.pow(np.clip(image, 0.0, 1.0), gamma) * gain + np.float32(offset), 0.0, 1.0)
 
 
-def misalign(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shift rows by up to a pixel, differently across the width, as an imperfect calibration does.
+def sensor_effects(images: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Glare that burns out a part, light for a mean of 4 to 25 % alone, noise, and JPEG; each now and then.
 
-    Half of the time; columns stay where they are, so the disparity stays right.
+    Args:
+        images: (h, w, 3) float32 in [0, 1], both sides of a pair.
+        rng: Where all chance comes from.
+
+    Returns:
+        The same kind.
     """
-    if rng.random() < 0.5:
+    glare = _glare(images[0].shape[:2], rng) if rng.random() < 0.15 else None
+    dim = 2.0 ** rng.uniform(-4.5, -2.0) if rng.random() < 0.2 else 1.0
+    darkness = min(1.0, dim / max(float(images[0].mean()), 1e-3))
+    noise = rng.uniform(0.0, 0.06) if rng.random() < 0.3 else 0.0
+    channels = int(rng.choice([1, 3]))
+    quality = int(rng.integers(15, 91)) if rng.random() < 0.25 else None
+    result = []
+    for image in images:
+        if glare is not None:
+            image = image * glare
+        if darkness < 1.0:
+            image = image * np.float32(darkness * 2.0 ** rng.uniform(-0.2, 0.2))
+        image = np.clip(image, 0.0, 1.0)
+        if noise:
+            # Half of it from the electronics, half from the light, which varies with its root.
+            spread = np.float32(noise) * np.sqrt(0.5 + 0.5 * image)
+            image = image + spread * rng.standard_normal((*image.shape[:2], channels), np.float32)
+        if quality is not None or darkness < 1.0:
+            # As a camera gives it: in the dark few of the 256 levels are left.
+            levels = np.clip(np.rint(image * 255.0), 0, 255).astype(np.uint8)
+            image = (levels if quality is None else _through_jpeg(levels, quality)) / np.float32(255)
+        result.append(np.clip(image, 0.0, 1.0))
+    return result
+
+
+def _glare(shape_hw: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """(h, w, 1) factor of at least 1, largest at a place that may lie outside."""
+    height, width = shape_hw
+    x, y = rng.uniform(-0.2, 1.2) * width, rng.uniform(-0.2, 1.2) * height
+    spread = rng.uniform(0.1, 0.5) * width
+    across, down = (np.exp(-(((np.arange(n) - at) / spread) ** 2)) for n, at in ((width, x), (height, y)))
+    return (1.0 + rng.uniform(1.0, 6.0) * np.outer(down, across)).astype(np.float32)[..., None]
+
+
+def _through_jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
+    _, code = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    # The order of the channels stays what it was: both ways take them for blue, green, red.
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
+
+
+def misalign(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shift rows up or down, differently across width and height, as an imperfect calibration does.
+
+    Two thirds of the time; columns stay where they are, so the disparity stays right.
+    """
+    kind = rng.random()
+    (often, slight), (seldom, strong) = ROWS_OFF_PX
+    if kind >= often + seldom:
         return image
+    most = slight if kind < often else strong
     height, width = image.shape[:2]
-    slope = rng.uniform(-0.5, 0.5) / width
-    matrix = np.array([[1.0, 0.0, 0.0], [slope, 1.0, rng.uniform(-0.8, 0.8) - slope * width / 2]])
+    slope, stretch = rng.uniform(-0.5, 0.5) / width, rng.uniform(-0.3, 0.3) / height
+    shift = rng.uniform(-most, most) - slope * width / 2 - stretch * height / 2
+    matrix = np.array([[1.0, 0.0, 0.0], [slope, 1.0 + stretch, shift]])
     return cv2.warpAffine(
         image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )

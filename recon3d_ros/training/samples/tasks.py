@@ -33,6 +33,8 @@ Draw = Callable[[], np.ndarray]  # a stored sample at random
 BLENDED_SHARE, COLLAGED_SHARE = 0.35, 0.25
 # A teacher is slow: each view that it judges is learnt in so many lights.
 LIGHTS = 2
+# Pairs of the world reach so far beyond what a network can answer: it is to know that it does not know.
+BEYOND_RANGE = 1.25
 CPU = torch.device("cpu")
 
 
@@ -86,7 +88,7 @@ class StereoTask:
     metrics: ClassVar[tuple[str, ...]] = ("bad_px_1", "bad_px_2", "bad_px_3", "epe_px")
 
     def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
-        return pack_pair(world.training_sample(seed, size_wh, self.largest_px))
+        return pack_pair(world.training_sample(seed, size_wh, BEYOND_RANGE * self.largest_px))
 
     @property
     def lights(self) -> int:  # noqa: D102
