@@ -73,6 +73,8 @@ class Run:
         self.average = AveragedModel(self.network, multi_avg_fn=running_average, use_buffers=True)
         self.path = checkpoint_path(config)
         self.mixed = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
+        if config.compile:  # after the average was made: that one is looked at now and then alone
+            self.network.analyse = torch.compile(self.network.analyse)
         adapters: dict[str, Adapter] = {}
         if isinstance(network, MonoNetwork) and teacher and "features" in config.loss_weights:
             ours = network.config.taught_channels
@@ -145,9 +147,10 @@ class Run:
         """One line: what is trained, where, from when on."""
         parameters = sum(p.numel() for p in self.network.parameters())
         device = f"{self.team.size} x {self.device}" if self.team.size > 1 else str(self.device)
+        how = f"{'bf16' if self.mixed else 'fp32'}{', compiled' if self.config.compile else ''}"
         told = (
             f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in "
-            f"{'bf16' if self.mixed else 'fp32'}, from step {self.step} ({self.seconds / 60:.1f} min)"
+            f"{how}, from step {self.step} ({self.seconds / 60:.1f} min)"
         )
         return f"{told}; changed: {self.changes}" if self.changes else told
 

@@ -97,7 +97,10 @@ def thin_share(packed: np.ndarray, window: Window) -> float:
 
 
 def draw_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.random.Generator) -> Window:
-    """A window of 0.66 to 2.3 times the size of the crop where there is as much, its aspect up to a third another one."""
+    """A window of 0.66 to 2.3 times the size of the crop, its aspect up to a third another one.
+
+    It is as large as the image at most.
+    """
     width, height = size_wh
     full_h, full_w = shape_hw
     scale = 2.0 ** rng.uniform(-1.0, 0.4)

@@ -76,6 +76,40 @@ def test_uncertainty_of_another_scale_and_trust():
     assert float(value) == pytest.approx(laplace + trusting, rel=1e-5)
 
 
+def test_out_of_range_asks_for_no_trust_where_no_answer_can_be_right():
+    # Of four known or beyond the 44 px of the last bin, one is beyond.
+    value = losses.out_of_range(scored_for(ESTIMATE, TRUTH, trust=2.0))
+    assert float(value) == pytest.approx(math.log(1 + math.exp(2.0)) / 4, rel=1e-5)
+    within = scored_for([[[9.0, 9.0]]], [[[4.0, 40.0]]], trust=2.0)
+    assert float(losses.out_of_range(within)) == 0.0
+
+
+def test_thin_things_are_narrow_and_nearer_than_what_is_beside_them():
+    truth = torch.full((1, 40, 60), 8.0)
+    truth[0, 20:22, :28] = 24.0  # a wire
+    truth[0, :, 5:10] = 30.0  # a post before it
+    truth[0, :, 30:50] = 30.0  # a wall
+    truth[0, 30, 20] = 10.0  # 2 px nearer are none
+    truth[0, :8, 7] = NAN
+    expected = torch.zeros(1, 40, 60, dtype=torch.bool)
+    expected[0, :, 5:10] = True
+    expected[0, 20:22, :28] = True
+    expected[0, :8, 7] = False
+    assert torch.equal(scored_for(truth, truth).thin, expected)
+
+
+def test_thin_counts_what_is_thin_once_more():
+    truth = torch.full((1, 16, 32), 8.0)
+    truth[0, :, 12:16] = 32.0  # one column of cells, 4 of 32
+    logits = torch.zeros(1, BINS, 4, 8)
+    estimate = torch.full((1, 16, 32), 8.0)
+    # The flat answer costs log(bins) a cell, the missed post 24 px; an eighth of the pixels is thin.
+    expected = (math.log(BINS) + 0.2 * 23.5) / 8
+    assert float(losses.thin(scored_for(estimate, truth, logits=logits))) == pytest.approx(expected, rel=1e-5)
+    truth[:] = 8.0
+    assert float(losses.thin(scored_for(estimate, truth, logits=logits))) == 0.0
+
+
 def test_smoothness_counts_slopes_less_at_edges_of_the_image():
     disparity = [[[1.0, 3.0], [1.0, 6.0]]]
     left = torch.zeros(1, 3, 2, 2)
@@ -115,11 +149,11 @@ def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     scored = scored_for(estimate, truth, logits=logits)
     value = loss(scored)
     assert torch.isfinite(value)
-    if name != "uncertainty":  # looks on, here at two constants
+    if name not in ("uncertainty", "out_of_range"):  # they look on, here at constants
         value.backward()
     for part in (estimate, logits):
         assert part.grad is None or torch.isfinite(part.grad).all()
-    if name not in ("cross_entropy", "uncertainty"):
+    if name not in ("cross_entropy", "uncertainty", "out_of_range"):
         assert estimate.grad.abs().sum() > 0.0
     if name not in ("cross_entropy", "edge_smoothness"):
         other = estimate.detach().clone()
