@@ -12,7 +12,7 @@ from recon3d_ros import world
 from recon3d_ros.system.allocator import keep_memory
 from recon3d_ros.system.interrupts import interrupts_held
 from recon3d_ros.training.samples.store import SampleStore, pack_arrays
-from recon3d_ros.training.samples.tasks import StereoTask, Task
+from recon3d_ros.training.samples.tasks import BEYOND_RANGE, StereoTask, Task
 
 # Scenes a GPU renders at once: enough to keep it busy, and a few GB at the usual size.
 BATCH = 16
@@ -43,7 +43,7 @@ class Renderer:
         missing = [seed for seed in seeds if not store.path(seed).exists()]
         if self.device and isinstance(self.task, StereoTask):
             for start in range(0, len(missing), BATCH):
-                self._render_batch(store, missing[start : start + BATCH], self.task.largest_px)
+                self._render_batch(store, missing[start : start + BATCH], BEYOND_RANGE * self.task.largest_px)
             return
         for seed in missing:
             store.write(seed, self.task.render(seed, self.size_wh))

@@ -78,10 +78,10 @@ def test_uncertainty_of_another_scale_and_trust():
 
 def test_out_of_range_asks_for_no_trust_where_no_answer_can_be_right():
     # Of four known or beyond the 44 px of the last bin, one is beyond.
-    value = losses.out_of_range(scored_for(ESTIMATE, TRUTH, trust=2.0))
+    value = terms.out_of_range(scored_for(ESTIMATE, TRUTH, trust=2.0))
     assert float(value) == pytest.approx(math.log(1 + math.exp(2.0)) / 4, rel=1e-5)
     within = scored_for([[[9.0, 9.0]]], [[[4.0, 40.0]]], trust=2.0)
-    assert float(losses.out_of_range(within)) == 0.0
+    assert float(terms.out_of_range(within)) == 0.0
 
 
 def test_thin_things_are_narrow_and_nearer_than_what_is_beside_them():
@@ -105,9 +105,9 @@ def test_thin_counts_what_is_thin_once_more():
     estimate = torch.full((1, 16, 32), 8.0)
     # The flat answer costs log(bins) a cell, the missed post 24 px; an eighth of the pixels is thin.
     expected = (math.log(BINS) + 0.2 * 23.5) / 8
-    assert float(losses.thin(scored_for(estimate, truth, logits=logits))) == pytest.approx(expected, rel=1e-5)
+    assert float(terms.thin(scored_for(estimate, truth, logits=logits))) == pytest.approx(expected, rel=1e-5)
     truth[:] = 8.0
-    assert float(losses.thin(scored_for(estimate, truth, logits=logits))) == 0.0
+    assert float(terms.thin(scored_for(estimate, truth, logits=logits))) == 0.0
 
 
 def test_smoothness_counts_slopes_less_at_edges_of_the_image():

@@ -25,6 +25,26 @@ def test_loss_falls_when_a_batch_is_repeated(make_config, stores, tiny_network):
     assert losses[-1] < 0.5 * losses[0]
 
 
+def test_compiled_run_makes_the_same_step(make_config, stores, tiny_network, monkeypatch):
+    """With torch's own tracer and no C++ compiler: what is compiled is what the step calls."""
+    compiled = []
+
+    def compile_(function):
+        compiled.append(function)
+        return real(function, backend="eager")
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", compile_)
+    batch = next(stream_of(make_config(batch=2), stores))
+    plain = start_run(make_config(seed=3), tiny_network)
+    loss = float(plain.advance(iter([batch])))
+    run = start_run(make_config(seed=3, compile=True), tiny_network)
+    assert float(run.advance(iter([batch]))) == pytest.approx(loss, rel=1e-4)
+    assert len(compiled) == 1 and "compiled" in run.describe() and "compiled" not in plain.describe()
+    run.save()
+    assert load_network(run.path)[0].config == plain.network.config
+
+
 def test_resume_continues_where_the_run_was_saved(make_config, stores, tiny_network):
     first = start_run(make_config(max_steps=3), tiny_network)
     fit(first, [(stores[0], 1.0)], stores[1], report=lambda line: None)

@@ -102,22 +102,28 @@ def test_camera_of_the_crop_sees_the_same_depth(plane, size_wh, seed):
     assert (np.abs(depth - expected) <= expected * off / (was - off) + 1e-6).all()
 
 
-@few
-@given(plane=planes, seed=seeds)
-def test_augmented_pair_still_matches_by_its_truth(plane, seed):
+def test_augmented_pair_still_matches_by_its_truth():
     """All of it together, flips included: the truth explains the right image better than its neighbours.
 
-    Rows up to 2.5 px off look like another disparity where the texture is slanted, so it hardly is here.
+    Not always: glare stands at the same place in both images, covers and bad light leave little, and rows up to
+    2.5 px off look like another disparity where a texture is slanted, so it hardly is here.
     """
-    left, right, disparity = crop_of(slanted_pair(*plane, tilt=0.02), (160, 96), np.random.default_rng(seed))
+    explained = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        plane = (rng.uniform(12, 40), rng.uniform(-0.03, 0.12), rng.uniform(0, 0.1), seed)
+        left, right, disparity = crop_of(slanted_pair(*plane, tilt=0.02), (160, 96), rng)
+        grey = left.mean(axis=0)
 
-    def likeness(shift_px: float) -> float:
-        moved, there = warped(right.transpose(1, 2, 0), disparity + shift_px)
-        moved, _ = (x.mean(axis=2) if x.ndim == 3 else x for x in (moved, there))
-        assume(there.mean() > 0.2 and left.std() > 0.03 and moved[there].std() > 0.03)
-        return float(np.corrcoef(moved[there], left.mean(axis=0)[there])[0, 1])
+        def likeness(shift_px: float) -> float:
+            moved, there = warped(right.transpose(1, 2, 0).mean(axis=2), disparity + shift_px)
+            shown = there.mean() > 0.2 and min(grey.std(), moved[there].std()) > 0.03
+            return float(np.corrcoef(moved[there], grey[there])[0, 1]) if shown else np.nan
 
-    assert likeness(0.0) > max(likeness(-4.0), likeness(4.0))
+        here, nearer, farther = (likeness(shift_px) for shift_px in (0.0, 4.0, -4.0))
+        if np.isfinite([here, nearer, farther]).all():
+            explained.append(here > max(nearer, farther))
+    assert len(explained) > 90 and np.mean(explained) > 0.94
 
 
 def test_upside_down_are_both_images_and_the_truth():
