@@ -148,10 +148,8 @@ class Run:
         parameters = sum(p.numel() for p in self.network.parameters())
         device = f"{self.team.size} x {self.device}" if self.team.size > 1 else str(self.device)
         how = f"{'bf16' if self.mixed else 'fp32'}{', compiled' if self.config.compile else ''}"
-        told = (
-            f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in "
-            f"{how}, from step {self.step} ({self.seconds / 60:.1f} min)"
-        )
+        told = f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in {how}"
+        told += f", from step {self.step} ({self.seconds / 60:.1f} min)"
         return f"{told}; changed: {self.changes}" if self.changes else told
 
 
