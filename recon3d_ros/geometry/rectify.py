@@ -189,7 +189,7 @@ def _largest_tangent(camera: PinholeCamera, widest: float) -> float:
         above = 1 + square * (d[0] + square * (d[1] + square * d[4]))
         below = 1 + square * (d[5] + square * (d[6] + square * d[7]))
         with np.errstate(divide="ignore", invalid="ignore"):
-            image_radius = np.where(below > 0, tangents * above / below, -np.inf)
+            image_radius = np.where(below > 0, tangents * above / below, 0.0)
     back = np.flatnonzero(~(np.diff(image_radius) > 0))
     return float(tangents[back[0]]) if back.size else float("inf")
 
