@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros import files
 from recon3d_ros.errors import MissingDependencyError
-from recon3d_ros.files.view import render_cloud
+from recon3d_ros.files.view import render_cloud, render_turntable
 from recon3d_ros.pipeline import Result
 
 
@@ -20,13 +20,17 @@ class Writer:
     Args:
         folder: For the files.
         view: Whether to draw the clouds.
+        turntable: Whether to animate them as well.
 
     Raises:
+        MissingDependencyError: OpenCV is too old for turntables.
         OutputError: The folder cannot be made.
     """
 
-    def __init__(self, folder: Path, view: bool) -> None:
-        self._folder, self._view = folder, view
+    def __init__(self, folder: Path, view: bool, turntable: bool = False) -> None:
+        self._folder, self._view, self._turntable = folder, view, turntable
+        if turntable:
+            files.require_animations()
         files.make_folder(folder)
 
     def write(self, name: str, result: Result) -> None:
@@ -50,6 +54,8 @@ class Writer:
             files.write_ply(self._path(name, "free.ply"), result.free_points)
         if self._view and cloud.valid.any():
             self._draw(self._path(name, "view.png"), result)
+        if self._turntable and cloud.valid.any():
+            render_turntable(cloud, self._path(name, "turntable.webp"))
 
     def write_relative(self, name: str, relative_depth: NDArray[np.float32]) -> None:
         """Write relative inverse depth, (H, W) with NaN for invalid, as it is and as a picture.

@@ -71,6 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: they are a sequence)",
     )
     parser.add_argument("--no-view", action="store_true", help="leave out the picture of the cloud")
+    parser.add_argument(
+        "--turntable",
+        action="store_true",
+        help="also NAME_turntable.webp, an animation of the cloud (needs OpenCV 4.11 or newer)",
+    )
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig)
     add_options(parser, ScaleConfig)
@@ -86,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     auto = model.model == ModelConfig().model
     is_metric = scale.is_on or auto or find_model(model.model, model.models_dir).is_metric
     frames = _frames(args, calibrated=is_metric)
-    writer = Writer(args.out, view=not args.no_view)
+    writer = Writer(args.out, view=not args.no_view, turntable=args.turntable)
     estimator = Estimator.open(model, stereo=frames[0].is_stereo)
     try:
         answer = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.errors import DataError, ImageError, OutputError
+from recon3d_ros.errors import DataError, ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files.disk import read_bytes, write_atomically
+
+_ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small detail
 
 
 def read_image(path: Path | str) -> NDArray[np.uint8]:
@@ -48,6 +51,43 @@ def write_image(path: Path | str, image: NDArray[np.uint8]) -> None:
         OutputError: It cannot be written.
     """
     _write_encoded(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)
+
+
+def write_animation(path: Path | str, images: Sequence[NDArray[np.uint8]], image_ms: int) -> None:
+    """Write (H, W, 3) uint8 RGB images as an animation, .webp or .gif, that repeats for ever.
+
+    Args:
+        path: Where to.
+        images: All of one size.
+        image_ms: How long each is shown.
+
+    Raises:
+        MissingDependencyError: OpenCV is older than 4.11.
+        OutputError: It cannot be written, or has another suffix.
+    """
+    require_animations()
+    suffix = Path(path).suffix
+    if suffix not in (".webp", ".gif"):
+        raise OutputError(f"expected a suffix such as .webp or .gif, got {path}: rename it")
+    animation = cv2.Animation()
+    animation.frames = [cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in images]
+    animation.durations = [image_ms] * len(images)
+    quality = [cv2.IMWRITE_WEBP_QUALITY, _ANIMATION_QUALITY]
+    _, encoded = cv2.imencodeanimation(suffix, animation, quality)
+    write_atomically(path, encoded.tobytes())
+
+
+def require_animations() -> None:
+    """Check that OpenCV can write animations.
+
+    Raises:
+        MissingDependencyError: OpenCV is older than 4.11.
+    """
+    if not hasattr(cv2, "imencodeanimation"):
+        raise MissingDependencyError(
+            f"animations need OpenCV 4.11 or newer, got {cv2.__version__}: "
+            "pip install 'opencv-python-headless>=4.11,<5'"
+        )
 
 
 def write_depth_png16(path: Path | str, depth: NDArray[np.float32]) -> None:

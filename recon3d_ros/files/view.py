@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError, MissingDependencyError, OutputError
-from recon3d_ros.files import write_image
+from recon3d_ros.files import require_animations, write_animation, write_image
 from recon3d_ros.geometry import Cloud, OrganizedCloud
 from recon3d_ros.system import lazy
 
@@ -26,6 +26,9 @@ BACKGROUND_RGB = (52, 56, 64)
 _YAW_DEG, _PITCH_DEG = 14.0, 9.0
 _STEP_BACK = 1.12  # in distances to the middle of the scene
 _SIDES_KEPT = 0.7  # of a cloud that is wider than the picture
+# A turntable moves the viewer on an ellipse before the scene, to where one sees what the camera did not.
+_SWING_YAW_DEG, _SWING_PITCH_DEG = 20.0, 5.0
+_TURN_S = 4.0
 _TIMEOUT_S = 180
 
 
@@ -59,21 +62,38 @@ def render_cloud(cloud: Cloud, path: Path, size_wh: tuple[int, int] = (960, 720)
         MissingDependencyError: Open3D, or the graphics driver it draws with, is not installed.
         OutputError: The picture, or what is handed to the drawing process, cannot be written.
     """
-    if importlib.util.find_spec("open3d") is None:
-        lazy.require("open3d", extra="view")
     view = viewpoint(cloud, size_wh)
-    points = cloud.points()
-    try:
-        with tempfile.TemporaryDirectory(prefix="recon3d-view-") as folder:
-            scene, picture = Path(folder, "scene.npz"), Path(folder, "picture.npy")
-            np.savez(scene, xyz=points.xyz, rgb=points.rgb, size_wh=size_wh, **vars(view))
-            _run_child([sys.executable, "-m", "recon3d_ros.files.view", str(scene), str(picture)], picture)
-            pixels = np.load(picture)
-    except (OSError, ValueError, EOFError) as exc:  # the last two: a picture that the child could not finish
-        raise OutputError(
-            f"cannot draw by way of a temporary folder ({exc}): free its disk, or set TMPDIR to another"
-        ) from exc
-    write_image(path, pixels)
+    write_image(path, _pictures(cloud, size_wh, view, view.eye[None])[0])
+
+
+def render_turntable(
+    cloud: Cloud, path: Path, size_wh: tuple[int, int] = (640, 480), pictures: int = 40
+) -> None:
+    """Draw the coloured cloud from a viewer that moves around it into an animation that repeats.
+
+    Args:
+        cloud: What to draw; its invalid points are left out.
+        path: Of the WebP or GIF to write.
+        size_wh: Columns and rows of the animation.
+        pictures: How many it has.
+
+    Raises:
+        ImageError: The cloud has no valid point.
+        MissingDependencyError: OpenCV is older than 4.11 and writes no animations; or as `render_cloud`.
+        OutputError: As `render_cloud`.
+    """
+    require_animations()  # before seconds of drawing
+    view = viewpoint(cloud, size_wh)
+    angles = np.arange(pictures) * (2 * np.pi / pictures)
+    eyes = [
+        view.target
+        + _towards(_SWING_YAW_DEG * np.sin(angle), _PITCH_DEG + _SWING_PITCH_DEG * np.cos(angle))
+        * view.target[2]
+        * _STEP_BACK
+        for angle in angles
+    ]
+    shown = list(_pictures(cloud, size_wh, view, np.array(eyes)))
+    write_animation(path, shown, round(1e3 * _TURN_S / pictures))
 
 
 def viewpoint(cloud: Cloud, size_wh: tuple[int, int]) -> Viewpoint:
@@ -94,9 +114,7 @@ def viewpoint(cloud: Cloud, size_wh: tuple[int, int]) -> Viewpoint:
     slopes = xyz[:, :2] / xyz[:, 2:]
     low, high = np.percentile(slopes, (1, 99), axis=0)
     target = np.append((low + high) / 2, 1) * middle_m
-    yaw, pitch = np.deg2rad(_YAW_DEG), np.deg2rad(_PITCH_DEG)
-    towards_viewer = np.array([-np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
-    eye = target + towards_viewer * middle_m * _STEP_BACK
+    eye = target + _towards(_YAW_DEG, _PITCH_DEG) * middle_m * _STEP_BACK
     width, height = size_wh
     half_wh = np.maximum((high - low) / 2, 0.05)  # tangents of half the cloud's field of view
     # A panorama is cut at its sides rather than shown as a thin strip.
@@ -105,6 +123,33 @@ def viewpoint(cloud: Cloud, size_wh: tuple[int, int]) -> Viewpoint:
     columns = cloud.shape_hw[1] if isinstance(cloud, OrganizedCloud) else np.sqrt(len(xyz))
     pitch_px = (width / columns) * (half_wh[0] * height / width / tangent)
     return Viewpoint(eye, target, float(2 * np.rad2deg(np.arctan(tangent))), float(max(2.0, 2.4 * pitch_px)))
+
+
+def _towards(yaw_deg: float, pitch_deg: float) -> NDArray[np.float64]:
+    """(3,) unit vector from the middle of the scene to the viewer, left of the camera and above it."""
+    yaw, pitch = np.deg2rad(yaw_deg), np.deg2rad(pitch_deg)
+    return np.array([-np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
+
+
+def _pictures(
+    cloud: Cloud, size_wh: tuple[int, int], view: Viewpoint, eyes: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """(N, rows, columns, 3) RGB: what is seen from each of (N, 3) m, all else being as in the viewpoint."""
+    if importlib.util.find_spec("open3d") is None:
+        lazy.require("open3d", extra="view")
+    points = cloud.points()
+    try:
+        with tempfile.TemporaryDirectory(prefix="recon3d-view-") as folder:
+            scene, picture = Path(folder, "scene.npz"), Path(folder, "picture.npy")
+            shown = {**vars(view), "eyes": eyes}
+            np.savez(scene, xyz=points.xyz, rgb=points.rgb, size_wh=size_wh, **shown)
+            _run_child([sys.executable, "-m", "recon3d_ros.files.view", str(scene), str(picture)], picture)
+            pixels: NDArray[np.uint8] = np.load(picture)
+            return pixels
+    except (OSError, ValueError, EOFError) as exc:  # the last two: a picture that the child could not finish
+        raise OutputError(
+            f"cannot draw by way of a temporary folder ({exc}): free its disk, or set TMPDIR to another"
+        ) from exc
 
 
 def _run_child(command: list[str], picture: Path) -> None:
@@ -136,8 +181,11 @@ def _draw(scene_file: str, picture_file: str) -> None:
     # Without it the background, unlike the points, comes out as linear light: undo that.
     renderer.scene.set_background([*((channel / 255) ** (1 / 2.2) for channel in BACKGROUND_RGB), 1.0])
     renderer.scene.add_geometry("cloud", points, material)
-    renderer.setup_camera(float(scene["fov_deg"]), scene["target"], scene["eye"], [0.0, -1.0, 0.0])
-    np.save(picture_file, np.asarray(renderer.render_to_image()))
+    pictures = []
+    for eye in scene["eyes"]:
+        renderer.setup_camera(float(scene["fov_deg"]), scene["target"], eye, [0.0, -1.0, 0.0])
+        pictures.append(np.asarray(renderer.render_to_image()))
+    np.save(picture_file, np.stack(pictures))
 
 
 if __name__ == "__main__":

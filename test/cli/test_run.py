@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -216,6 +217,26 @@ def test_the_view_is_drawn(folder):
     if "l_view.png" not in written(folder):
         pytest.skip("no graphics driver here")
     assert len(np.unique(read_image(folder / "out" / "l_view.png").reshape(-1, 3), axis=0)) > 100
+
+
+@pytest.mark.skipif(not hasattr(cv2, "imencodeanimation"), reason="OpenCV is older than 4.11")
+def test_the_turntable_is_drawn(folder, monkeypatch, capsys):
+    pytest.importorskip("open3d")
+    short = partial(results.render_turntable, size_wh=(96, 72), pictures=3)  # forty take half a minute
+    monkeypatch.setattr(results, "render_turntable", short)
+    code = run(folder, *PAIR, "--camera", "@stereo.yaml", "--turntable")
+    if code == MissingDependencyError.exit_code and "graphics driver" in capsys.readouterr().err:
+        pytest.skip("no graphics driver here")
+    assert code == 0
+    done, animation = cv2.imreadanimation(str(folder / "out" / "l_turntable.webp"))
+    assert done and len(animation.frames) == 3
+
+
+@pytest.mark.skipif(hasattr(cv2, "imencodeanimation"), reason="OpenCV is 4.11 or newer")
+def test_a_turntable_without_animations_is_refused_before_the_first_frame(folder, capsys):
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", "--turntable") == MissingDependencyError.exit_code
+    assert "OpenCV 4.11 or newer, got 4" in capsys.readouterr().err
+    assert not (folder / "out").exists()
 
 
 def test_without_open3d_the_rest_is_written_and_it_says_so_once(folder, monkeypatch, capsys):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros import files
-from recon3d_ros.errors import DataError, ImageError
+from recon3d_ros.errors import DataError, ImageError, OutputError
 
 
 @pytest.fixture
@@ -20,6 +20,20 @@ def test_images_keep_their_colour_order(tmp_path, rgb):
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png")), rgb[..., ::-1])
     files.write_image(tmp_path / "m.png", rgb[..., 1])
     assert np.array_equal(files.read_image(tmp_path / "m.png"), rgb[..., 1])
+
+
+@pytest.mark.skipif(not hasattr(cv2, "imencodeanimation"), reason="OpenCV is older than 4.11")
+@pytest.mark.parametrize("suffix", [".webp", ".gif"])
+def test_an_animation_has_its_images_in_order_and_repeats(tmp_path, suffix):
+    colours = np.array([(200, 30, 20), (20, 180, 40), (10, 40, 220)], np.uint8)
+    images = [np.full((24, 40, 3), colour, np.uint8) for colour in colours]
+    files.write_animation(tmp_path / f"a{suffix}", images, image_ms=80)
+    done, read = cv2.imreadanimation(str(tmp_path / f"a{suffix}"))
+    assert done and read.loop_count == 0 and list(read.durations) == [80] * 3
+    for frame, colour in zip(read.frames, colours):
+        assert np.argmax(frame[12, 20, 2::-1]) == np.argmax(colour)  # GIF has few colours
+    with pytest.raises(OutputError, match=r"\.webp or \.gif, got .*a\.txt"):
+        files.write_animation(tmp_path / "a.txt", images, image_ms=80)
 
 
 def test_alpha_and_16_bit_become_plain_uint8(tmp_path, rgb):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,6 +43,28 @@ def test_the_picture_shows_the_cloud_the_right_way_round_in_its_colours(tmp_path
     assert np.abs(corner - view.BACKGROUND_RGB).max() <= 4
     holes = (np.abs(picture.astype(int) - corner).max(axis=2) <= 2)[90:180, 80:240]
     assert not holes.any(), "neighbouring points close up"
+
+
+@needs_open3d
+@pytest.mark.skipif(not hasattr(cv2, "imencodeanimation"), reason="OpenCV is older than 4.11")
+def test_a_turntable_shows_the_cloud_from_all_sides_and_repeats(tmp_path):
+    try:
+        view.render_turntable(wall(), tmp_path / "turn.webp", size_wh=(160, 130), pictures=4)
+    except MissingDependencyError as exc:
+        pytest.skip(str(exc))
+    done, animation = cv2.imreadanimation(str(tmp_path / "turn.webp"))
+    assert done and animation.loop_count == 0 and list(animation.durations) == [1000] * 4
+    above, right, below, left = (frame[..., :3].astype(int) for frame in animation.frames)
+    # on its way the viewer comes nearer to one side, which then fills more of the picture
+    reds = [int(np.sum(seen[..., 2] > 120)) for seen in (right, left)]
+    assert abs(reds[0] - reds[1]) > 0.1 * max(reds)
+    assert np.abs(above - below).mean() > 5
+
+
+@pytest.mark.skipif(hasattr(cv2, "imencodeanimation"), reason="OpenCV is 4.11 or newer")
+def test_an_opencv_without_animations_is_named(tmp_path):
+    with pytest.raises(MissingDependencyError, match=r"OpenCV 4\.11 or newer, got 4"):
+        view.render_turntable(wall(), tmp_path / "turn.webp")
 
 
 @needs_open3d
