@@ -25,28 +25,49 @@ from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.scale import ScaleRecovery
 
 HELP = (
-    "Estimate the depth of images. For every frame: NAME_depth.png (16 bit, mm, 0 = none), "
-    "NAME_depth.pfm (m), NAME_disparity.pfm (px, of a stereo model), NAME_confidence.png and .pfm (of a "
-    "model that answers it, white = sure), NAME_depth_colour.png (red = near), "
-    "NAME_cloud.ply and NAME_view.png, a picture of the cloud; with --free-space-frames NAME_free.ply. "
-    "Images of a camera file with distortion are rectified first. Of a model of relative inverse depth, "
-    "which knows no metres and needs no camera: NAME_relative.pfm and NAME_relative_colour.png; with "
-    "--scale-sources it gets metres, and all of the above. Images in files come without other sensors, so "
-    "these sources are fixed and floor."
+    "Compute depth maps and point clouds from image files. For each image it writes NAME_depth.png (16 bit, "
+    "mm, 0 = invalid), NAME_depth.pfm (m), NAME_disparity.pfm (px, stereo models), NAME_confidence.png and "
+    ".pfm (models with a confidence output, white = high), NAME_depth_colour.png (red = near), "
+    "NAME_cloud.ply, and NAME_view.png, a picture of the cloud; with --free-space-frames also NAME_free.ply. "
+    "Images with distortion in their camera file are rectified first. Models of relative inverse depth have "
+    "no metric scale and need no camera: they give NAME_relative.pfm and NAME_relative_colour.png, or with "
+    "--scale-sources all of the above. The sources fixed and floor can be used for image files."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
+    _add_images(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="output folder, created if missing"
+    )
+    parser.add_argument(
+        "--separate",
+        action="store_true",
+        help="the images are of different places: reset the scale and the temporal filter before each "
+        "(default: they are a sequence)",
+    )
+    parser.add_argument("--no-view", action="store_true", help="do not draw pictures of the clouds")
+    parser.add_argument(
+        "--turntable",
+        action="store_true",
+        help="also write NAME_turntable.webp, an animation of the cloud (needs OpenCV 4.11 or newer)",
+    )
+    add_options(parser, ModelConfig)
+    add_options(parser, PipelineConfig)
+    add_options(parser, ScaleConfig)
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
     images = parser.add_argument_group("images (one of)")
     images.add_argument("--left", type=Path, metavar="FILE", help="left image of a pair, with --right")
     images.add_argument("--right", type=Path, metavar="FILE", help="right image of a pair, with --left")
-    images.add_argument("--image", type=Path, metavar="FILE", help="one image, for a mono model")
+    images.add_argument("--image", type=Path, metavar="FILE", help="a single image, for a mono model")
     images.add_argument(
         "--input",
         metavar="FOLDER",
-        help="folder of images, or with left/ and right/, or whatever recon3d evaluate takes as --data; "
-        "the calibration there is taken when no camera is given here",
+        help="folder of images, folder with left/ and right/, or anything that recon3d evaluate accepts as "
+        "--data; its own calibration is used if no camera is given here",
     )
     camera = parser.add_argument_group("camera")
     camera.add_argument(
@@ -54,31 +75,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="YAML",
-        help="camera_info YAML of camera_calibration; for a pair two of them, or one with left: and right:",
+        help="camera_info YAML as camera_calibration writes it; for a pair two files, or one with left: and "
+        "right:",
     )
     camera.add_argument("--fx", type=float, metavar="PX", help="instead: focal length of rectified images")
     camera.add_argument("--baseline-m", type=float, metavar="M", help="with --fx: distance of the cameras")
     camera.add_argument("--cx", type=float, metavar="PX", help="with --fx (default: the image centre)")
     camera.add_argument("--cy", type=float, metavar="PX", help="with --fx (default: the image centre)")
     camera.add_argument(
-        "--doffs-px", type=float, default=0.0, metavar="PX", help="with --fx: cx left - right"
+        "--doffs-px", type=float, default=0.0, metavar="PX", help="with --fx: cx left - cx right"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="made when it is not there")
-    parser.add_argument(
-        "--separate",
-        action="store_true",
-        help="the images are of different places: the scale and the temporal filter forget the one before "
-        "(default: they are a sequence)",
-    )
-    parser.add_argument("--no-view", action="store_true", help="leave out the picture of the cloud")
-    parser.add_argument(
-        "--turntable",
-        action="store_true",
-        help="also NAME_turntable.webp, an animation of the cloud (needs OpenCV 4.11 or newer)",
-    )
-    add_options(parser, ModelConfig)
-    add_options(parser, PipelineConfig)
-    add_options(parser, ScaleConfig)
 
 
 def main(args: argparse.Namespace) -> int:
