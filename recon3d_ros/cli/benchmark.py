@@ -18,7 +18,7 @@ from recon3d_ros.files.text_table import aligned
 from recon3d_ros.system import lazy
 from recon3d_ros.system.machine import processor, software
 
-HELP = "Measure how long the parts take on this machine. Run it on an otherwise idle machine."
+HELP = "Measure the speed of the components on this computer. Nothing else should run meanwhile."
 
 
 class Benchmark(NamedTuple):
@@ -37,29 +37,31 @@ class Benchmark(NamedTuple):
 BENCHMARKS: dict[str, Benchmark] = {
     "cloud": Benchmark(
         "recon3d_ros.ros.bench.cloud:benchmark_cloud",
-        "depth and colour image to a complete PointCloud2 message",
+        "from a depth and a colour image to a complete PointCloud2 message",
         flags=("frames",),
     ),
     "filters": Benchmark(
         "recon3d_ros.evaluation.filter_benchmark:benchmark_filters",
-        "every filter of the depth image and of the cloud by itself",
+        "every filter of the depth image and of the cloud",
         flags=("frames",),
     ),
     "backends": Benchmark(
         "recon3d_ros.evaluation.backend_benchmark:benchmark_backends",
-        "every backend that is there, from the message of a pair to its cloud, stage by stage",
+        "every installed backend, from the messages of a stereo pair to the cloud, stage by stage",
         flags=("frames", "data"),
     ),
     "node": Benchmark(
         "recon3d_ros.ros.bench.node:benchmark_node",
-        "camera, node and consumer in three processes: from the stamp of an image to its cloud, beside the "
-        "hop of a ready-made cloud, and the node's processor time (--seconds of a block; 20 blocks a size)",
+        "camera, node and subscriber in three processes: time from the stamp of an image to its cloud, "
+        "compared with sending a prepared cloud, and the processor time of the node (20 blocks of "
+        "--seconds per size)",
         flags=("seconds",),
         processes=3,
     ),
     "soak": Benchmark(
         "recon3d_ros.ros.bench.soak:benchmark_soak",
-        "the same for --frames frames (60000): memory, threads and files of the node, every frame's fate",
+        "the same for --frames frames (60000): memory, threads and open files of the node, and what "
+        "happened to every frame",
         flags=("frames", "rate_hz"),
         processes=3,
     ),
@@ -70,13 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     names = "; ".join(f"{name}: {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
     parser.add_argument("name", choices=tuple(BENCHMARKS), help=names)
-    parser.add_argument("--frames", type=int, metavar="N", help="how many, not of node")
-    parser.add_argument("--seconds", type=float, metavar="S", help="length of a block of node (default 4)")
-    parser.add_argument("--rate-hz", type=float, metavar="HZ", help="of the camera of soak (default 30)")
+    parser.add_argument("--frames", type=int, metavar="N", help="number of frames (not for node)")
+    parser.add_argument("--seconds", type=float, metavar="S", help="node: length of a block (default 4)")
+    parser.add_argument("--rate-hz", type=float, metavar="HZ", help="soak: rate of the camera (default 30)")
     parser.add_argument(
         "--data",
         metavar="SETS",
-        help="of backends: pairs with true disparity, for the accuracy beside the times",
+        help="backends: data sets with disparity ground truth, to measure the accuracy too",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help='also write {"machine": {...}, "rows": [...]} to FILE'

@@ -13,11 +13,12 @@ from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model
 
 HELP = (
-    "Make fp16 and int8 (Q/DQ) files from the fp32 ONNX file of a model, beside its manifest, which then "
-    "names them; inputs and outputs stay float32. What harms the answer most stays in float. The table "
-    "compares them on scenes or images that nothing was chosen on: off = share of pixels that differ from "
-    "fp32 by more than 1 px and 5 % (mono: 5 %), float = nodes left in float, the rest against the truth of "
-    "rendered scenes. A precision that is too far off is refused."
+    "Make fp16 and int8 (Q/DQ) files from the fp32 ONNX file of a model, beside its manifest, and add "
+    "them to the manifest. Inputs and outputs stay float32. The nodes that are most sensitive stay in "
+    "float. The table compares the files on scenes or images that were not used for any choice: off = "
+    "percentage of pixels that differ from fp32 by more than 1 px and 5 % (mono: 5 %), float = number of "
+    "nodes left in float; the other columns compare with the ground truth of rendered scenes. A precision "
+    "with too large differences is rejected."
 )
 
 
@@ -32,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="DIR",
-        help="what the model will see (left/ and right/ for stereo; up to 32 are taken): every second image "
-        "finds int8's ranges, the others compare; default: rendered scenes",
+        help="representative images (left/ and right/ for stereo; up to 32 are used): every second image "
+        "is for the int8 ranges, the others for the comparison (default: rendered scenes)",
     )
 
 

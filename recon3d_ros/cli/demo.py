@@ -26,8 +26,8 @@ from recon3d_ros.geometry import StereoRig
 from recon3d_ros.model_zoo.registry import find_model
 
 HELP = (
-    "Play the procedural world (or your own images) into the depth node over ROS 2, record ten seconds of "
-    "what comes out, and write a report with pictures. Needs nothing that runs already."
+    "Play the procedural world (or your own images) to the depth node over ROS 2, record ten seconds of "
+    "its output, and write a report with pictures. No other node has to be running."
 )
 # Of a camera without calibration: common for webcams and phones, and said in the report.
 ASSUMED_FOV_DEG = 60.0
@@ -64,23 +64,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input",
         default="world",
-        help="folder of images, of left/ and right/ or of EuRoC's cam0/ and cam1/, video file, index of a "
-        "webcam, world_indoor or world_outdoor (default %(default)s = world_indoor)",
+        help="folder of images, folder with left/ and right/ or with EuRoC's cam0/ and cam1/, video file, "
+        "index of a webcam, world_indoor or world_outdoor (default %(default)s = world_indoor)",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="(default %(default)s)"
+        "--out",
+        type=Path,
+        default=Path("out/demo"),
+        metavar="DIR",
+        help="output folder (default %(default)s)",
     )
     parser.add_argument(
-        "--seconds", type=float, default=10.0, metavar="S", help="after the first cloud (default %(default)s)"
+        "--seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="recording time after the first cloud (default %(default)s)",
     )
     parser.add_argument(
         "--rate-hz",
         type=float,
         default=5.0,
         metavar="HZ",
-        help="of the camera; what the node cannot follow is dropped and counted (default %(default)s)",
+        help="rate of the camera; frames that the node cannot process in time are dropped and counted "
+        "(default %(default)s)",
     )
-    parser.add_argument("--camera", default="", metavar="YAML", help="camera_info of the images")
+    parser.add_argument("--camera", default="", metavar="YAML", help="camera_info YAML of the images")
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig)
 

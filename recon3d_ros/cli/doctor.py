@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from recon3d_ros.ros.doctor.doctor import Diagnosis
 
 HELP = (
-    "Look at the topics of a camera or stereo pair for ten seconds, without touching anything, and say what "
-    "keeps depth from coming or makes it poor, with the remedy: topics, QoS, stamps, camera_info, frames, "
-    "the images themselves, rates, shared memory. Exit code 0: nothing found; 20: warnings; 21: errors."
+    "Listen to the topics of a camera or stereo pair for ten seconds and report why there is no depth or "
+    "why it is bad, and what to do. Checks topics, QoS, stamps, camera_info, frames, the images, rates "
+    "and shared memory, and changes nothing. Exit code 0: no problem found; 20: warnings; 21: errors."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     add_options(parser, DoctorConfig)
-    parser.add_argument("--json", action="store_true", help="write one JSON document instead of text")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from recon3d_ros.model_zoo.manifest import Manifest
 
 HELP = (
-    "The TensorRT engines of this computer, in $XDG_CACHE_HOME/recon3d_ros/engines. list shows them; build "
-    "makes those of a model, or of all, so that no node has to wait; check runs each and compares its answer "
-    "with the known one; prune removes what cannot be used here, with --all everything."
+    "Manage the TensorRT engines of this computer in $XDG_CACHE_HOME/recon3d_ros/engines. list: show "
+    "them. build: build those of one model, or of all, so that no node has to wait. check: run them and "
+    "compare the outputs with known ones. prune: remove those that cannot be used here, or with --all "
+    "every engine."
 )
 _HEADER = ("engine", "TensorRT", "for", "shapes", "MB", "built", "seconds", "self-check")
 _DEFAULT_SIZES = "640x480"
@@ -33,16 +34,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--models-dir", default="", metavar="DIR", help="folder of manifests")
     parser.add_argument(
-        "--precision", default="", metavar="TEXT", help="of the model, comma-separated (default: all it has)"
+        "--precision",
+        default="",
+        metavar="TEXT",
+        help="comma-separated: fp32, fp16, int8 (default: all that the model has)",
     )
     parser.add_argument(
-        "--sizes", default=_DEFAULT_SIZES, metavar="WxH,WxH", help="of the images (default %(default)s)"
+        "--sizes", default=_DEFAULT_SIZES, metavar="WxH,WxH", help="image sizes (default %(default)s)"
     )
     parser.add_argument(
-        "--flavour", default="auto", choices=("auto", "tensorrt", "tensorrt_rtx"), help="which TensorRT"
+        "--flavour",
+        default="auto",
+        choices=("auto", "tensorrt", "tensorrt_rtx"),
+        help="TensorRT flavour (default auto)",
     )
-    parser.add_argument("--all", action="store_true", help="build, check: every model; prune: everything")
-    parser.add_argument("--force", action="store_true", help="build what is there already, or in quarantine")
+    parser.add_argument("--all", action="store_true", help="build, check: every model; prune: every engine")
+    parser.add_argument("--force", action="store_true", help="build again, also engines in quarantine")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -39,13 +39,13 @@ from recon3d_ros.geometry import DepthMap, Sample
 from recon3d_ros.model_zoo.registry import find_model
 
 HELP = (
-    "Score models and OpenCV's SGBM on data sets. A missing answer counts as bad in bad_px; epe_px, abs_rel, "
-    "rmse_m and delta_1 are of the answered pixels, so read them beside the coverage. SGBM's answers of "
-    "exactly 0 px count as missing: that is unfair to it on world_outdoor, whose sky has true disparity 0; "
-    "it is left out where a set has no pairs. Pairs without truth (euroc) are scored by left-right "
-    "consistency. nyuv2 is scored within the crop of Eigen et al. 2014. Where a model has confidence, its "
-    "calibration follows: confidence is the probability of an error below 3 px, of one camera below 25 % of "
-    "the depth."
+    "Measure the accuracy of models and of OpenCV's SGBM on data sets. In bad_px, pixels without a value "
+    "count as errors; epe_px, abs_rel, rmse_m and delta_1 are over the pixels with a value, so compare "
+    "the coverage too. SGBM's disparities of exactly 0 px count as missing, which is unfair on "
+    "world_outdoor, where the sky has disparity 0; SGBM is left out for sets without pairs. Pairs without "
+    "ground truth (euroc) are evaluated by left-right consistency. nyuv2 uses the crop of Eigen et al. "
+    "2014. For models with a confidence output, its calibration follows: confidence is the probability of "
+    "an error below 3 px, or for a single camera below 25 % of the depth."
 )
 
 
@@ -54,26 +54,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         required=True,
-        help="comma-separated: kitti2012, middlebury (= middlebury2001,middlebury2003,middlebury2005), "
-        "hololens, nyuv2, nyuv2_train, nyuv2_pairs, nyuv2_pairs_seen, euroc, world_indoor, world_outdoor, or "
-        "paths: folders of images, of colour and depth (rgb/ depth/ K.txt, TUM RGB-D, ScanNet, NYUv2), bags; "
-        "see docs/datasets.md. 'hololens[60:80]' is its frames 60 to 79",
+        help="comma-separated names: kitti2012, middlebury (= "
+        "middlebury2001,middlebury2003,middlebury2005), hololens, nyuv2, nyuv2_train, nyuv2_pairs, "
+        "nyuv2_pairs_seen, euroc, world_indoor, world_outdoor; or paths: folders of images, of "
+        "colour and depth (rgb/ depth/ K.txt, TUM RGB-D, ScanNet, NYUv2), bags; see "
+        "docs/datasets.md. 'hololens[60:80]' selects the frames 60 to 79",
     )
     parser.add_argument(
         "--model",
         default=ModelConfig().model,
-        help="comma-separated names of models or paths of manifests, auto = ours for pairs where there are "
-        "some, else ours for one camera; none for the baseline alone (default %(default)s)",
+        help="comma-separated names of models or paths of manifests; auto = our stereo model for sets "
+        "with pairs, our mono model for others; none = only the baseline (default %(default)s)",
     )
     parser.add_argument(
-        "--baseline", choices=("sgbm", "none"), default="sgbm", help="scored beside (default %(default)s)"
+        "--baseline",
+        choices=("sgbm", "none"),
+        default="sgbm",
+        help="method to compare with (default %(default)s)",
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N frames of each set")
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="use only the first N frames of each set"
+    )
     parser.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
-        help="also write all of it to FILE: rows, shares in percent but for delta_1, and calibration",
+        help="also write everything to FILE: rows (ratios in percent, except delta_1) and calibration",
     )
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="folder with INDEX.json (default $RECON3D_DATA)"
@@ -91,28 +97,28 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
         "--pictures",
         type=Path,
         metavar="DIR",
-        help="draw image, truth and each method's answer beside its error: of the first pair of a set, of "
-        "several frames where it has one camera, with two clouds seen from above and from the side; and the "
-        "curves of confidence",
+        help="draw image, ground truth, and each method's depth and error: for the first pair of a set, "
+        "or for several frames of a set without pairs, with two point clouds seen from above and "
+        "from the side; and the confidence curves",
     )
     parser.add_argument(
         "--picture-frames",
         type=_positive,
         default=12,
         metavar="N",
-        help="how many frames of a set of one camera are drawn, evenly spaced (default %(default)s)",
+        help="number of frames to draw of a set without pairs, evenly spaced (default %(default)s)",
     )
 
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
-    changes = parser.add_argument_group("changes of the images (each makes rows of its own)")
+    changes = parser.add_argument_group("modified images (each adds rows)")
     changes.add_argument(
         "--zoom",
         type=_numbers(1.0),
         default=(1.0,),
         metavar="X,X",
-        help="cut out the middle of the (left) image and resize it, its camera with it, as a longer lens "
-        "would show it: metres should stay (default 1)",
+        help="crop the centre of the (left) image and resize it, as with a longer focal length; the "
+        "camera is changed accordingly, so metric depth should not change (default 1)",
     )
     changes.add_argument(
         "--noise",
@@ -126,8 +132,8 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
         type=lambda text: tuple(text.split(",")),
         default=("none",),
         metavar="NAME,NAME",
-        help="denoise the images before the model, within its time: none, gaussian, bilateral, median, "
-        "nlmeans (default none)",
+        help="denoise the images before the model; its time is included: none, gaussian, bilateral, "
+        "median, nlmeans (default none)",
     )
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from recon3d_ros.model_zoo.registry import find_weights
 from recon3d_ros.system import lazy
 
-HELP = (
-    "Write a checkpoint of 'recon3d train' as an ONNX model with its manifest, after comparing it with torch."
-)
+HELP = "Write a checkpoint of 'recon3d train' as an ONNX model with its manifest, and compare it with torch."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,29 +16,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint",
         nargs="+",
-        help="checkpoint.pt of a training run, or a model of ours; of several, the mean of their weights",
+        help="checkpoint.pt of a training run, or one of our models; for several the mean of their "
+        "weights is exported",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("models"),
         metavar="DIR",
-        help="folder of models (default %(default)s)",
+        help="output folder (default %(default)s)",
     )
-    parser.add_argument("--name", help="of the model and its files (default recon3d_<network>)")
-    parser.add_argument("--force", action="store_true", help="replace a model of this name")
+    parser.add_argument("--name", help="name of the model and its files (default recon3d_<network>)")
+    parser.add_argument("--force", action="store_true", help="replace an existing model of this name")
     parser.add_argument(
         "--calibration-pairs",
         type=int,
         default=32,
         metavar="N",
-        help="scenes that calibrate confidence and sigma, 0 = leave them (default %(default)s)",
+        help="number of scenes for the calibration of confidence and sigma, 0 = no calibration (default "
+        "%(default)s)",
     )
     parser.add_argument(
         "--accuracy",
         type=Path,
         metavar="FILE",
-        help="JSON of 'recon3d evaluate' for this model, for the manifest",
+        help="JSON of 'recon3d evaluate' for this model, to be included in the manifest",
     )
 
 

@@ -32,19 +32,21 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
-    "run": Verb("recon3d_ros.cli.run", "images and a camera file in, depth maps and point clouds out"),
-    "process": Verb("recon3d_ros.cli.process", "a recorded bag in, a bag or files of clouds out, no ROS"),
-    "models": Verb("recon3d_ros.cli.models", "list the models, or verify their files"),
-    "evaluate": Verb("recon3d_ros.cli.evaluate", "score models and SGBM on data sets with ground truth"),
-    "train": Verb("recon3d_ros.cli.train", "train a network on the procedural world"),
+    "run": Verb("recon3d_ros.cli.run", "compute depth maps and point clouds from image files"),
+    "process": Verb("recon3d_ros.cli.process", "process a recorded bag, without ROS"),
+    "models": Verb("recon3d_ros.cli.models", "list the models and verify their files"),
+    "evaluate": Verb("recon3d_ros.cli.evaluate", "measure the accuracy of models on data sets"),
+    "train": Verb("recon3d_ros.cli.train", "train a network"),
     "export": Verb("recon3d_ros.cli.export", "write a checkpoint as an ONNX model with its manifest"),
-    "convert": Verb("recon3d_ros.cli.convert", "make fp16 and int8 files of a model, and compare them"),
+    "convert": Verb("recon3d_ros.cli.convert", "make fp16 and int8 files of a model"),
     "engines": Verb("recon3d_ros.cli.engines", "list, build, check and prune TensorRT engines"),
-    "benchmark": Verb("recon3d_ros.cli.benchmark", "measure how long the parts take on this machine"),
-    "play": Verb("recon3d_ros.cli.play", "publish a folder, video, webcam or the world as ROS topics"),
+    "benchmark": Verb("recon3d_ros.cli.benchmark", "measure the speed on this computer"),
+    "play": Verb(
+        "recon3d_ros.cli.play", "publish a folder, video, webcam or the procedural world as a camera"
+    ),
     "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),
-    "doctor": Verb("recon3d_ros.cli.doctor", "look at live camera topics and say what is wrong with them"),
-    "demo": Verb("recon3d_ros.cli.demo", "camera, node and recorder over ROS for ten seconds, with a report"),
+    "doctor": Verb("recon3d_ros.cli.doctor", "find problems with live camera topics"),
+    "demo": Verb("recon3d_ros.cli.demo", "run camera and node for ten seconds and write a report"),
 }
 
 
@@ -114,7 +116,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="recon3d",
-        description="Camera images in, metric depth and point clouds out.",
+        description="Compute metric depth and point clouds from camera images.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=16),
     )
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")

@@ -14,7 +14,7 @@ from recon3d_ros.files.text_table import aligned
 if TYPE_CHECKING:
     from recon3d_ros.model_zoo.manifest import Manifest
 
-HELP = "List the models that can be named with --model: what they answer, their size, licence and accuracy."
+HELP = "List the available models: task, size, licence and accuracy."
 
 _HEADER = ("name", "task", "precision", "size", "licence of the weights", "accuracy")
 _HEADLINES = ("bad_px_3", "epe_px", "abs_rel", "delta_1", "coverage")
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models-dir",
         default=ModelConfig().models_dir,
         metavar="DIR",
-        help="folder of manifests (default: those of the installation)",
+        help="folder of manifests (default: the included models)",
     )
     parser.add_argument(
         "--verify", action="store_true", help="check every file against the sha256 in its manifest"

@@ -10,23 +10,44 @@ from recon3d_ros.config import ModelConfig, NodeConfig
 from recon3d_ros.errors import DataError
 
 HELP = (
-    "Start the depth node: stereo pairs or single images in, PointCloud2, depth and disparity out. Every "
-    "parameter can be set by -p or by a parameter file; what comes after --ros-args goes to ROS as it is."
+    "Start the depth node, which computes PointCloud2, depth and disparity from stereo pairs or single "
+    "images. Every parameter can be set with -p or a parameter file. Arguments after --ros-args are "
+    "passed to ROS."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb; a flag that is not given leaves the parameter to files and defaults."""
     parser.add_argument("--mode", choices=("stereo", "mono"), help=f"default {NodeConfig().mode}")
-    parser.add_argument("--model", help=f"name, or path of a manifest (default {ModelConfig().model})")
     parser.add_argument(
-        "-p", "--param", action="append", default=[], metavar="NAME:=VALUE", help="a parameter; repeatable"
+        "--model", help=f"name of a model, or path of a manifest (default {ModelConfig().model})"
     )
-    parser.add_argument("--params-file", action="append", default=[], metavar="FILE", help="YAML; repeatable")
     parser.add_argument(
-        "-r", "--remap", action="append", default=[], metavar="FROM:=TO", help="of a topic, __ns or __node"
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME:=VALUE",
+        help="set a parameter; can be repeated",
     )
-    parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS, last")
+    parser.add_argument(
+        "--params-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="parameter file (YAML); can be repeated",
+    )
+    parser.add_argument(
+        "-r",
+        "--remap",
+        action="append",
+        default=[],
+        metavar="FROM:=TO",
+        help="remap a topic, __ns or __node; can be repeated",
+    )
+    parser.add_argument(
+        "--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS; must be last"
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -10,9 +10,9 @@ from recon3d_ros.config import options
 from recon3d_ros.config.source import SourceConfig
 
 HELP = (
-    "Publish a folder, a video, a webcam or the procedural world as a camera driver would: Image (raw or "
-    "compressed) and CameraInfo, left and right with equal stamps for a pair. What comes after --ros-args "
-    "goes to ROS, for example -r __ns:=/front."
+    "Publish a folder, a video, a webcam or the procedural world like a camera driver: Image (raw or "
+    "compressed) and CameraInfo; the two images of a pair have equal stamps. Arguments after --ros-args "
+    "are passed to ROS, for example -r __ns:=/front."
 )
 
 
@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = next(spec for spec in options(SourceConfig) if spec.name == "source")
     parser.add_argument("source", nargs="?", default=source.default, help=source.description)
     add_options(parser, SourceConfig, skip=("source",))
-    parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS, last")
+    parser.add_argument(
+        "--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS; must be last"
+    )
 
 
 def main(args: argparse.Namespace) -> int:

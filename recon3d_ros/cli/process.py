@@ -19,26 +19,35 @@ from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.scale import ScaleRecovery
 
 HELP = (
-    "Take every frame of a recorded bag (rosbag2: mcap, db3) once through the same pipeline as the node's, "
-    "without ROS and without dropping any for lack of time: the same bag and options give the same bytes. "
-    "Clouds, depth and its camera_info go into a new bag, clouds as PLY into a folder."
+    "Process every frame of a recorded bag (rosbag2: mcap, db3) once with the pipeline of the node, "
+    "without ROS. No frame is dropped for lack of time, and the same bag and options give the same bytes. "
+    "Point clouds, depth and its camera_info can be written to a new bag, clouds also as PLY files."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
-    parser.add_argument("bag", type=Path, metavar="BAG", help="folder of rosbag2, or its file .mcap or .db3")
+    parser.add_argument(
+        "bag", type=Path, metavar="BAG", help="folder of a rosbag2, or its .mcap or .db3 file"
+    )
     out = parser.add_argument_group("results (at least one of)")
     out.add_argument(
-        "--out-bag", type=Path, metavar="PATH", help="folder to make, or a single file .mcap or .db3"
+        "--out-bag",
+        type=Path,
+        metavar="PATH",
+        help="output bag: a new folder, or a single .mcap or .db3 file",
     )
-    out.add_argument("--out-ply", type=Path, metavar="DIR", help="one PLY a frame; made when it is not there")
-    out.add_argument("--out-json", type=Path, metavar="FILE", help="the summary: every frame accounted for")
+    out.add_argument(
+        "--out-ply", type=Path, metavar="DIR", help="output folder, one PLY per frame; created if missing"
+    )
+    out.add_argument(
+        "--out-json", type=Path, metavar="FILE", help="write a summary that accounts for every frame"
+    )
     parser.add_argument(
         "--storage",
         choices=("mcap", "sqlite3"),
         default="mcap",
-        help="of an --out-bag that is a folder (default %(default)s)",
+        help="format of an --out-bag folder (default %(default)s)",
     )
     add_options(parser, ProcessConfig)
     add_options(parser, ModelConfig)

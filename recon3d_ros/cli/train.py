@@ -20,8 +20,8 @@ from recon3d_ros.system import lazy
 from recon3d_ros.training.config import HERE, SIZES_TEXT, TrainConfig
 
 HELP = (
-    "Train a network on the procedural world, rendered meanwhile, or a mono network on images with depth; "
-    "stop and --resume at any moment."
+    "Train a stereo network on images of the procedural world, rendered during the training, or a mono "
+    "network also on other images with depth. Stop at any time and continue with --resume."
 )
 
 
@@ -34,36 +34,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         metavar="NAME",
-        help=f"what to train, out of {', '.join(NETWORKS)} (default that of --from, or of the run to "
-        f"resume, else {default.network})",
+        help=f"network to train: {', '.join(NETWORKS)} (default: that of --from or of the resumed run, "
+        f"otherwise {default.network})",
     )
     parser.add_argument(
         "--from",
         dest="init",
         metavar="MODEL",
-        help="start from these weights where they fit: a model of ours, or a checkpoint (.pt)",
+        help="initial weights, used where name and shape match: one of our models, or a checkpoint (.pt)",
     )
     parser.add_argument(
         "--size",
         nargs=2,
         type=int,
         metavar=("W", "H"),
-        help="size of the crops, multiples of 32, at which a mono model is served, too "
+        help="size of the crops, multiples of 32; for mono also the input size of the model "
         f"(default {SIZES_TEXT} px)",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the run in --out, with its options where no flag says otherwise",
+        help="continue the run in --out, with its options unless given again",
     )
     parser.add_argument(
         "--export",
         type=Path,
         metavar="DIR",
-        help="write the model there at the end, as 'recon3d export' does",
+        help="export the model to this folder at the end, as 'recon3d export' does",
     )
     parser.add_argument("--name", help="name of the exported model (default recon3d_<network>)")
-    parser.add_argument("--force", action="store_true", help="let --export replace a model of this name")
+    parser.add_argument(
+        "--force", action="store_true", help="let --export replace an existing model of this name"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
