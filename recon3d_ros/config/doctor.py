@@ -13,19 +13,19 @@ class DoctorConfig(Config):
 
     mode: str = option(
         "auto",
-        "stereo pair or single camera, auto = whichever is published",
+        "stereo pair or single camera, auto = detect from the published topics",
         choices=("auto", "stereo", "mono"),
     )
-    namespace: str = option("", "namespace of the topics, as the node's")
-    rectify: bool = option(False, "look at image_raw, as a node that rectifies")
+    namespace: str = option("", "namespace of the topics, as for the node")
+    rectify: bool = option(False, "check image_raw, for a node with rectify")
     image_transport: str = option("raw", "transport of the images", choices=("raw", "compressed"))
     sync_tolerance_ms: float = option(
         0.0, "largest stamp difference of a stereo pair that the node accepts", unit="ms", minimum=0.0
     )
-    left_image: str = option("", "topic in place of left/image_rect (left/image_raw with rectify)")
-    left_info: str = option("", "topic in place of left/camera_info")
-    right_image: str = option("", "topic in place of right/image_rect (right/image_raw with rectify)")
-    right_info: str = option("", "topic in place of right/camera_info")
-    image: str = option("", "topic in place of image (image_raw with rectify)")
-    camera_info: str = option("", "topic in place of camera_info")
-    seconds: float = option(10.0, "how long to look", unit="s", minimum=0.1, maximum=3600.0)
+    left_image: str = option("", "topic instead of left/image_rect (left/image_raw with rectify)")
+    left_info: str = option("", "topic instead of left/camera_info")
+    right_image: str = option("", "topic instead of right/image_rect (right/image_raw with rectify)")
+    right_info: str = option("", "topic instead of right/camera_info")
+    image: str = option("", "topic instead of image (image_raw with rectify)")
+    camera_info: str = option("", "topic instead of camera_info")
+    seconds: float = option(10.0, "how long to listen", unit="s", minimum=0.1, maximum=3600.0)

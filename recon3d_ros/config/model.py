@@ -14,36 +14,36 @@ class ModelConfig(Config):
     """Which model answers, and how it is executed."""
 
     model: str = option(
-        "auto", "name of a model, or path to its manifest (.yaml), auto = ours for the task and the backend"
+        "auto",
+        "name of a model, or path of its manifest (.yaml); auto = our model for the task and the backend",
     )
     precision: str = option(
         "auto",
-        "which file of the model is executed, auto = fp32 (tensorrt: fp16 where the model has it)",
+        "precision of the model; auto = fp32 (tensorrt: fp16 if the model has it)",
         choices=("auto", "fp32", "fp16", "int8"),
     )
     backend: str = option(
         "auto",
-        "runtime that executes the model, auto = tensorrt with a GPU and TensorRT, else onnxruntime",
+        "runtime that executes the model; auto = tensorrt if there are a GPU and TensorRT, otherwise "
+        "onnxruntime",
         choices=("auto", "onnxruntime", "onnxruntime_cuda", "tensorrt", "fake"),
     )
     tensorrt_flavour: str = option(
         "auto",
-        "which TensorRT, auto = tensorrt where it is installed, else tensorrt_rtx",
+        "TensorRT flavour; auto = tensorrt if installed, otherwise tensorrt_rtx",
         choices=("auto", "tensorrt", "tensorrt_rtx"),
     )
     engine_sizes: tuple[str, ...] = option(
-        (), "sizes of the images that engines are built for, such as 640x480; empty = as the images come"
+        (), "image sizes to build engines for, such as 640x480; empty = the sizes of the incoming images"
     )
     gpu_path: str = option(
         "graph",
-        "what a GPU does where the backend computes on one, inference = the network alone, stages = all from "
-        "pixels to depth, graph = the same started as one CUDA graph",
+        "what runs on the GPU, for backends that use one; inference = only the network, stages = "
+        "everything from pixels to depth, graph = the same as one CUDA graph",
         choices=("graph", "stages", "inference"),
     )
     threads: int = option(0, "CPU threads for inference, 0 = all cores", minimum=0, maximum=1024)
-    models_dir: str = option(
-        "", "folder of model manifests, empty = those of the installation", read_only=True
-    )
+    models_dir: str = option("", "folder of model manifests; empty = the included models", read_only=True)
 
     @property
     def engine_sizes_wh(self) -> tuple[tuple[int, int], ...]:

@@ -15,19 +15,20 @@ class NodeConfig(Config):
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"), read_only=True)
     rectify: bool = option(
-        False, "subscribe to image_raw and rectify by camera_info instead of image_rect", read_only=True
+        False, "subscribe to image_raw instead of image_rect, and rectify with camera_info", read_only=True
     )
     image_transport: str = option(
         "raw", "transport of the incoming images", choices=("raw", "compressed"), read_only=True
     )
     sync_tolerance_ms: float = option(
-        0.0, "largest stamp difference of a stereo pair, 0 = stamps must be equal", unit="ms", minimum=0.0
+        0.0, "largest stamp difference of a stereo pair; 0 = the stamps must be equal", unit="ms", minimum=0.0
     )
     # Off by default: a bag played without use_sim_time, or a camera computer whose clock differs, would
     # otherwise lose every frame; the one-slot mailbox bounds the node's own delay anyway.
     max_age_ms: float = option(
         0.0,
-        "frames older by the node's clock are dropped on arrival, 0 = never (bags: set use_sim_time)",
+        "frames older than this, by the node's clock, are dropped on arrival; 0 = never (for bags set "
+        "use_sim_time)",
         unit="ms",
         minimum=0.0,
     )
@@ -35,18 +36,18 @@ class NodeConfig(Config):
         "32FC1", "depth/image in metres (32FC1) or millimetres (16UC1)", choices=("32FC1", "16UC1")
     )
     target_frame: str = option(
-        "", "frame of points and points_free, by tf2; empty = the camera's optical frame"
+        "", "frame of points and points_free, transformed with tf2; empty = the optical frame of the camera"
     )
     cameras: tuple[str, ...] = option(
         (),
-        "namespaces of several cameras (or pairs) that this node serves with one model, empty = one camera "
-        "under the plain names",
+        "namespaces of several cameras (or pairs) that this node processes with one model; empty = one "
+        "camera without a namespace",
         read_only=True,
     )
     autostart: bool = option(
-        True, "configure and activate at the start; false = a lifecycle manager does it", read_only=True
+        True, "configure and activate at the start; false = wait for a lifecycle manager", read_only=True
     )
-    save_folder: str = option("~/.ros/recon3d", "where ~/save writes the current frames")
+    save_folder: str = option("~/.ros/recon3d", "folder in which ~/save writes frames")
 
     def validate(self) -> None:
         """Check that the cameras can be told apart, and that each name makes a topic."""

@@ -12,18 +12,20 @@ class ProcessConfig(Config):
     """How images are taken out of a bag; the names of topics default to those the node subscribes to."""
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"))
-    rectify: bool = option(False, "the images are raw: take image_raw and rectify by camera_info")
+    rectify: bool = option(False, "use image_raw and rectify with camera_info")
     image_transport: str = option(
-        "auto", "transport of the images; auto = what the bag has", choices=("auto", "raw", "compressed")
+        "auto", "transport of the images; auto = as in the bag", choices=("auto", "raw", "compressed")
     )
     sync_tolerance_ms: float = option(
-        0.0, "largest stamp difference of a stereo pair, 0 = stamps must be equal", unit="ms", minimum=0.0
+        0.0, "largest stamp difference of a stereo pair; 0 = the stamps must be equal", unit="ms", minimum=0.0
     )
-    namespace: str = option("/", "of the topics below that do not start with /, and of those written")
-    image: str = option("", "topic of the (left) image, empty = [left/]image_rect, image_raw or image")
-    camera_info: str = option("", "topic of its camera_info, empty = beside the image")
-    right_image: str = option("", "topic of the right image, empty = right/...")
-    right_camera_info: str = option("", "topic of its camera_info, empty = beside the image")
+    namespace: str = option(
+        "/", "namespace of the following topics that do not start with /, and of the written topics"
+    )
+    image: str = option("", "topic of the (left) image; empty = [left/]image_rect, image_raw or image")
+    camera_info: str = option("", "topic of its camera_info; empty = beside the image topic")
+    right_image: str = option("", "topic of the right image; empty = right/...")
+    right_camera_info: str = option("", "topic of its camera_info; empty = beside the image topic")
 
     @property
     def is_stereo(self) -> bool:

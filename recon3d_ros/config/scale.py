@@ -22,48 +22,58 @@ class ScaleConfig(Config):
     """
 
     scale_sources: tuple[str, ...] = option(
-        (), f"what tells the scale of a mono model, several of {', '.join(SCALE_SOURCES)}; empty = nothing"
+        (), f"sources of the scale of a mono model, several of {', '.join(SCALE_SOURCES)}; empty = none"
     )
     scale_factor: float = option(
-        1.0, "with the source fixed: depth = factor * answer", minimum=1e-6, maximum=1e6
+        1.0, "with the source fixed: depth = factor * output", minimum=1e-6, maximum=1e6
     )
     scale_shift: float = option(
-        0.0, "with fixed and relative inverse depth: 1/depth = factor * answer + shift", unit="1/m"
+        0.0, "with fixed and relative inverse depth: 1/depth = factor * output + shift", unit="1/m"
     )
     scale_factor_sigma: float = option(
-        0.05, "one relative standard deviation of scale_factor", minimum=0.0, maximum=1.0
+        0.05, "relative standard deviation of scale_factor", minimum=0.0, maximum=1.0
     )
     camera_height_m: float = option(
         0.0,
-        "with floor: height of the camera over the floor, 0 = unknown (the node then needs floor_frame)",
+        "with floor: height of the camera above the floor; 0 = unknown (the node then needs floor_frame)",
         unit="m",
         minimum=0.0,
         maximum=1000.0,
     )
     camera_pitch_deg: float = option(
-        0.0, "with floor: how far the camera looks down, 0 = ahead", unit="deg", minimum=-90.0, maximum=90.0
+        0.0,
+        "with floor: downward tilt of the camera; 0 = horizontal",
+        unit="deg",
+        minimum=-90.0,
+        maximum=90.0,
     )
     camera_roll_deg: float = option(
         0.0,
-        "with floor: how far the camera is turned clockwise as seen from behind it",
+        "with floor: clockwise roll of the camera, seen from behind",
         unit="deg",
         minimum=-180.0,
         maximum=180.0,
     )
     scale_drift: float = option(
         0.3,
-        "relative change of the scale that is expected within a second; more follows faster, less smooths",
+        "expected relative change of the scale per second; larger = faster, smaller = smoother",
         minimum=0.001,
         maximum=10.0,
     )
     scale_max_age_s: float = option(
-        5.0, "without a new trusted scale for so long no depth is given out", unit="s", minimum=0.0
+        5.0, "time without a trusted scale after which no depth is published", unit="s", minimum=0.0
     )
     scale_min_anchors: int = option(
-        8, "known points that scan, points and depth_image must give in a frame", minimum=1, maximum=100000
+        8,
+        "number of known points that scan, points and depth_image must give in a frame",
+        minimum=1,
+        maximum=100000,
     )
     scale_min_floor: float = option(
-        0.3, "with floor: share of the lower half of the image that must be floor", minimum=0.01, maximum=1.0
+        0.3,
+        "with floor: fraction of the lower half of the image that must be floor",
+        minimum=0.01,
+        maximum=1.0,
     )
 
     @property

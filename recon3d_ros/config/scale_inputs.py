@@ -22,17 +22,20 @@ class ScaleInputConfig(Config):
     """How the messages that tell metres come in, and where their sensors are."""
 
     scale_tolerance_ms: float = option(
-        50.0, "largest stamp difference of an image and what tells its scale", unit="ms", minimum=0.0
+        50.0,
+        "largest stamp difference between an image and a sensor message for its scale",
+        unit="ms",
+        minimum=0.0,
     )
     scale_poses: tuple[str, ...] = option(
         (),
-        "where sensors are as seen from the camera, each 'source x y z roll pitch yaw' in m and rad "
-        "(x forward, y left, z up), such as 'scan 0 0 -0.1 0 0 0'; one that is not named is looked up in tf",
+        "poses of the sensors relative to the camera, each 'source x y z roll pitch yaw' in m and rad (x "
+        "forward, y left, z up), such as 'scan 0 0 -0.1 0 0 0'; other sensors are looked up in tf",
     )
     floor_frame: str = option(
         "",
-        "frame of tf with z up that tells floor how the camera hangs: base_footprint, or beside "
-        "camera_height_m any level one; empty = the parameters alone",
+        "tf frame with z up from which floor gets height and tilt of the camera, such as base_footprint; "
+        "together with camera_height_m any level frame; empty = only the parameters",
     )
 
     def validate(self) -> None:

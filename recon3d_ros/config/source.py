@@ -14,27 +14,32 @@ class SourceConfig(Config):
 
     source: str = option(
         "world",
-        "world, world_indoor or world_outdoor (procedural, with exact depth), a folder of images, of left/ "
-        "and right/ or of EuRoC's cam0/ and cam1/, a video file, or the index of a webcam",
+        "world, world_indoor or world_outdoor (procedural, with exact depth), a folder of images, with "
+        "left/ and right/ or with EuRoC's cam0/ and cam1/, a video file, or the index of a webcam",
         read_only=True,
     )
     rate_hz: float = option(
-        0.0, "images per second, 0 = the source's own", unit="Hz", minimum=0.0, maximum=1000.0, read_only=True
+        0.0,
+        "images per second; 0 = the rate of the source",
+        unit="Hz",
+        minimum=0.0,
+        maximum=1000.0,
+        read_only=True,
     )
     loop: bool = option(False, "start again at the end; webcams and worlds have no end", read_only=True)
-    count: int = option(0, "stop after this many frames, 0 = at the end", minimum=0, read_only=True)
+    count: int = option(0, "stop after this many frames; 0 = at the end", minimum=0, read_only=True)
     wait_for_subscribers: bool = option(
-        True, "begin when every topic has a subscriber, so that no frame is lost", read_only=True
+        True, "wait until every topic has a subscriber, so that no frame is lost", read_only=True
     )
-    mono: bool = option(False, "publish the left camera of a pair alone", read_only=True)
+    mono: bool = option(False, "publish only the left camera of a pair", read_only=True)
     image_transport: str = option(
         "raw", "raw, or compressed on <topic>/compressed", choices=("raw", "compressed"), read_only=True
     )
     codec: str = option("jpeg", "codec of compressed images", choices=("jpeg", "png"), read_only=True)
-    jpeg_quality: int = option(90, "quality of jpeg", minimum=1, maximum=100, read_only=True)
+    jpeg_quality: int = option(90, "JPEG quality", minimum=1, maximum=100, read_only=True)
     encoding: str = option(
         "auto",
-        "encoding of raw images, auto = mono8 or rgb8",
+        "encoding of raw images; auto = mono8 or rgb8",
         choices=("auto", "rgb8", "bgr8", "rgba8", "bgra8", "mono8", "mono16"),
         read_only=True,
     )
@@ -45,25 +50,30 @@ class SourceConfig(Config):
     )
     fov_deg: float = option(
         0.0,
-        "for images of one camera without calibration: assume this horizontal field of view, 0 = refuse",
+        "horizontal field of view to assume for a single camera without calibration; 0 = calibration "
+        "required",
         unit="deg",
         minimum=0.0,
         maximum=170.0,
         read_only=True,
     )
     frame_prefix: str = option(
-        "camera", "frame ids are <this>_left_optical_frame and so on, <this>_optical_frame for one camera",
+        "camera", "prefix of the frame ids: <prefix>_left_optical_frame and so on, <prefix>_optical_frame "
+                  "for a single camera",
         read_only=True,
     )  # fmt: skip
-    world_seed: int = option(0, "which world", minimum=0, read_only=True)
+    world_seed: int = option(0, "seed of the world", minimum=0, read_only=True)
     world_frames: int = option(
-        40, "frames of the world's closed path, rendered at the start", minimum=1, read_only=True
+        40,
+        "number of frames of the closed camera path in the world, rendered at the start",
+        minimum=1,
+        read_only=True,
     )
     width: int = option(
-        640, "width of the world's images", unit="px", minimum=16, maximum=8192, read_only=True
+        640, "width of the images of the world", unit="px", minimum=16, maximum=8192, read_only=True
     )
     height: int = option(
-        480, "height of the world's images", unit="px", minimum=16, maximum=8192, read_only=True
+        480, "height of the images of the world", unit="px", minimum=16, maximum=8192, read_only=True
     )
 
     def validate(self) -> None:

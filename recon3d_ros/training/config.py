@@ -28,17 +28,17 @@ class TrainConfig(Config):
     """One training run. Time counts over all resumed parts of it."""
 
     out: str = option("out/train", "folder of checkpoints, log, rendered scenes and imported data")
-    network: str = option("stereo", f"which network to train, out of {', '.join(NETWORKS)}")
-    init: str = option("", "checkpoint whose weights to start from where they fit, empty = from nothing")
+    network: str = option("stereo", f"network to train: {', '.join(NETWORKS)}")
+    init: str = option(
+        "", "checkpoint with initial weights, used where name and shape match; empty = random weights"
+    )
     data: str = option(
         "world",
-        "what to learn from, and how often, name=weight,name=weight: world, and for mono any data set or "
-        "recording with depth (docs/datasets.md); the first one also validates",
+        "training data and how often each is used, name=weight,name=weight: world, and for mono any data "
+        "set or recording with depth (docs/datasets.md); the first one is also used for validation",
     )
-    pairs: str = option("", "folder of rendered training scenes, empty = in the folder of the run")
-    teacher: str = option(
-        "", "for mono: manifest of a metric mono model whose answers are learnt, too; empty = none"
-    )
+    pairs: str = option("", "folder of rendered training scenes; empty = inside --out")
+    teacher: str = option("", "for mono: manifest of a metric mono model used as a teacher; empty = none")
     teacher_features: str = option(
         "",
         "tensors of the teacher that modules of the network learn, module=tensor,module=tensor, out of "
@@ -46,62 +46,64 @@ class TrainConfig(Config):
     )
     teacher_forcing: bool = option(
         False,
-        "modules of teacher_features see the teacher's features in place of one another's, and learn each by "
-        "itself: for the first of two runs, and a teacher of the network's own channels",
+        "train the modules of teacher_features independently, with the teacher's features as input: for "
+        "the first of two runs, and a teacher with the same numbers of channels",
     )
     minutes: float = option(
         60.0,
-        "training time; the learning rate falls to nothing at its end; 0 = max_steps decides",
+        "training time, at the end of which the learning rate reaches its minimum; 0 = use max_steps",
         minimum=0.0,
     )
-    max_steps: int = option(0, "stop after so many steps, 0 = when the time is over", minimum=0)
+    max_steps: int = option(0, "stop after this many steps; 0 = when the time is over", minimum=0)
     losses: str = option(
         "",
-        f"what is minimised, name=weight each, out of {', '.join(LOSSES)}; "
+        f"losses to minimize, name=weight,name=weight: {', '.join(LOSSES)}; "
         f"empty = {'; '.join(f'{task}: {losses}' for task, losses in DEFAULT_LOSSES.items())}",
     )
-    device: str = option("auto", "cpu, cuda, or auto = cuda where there is one")
+    device: str = option("auto", "cpu, cuda, or auto = cuda if available")
     precision: str = option(
         "auto",
-        "arithmetic of the convolutions; auto = bf16 where the processor has it",
+        "precision of the convolutions; auto = bf16 if the processor supports it",
         choices=("auto", "fp32", "bf16"),
     )
     compile: bool = option(
         False,
-        "compile the network for training (torch.compile): a quarter less time for a step on a processor, "
-        "minutes before the first one; needs a C++ compiler",
+        "compile the network for training (torch.compile): steps on a CPU take a quarter less time, but "
+        "the first one starts minutes later; needs a C++ compiler",
     )
     width: int = option(0, f"width of the crops, a multiple of 32; 0 = {SIZES_TEXT}", unit="px", minimum=0)
-    height: int = option(0, "height of the crops, the same", unit="px", minimum=0)
+    height: int = option(0, "height of the crops, as the width", unit="px", minimum=0)
     batch: int = option(4, "crops per step", minimum=1)
     learning_rate: float = option(1e-3, "peak of the one-cycle schedule", minimum=0.0)
     keep_statistics: bool = option(
-        False, "leave batch normalisation as it is in the weights to start from: for tuning to few images"
+        False, "keep the batch normalization statistics of the initial weights: for tuning with few images"
     )
-    weight_decay: float = option(1e-4, "of AdamW", minimum=0.0)
+    weight_decay: float = option(1e-4, "weight decay of AdamW", minimum=0.0)
     workers: int = option(1, "processes that render scenes of the world", minimum=0, maximum=1024)
     loaders: int = option(1, "processes that crop and augment; 0 = in the training process", minimum=0)
-    threads: int = option(0, "threads of the training process, 0 = all cores", minimum=0)
+    threads: int = option(0, "threads of the training process; 0 = all cores", minimum=0)
     renderer: str = option(
         "numpy",
-        "numpy = on the processor, one scene at a time; torch = pairs in batches on the device that trains",
+        "numpy = on the CPU, one scene at a time; torch = batches on the training device",
         choices=("numpy", "torch"),
     )
     render_width: int = option(
-        640, "width of the rendered images; images of other data are shrunk to it", unit="px", minimum=32
+        640, "width of the rendered images, and the largest width of other images", unit="px", minimum=32
     )
     render_height: int = option(
-        384, "height of the rendered images, and the largest of others", unit="px", minimum=32
+        384, "height of the rendered images, and the largest height of other images", unit="px", minimum=32
     )
-    max_pairs: int = option(5000, "rendered scenes to keep; a pair has 2 MB at the usual size", minimum=1)
+    max_pairs: int = option(
+        5000, "number of rendered scenes to keep; a pair has 2 MB at the default size", minimum=1
+    )
     validation_pairs: int = option(
         16,
-        "held out to validate: scenes of the world, or frames of another first source",
+        "number of scenes of the world, or frames of another first source, held out for validation",
         minimum=1,
         maximum=FIRST_TRAINING_SEED,
     )
     validate_minutes: float = option(3.0, "time between validations", minimum=0.0)
-    seed: int = option(0, "where all chance comes from: initial weights, crops, rendered scenes", minimum=0)
+    seed: int = option(0, "random seed of the initial weights, crops and rendered scenes", minimum=0)
 
     @property
     def task(self) -> str:
