@@ -15,9 +15,9 @@ SOURCE = {
     "source": "world, world_indoor, world_outdoor, a folder, a video, or the index of a webcam",
     "rate_hz": "images per second",
     "camera": "camera_info YAML of the images",
-    "mono": "true: publish the left camera of a pair alone (with mode:=mono and a mono model)",
+    "mono": "true: publish only the left camera of a pair (with mode:=mono)",
     "image_transport": "raw or compressed",
-    "use_sim_time": "true: time from /clock",
+    "use_sim_time": "true: use the time of /clock",
 }
 TEXT = ("source", "camera", "image_transport")
 

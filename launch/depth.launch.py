@@ -17,14 +17,14 @@ from recon3d_ros.system.share import share_path
 PARAMETERS = {
     "mode": "stereo or mono",
     "model": "name of a model, or path of its manifest (.yaml)",
-    "rectify": "true: subscribe to image_raw and rectify by camera_info",
+    "rectify": "true: subscribe to image_raw and rectify with camera_info",
     "image_transport": "raw or compressed",
-    "scale_sources": "what tells the scale of a mono model, for example floor or range,scan; docs/scale.md",
-    "camera_height_m": "with floor: height of the camera over it",
-    "camera_pitch_deg": "with floor: how far the camera looks down",
-    "floor_frame": "with floor: frame of tf that tells both, such as base_footprint",
+    "scale_sources": "sources of the scale of a mono model, for example floor or range,scan; docs/scale.md",
+    "camera_height_m": "with floor: height of the camera above the floor",
+    "camera_pitch_deg": "with floor: downward tilt of the camera",
+    "floor_frame": "with floor: tf frame for both, such as base_footprint",
     "autostart": "false: a lifecycle manager configures and activates the node",
-    "use_sim_time": "true: time from /clock, for bags and simulators",
+    "use_sim_time": "true: use the time of /clock, for bags and simulators",
 }
 # Arguments that are topics: what they replace, each relative to the namespace.
 TOPICS = {
@@ -51,24 +51,24 @@ def generate_launch_description():
         DeclareLaunchArgument(name, default_value="", description=text) for name, text in PARAMETERS.items()
     ]
     topics = [
-        DeclareLaunchArgument(
-            name, default_value="", description=f"topic in place of {' or '.join(replaced)}"
-        )
+        DeclareLaunchArgument(name, default_value="", description=f"topic instead of {' or '.join(replaced)}")
         for name, replaced in TOPICS.items()
     ]
     others = [
         DeclareLaunchArgument(
             "namespace", default_value="", description="namespace of the node and its topics"
         ),
-        DeclareLaunchArgument("params_file", default_value="", description="YAML of parameters, see config/"),
         DeclareLaunchArgument(
-            "respawn", default_value="true", description="start the node again, after 2 s, when it ended"
+            "params_file", default_value="", description="parameter file (YAML), see config/"
+        ),
+        DeclareLaunchArgument(
+            "respawn", default_value="true", description="start the node again two seconds after it ended"
         ),
         DeclareLaunchArgument("rviz", default_value="false", description="start rviz"),
         DeclareLaunchArgument(
             "fixed_frame",
             default_value="camera_link",
-            description="of rviz: a frame with z up that tf connects with the optical frame of the images",
+            description="frame of RViz with z up, connected by tf with the optical frame of the images",
         ),
     ]
     return LaunchDescription([*profile, *parameters, *topics, *others, OpaqueFunction(function=make_nodes)])

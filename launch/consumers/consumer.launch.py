@@ -10,10 +10,10 @@ from recon3d_ros.system.share import share_path
 
 ARGUMENTS = {
     "namespace": "namespace of the depth node, and of the consumer",
-    "frame": "its main frame: of the robot, the map or the scan, see config/consumers.yaml",
-    "image": "rectified image in place of left/image_rect",
-    "params_file": "YAML of parameters that override those of config/consumers.yaml",
-    "use_sim_time": "true: time from /clock",
+    "frame": "main frame of the consumer (robot, map or scan), see config/consumers.yaml",
+    "image": "rectified image topic instead of left/image_rect",
+    "params_file": "parameter file (YAML) that overrides config/consumers.yaml",
+    "use_sim_time": "true: use the time of /clock",
 }
 
 
@@ -22,7 +22,9 @@ def read_consumers():
 
 
 def generate_launch_description():
-    consumer = DeclareLaunchArgument("consumer", description="which one", choices=sorted(read_consumers()))
+    consumer = DeclareLaunchArgument(
+        "consumer", description="consumer to start", choices=sorted(read_consumers())
+    )
     arguments = [
         DeclareLaunchArgument(name, default_value="", description=text) for name, text in ARGUMENTS.items()
     ]

@@ -22,14 +22,16 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "params_file",
                 default_value=PathJoinSubstitution([nav2, "params", "nav2_params.yaml"]),
-                description="your parameters of Nav2",
+                description="your Nav2 parameter file",
             ),
             DeclareLaunchArgument(
                 "namespace",
                 default_value="",
-                description="of the depth node: /<namespace>/points is its cloud",
+                description="namespace of the depth node, whose cloud is /<namespace>/points",
             ),
-            DeclareLaunchArgument("use_sim_time", default_value="false", description="time from /clock"),
+            DeclareLaunchArgument(
+                "use_sim_time", default_value="false", description="use the time of /clock"
+            ),
             OpaqueFunction(function=include_nav2, args=[nav2]),
         ]
     )
