@@ -15,13 +15,15 @@ def test_source_checkout_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (checkout / "models").mkdir()
     (checkout / "package.xml").touch()
     (tmp_path / "ament" / "share" / "recon3d_ros" / "models").mkdir(parents=True)
-    monkeypatch.setattr(share, "__file__", str(checkout / "recon3d_ros" / "share.py"))
+    monkeypatch.setattr(share, "__file__", str(checkout / "recon3d_ros" / "system" / "share.py"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "ament"))
     assert share_path("models") == checkout / "models"
 
 
 def test_ament_prefix_then_python_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(share, "__file__", str(tmp_path / "site-packages" / "recon3d_ros" / "share.py"))
+    monkeypatch.setattr(
+        share, "__file__", str(tmp_path / "site-packages" / "recon3d_ros" / "system" / "share.py")
+    )
     monkeypatch.setattr(share.sysconfig, "get_path", lambda _: str(tmp_path / "python"))
     file = ("config", "fastdds.xml")
     for prefix in ("python", "ament_overlay"):

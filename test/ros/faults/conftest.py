@@ -26,9 +26,9 @@ DEADLINE_S = 30.0
 
 
 def start(module: str, parameters: dict[str, Any], log: Path) -> subprocess.Popen:
-    """Start a node of recon3d_ros.ros.node; what it says is appended to the log."""
+    """Start a node of recon3d_ros.ros; what it says is appended to the log."""
     words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    code = f"import sys; from recon3d_ros.ros.node.{module} import main; sys.exit(main(sys.argv))"
+    code = f"import sys; from recon3d_ros.ros.{module} import main; sys.exit(main(sys.argv))"
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -69,7 +69,7 @@ class Robot:
         self.start_node()
 
     def start_node(self) -> None:
-        self.node = start("depth_node", self._parameters, self.log)
+        self.node = start("node.depth_node", self._parameters, self.log)
 
     def close(self) -> None:
         self.node.terminate()

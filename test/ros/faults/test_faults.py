@@ -47,7 +47,7 @@ def folder_of_pairs(folder: Path, scene) -> Path:
 def test_a_camera_that_is_killed_and_comes_back(make_robot, start_process, scene, tmp_path):
     robot = make_robot()
     source = {"source": folder_of_pairs(tmp_path / "pairs", scene), "loop": "true", "rate_hz": 20.0}
-    camera = start_process("image_source", source, tmp_path / "camera.log")
+    camera = start_process("player.image_source", source, tmp_path / "camera.log")
     try:
         robot.wait(lambda: robot.clouds, "no cloud of the first camera")
         camera.kill()
@@ -55,7 +55,7 @@ def test_a_camera_that_is_killed_and_comes_back(make_robot, start_process, scene
         robot.wait(lambda: robot.status()[0] > 0, "a silent camera is no state to be OK in")
         assert "left/image_rect" in robot.status()[1]
         robot.clouds.clear()
-        camera = start_process("image_source", source, tmp_path / "camera.log")
+        camera = start_process("player.image_source", source, tmp_path / "camera.log")
         robot.wait(lambda: robot.clouds, "no cloud of the second camera")
         robot.wait(lambda: robot.status()[0] == 0, "diagnostics do not recover")
     finally:
