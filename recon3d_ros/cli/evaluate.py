@@ -18,24 +18,22 @@ from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation import (
+    BREAKDOWNS,
     DENOISERS,
-    DEPTH_ERROR,
-    DISPARITY_ERROR,
     DenoisingEstimator,
     EvaluationSet,
     Gallery,
-    Reliability,
-    ReliabilityCollector,
     SetScore,
+    SetScores,
     SgbmEstimator,
-    evaluate,
+    breakdown,
     open_sets,
     reliability,
+    score_set,
     to_rows,
     to_text,
 )
 from recon3d_ros.files import write_json
-from recon3d_ros.geometry import DepthMap, Sample
 from recon3d_ros.model_zoo.registry import find_model
 
 HELP = (
@@ -87,12 +85,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", default="", help="comma-separated: fp32, fp16, int8 (default: all that a model has)"
     )
-    _add_pictures(parser)
+    _add_details(parser)
     _add_changes(parser)
     add_options(parser, ModelConfig, skip=("model", "precision"))
 
 
-def _add_pictures(parser: argparse.ArgumentParser) -> None:
+def _add_details(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by",
+        type=_breakdowns,
+        default=(),
+        metavar="NAME,NAME",
+        help=f"also score pixels by groups: {', '.join(BREAKDOWNS)}, or all of these (pairs only)",
+    )
     parser.add_argument(
         "--pictures",
         type=Path,
@@ -146,21 +151,24 @@ def main(args: argparse.Namespace) -> int:
         print(f"recon3d: {note}", file=sys.stderr)
     names = [one.name for one in sets]
     gallery = None if args.pictures is None else Gallery(args.pictures, args.picture_frames)
-    scores, curves = [], []
+    scores, curves, groups = [], [], []
     left_out: dict[str, None] = {}  # in order
     for run in runs:
-        for score, curve in _scores(run, args, sets, gallery, left_out):
+        for score, curve, rows in _scores(run, args, sets, gallery, left_out):
             scores.append(score)
             curves += [curve] if curve is not None else []
+            groups += rows
     _tell(left_out, scores)
     scores.sort(key=lambda score: names.index(score.data))
     curves.sort(key=lambda curve: names.index(curve.data))
     print(to_text(scores))  # first: the work of hours is not lost with a JSON that cannot be written
     if curves:
         print(reliability.to_text(curves))
+    if groups:
+        print(breakdown.to_text(groups))
     if args.json is not None:
         document = {"rows": to_rows(scores), "calibration": [reliability.to_dict(curve) for curve in curves]}
-        write_json(args.json, document)
+        write_json(args.json, {**document, "breakdown": groups} if args.by else document)
     if gallery is not None:
         gallery.write(curves)
     return 0
@@ -222,7 +230,7 @@ def _scores(
     sets: Sequence[EvaluationSet],
     gallery: Gallery | None,
     left_out: dict[str, None],
-) -> Iterator[tuple[SetScore, Reliability | None]]:
+) -> Iterator[SetScores]:
     with _opened(run, args) as (estimator, name, precision):
         for one in sets:
             if run.pairs not in (None, one.has_pairs):
@@ -233,29 +241,12 @@ def _scores(
                     left_out[f"{name} needs pairs and {one.name} has none{why}"] = None
                 continue
             for denoiser in args.denoise:
-                if denoiser == "none":
-                    yield _score_set(estimator, one, name, precision, gallery)
-                else:
-                    denoised = DenoisingEstimator(estimator, denoiser, one.noise)
-                    yield _score_set(denoised, one, f"{name} + {denoiser}", precision, gallery)
-
-
-def _score_set(
-    estimator: Any, one: EvaluationSet, name: str, precision: str | None, gallery: Gallery | None
-) -> tuple[SetScore, Reliability | None]:
-    count, title = len(one.samples), f"{name} {precision or ''}".rstrip()
-    collector = ReliabilityCollector(DISPARITY_ERROR if estimator.is_stereo else DEPTH_ERROR)
-    keep = None if gallery is None else gallery.recorder(one.name, count, title)
-    with tqdm(total=count, desc=f"{one.name} {title}", unit="frame", disable=None, leave=False) as bar:
-
-        def watch(sample: Sample, prediction: DepthMap) -> None:
-            bar.update()
-            collector.add(sample, prediction)
-            if keep is not None:
-                keep(sample, prediction)
-
-        score = evaluate(estimator, one.samples, one.name, name, precision, watch)
-    return score, collector.result(one.name, name, precision)
+                plain = denoiser == "none"
+                method = estimator if plain else DenoisingEstimator(estimator, denoiser, one.noise)
+                labels = (name if plain else f"{name} + {denoiser}", precision)
+                title = " ".join(filter(None, (one.name, *labels)))
+                with tqdm(total=len(one.samples), desc=title, unit="frame", disable=None, leave=False) as bar:
+                    yield score_set(method, one, labels, gallery, args.by, bar.update)
 
 
 @contextmanager
@@ -280,6 +271,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def _breakdowns(text: str) -> tuple[str, ...]:
+    names = tuple(BREAKDOWNS) if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    if not BREAKDOWNS.keys() >= set(names):
+        raise argparse.ArgumentTypeError(f"expected all or some of {', '.join(BREAKDOWNS)}, got {text!r}")
+    return names
 
 
 def _numbers(low: float) -> Callable[[str], tuple[float, ...]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from recon3d_ros.evaluation.breakdown import BREAKDOWNS
 from recon3d_ros.evaluation.gallery import Gallery
 from recon3d_ros.evaluation.noise import DENOISERS, DenoisingEstimator
 from recon3d_ros.evaluation.reliability import DEPTH_ERROR, DISPARITY_ERROR, Reliability, ReliabilityCollector
 from recon3d_ros.evaluation.report import to_rows, to_text
 from recon3d_ros.evaluation.scoring import FrameScore, SetScore, evaluate, score
+from recon3d_ros.evaluation.set_scores import SetScores, score_set
 from recon3d_ros.evaluation.sets import EvaluationSet, open_sets
 from recon3d_ros.evaluation.sgbm import SgbmEstimator
 from recon3d_ros.evaluation.zoom import zoomed
 
 __all__ = [
+    "BREAKDOWNS",
     "DENOISERS",
     "DEPTH_ERROR",
     "DISPARITY_ERROR",
@@ -22,10 +25,12 @@ __all__ = [
     "Reliability",
     "ReliabilityCollector",
     "SetScore",
+    "SetScores",
     "SgbmEstimator",
     "evaluate",
     "open_sets",
     "score",
+    "score_set",
     "to_rows",
     "to_text",
     "zoomed",

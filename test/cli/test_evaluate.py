@@ -219,6 +219,24 @@ def mono_model(tmp_path):
     return tmp_path / "steady.yaml"
 
 
+def test_errors_are_told_by_group_when_asked_for(root, capsys, sure_model):
+    words = ["--data", "kitti2012", "--model", str(sure_model), "--precision", "fp32"]
+    told = ["--by", "disparity,visibility", "--root", str(root), "--json", str(root / "s.json")]
+    assert main(["evaluate", *words, *told]) == 0
+    rows = json.loads((root / "s.json").read_text())["breakdown"]
+    assert {(row["model"], row["by"], row["group"]) for row in rows} == {
+        (method, by, group)
+        for method in ("sure", "sgbm")
+        for by, group in (("disparity", "0 to 20 px"), ("visibility", "both cameras"))
+    }
+    # The left border has no truth, so the right image has a partner for all that has one.
+    assert all(row["pixels"] == 2 * HEIGHT * (WIDTH - DISPARITY) and row["share"] == 100.0 for row in rows)
+    assert [row["bad_px_3"] for row in rows if row["model"] == "sure"] == [0.0, 0.0]
+    assert "both cameras" in capsys.readouterr().out
+    assert main(["evaluate", *words, "--root", str(root), "--json", str(root / "s.json")]) == 0
+    assert "breakdown" not in json.loads((root / "s.json").read_text())
+
+
 def test_a_mono_model_has_its_rows_calibration_and_pictures(root, capsys, mono_model):
     words = ["evaluate", "--data", "hololens", "--root", str(root), "--model", str(mono_model)]
     words += ["--json", str(root / "s.json"), "--pictures", str(root / "p"), "--picture-frames", "1"]
@@ -280,6 +298,7 @@ def test_a_longer_lens_leaves_no_pairs(root, capsys):
         (["--zoom", "1,two"], "expected numbers of at least 1, got '1,two'"),
         (["--noise", "-1"], "expected numbers of at least 0, got '-1'"),
         (["--noise", "inf"], "expected numbers of at least 0, got 'inf'"),
+        (["--by", "colour"], "some of width, brightness, disparity, visibility, got 'colour'"),
     ],
 )
 def test_parts_and_changes_are_numbers(words, message, capsys):
