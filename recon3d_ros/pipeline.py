@@ -94,7 +94,7 @@ class Pipeline:
         elif estimator.is_stereo:
             raise ConfigError(
                 f"scale_sources are for mono models, got the stereo model {estimator.manifest.name}, whose "
-                "baseline tells the scale: leave them empty"
+                "scale comes from its baseline: leave them empty"
             )
         self.estimator = estimator
         self.recovery = recovery

@@ -94,7 +94,7 @@ def main(args: argparse.Namespace) -> int:
         flag = "--" + name.replace("_", "-")
         if name not in benchmark.flags:
             takers = " and ".join(other for other, one in BENCHMARKS.items() if name in one.flags)
-            raise ConfigError(f"expected {flag} with {takers} alone, got it with {args.name}: drop it")
+            raise ConfigError(f"expected {flag} only with {takers}, got it with {args.name}: omit it")
         if not (value if isinstance(value, str) else value > 0):
             raise ConfigError(
                 f"expected {flag} {'to name sets' if name == 'data' else 'above 0'}, got {value!r}"

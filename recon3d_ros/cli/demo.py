@@ -147,8 +147,8 @@ def choose_model(config: ModelConfig, stereo: bool) -> str:
     if manifest.is_stereo != stereo:
         kinds = ("a stereo", "a mono") if stereo else ("a mono", "a stereo")
         raise ConfigError(
-            f"expected {kinds[0]} model for this input, got {kinds[1]} model, {manifest.name}: name another "
-            "by --model"
+            f"expected {kinds[0]} model for this input, got {kinds[1]} model, {manifest.name}: choose "
+            "another with --model"
         )
     return config.model
 

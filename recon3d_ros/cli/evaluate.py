@@ -177,7 +177,7 @@ def main(args: argparse.Namespace) -> int:
 def _tell(left_out: Collection[str], scores: Sequence[SetScore]) -> None:
     """Say which sets a model could not answer; an error when that leaves nothing."""
     if not scores:
-        raise ConfigError(f"{'; '.join(left_out)}: name a model for one camera, such as recon3d_mono")
+        raise ConfigError(f"{'; '.join(left_out)}: give a mono model, such as recon3d_mono")
     for words in left_out:
         print(f"recon3d: {words}: left out", file=sys.stderr)
 
@@ -214,7 +214,9 @@ def _methods(args: argparse.Namespace) -> list[str]:
     models = [name for name in args.model.split(",") if name and name != "none"]
     baselines = [] if args.baseline == "none" else [args.baseline]
     if not models + baselines:
-        raise ConfigError("expected a model or a baseline to evaluate, got none of both: name one")
+        raise ConfigError(
+            "expected a model or a baseline to evaluate, got neither: give --model or --baseline"
+        )
     return models + baselines
 
 
@@ -237,7 +239,7 @@ def _scores(
                 continue
             if estimator.is_stereo and not one.has_pairs:
                 if run.method != args.baseline or args.model == "none":
-                    why = " (--zoom shows the left image alone)" if max(args.zoom) > 1 else ""
+                    why = " (--zoom uses only the left image)" if max(args.zoom) > 1 else ""
                     left_out[f"{name} needs pairs and {one.name} has none{why}"] = None
                 continue
             for denoiser in args.denoise:
@@ -259,8 +261,8 @@ def _opened(run: _Run, args: argparse.Namespace) -> Iterator[tuple[Any, str, str
     try:
         if not estimator.is_metric:
             raise ConfigError(
-                f"model {estimator.manifest.name} knows depth only up to scale and shift, which has no error "
-                "in metres: evaluate a metric or a stereo model, and look at this one with recon3d run"
+                f"model {estimator.manifest.name} outputs relative inverse depth, which has no error in "
+                "metres: evaluate a metric or a stereo model; recon3d run draws pictures of this one"
             )
         yield estimator, estimator.manifest.name, estimator.precision
     finally:

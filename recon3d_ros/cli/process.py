@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Process the bag; print what became of its frames."""
     if (args.out_bag, args.out_ply, args.out_json) == (None, None, None):
-        raise ConfigError("expected a place for results, got none: give --out-bag, --out-ply or --out-json")
+        raise ConfigError("expected an output, got none: give --out-bag, --out-ply or --out-json")
     config = read_options(args, ProcessConfig)
     limits = read_options(args, PipelineConfig)
     scale = read_options(args, ScaleConfig)
@@ -94,5 +94,5 @@ def _text(summary: Summary) -> str:
     if summary.unmatched:
         lines[0] += f"; {summary.unmatched} of {summary.images} images without a partner"
     if summary.without_scale:
-        lines[0] += f"; {summary.without_scale} of the written without a scale, and so without depth"
+        lines[0] += f"; {summary.without_scale} of the written frames have no scale and therefore no depth"
     return "\n".join([*lines, *(f"{cause}: {reason}" for cause, reason in sorted(summary.reasons.items()))])

@@ -110,7 +110,7 @@ def main(args: argparse.Namespace) -> int:
             tqdm.write(f"{frame.name or 'frame'} {size}: {answer(frame)}")
     finally:
         estimator.close()
-    said = "" if is_metric else ": inverse depth up to scale and shift, so no metres and no clouds"
+    said = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
     print(f"{len(frames)} frame{'s'[: len(frames) != 1]} of {estimator.manifest.name} in {args.out}{said}")
     return 0
 
@@ -161,7 +161,9 @@ def _frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
     if [pair, args.image is not None, args.input is not None].count(True) != 1 or (
         pair and None in (args.left, args.right)
     ):
-        raise ConfigError("expected --left and --right, or --image, or --input, got another choice: give one")
+        raise ConfigError(
+            "expected --left and --right, or --image, or --input, got another combination: give one of them"
+        )
     if args.input is not None:
         return _input_frames(args, calibrated)
     files = (args.left, args.right) if pair else (args.image, None)
@@ -213,7 +215,8 @@ def _camera(
     if args.camera is not None:
         if (args.fx, args.baseline_m, args.cx, args.cy, args.doffs_px) != (None, None, None, None, 0.0):
             raise ConfigError(
-                "expected --camera, or --fx and what belongs to it, got flags of both: give one kind"
+                "expected either --camera, or --fx with --baseline-m, --cx and --cy, got both: give one "
+                "of them"
             )
         return _read_cameras(args.camera)
     if args.fx is None or first is None:

@@ -119,8 +119,8 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     former = _kept(saved["run"], args.resume) if saved and network == saved["network"] else {}
     if args.resume and init and init != former.get("init", init):
         raise ConfigError(
-            f"expected the weights that the run in {start.parent} began with, got --from {args.init}: "
-            "leave --from out, or begin another run with another --out"
+            f"expected the initial weights of the run in {start.parent}, got --from {args.init}: omit "
+            "--from, or start a new run with another --out"
         )
     said: dict[str, Any] = {"network": network} | ({"init": init} if init else {})
     if args.size:

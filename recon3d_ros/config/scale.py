@@ -103,8 +103,8 @@ class ScaleConfig(Config):
         others = [name for name in self.scale_sources if name not in OFFLINE_SOURCES]
         if others:
             raise ConfigError(
-                f"scale_sources of images in files must be of {', '.join(OFFLINE_SOURCES)}, "
-                f"got {', '.join(others)}: leave them out, or use the node"
+                f"scale_sources for image files must be of {', '.join(OFFLINE_SOURCES)}, got "
+                f"{', '.join(others)}: remove them, or use the node"
             )
         if "floor" in self.scale_sources and not self.camera_height_m:
             raise ConfigError(
@@ -114,6 +114,6 @@ class ScaleConfig(Config):
         given = (self.scale_factor, self.scale_shift) != (plain.scale_factor, plain.scale_shift)
         if given and "fixed" not in self.scale_sources:
             raise ConfigError(
-                "scale_factor and scale_shift mean something with the source fixed alone, got "
+                "scale_factor and scale_shift need the source fixed in scale_sources, got "
                 f"{', '.join(self.scale_sources) or 'none'}: add fixed to scale_sources"
             )

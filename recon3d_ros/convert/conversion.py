@@ -78,7 +78,7 @@ def convert(
         OutputError: a file cannot be written.
     """
     if manifest.path is None:
-        raise ManifestError(f"model {manifest.name} is built in and has no file: name one of your own")
+        raise ManifestError(f"model {manifest.name} is built in and has no file: choose another model")
     verify(manifest)
     source = manifest.file_path(manifest.artifact("fp32").file)
     comparison = _Comparison(manifest, images)
@@ -131,9 +131,9 @@ class _Comparison:
         row = self.row(precision, draft, float_nodes)
         if not row.off_share <= GOLDEN_SHARES[precision]:
             raise BackendError(
-                f"expected {precision} of model {self._manifest.name} to answer as fp32 does in all but "
-                f"{100 * GOLDEN_SHARES[precision]:g} % of the pixels, got {100 * row.off_share:.1f} %: leave "
-                f"this precision out, or show images that it is made for (--images)"
+                f"expected {precision} of model {self._manifest.name} to differ from fp32 in at most "
+                f"{100 * GOLDEN_SHARES[precision]:g} % of the pixels, got {100 * row.off_share:.1f} %: do "
+                "not use this precision, or give representative images (--images)"
             )
         backend = self._open(precision, draft)
         self_check(self._manifest, backend)

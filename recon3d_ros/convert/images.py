@@ -47,7 +47,9 @@ def split_images(
     if images is None:
         return world_images(manifest), comparison_images(manifest)
     if len(images) < 2:
-        raise DataError("expected two images or more, to find ranges and to compare, got one: add some")
+        raise DataError(
+            "expected at least two images, for the ranges and for the comparison, got one: add more"
+        )
     return images[::2], [ComparisonFrame(frame) for frame in images[1::2]]
 
 

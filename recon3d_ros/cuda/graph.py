@@ -166,7 +166,7 @@ class Replays:
         names = [
             name for name, (got, known) in answers.items() if not np.array_equal(got, known, equal_nan=True)
         ]
-        return f"it answers another {' and '.join(names)} than the same calls one by one" if names else ""
+        return f"it gives another {' and '.join(names)} than the separate calls" if names else ""
 
     def free(self) -> None:
         """Give all graphs back."""

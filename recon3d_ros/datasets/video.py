@@ -52,8 +52,8 @@ class VideoImages:
             if not ok or image is None or image.size == 0:
                 if self.live or count == 0:
                     raise DataError(
-                        f"expected an image from {self._describe()}, got none after {count}: "
-                        "check that it works and that no other program holds it"
+                        f"expected an image from {self._describe()}, got none after {count}: check that it "
+                        "works and that no other program uses it"
                     )
                 return
             stamp_ns = time.time_ns() if self.live else round(count * 1e9 / self.rate_hz)

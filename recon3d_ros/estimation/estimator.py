@@ -180,8 +180,8 @@ class Estimator:
         """
         if not self.is_metric:
             raise ConfigError(
-                f"model {self.manifest.name} knows depth only up to scale and shift, which makes no cloud "
-                "in metres: set scale_sources, or use a metric or a stereo model"
+                f"model {self.manifest.name} outputs relative inverse depth without metric scale, which "
+                "gives no cloud: set scale_sources, or use a metric or a stereo model"
             )
 
     def close(self) -> None:

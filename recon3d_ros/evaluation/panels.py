@@ -110,9 +110,9 @@ def plot(items: Sequence[Reliability]) -> Picture:
     sigma (thin) and by the true error (grey).
     """
     limits = " or ".join(dict.fromkeys(item.error.limit for item in items))
-    reliability = _axes(f"x: confidence, y: share with error < {limits}")
+    reliability = _axes(f"x: confidence, y: fraction with error < {limits}")
     _curve(reliability, np.array([0, 1]), np.array([0, 1]), (170, 170, 170), 1)
-    sparse = _axes("x: share taken away, y: error left")
+    sparse = _axes("x: fraction removed, y: remaining error")
     for item, colour in zip(items, _COLOURS * len(items)):
         if item.confidence is not None and item.accuracy is not None:
             _curve(reliability, item.confidence, item.accuracy, colour, 2, dots=True)
@@ -184,7 +184,11 @@ def _legend(width: int) -> Picture:
     ramp = np.tile(np.linspace(0, 1, _TILE_PX, dtype=np.float32), (_TITLE_PX - 8, 1))
     strip[4 : _TITLE_PX - 4, 6 : 6 + _TILE_PX] = colour_inverse_depth(ramp, 0.0, 1.0)
     write(strip, f"error: 0 to {WORST_SHARE:.0%} of the truth and more", (14 + _TILE_PX, 15))
-    write(strip, "black: no truth; magenta: no answer; depth: near is red, far is blue", (6, _TITLE_PX + 15))
+    write(
+        strip,
+        "black: no ground truth; magenta: no estimate; depth: near is red, far is blue",
+        (6, _TITLE_PX + 15),
+    )
     return strip
 
 

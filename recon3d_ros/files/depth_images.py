@@ -38,8 +38,8 @@ def read_depth(path: Path | str, units_per_m: float | None = None) -> NDArray[np
     stored = _stored(Path(path))
     if stored.ndim != 2 or stored.size == 0:
         raise ImageError(
-            f"expected depth of one channel in {path}, got an array {stored.shape}: a picture of depth in "
-            "colours has no metres, store the depth itself"
+            f"expected depth of one channel in {path}, got an array {stored.shape}: a colour-coded depth "
+            "image has no metric values, store the depth itself"
         )
     return metres(stored, units_per_m, str(path))
 

@@ -35,7 +35,7 @@ def decode_compressed(data: Any, description: str) -> np.ndarray:
     size_wh = claimed_size_wh(buffer.data)
     if size_wh is not None and size_wh[0] * size_wh[1] > MAX_PIXELS:
         raise ImageError(
-            f"expected an image of at most {MAX_PIXELS} pixels, got {buffer.size} bytes that claim "
+            f"expected an image of at most {MAX_PIXELS} pixels, got {buffer.size} bytes whose header says "
             f"{size_wh[0]}x{size_wh[1]}; check the publisher."
         )
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION

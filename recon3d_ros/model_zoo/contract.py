@@ -59,7 +59,7 @@ class InputContract:
         self._check_size()
         if self.dtype == "uint8" and (self.scale != 1 or any(self.mean) or set(self.std) != {1.0}):
             raise ManifestError(
-                "a uint8 input needs scale 1, mean 0 and std 1: scaling belongs into the network"
+                "a uint8 input needs scale 1, mean 0 and std 1: scaling must be part of the network"
             )
 
     @property
@@ -89,7 +89,7 @@ class InputContract:
         if (self.size_wh is None) == (self.multiple_of is None):
             raise ManifestError("input needs either size_wh: [W, H] (fixed) or multiple_of: N, and not both")
         if self.size_wh is not None and self.max_size_wh is not None:
-            raise ManifestError("input.max_size_wh has no meaning beside size_wh: drop one of them")
+            raise ManifestError("input.max_size_wh cannot be combined with size_wh: remove one of them")
         if self.multiple_of is not None:
             if type(self.multiple_of) is not int or self.multiple_of < 1:
                 raise ManifestError(
@@ -140,11 +140,11 @@ class OutputContract:
         if self.max_disparity_px is not None:
             set_number(self, "max_disparity_px")
             if self.unit != "px" or self.max_disparity_px <= 0:
-                raise ManifestError("output.max_disparity_px must be positive, and is for the unit px alone")
+                raise ManifestError("output.max_disparity_px must be positive, and is only for the unit px")
         if self.focal_px is not None:
             set_number(self, "focal_px")
             if self.unit not in ("m", "cm") or self.focal_px <= 0:
-                raise ManifestError("output.focal_px must be positive, and is for the units m and cm alone")
+                raise ManifestError("output.focal_px must be positive, and is only for the units m and cm")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -126,8 +126,8 @@ def verify(manifest: Manifest) -> None:
         got = sha256_of(path)
         if got != item.sha256:
             raise ArtifactError(
-                f"{path} is not the file of model {manifest.name}: expected sha256 {item.sha256}, got {got}; "
-                f"copy the file again, or correct the manifest if the change is meant"
+                f"{path} is not the file of model {manifest.name}: expected sha256 {item.sha256}, got "
+                f"{got}; copy the file again, or correct the manifest if the change is intended"
             )
         if path.suffix == ".onnx" and path.stat().st_size and _has_external_data(path):
             raise ArtifactError(

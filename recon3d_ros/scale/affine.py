@@ -58,13 +58,13 @@ class AffineSolver:
             finite = some[np.isfinite(some)].astype(np.float64)
             track = AffineTrack(self._config.scale_drift, finite) if finite.size else None
             if track is None or not track.spread > 0:
-                return SolverResult({}, ["the model answers nothing, or the same everywhere"])
+                return SolverResult({}, ["the output of the model is invalid or constant"])
         result = SolverResult({}, [])
         one = self._measure(track, values, sources, result.reasons)
         if one is None:
             return result
         if not track.empty and self._distance(track, one, since_s) > GATE**2:
-            result.reasons.append(f"{', '.join(one.inliers)}: too far from before to be believed")
+            result.reasons.append(f"{', '.join(one.inliers)}: too far from the previous scale")
             return result
         track.update(one.theta, one.covariance, since_s)
         result.inliers.update(one.inliers)

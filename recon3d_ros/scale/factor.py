@@ -84,7 +84,7 @@ class FactorSolver:
             else:
                 mean = math.exp(self._track.predicted(since_s)[0])
                 factor = math.exp(one.log_factor)
-                reasons.append(f"{one.source} says {factor:.3g}, too far from {mean:.3g} to be believed")
+                reasons.append(f"{one.source} gives {factor:.3g}, too far from {mean:.3g}")
         result = SolverResult({}, reasons)
         if believed:
             fused = fuse(believed)
@@ -155,7 +155,7 @@ def fuse(measurements: Sequence[FactorMeasurement]) -> FusedFactor:
     if len(ordered) > 1 and ratio > GATE**2:
         low, high = ordered[0], ordered[-1]
         reason = (
-            f"sources disagree: {low.source} says {math.exp(low.log_factor):.3g}, "
-            f"{high.source} says {math.exp(high.log_factor):.3g}"
+            f"sources disagree: {low.source} gives {math.exp(low.log_factor):.3g}, {high.source} gives "
+            f"{math.exp(high.log_factor):.3g}"
         )
     return FusedFactor(middle, max(total - common**2, 1e-8), common, reason)

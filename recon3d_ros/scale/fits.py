@@ -122,7 +122,9 @@ def fit_affine(x: NDArray[np.float64], pairs: Correspondences) -> AffineFit:
         weight = _tukey(_log_residual(design @ theta, pairs.depth) / width) * (pairs.depth / width) ** 2
         normal = design.T @ (design * weight[:, None])
         if np.linalg.cond(normal) > 1e10:
-            raise Unobservable("the anchors lie at one depth, so scale and shift cannot be told apart")
+            raise Unobservable(
+                "the anchors have nearly the same depth, so scale and shift cannot be determined"
+            )
         theta = np.linalg.solve(normal, design.T @ (weight / pairs.depth))
     residual = _log_residual(design @ theta, pairs.depth) / width
     tukey = _tukey(residual)
@@ -131,7 +133,7 @@ def fit_affine(x: NDArray[np.float64], pairs: Correspondences) -> AffineFit:
     # anchors of one patch are one: the information shrinks as their number does
     patches = _independent(tukey, pairs.cell) / max(tukey.sum(), 1e-9)
     if theta[1] <= 0 or np.linalg.cond(normal) > 1e10:
-        raise Unobservable("what the anchors know does not grow nearer with the answer of the model")
+        raise Unobservable("the depth of the anchors does not decrease as the output of the model grows")
     return AffineFit(theta, np.linalg.inv(normal * patches) * _spread(residual, tukey), tukey > 0.5)
 
 
@@ -147,7 +149,7 @@ def _best_pair(x: NDArray[np.float64], pairs: Correspondences) -> NDArray[np.flo
         p = (y[i] - y[j]) / (x[i] - x[j])
     good = np.isfinite(p) & (p > 0)
     if not good.any():
-        raise Unobservable("the anchors lie at one depth, so scale and shift cannot be told apart")
+        raise Unobservable("the anchors have nearly the same depth, so scale and shift cannot be determined")
     p, t = p[good], (y[i] - p * x[i])[good]
     residual = _log_residual(t[:, None] + p[:, None] * x, pairs.depth)
     agreed = _tukey(residual / np.hypot(NETWORK_SIGMA, pairs.sigma)).sum(axis=1)

@@ -54,7 +54,9 @@ def floor_anchors(
     usable = np.isfinite(value) & (down > _LEAST_DOWN) & (relative | (value > 0))
     total = u.size
     if np.count_nonzero(usable) < max(least_share * total, 3):
-        raise Unobservable("no floor in view: the lower image does not look down, or has no answer")
+        raise Unobservable(
+            "no floor in view: the lower half of the image has no depth, or no rays that point down"
+        )
     u, v, ray, value, down = u[usable], v[usable], ray[usable], value[usable], down[usable]
     inverse = _hypotheses(value, relative, down / mount.height_m)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -91,7 +93,7 @@ def _hypotheses(
     good = np.isfinite(slope) & (slope > 0)
     slope, shift = slope[good], (inverse_floor[i] - slope * value[i])[good]
     if not slope.size:
-        raise Unobservable("no floor in view: the lower image does not come nearer downwards")
+        raise Unobservable("no floor in view: depth does not decrease towards the bottom of the image")
     return shift[:, None] + slope[:, None] * value
 
 
@@ -102,15 +104,17 @@ def _floors(above: NDArray[np.float64], total: int, least_share: float) -> NDArr
     good = at >= least_share * total
     if not good.any():
         raise Unobservable(
-            f"no floor in view: at most {at.max() / total:.0%} of the lower image lies in one plane, "
-            f"of {least_share:.0%} needed"
+            f"no floor in view: at most {at.max() / total:.0%} of the lower half of the image is in one "
+            f"plane, {least_share:.0%} needed"
         )
     good &= below <= _MOST_BELOW * at
     if not good.any():
-        raise Unobservable("no floor in view: much lies below the largest level plane, as below a table")
+        raise Unobservable(
+            "no floor in view: too many pixels are below the largest level plane, as below a table"
+        )
     good &= at >= _LEAST_CONTRAST * near
     if not good.any():
-        raise Unobservable("no floor in view: the lower image spreads over many heights")
+        raise Unobservable("no floor in view: the pixels of the lower half of the image have many heights")
     return np.argsort(np.where(good, -at, 1), kind="stable")[: np.count_nonzero(good)]
 
 

@@ -182,12 +182,12 @@ class ScaleRecovery:
     ) -> Scale:
         state = self._solver.state(values, age_s)
         if state is None:
-            reasons.append("nothing has told the scale yet: no depth is given out")
+            reasons.append("no source has given a scale yet: no depth is published")
             return Scale(math.nan, 0.0, math.inf, (), {}, age_s, False, "; ".join(reasons))
         scale, shift, sigma = state
         trusted = age_s <= self.config.scale_max_age_s and sigma <= _MOST_SIGMA
         if age_s > self.config.scale_max_age_s:
-            reasons.append(f"the scale is {age_s:.1f} s old: no depth is given out")
+            reasons.append(f"the scale is {age_s:.1f} s old: no depth is published")
         elif not trusted:
-            reasons.append(f"the scale is known to {sigma:.0%} only: no depth is given out")
+            reasons.append(f"the uncertainty of the scale is {sigma:.0%}: no depth is published")
         return Scale(scale, shift, sigma, tuple(inliers), inliers, age_s, trusted, "; ".join(reasons))

@@ -75,4 +75,4 @@ def test_unknown_name_is_refused(capsys):
 
 def test_a_flag_of_another_benchmark_names_it(capsys):
     assert main(["benchmark", "cloud", "--data", "kitti2012"]) == 2
-    assert "--data with backends alone, got it with cloud" in capsys.readouterr().err
+    assert "--data only with backends, got it with cloud" in capsys.readouterr().err

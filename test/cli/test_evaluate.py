@@ -287,7 +287,7 @@ def test_a_longer_lens_leaves_no_pairs(root, capsys):
         ["kitti2012", "fake_stereo"],
         ["kitti2012", "sgbm"],
     ]
-    said = "fake_stereo needs pairs and kitti2012 x1.5 has none (--zoom shows the left image alone)"
+    said = "fake_stereo needs pairs and kitti2012 x1.5 has none (--zoom uses only the left image)"
     assert err == f"recon3d: {said}: left out\n"
 
 
@@ -371,7 +371,7 @@ def test_the_limit_is_a_whole_number(limit, capsys):
         (["--data", "kiti2012"], 7, "did you mean kitti2012"),
         (["--data", "kitti2012", "--root", "/nowhere"], 7, "INDEX.json"),
         (["--data", ","], 2, "name a data set"),
-        (["--data", "kitti2012", "--model", "none", "--baseline", "none"], 2, "name one"),
+        (["--data", "kitti2012", "--model", "none", "--baseline", "none"], 2, "give --model or --baseline"),
         (["--data", "kitti2012", "--model", "no_such_model"], 5, "no_such_model"),
         (["--data", "kitti2012", "--denoise", "medium"], 2, "nlmeans, got 'medium'"),
         (["--data", "hololens", "--zoom", "60"], 2, "expected a zoom"),

@@ -372,7 +372,7 @@ def test_a_relative_model_gives_its_answer_and_a_picture_of_it_alone(folder, cam
     near, far = (colours[tuple(np.argwhere(relative == end)[0])] for end in (relative.max(), relative.min()))
     assert near[0] > near[2] and far[2] > far[0], "red is near, blue far"
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("l 97x61: 100% valid") and "no metres and no clouds" in said[1]
+    assert said[0].startswith("l 97x61: 100% valid") and "no point clouds" in said[1]
 
 
 def test_a_relative_model_with_a_known_scale_gives_metres(folder, capsys):

@@ -165,7 +165,7 @@ def test_relative_model_has_no_metres_but_an_answer() -> None:
     estimator = Estimator(manifest, open_backend("fake", manifest))
     assert not estimator.is_metric
     frame = Frame(0, np.full((47, 61, 3), 100, np.uint8), PinholeCamera.simple(61, 47, 50.0))
-    with pytest.raises(ConfigError, match="relative knows depth only up to scale and shift"):
+    with pytest.raises(ConfigError, match="relative outputs relative inverse depth without metric scale"):
         estimator.require_metric()
     relative = estimator.estimate_raw(frame)
     depth_map = estimator.estimate(frame)

@@ -152,7 +152,7 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         ("output.confidence", "disparity", "output needs one tensor each, got disparity, disparity"),
         ("artifacts.0.precision", "fp8", "precision must be one of fp32, fp16, int8, got 'fp8'"),
         ("golden.share", 2, "golden.share must be between 0 and 1, got 2.0"),
-        ("output.focal_px", 200.0, "output.focal_px must be positive, and is for the units m and cm alone"),
+        ("output.focal_px", 200.0, "output.focal_px must be positive, and is only for the units m and cm"),
         ("output.max_disparity_px", -1, "output.max_disparity_px must be positive"),
         (
             "accuracy.0.metrics",

@@ -198,7 +198,7 @@ def test_frames_without_a_scale_are_written_counted_and_explained(tmp_path, caps
     counts = json.loads(out.read_text())
     assert counts["written"] == counts["without_scale"] == 2
     assert "no floor in view" in counts["reasons"]["scale"]
-    assert "2 of the written without a scale" in capsys.readouterr().out
+    assert "2 of the written frames have no scale" in capsys.readouterr().out
     assert main([*words, "--scale-sources=fixed", "--scale-factor=1.5"]) == 0
     assert json.loads(out.read_text())["without_scale"] == 0
     assert main([*words, "--scale-sources=scan"]) == ConfigError.exit_code

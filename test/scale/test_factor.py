@@ -29,14 +29,14 @@ def test_two_that_agree_know_more_and_the_surer_one_counts_more():
 
 def test_two_that_disagree_say_so_and_know_little():
     fused = fuse([measured("range", 2.0, 0.05), measured("floor", 1.0, 0.05)])
-    assert fused.reason == "sources disagree: floor says 1, range says 2"
+    assert fused.reason == "sources disagree: floor gives 1, range gives 2"
     assert math.sqrt(fused.variance) > 0.3
 
 
 def test_one_of_three_that_disagrees_is_outvoted():
     fused = fuse([measured("range", 5.0, 0.05), measured("floor", 1.0, 0.05), measured("scan", 1.02, 0.05)])
     assert math.exp(fused.log_factor) == pytest.approx(1.02, abs=0.03)
-    assert "range says 5" in fused.reason
+    assert "range gives 5" in fused.reason
 
 
 @given(st.lists(st.tuples(st.floats(0.2, 5), st.floats(0.01, 0.5)), min_size=1, max_size=5))

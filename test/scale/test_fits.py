@@ -100,12 +100,12 @@ def test_scale_and_shift_are_found_with_a_third_of_wrong_anchors(a, b, seed, wro
 
 def test_one_depth_tells_no_shift():
     flat = correspondences(np.full(20, 0.5), np.full(20, 2.0))
-    with pytest.raises(Unobservable, match="lie at one depth"):
+    with pytest.raises(Unobservable, match="nearly the same depth"):
         fit_affine(flat.value, flat)
     with pytest.raises(Unobservable, match="two anchors, got 1"):
         fit_affine(np.ones(1), correspondences([0.5], [2.0]))
     upside_down = correspondences(np.linspace(1, 2, 20), np.linspace(1, 4, 20))
-    with pytest.raises(Unobservable, match=r"cannot be told apart|does not grow nearer"):
+    with pytest.raises(Unobservable, match=r"cannot be determined|does not decrease"):
         fit_affine(upside_down.value, upside_down)
 
 
