@@ -7,6 +7,7 @@ is finite (and positive, for depth). A metric over no pixel is NaN, never 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,5 +129,5 @@ def _float64(values: Plane) -> Plane:
     return values.astype(np.float64)
 
 
-def _mean(values: NDArray) -> float:
+def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if values.size else float("nan")

@@ -62,7 +62,10 @@ def metres(stored: NDArray[Any], units_per_m: float | None, source: str) -> NDAr
             "8 bits are too coarse for depth, export it as 16-bit PNG in mm"
         )
     # Divided, not multiplied by 1 / scale: 1234 mm and 6170 / 5000 are the same float then.
-    return np.where(known, stored.astype(np.float32) / np.float32(scale), np.float32(np.nan))
+    depth: NDArray[np.float32] = np.where(
+        known, stored.astype(np.float32) / np.float32(scale), np.float32(np.nan)
+    )
+    return depth
 
 
 def _stored(path: Path) -> NDArray[Any]:
@@ -72,7 +75,8 @@ def _stored(path: Path) -> NDArray[Any]:
     encoded = read_bytes(path)
     if suffix == ".npy":
         try:
-            return np.load(io.BytesIO(encoded), allow_pickle=False)
+            stored: NDArray[Any] = np.load(io.BytesIO(encoded), allow_pickle=False)
+            return stored
         except (ValueError, EOFError, OSError, TypeError, MemoryError, SyntaxError) as exc:
             raise ImageError(
                 f"expected a whole NumPy array in {path}, got none ({' '.join(str(exc).split()):.120}): "

@@ -69,4 +69,5 @@ def _all_of_blocks(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not part.size:
         return np.zeros((rows, columns), np.bool_)
     share = cv2.resize(part.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_AREA)
-    return share == 255
+    whole: NDArray[np.bool_] = share == 255
+    return whole

@@ -90,7 +90,8 @@ class Rectifier:
         x = (np.arange(width, dtype=np.float32) - self.camera.cx) / self.camera.fx
         y = (np.arange(height, dtype=np.float32)[:, None] - self.camera.cy) / self.camera.fy
         along = x * self._raw.r[0, 2] + y * self._raw.r[1, 2] + self._raw.r[2, 2]
-        return (moved / along).astype(np.float32)
+        turned: NDArray[np.float32] = (moved / along).astype(np.float32)
+        return turned
 
 
 class FrameRectifier:

@@ -77,7 +77,10 @@ def _at(values: NDArray[np.float32], relative: bool, anchors: Anchors) -> NDArra
     height, width = values.shape
     if anchors.radius_px < 1:
         u, v = np.rint(anchors.u).astype(int), np.rint(anchors.v).astype(int)
-        return values[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)].astype(np.float64)
+        at: NDArray[np.float64] = values[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)].astype(
+            np.float64
+        )
+        return at
     step = np.linspace(-1, 1, _DISC_SAMPLES) * anchors.radius_px
     du, dv = (plane.ravel() for plane in np.meshgrid(step, step))
     inside = np.hypot(du, dv) <= anchors.radius_px

@@ -74,7 +74,8 @@ def grid_cells(
     height, width = shape_hw
     column = np.clip((u + 0.5) * (_CELLS_WH[0] / width), 0, _CELLS_WH[0] - 1).astype(np.int64)
     row = np.clip((v + 0.5) * (_CELLS_WH[1] / height), 0, _CELLS_WH[1] - 1).astype(np.int64)
-    return row * _CELLS_WH[0] + column
+    cell: NDArray[np.int64] = row * _CELLS_WH[0] + column
+    return cell
 
 
 def fit_factor(pairs: Correspondences, expected: tuple[float, float] | None = None) -> FactorFit:

@@ -86,7 +86,8 @@ def _hypotheses(
     rng = np.random.default_rng(_SEED)
     if not relative:
         ratio = np.sort(value * inverse_floor)  # of the scales at which each pixel is floor
-        return ratio[:: max(1, ratio.size // _HYPOTHESES), None] / value
+        inverse: NDArray[np.float64] = ratio[:: max(1, ratio.size // _HYPOTHESES), None] / value
+        return inverse
     i, j = rng.integers(0, value.size, (2, 2 * _HYPOTHESES))
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (inverse_floor[i] - inverse_floor[j]) / (value[i] - value[j])
@@ -94,7 +95,8 @@ def _hypotheses(
     slope, shift = slope[good], (inverse_floor[i] - slope * value[i])[good]
     if not slope.size:
         raise Unobservable("no floor in view: depth does not decrease towards the bottom of the image")
-    return shift[:, None] + slope[:, None] * value
+    inverse = shift[:, None] + slope[:, None] * value
+    return inverse
 
 
 def _floors(above: NDArray[np.float64], total: int, least_share: float) -> NDArray[np.int64]:
