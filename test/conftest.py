@@ -7,6 +7,7 @@ import ctypes
 import faulthandler
 import hashlib
 import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -164,6 +165,21 @@ def fastdepth(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
         return str(path)
 
     return describe
+
+
+@pytest.fixture
+def warned() -> Iterator[list[str]]:
+    """What the package warns of during a test, as it comes."""
+    messages: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    handler, package = Keep(logging.WARNING), logging.getLogger("recon3d_ros")
+    package.addHandler(handler)
+    yield messages
+    package.removeHandler(handler)
 
 
 @pytest.fixture

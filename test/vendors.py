@@ -18,7 +18,7 @@ import numpy as np
 
 from recon3d_ros.backends import open_backend
 from recon3d_ros.backends.base import device_of_backend
-from recon3d_ros.backends.engines import EngineStore
+from recon3d_ros.backends.engine_store import EngineStore
 from recon3d_ros.backends.gpu import Gpu
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.model_zoo.manifest import Manifest, dump_manifest, load_manifest
@@ -191,17 +191,17 @@ class FakeGpu:
             module.__spec__ = ModuleSpec(name, None)
             monkeypatch.setitem(sys.modules, name, module)
         gpu = Gpu("Fake Orin", "8.7", "540.3.0", "12.6")
-        for where in ("backends.vendor", "backends.engine_plan", "backends.tensorrt", "serving.ladder"):
+        for where in ("backends.vendor", "backends.engine_spec", "backends.tensorrt", "serving.opening"):
             monkeypatch.setattr(f"recon3d_ros.{where}.find_gpu", lambda: gpu)
-        monkeypatch.setattr("recon3d_ros.cuda.context.Device", FakeDevice)
-        monkeypatch.setattr("recon3d_ros.backends.engine_plan.build_in_child", self._build)
+        monkeypatch.setattr("recon3d_ros.backends.tensorrt.Device", FakeDevice)
+        monkeypatch.setattr("recon3d_ros.backends.engine_spec.build_in_child", self._build)
         # Kernels need more of a device, see `use_stages`: images are prepared on the CPU here.
         monkeypatch.setattr("recon3d_ros.estimation.gpu_stages.device_of_backend", lambda backend: None)
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
     def use_stages(self, monkeypatch: Any, pycuda: Any) -> None:
         """Bring back the GPU's stages and the real device, over a `FakePycuda` that was made after this."""
-        monkeypatch.setattr("recon3d_ros.cuda.context.Device", Device)
+        monkeypatch.setattr("recon3d_ros.backends.tensorrt.Device", Device)
         monkeypatch.setattr("recon3d_ros.estimation.gpu_stages.device_of_backend", device_of_backend)
         self.module.put = pycuda.put
 
@@ -225,11 +225,11 @@ class FakeGpu:
         )
         return load_manifest(self.folder / "net.yaml")
 
-    def _build(self, flavour: str, manifest: Any, artifact: Any, profiles: Any, step: Any) -> bytes:
+    def _build(self, flavour: str, manifest: Any, artifact: Any, profiles: Any, progress: Any) -> bytes:
         self.built.append((artifact.precision, profiles))
-        step("building, 40 %")
+        progress.update("building", 0.40)
         while not self.gate.wait(0.05):
-            step("building, 41 %")
+            progress.update("building", 0.41)
         kind = self.kinds.get(artifact.precision, GOOD)
         if isinstance(kind, Exception):
             raise kind

@@ -16,6 +16,9 @@ from recon3d_ros.model_zoo.manifest import Manifest
 if TYPE_CHECKING:
     from recon3d_ros.cuda.context import Device
 
+Shapes = dict[str, tuple[int, ...]]
+"""Of tensors, by name."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -191,6 +194,11 @@ def check_feed(specs: tuple[TensorSpec, ...], feed: Mapping[str, NDArray[Any]]) 
         got = TensorSpec(spec.name, np.dtype(array.dtype).name, array.shape)
         if not spec.accepts(got):
             raise ContractError(f"expected the input {spec.name!r} as {spec}, got {got}")
+
+
+def one_line(text: str) -> str:
+    """The text with its line breaks and runs of blanks as single blanks."""
+    return " ".join(text.split())
 
 
 def _names(specs: tuple[TensorSpec, ...]) -> str:

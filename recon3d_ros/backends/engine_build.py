@@ -3,63 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
-from recon3d_ros.backends.base import TensorSpec, check_contract, expected_inputs
-from recon3d_ros.backends.vendor import Vendor, refusal
-from recon3d_ros.errors import ArtifactError, BackendError, ContractError
+from recon3d_ros.backends.base import Shapes, TensorSpec, check_contract
+from recon3d_ros.backends.vendor import Vendor, refusal, tensor_spec
+from recon3d_ros.errors import ArtifactError, BackendError
 from recon3d_ros.model_zoo.manifest import Artifact, Manifest
-
-OPTIONS = "strongly typed, no allocation while it runs"
-_DTYPES = {
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "BF16": "bfloat16",
-    "INT8": "int8",
-    "INT32": "int32",
-    "INT64": "int64",
-    "UINT8": "uint8",
-    "BOOL": "bool",
-}
-
-Shapes = dict[str, tuple[int, ...]]
-
-
-def profile_shapes(manifest: Manifest, sizes_wh: tuple[tuple[int, int], ...]) -> tuple[Shapes, ...]:
-    """Shapes of all inputs, once for every size: an optimisation profile each.
-
-    Args:
-        manifest: Of the model; where it fixes the size, that is the only one.
-        sizes_wh: Sizes of the network's input.
-
-    Raises:
-        ContractError: no size is known.
-    """
-    sizes = [manifest.input.size_wh] if manifest.input.size_wh else list(dict.fromkeys(sizes_wh))
-    if not sizes:
-        raise ContractError(
-            f"model {manifest.name} takes images of any size, an engine only those it is built for: give "
-            "engine_sizes, such as 640x480"
-        )
-    planar = manifest.input.layout == "NCHW"
-
-    def shape(spec: TensorSpec, width: int, height: int) -> tuple[int, ...]:
-        channels = spec.shape[1 if planar else 3]
-        assert channels is not None  # expected_inputs knows them
-        return (1, channels, height, width) if planar else (1, height, width, channels)
-
-    specs = expected_inputs(manifest)
-    return tuple({spec.name: shape(spec, *size) for spec in specs} for size in sizes)
-
-
-def tensor_spec(name: str, dtype: Any, dims: Any, batch: int | None = None) -> TensorSpec:
-    """A vendor's tensor in our words; ``batch`` replaces a batch that may vary."""
-    shape = [None if side < 0 else int(side) for side in dims]
-    if shape and shape[0] is None:
-        shape[0] = batch
-    kind = str(dtype).rpartition(".")[2]
-    return TensorSpec(name, _DTYPES.get(kind, kind.lower()), tuple(shape))
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 
 def build_engine(
@@ -67,7 +17,7 @@ def build_engine(
     manifest: Manifest,
     artifact: Artifact,
     profiles: tuple[Shapes, ...],
-    step: Callable[[str], None],
+    progress: Progress = NO_PROGRESS,
 ) -> bytes:
     """Build the engine of an artifact.
 
@@ -75,8 +25,8 @@ def build_engine(
         vendor: The flavour of TensorRT.
         manifest: Of the model; what the file has must be what it promises.
         artifact: Which file of it.
-        profiles: From `profile_shapes`.
-        step: Told how far it is, in per cent.
+        profiles: Shapes of the inputs, an optimisation profile each.
+        progress: Told the share done.
 
     Raises:
         ArtifactError: the file is not the one of the manifest.
@@ -85,7 +35,7 @@ def build_engine(
     """
     vendor.forget()
     module, label = vendor.module, f"{manifest.name} ({artifact.precision})"
-    step("parsing")
+    progress.update("parsing")
     try:
         builder = module.Builder(vendor.logger)
         network = builder.create_network(_network_flags(module))
@@ -96,7 +46,7 @@ def build_engine(
         config = builder.create_builder_config()
         for shapes in profiles:
             _add_profile(builder, config, shapes)
-        with_progress(module, config, step)
+        _report_to(progress, module, config)
         engine = _serialized(module, builder, network, config)
     except (TypeError, RuntimeError, ValueError, MemoryError) as exc:  # what pybind makes of C++ failures
         raise vendor.error(f"build {label}", exc) from exc
@@ -117,59 +67,60 @@ def _serialized(module: Any, builder: Any, network: Any, config: Any) -> Any:
     return builder.build_serialized_network(network, config)
 
 
-def with_progress(module: Any, config: Any, step: Callable[[str], None]) -> None:
+def _report_to(progress: Progress, module: Any, config: Any) -> None:
     """Have the builder tell how far it is."""
-    meter = Meter()
+    phases = BuildPhases()
 
     class Monitor(module.IProgressMonitor):
         def __init__(self) -> None:
             module.IProgressMonitor.__init__(self)
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            meter.start(name, parent, steps)
+            phases.start(name, parent, steps)
 
         def phase_finish(self, name: str) -> None:
-            step(f"building, {meter.finish(name)} %")
+            progress.update("building", phases.finish(name))
 
         def step_complete(self, name: str, number: int) -> bool:
-            step(f"building, {meter.reach(name, number)} %")
+            progress.update("building", phases.reach(name, number))
             return True
 
     config.progress_monitor = Monitor()
 
 
-class Meter:
-    """Makes one percentage of nested phases, each of so many steps; it never falls and ends at 100."""
+class BuildPhases:
+    """The share done of nested phases, each of so many steps; it never falls and ends at 1."""
 
     def __init__(self) -> None:
-        self._phases: dict[str, list[Any]] = {}  # name -> parent, steps, steps done
-        self._percent = 0
+        self._phases: dict[str, tuple[str | None, int, int]] = {}  # name -> parent, steps, steps done
+        self._share = 0.0
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
         """A phase begins within a step of its parent."""
-        self._phases[name] = [parent, max(1, steps), 0]
+        self._phases[name] = (parent, max(1, steps), 0)
 
-    def reach(self, name: str, number: int) -> int:
-        """A step of a phase is done; returns the percentage."""
+    def reach(self, name: str, number: int) -> float:
+        """A step of a phase is done; returns the share, 0 to 1."""
         if name in self._phases:
-            self._phases[name][2] = max(self._phases[name][2], min(number + 1, self._phases[name][1]))
-        return self._told(name)
+            parent, steps, done = self._phases[name]
+            self._phases[name] = (parent, steps, max(done, min(number + 1, steps)))
+        return self._done(name)
 
-    def finish(self, name: str) -> int:
-        """A phase is done; returns the percentage."""
-        parent, _, _ = self._phases.pop(name, (None, 1, 1))
+    def finish(self, name: str) -> float:
+        """A phase is done; returns the share, 0 to 1."""
+        parent = self._phases.pop(name)[0] if name in self._phases else None
         if parent is None:
-            self._percent = 100
-        return self._told(parent)
+            self._share = 1.0
+        return self._done(parent)
 
-    def _told(self, name: str | None) -> int:
+    def _done(self, name: str | None) -> float:
         share = 0.0
-        while name in self._phases:
+        while name is not None and name in self._phases:
             parent, steps, done = self._phases[name]
             share = min(1.0, (done + share) / steps)
             name = parent
-        self._percent = max(self._percent, int(100 * share))
-        return self._percent
+        self._share = max(self._share, share)
+        return self._share
 
 
 def _network_flags(module: Any) -> int:

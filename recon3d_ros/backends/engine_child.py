@@ -14,15 +14,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import recon3d_ros.errors as errors
-from recon3d_ros.backends.engine_build import Shapes, build_engine
+from recon3d_ros.backends.base import Shapes
+from recon3d_ros.backends.engine_build import build_engine
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.errors import BackendError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Artifact, Manifest, load_manifest
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 _PR_SET_PDEATHSIG = 1
 _NICE = 10  # the robot computes meanwhile
@@ -34,7 +36,7 @@ def build_in_child(
     manifest: Manifest,
     artifact: Artifact,
     profiles: tuple[Shapes, ...],
-    step: Callable[[str], None],
+    progress: Progress = NO_PROGRESS,
     command: Sequence[str] = _COMMAND,
 ) -> bytes:
     """As `engine_build.build_engine`, in a child process.
@@ -54,7 +56,7 @@ def build_in_child(
             "target": str(target),
             "parent": os.getpid(),
         }
-        answer = _run(command, json.dumps(request), step)
+        answer = _run(command, json.dumps(request), progress)
         if "error" in answer:
             kind = getattr(errors, str(answer.get("kind")), BackendError)
             raise kind(answer["error"])
@@ -66,8 +68,8 @@ def build_in_child(
             ) from exc
 
 
-def _run(command: Sequence[str], request: str, step: Callable[[str], None]) -> dict[str, Any]:
-    """Run the child to its end; returns the last thing it said that is no step."""
+def _run(command: Sequence[str], request: str, progress: Progress) -> dict[str, Any]:
+    """Run the child to its end; returns the last message that is no progress."""
     answer: dict[str, Any] = {}
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with tempfile.TemporaryFile() as complaints:
@@ -80,9 +82,9 @@ def _run(command: Sequence[str], request: str, step: Callable[[str], None]) -> d
                 child.stdin.close()
             try:
                 for line in child.stdout:
-                    said = _words(line)
-                    if "step" in said:
-                        step(said["step"])
+                    said = _message(line)
+                    if "stage" in said:
+                        progress.update(said["stage"], said.get("share"))
                     answer = said if "error" in said or "built" in said else answer
             except BaseException:  # nobody waits for it any more
                 child.kill()
@@ -92,8 +94,8 @@ def _run(command: Sequence[str], request: str, step: Callable[[str], None]) -> d
     return answer or {"error": _death(child.returncode, tail), "kind": "BackendError"}
 
 
-def _words(line: str) -> dict[str, Any]:
-    """What the child says; empty for a vendor's own words."""
+def _message(line: str) -> dict[str, Any]:
+    """What the child says; empty for what a vendor prints."""
     try:
         said = json.loads(line)
     except ValueError:
@@ -114,7 +116,7 @@ def _death(code: int, tail: str) -> str:
 def main() -> None:
     """The child: serve one request."""
     request = json.loads(sys.stdin.read())
-    _be_modest(request["parent"])
+    _yield_to_others(request["parent"])
     try:
         manifest = load_manifest(request["manifest"])
         content = build_engine(
@@ -122,7 +124,7 @@ def main() -> None:
             manifest,
             manifest.artifact(request["precision"]),
             tuple({name: tuple(shape) for name, shape in shapes.items()} for shapes in request["profiles"]),
-            lambda text: _say({"step": text}),
+            _ToParent(),
         )
         Path(request["target"]).write_bytes(content)
         _say({"built": len(content)})
@@ -134,7 +136,7 @@ def main() -> None:
         _say({"error": f"the engine cannot be written ({exc.strerror}): free {tempfile.gettempdir()}"})
 
 
-def _be_modest(parent: int) -> None:
+def _yield_to_others(parent: int) -> None:
     """End with the parent, give way to whatever else computes, and be the first that a full memory ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we asked to be told
@@ -144,8 +146,13 @@ def _be_modest(parent: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _say(words: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
+class _ToParent(Progress):
+    def update(self, stage: str, share: float | None = None) -> None:
+        _say({"stage": stage, "share": share})
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 

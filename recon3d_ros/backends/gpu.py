@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MEANWHILE = "backend onnxruntime runs on the CPU meanwhile"
+NO_GPU = f"no NVIDIA GPU can be used here: see what nvidia-smi says and install the driver; {MEANWHILE}"
+
 _LIBRARY = "libcuda.so.1"
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
 _JETSON_FILE = Path("/etc/nv_tegra_release")

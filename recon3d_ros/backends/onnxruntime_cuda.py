@@ -8,23 +8,19 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends.base import TensorSpec
-from recon3d_ros.backends.gpu import find_gpu
+from recon3d_ros.backends.base import TensorSpec, one_line
+from recon3d_ros.backends.gpu import NO_GPU, find_gpu
 from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
-from recon3d_ros.backends.vendor import NO_GPU, one_line
+from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError, MissingDependencyError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.system.lazy import how_to_install, load, require
+from recon3d_ros.system.lazy import how_to_install, require
 
-if TYPE_CHECKING:
-    from recon3d_ros.cuda.context import Device
-
-_DEVICE = "recon3d_ros.cuda.context:Device"
 _PROVIDER, _MEMORY = "CUDAExecutionProvider", "cuda"
 _REMEDY = "look at nvidia-smi, free memory of the GPU, or set backend to onnxruntime"
 # The estimator waits for the stream itself.
@@ -162,8 +158,7 @@ def _device() -> Device | None:
     if importlib.util.find_spec("pycuda") is None:
         return None
     try:
-        device: Device = load(_DEVICE)()
-        return device
+        return Device()
     except MissingDependencyError:
         return None
 

@@ -6,8 +6,10 @@ tensorrt_rtx 1.7, tested with stand-ins for both vendor and device. Parsing and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,17 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed
-from recon3d_ros.backends.engine_build import tensor_spec
-from recon3d_ros.backends.engine_plan import EnginePlan, plan_engine
-from recon3d_ros.backends.engines import EngineOptions, EngineStore
-from recon3d_ros.backends.gpu import find_gpu
+from recon3d_ros.backends.engine_spec import EngineSpec, engine_spec
+from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
+from recon3d_ros.backends.gpu import NO_GPU, find_gpu
 from recon3d_ros.backends.runtime_cache import RuntimeCache
-from recon3d_ros.backends.vendor import NO_GPU, EngineRefused, Vendor
+from recon3d_ros.backends.vendor import EngineRefused, Vendor, tensor_spec
+from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError, ContractError, OutputError
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.system.lazy import load
 
-_DEVICE = "recon3d_ros.cuda.context:Device"
+log = logging.getLogger(__name__)
 
 
 class UnknownSizeError(ContractError):
@@ -39,7 +40,7 @@ class TensorRtBackend:
         manifest: Says which file, and what its tensors must be.
         threads: Has no effect.
         precision: Of the artifact; ``auto`` is fp32, or what there is.
-        engine: Flavour and sizes, and who is told while it is built.
+        engine: Flavour and sizes.
 
     Attributes:
         device: The GPU it runs on.
@@ -61,22 +62,21 @@ class TensorRtBackend:
         engine: EngineOptions | None = None,
     ) -> None:
         options = engine or EngineOptions()
-        self._plan = plan = plan_engine(manifest, precision, options)
-        self.precision = plan.artifact.precision
+        self._spec = spec = engine_spec(manifest, precision, options)
+        self.precision = spec.artifact.precision
         gpu = find_gpu()
         if gpu is None:
-            raise BackendError(f"{plan.vendor.flavour} {plan.vendor.version} cannot run: {NO_GPU}")
-        self._warn = options.warn
+            raise BackendError(f"{spec.vendor.flavour} {spec.vendor.version} cannot run: {NO_GPU}")
         self._store = EngineStore()
         self._bound: _Context | None = None
         self._contexts: dict[tuple[tuple[str, tuple[int, ...]], ...], _Context] = {}
-        self.device = load(_DEVICE)()  # before the build: what is missing for running shows at once
+        self.device = Device()  # before the build: what is missing for running shows at once
         try:
-            self._engine = _Engine.obtain(plan, self._store, options, self.device)
+            self._engine = _load_engine(spec, self._store, options, self.device)
         except BaseException:
             self.device.close()
             raise
-        self._cache = RuntimeCache(self._store.folder / plan.key.stem, gpu)
+        self._cache = RuntimeCache(self._store.folder / spec.key.stem, gpu)
         self.inputs, self.outputs = self._engine.inputs, self._engine.outputs
 
     @property
@@ -89,12 +89,12 @@ class TensorRtBackend:
         wanted = dict(inputs)
         key = tuple(sorted(wanted.items()))
         if key not in self._contexts:
-            if wanted not in self._plan.profiles:
+            if wanted not in self._spec.profiles:
                 raise UnknownSizeError(
-                    f"the engine of {self._plan.manifest.name} is built for "
-                    f"{'; '.join(self._plan.key.shapes)}, got {wanted}: name the images' size in engine_sizes"
+                    f"the engine of {self._spec.manifest.name} is built for "
+                    f"{'; '.join(self._spec.key.shapes)}, got {wanted}: name the images' size in engine_sizes"
                 )
-            index = self._plan.profiles.index(wanted)
+            index = self._spec.profiles.index(wanted)
             with self.device.alone:
                 self._contexts[key] = _Context(
                     self._vendor, self._live(), index, wanted, self.device, self._cache
@@ -106,7 +106,7 @@ class TensorRtBackend:
         """Run without waiting, as :meth:`recon3d_ros.backends.base.DeviceBackend.enqueue`."""
         self._live()
         if self._bound is None:
-            raise BackendError(f"no shapes are fixed for {self._plan.manifest.name}: bind them first")
+            raise BackendError(f"no shapes are fixed for {self._spec.manifest.name}: bind them first")
         self._bound.enqueue(pointers, stream)
 
     def capture(self, pointers: Mapping[str, int], stream: int) -> None:
@@ -117,19 +117,19 @@ class TensorRtBackend:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         self._live()
         check_feed(self.inputs, feed)
-        with self.device.active(f"running {self._plan.manifest.name}"):
+        with self.device.active(f"running {self._spec.manifest.name}"):
             self.bind({name: array.shape for name, array in feed.items()})
             assert self._bound is not None  # by bind
-            return self._bound.run(feed, self._plan.manifest.output.names)
+            return self._bound.run(feed, self._spec.manifest.output.names)
 
     def record_check(self, verdict: str) -> None:
         """Keep the result of the self-check with the engine: ``passed``, or why it must not serve."""
         try:
-            self._store.judge(self._plan.key, verdict)
+            self._store.record_check(self._spec.key, verdict)
             if verdict == "passed":
                 self._cache.save()
         except OutputError as exc:
-            self._warn(str(exc))
+            log.warning("%s", exc)
 
     def close(self) -> None:
         """Free engine, buffers and context."""
@@ -147,19 +147,19 @@ class TensorRtBackend:
 
     @property
     def _vendor(self) -> Vendor:
-        return self._plan.vendor
+        return self._spec.vendor
 
     def _live(self) -> Any:
         if self._engine.live is None:
-            raise BackendError(f"model {self._plan.manifest.name} is closed, open it again")
+            raise BackendError(f"model {self._spec.manifest.name} is closed, open it again")
         return self._engine.live
 
 
 class _Engine:
     """A deserialised engine whose tensors are those of the manifest."""
 
-    def __init__(self, plan: EnginePlan, content: bytes) -> None:
-        vendor, label = plan.vendor, f"{plan.manifest.name} ({plan.artifact.precision})"
+    def __init__(self, spec: EngineSpec, content: bytes) -> None:
+        vendor, label = spec.vendor, spec.label
         vendor.forget()
         try:
             self._runtime = vendor.module.Runtime(vendor.logger)  # must outlive the engine
@@ -171,25 +171,7 @@ class _Engine:
             raise vendor.error(f"load the engine of {label}")
         self.inputs = self._tensors(vendor.module.TensorIOMode.INPUT)
         self.outputs = self._tensors(vendor.module.TensorIOMode.OUTPUT)
-        check_contract(plan.manifest, self.inputs, self.outputs)
-
-    @classmethod
-    def obtain(cls, plan: EnginePlan, store: EngineStore, options: EngineOptions, device: Any) -> _Engine:
-        """From the store, or built; what the store has and the vendor refuses is built once again."""
-        content = plan.obtain(store, options)
-        with device.alone, device.active("loading the engine"):
-            try:
-                return cls(plan, content)
-            except (EngineRefused, ContractError) as exc:
-                refused = exc
-        options.warn(f"{refused}: building it again")
-        try:
-            store.discard(plan.key.stem)
-        except OutputError as exc:
-            options.warn(str(exc))
-        content = plan.obtain(store, EngineOptions(step=options.step, warn=options.warn, rebuild=True))
-        with device.alone, device.active("loading the engine"):
-            return cls(plan, content)
+        check_contract(spec.manifest, self.inputs, self.outputs)
 
     def _tensors(self, mode: Any) -> tuple[TensorSpec, ...]:
         names = [self.live.get_tensor_name(i) for i in range(self.live.num_io_tensors)]
@@ -198,6 +180,24 @@ class _Engine:
             for name in names
             if self.live.get_tensor_mode(name) == mode
         )
+
+
+def _load_engine(spec: EngineSpec, store: EngineStore, options: EngineOptions, device: Device) -> _Engine:
+    """From the cache, or built; what the cache has and the vendor refuses is built once again."""
+    content = spec.load_or_build(store, options)
+    with device.alone, device.active("loading the engine"):
+        try:
+            return _Engine(spec, content)
+        except (EngineRefused, ContractError) as exc:
+            refused = exc
+    log.warning("%s: building it again", refused)
+    try:
+        store.discard(spec.key.stem)
+    except OutputError as exc:
+        log.warning("%s", exc)
+    content = spec.load_or_build(store, replace(options, rebuild=True))
+    with device.alone, device.active("loading the engine"):
+        return _Engine(spec, content)
 
 
 class _Context:
@@ -209,7 +209,7 @@ class _Context:
         engine: Any,
         index: int,
         shapes: Mapping[str, tuple[int, ...]],
-        device: Any,
+        device: Device,
         cache: RuntimeCache,
     ) -> None:
         vendor.forget()

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from recon3d_ros.backends.gpu import find_gpu
+from recon3d_ros.backends.base import TensorSpec, one_line
+from recon3d_ros.backends.gpu import MEANWHILE, NO_GPU, find_gpu
 from recon3d_ros.errors import BackendError, ConfigError, MissingDependencyError, Recon3dError
 from recon3d_ros.system.lazy import how_to_install, require
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")  # in the order that auto prefers
 _KEPT_MESSAGES = 50
-_STAY = "backend onnxruntime runs on the CPU meanwhile"
-NO_GPU = f"no NVIDIA GPU can be used here: see what nvidia-smi says and install the driver; {_STAY}"
 
 # What the vendor says -> what it means and which command helps. The first that fits is told.
 _REFUSED = frozenset({3, 4, 5})  # those of them that another build may heal
@@ -28,7 +27,7 @@ _MEANINGS = (
     (
         r"driver version is insufficient|OLD_CUDA_DRIVER|OLD_CUDA_RUNTIME|cudaError 35\b|error: 35\b",
         "the NVIDIA driver is too old for it: run sudo ubuntu-drivers install and restart (Jetson: update "
-        f"JetPack); {_STAY}",
+        f"JetPack); {MEANWHILE}",
     ),
     (r"no CUDA-capable device|cudaError 100\b|error: 100\b", NO_GPU),
     (
@@ -47,9 +46,21 @@ _MEANINGS = (
     (
         r"illegal (memory access|address|instruction)|launch fail|device-side assert|cudaError 7\d\d\b|"
         r"fallen off the bus|[Ee]CC error|device.{0,20}(lost|removed)",
-        f"the GPU failed: see sudo dmesg | grep -i -e nvrm -e nvgpu and restart it; {_STAY}",
+        f"the GPU failed: see sudo dmesg | grep -i -e nvrm -e nvgpu and restart it; {MEANWHILE}",
     ),
 )
+
+# What the vendor calls an element -> what NumPy does.
+_DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "INT8": "int8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "UINT8": "uint8",
+    "BOOL": "bool",
+}
 
 
 class EngineRefused(BackendError):
@@ -106,7 +117,7 @@ def load_vendor(flavour: str) -> Vendor:
         extra = "tensorrt-rtx" if flavour == "tensorrt_rtx" else "tensorrt"
         raise MissingDependencyError(
             f"{name} is needed here and not installed: {how_to_install(extra)} (Jetson: sudo apt install "
-            f"python3-libnvinfer); {_STAY}"
+            f"python3-libnvinfer); {MEANWHILE}"
         )
     module = (
         require("tensorrt", "tensorrt") if found == "tensorrt" else require("tensorrt_rtx", "tensorrt-rtx")
@@ -115,9 +126,18 @@ def load_vendor(flavour: str) -> Vendor:
     if found == "tensorrt" and int(version.partition(".")[0]) < 10:
         raise MissingDependencyError(
             f"expected TensorRT 10 or newer, got {version}: pip install -U tensorrt (Jetson: JetPack 6 or "
-            f"newer); {_STAY}"
+            f"newer); {MEANWHILE}"
         )
     return Vendor(found, version, module)
+
+
+def tensor_spec(name: str, dtype: Any, dims: Any, batch: int | None = None) -> TensorSpec:
+    """A vendor's tensor in our words; ``batch`` replaces a batch that may vary."""
+    shape = [None if side < 0 else int(side) for side in dims]
+    if shape and shape[0] is None:
+        shape[0] = batch
+    kind = str(dtype).rpartition(".")[2]
+    return TensorSpec(name, _DTYPES.get(kind, kind.lower()), tuple(shape))
 
 
 def refusal(vendor: Vendor, model: str, errors: list[Any]) -> Recon3dError:
@@ -134,12 +154,12 @@ def refusal(vendor: Vendor, model: str, errors: list[Any]) -> Recon3dError:
             reason = _reason(error.desc())
             return BackendError(
                 f"{vendor.flavour} {vendor.version} takes no {operator} as in node {node!r} of {model} "
-                f"({reason}): use another precision of the model, as recon3d convert makes; {_STAY}"
+                f"({reason}): use another precision of the model, as recon3d convert makes; {MEANWHILE}"
             )
     said = one_line("; ".join(error.desc() for error in errors) or "; ".join(vendor.messages[-1:]))
     return BackendError(
         f"{vendor.flavour} {vendor.version} cannot read {model} ({said or 'it gives no reason'}): "
-        f"use another precision of the model, as recon3d convert makes; {_STAY}"
+        f"use another precision of the model, as recon3d convert makes; {MEANWHILE}"
     )
 
 
@@ -147,11 +167,6 @@ def _reason(text: str) -> str:
     """What the parser objects to, without the places in its sources and what followed from it."""
     words = one_line(text).rpartition("Assertion failed: ")[2].partition(" [checkMacros")[0]
     return words.rpartition("API Usage Error ")[2].strip("( ).") if "API Usage" in words else words
-
-
-def one_line(text: str) -> str:
-    """The text with its line breaks and runs of blanks as single blanks."""
-    return " ".join(text.split())
 
 
 def _meaning(said: list[str]) -> tuple[int, str]:
@@ -162,7 +177,7 @@ def _meaning(said: list[str]) -> tuple[int, str]:
     for index, (pattern, meaning) in enumerate(_MEANINGS):
         if re.search(pattern, text, re.IGNORECASE):
             return index, meaning
-    return -1, f"{one_line(said[-1]) if said else 'it gives no reason'}: {_STAY}"
+    return -1, f"{one_line(said[-1]) if said else 'it gives no reason'}: {MEANWHILE}"
 
 
 def _logger(module: ModuleType, messages: list[str]) -> Any:

@@ -12,8 +12,8 @@ from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.files.text_table import aligned
 
 if TYPE_CHECKING:
-    from recon3d_ros.backends.engine_plan import EnginePlan
-    from recon3d_ros.backends.engines import Entry
+    from recon3d_ros.backends.engine_spec import EngineSpec
+    from recon3d_ros.backends.engine_store import StoredEngine
     from recon3d_ros.model_zoo.manifest import Manifest
 
 HELP = (
@@ -58,24 +58,24 @@ def main(args: argparse.Namespace) -> int:
         return _list()
     if args.action == "prune":
         return _prune(args)
-    code, told = 0, set[str]()
+    code, shown = 0, set[str]()
     for manifest in _manifests(args):
         for precision in _precisions(args, manifest):
             try:
                 (_build if args.action == "build" else _check)(args, manifest, precision)
             except Recon3dError as exc:
                 code = exc.exit_code
-                words = " ".join(str(exc).split())
-                if words in told:  # without a GPU it is one sentence for all
+                text = " ".join(str(exc).split())
+                if text in shown:  # without a GPU it is one sentence for all
                     print(f"recon3d: error: {manifest.name} ({precision}): the same", file=sys.stderr)
                 else:
-                    print(f"recon3d: error: {words}", file=sys.stderr)
-                told.add(words)
+                    print(f"recon3d: error: {text}", file=sys.stderr)
+                shown.add(text)
     return code
 
 
 def _list() -> int:
-    from recon3d_ros.backends.engines import EngineStore
+    from recon3d_ros.backends.engine_store import EngineStore
 
     store = EngineStore()
     lines = [_HEADER, *(_row(entry) for entry in store.entries())]
@@ -84,7 +84,7 @@ def _list() -> int:
     return 0
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: StoredEngine) -> tuple[str, ...]:
     if not entry.key:
         return (entry.stem, *["?"] * (len(_HEADER) - 2), "no readable description: prune removes it")
     target = entry.key.get("target", {})
@@ -101,34 +101,30 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _build(args: argparse.Namespace, manifest: Manifest, precision: str) -> None:
-    from tqdm import tqdm
+    from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
+    from recon3d_ros.cli.progress_bar import show_stages
 
-    from recon3d_ros.backends.engines import EngineOptions, EngineStore
-
-    plan = _plan(args, manifest, precision)
-    label = f"{manifest.name} ({plan.artifact.precision})"
-    with tqdm(desc=label, bar_format="{desc}: {postfix} [{elapsed}]", disable=None, leave=False) as bar:
-        options = EngineOptions(step=bar.set_postfix_str, warn=_warn, rebuild=args.force)
-        store = EngineStore()
-        content = plan.obtain(store, options)
-    entry = store.entry(plan.key.stem)
+    spec, store = _spec(args, manifest, precision), EngineStore()
+    with show_stages(spec.label) as progress:
+        content = spec.load_or_build(store, EngineOptions(rebuild=args.force, progress=progress))
+    entry = store.entry(spec.key.stem)
     seconds = f"built in {entry.build_seconds:.1f} s" if entry else "not kept"
-    print(f"{label}: {store.path(plan.key.stem)}, {len(content) / 1e6:.1f} MB, {seconds}")
+    print(f"{spec.label}: {store.path(spec.key.stem)}, {len(content) / 1e6:.1f} MB, {seconds}")
 
 
 def _check(args: argparse.Namespace, manifest: Manifest, precision: str) -> None:
     from recon3d_ros.model_zoo.registry import verify
-    from recon3d_ros.serving import Told, open_checked
+    from recon3d_ros.serving import open_checked
 
     verify(manifest)
-    backend = open_checked(manifest, _config(args, precision), told=Told(warn=_warn))
+    backend = open_checked(manifest, _config(args, precision))
     backend.close()
     print(f"{manifest.name} ({precision}): passed on images of {args.sizes}")
 
 
 def _prune(args: argparse.Namespace) -> int:
     """Keep what a model has today, as built by this version for this machine, and what passed or waits."""
-    from recon3d_ros.backends.engines import EngineStore
+    from recon3d_ros.backends.engine_store import EngineStore
 
     store = EngineStore()
     removed = [entry for entry in store.entries() if args.all or not _usable(entry, args)]
@@ -139,8 +135,8 @@ def _prune(args: argparse.Namespace) -> int:
     return 0
 
 
-def _usable(entry: Entry, args: argparse.Namespace) -> bool:
-    from recon3d_ros.backends.engine_plan import target_of
+def _usable(entry: StoredEngine, args: argparse.Namespace) -> bool:
+    from recon3d_ros.backends.engine_spec import target_of
     from recon3d_ros.backends.vendor import load_vendor
     from recon3d_ros.model_zoo.registry import list_models
 
@@ -179,14 +175,10 @@ def _config(args: argparse.Namespace, precision: str) -> ModelConfig:
     )
 
 
-def _plan(args: argparse.Namespace, manifest: Manifest, precision: str) -> EnginePlan:
-    from recon3d_ros.backends.engine_plan import plan_engine
-    from recon3d_ros.backends.engines import EngineOptions
-    from recon3d_ros.serving.ladder import network_sizes_wh
+def _spec(args: argparse.Namespace, manifest: Manifest, precision: str) -> EngineSpec:
+    from recon3d_ros.backends.engine_spec import engine_spec
+    from recon3d_ros.backends.engine_store import EngineOptions
+    from recon3d_ros.serving.opening import network_sizes_wh
 
     sizes = network_sizes_wh(manifest, _config(args, precision), check=True)
-    return plan_engine(manifest, precision, EngineOptions(args.flavour, sizes))
-
-
-def _warn(text: str) -> None:
-    print(f"recon3d: warning: {text}", file=sys.stderr)
+    return engine_spec(manifest, precision, EngineOptions(args.flavour, sizes))

@@ -87,11 +87,14 @@ class Replays:
 
     Args:
         device: Within ``with device.active()`` all of this happens.
-        warn: Told why there is no graph.
+
+    Attributes:
+        given_up: Why there will be no graph; empty while there may be.
     """
 
-    def __init__(self, device: Device, warn: Callable[[str], None]) -> None:
-        self._device, self._warn = device, warn
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.given_up = ""
         self._graphs: dict[bytes, Graph | None] = {}  # None: done once, not captured yet
         self._tries_left = _TRIES
 
@@ -186,7 +189,7 @@ class Replays:
     def _give_up(self, why: str) -> None:
         self.free()
         self._tries_left = 0
-        self._warn(f"frames go over the GPU without a CUDA graph: {why}")
+        self.given_up = why
 
 
 @contextmanager

@@ -65,7 +65,6 @@ class CudaStages:
         kernels: Compiled for it.
         model: The network, and how images of this size lie in it.
         encodings: Of each image, `ENCODINGS` of :mod:`recon3d_ros.cuda.arguments`.
-        warn: Told why frames are not started as one CUDA graph.
 
     Attributes:
         timings_ms: Of the last frame on the GPU, by stage; ``graph``, all of them, when they were one.
@@ -77,13 +76,12 @@ class CudaStages:
         kernels: Kernels,
         model: Model,
         encodings: Sequence[str],
-        warn: Callable[[str], None],
     ) -> None:
         self._device, self._kernels, self._model = device, kernels, model
         self._buffers: list[Buffer] = []
         self._tables: list[Buffer] = []  # which no frame changes
         self._timeline, self._graph_time = Timeline(device, _STAGES), Timeline(device, ("graph",))
-        self._replays = Replays(device, warn)
+        self._replays = Replays(device)
         self.timings_ms: dict[str, float] = {}
         width, height = model.fit.image_size_wh
         if len(set(encodings)) != 1:
@@ -144,6 +142,11 @@ class CudaStages:
                 self._work(restore, enqueue, _no_mark)  # `finish` starts from what is on the GPU
                 self._device.synchronize()
         return planes
+
+    @property
+    def why_no_graph(self) -> str:
+        """Why frames are not started as one CUDA graph any more; empty while they are, or may be."""
+        return self._replays.given_up
 
     def _replay(self, key: bytes) -> bool:
         """Answer by the graph of such frames, if there is one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,11 @@ from recon3d_ros.preprocess import (
     sigma_to_image_grid,
     to_image_grid,
 )
-from recon3d_ros.serving import SILENT, Told, chosen, open_checked
+from recon3d_ros.serving import open_checked, resolve_auto
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
+
+# Whose warnings say that something else computes than what was asked for.
+MODEL_ROOMS = ("backends", "cuda", "estimation", "serving")
 
 # Sizes of images whose buffers are kept: cameras of one node that take turns must not allocate each time.
 _KEPT_SIZES = 4
@@ -37,7 +41,6 @@ class Estimator:
     Args:
         manifest: Describes the model.
         backend: Has the model open.
-        warn: Told once when the backend's GPU cannot prepare images, and the CPU does.
         gpu_path: `ModelConfig.gpu_path`.
 
     Attributes:
@@ -49,19 +52,24 @@ class Estimator:
         self,
         manifest: Manifest,
         backend: Backend,
-        warn: Callable[[str], None] = lambda _: None,
         gpu_path: str = "graph",
     ) -> None:
         self.manifest = manifest
         self._backend = backend
-        self._gpu = GpuStages(manifest, backend, warn, gpu_path)
+        self._gpu = GpuStages(manifest, backend, gpu_path)
         self.timings_ms: dict[str, float] = {}
         self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
         self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
 
     @classmethod
     def open(
-        cls, config: ModelConfig, check: bool = True, stereo: bool = True, told: Told = SILENT
+        cls,
+        config: ModelConfig,
+        *,
+        check: bool = True,
+        stereo: bool = True,
+        fall_back: bool = False,
+        progress: Progress = NO_PROGRESS,
     ) -> Estimator:
         """Find a model, verify its files, open it in a backend and see that it gives its golden answer.
 
@@ -69,7 +77,8 @@ class Estimator:
             config: Which model, in which backend.
             check: False saves the one small inference of the self-check.
             stereo: Which model ``auto`` is: False when single images are to be answered.
-            told: Who hears how far an engine is, and whether something safer may serve in its place.
+            fall_back: Whether something safer may serve in place of what is asked for; why is logged.
+            progress: Told how far an engine is.
 
         Raises:
             ModelError: no such model, its manifest is wrong, a file is missing or not the right one, or the
@@ -77,11 +86,12 @@ class Estimator:
             MissingDependencyError: the backend's library is not installed.
             BackendError: no engine can be had.
         """
-        config = chosen(config, stereo)
+        config = resolve_auto(config, stereo)
         device = device_of(config.backend)
         manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
         verify(manifest)
-        return cls(manifest, open_checked(manifest, config, check, told), told.warn, config.gpu_path)
+        backend = open_checked(manifest, config, check=check, fall_back=fall_back, progress=progress)
+        return cls(manifest, backend, config.gpu_path)
 
     @property
     def backend_name(self) -> str:

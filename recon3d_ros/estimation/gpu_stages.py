@@ -6,8 +6,9 @@ alone, while the same backend goes on with tensors made on the CPU, or with its 
 
 from __future__ import annotations
 
+import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,8 @@ from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess import Fit, value_limits
 from recon3d_ros.system.lazy import load
 
+log = logging.getLogger(__name__)
+
 _STAGES = "recon3d_ros.cuda.stages:CudaStages"
 _MODEL = "recon3d_ros.cuda.stages:Model"
 _KERNELS = "recon3d_ros.cuda.kernels:Kernels"
@@ -36,18 +39,15 @@ class GpuStages:
     Args:
         manifest: Describes the model.
         backend: May offer a GPU, and may take the offer back.
-        warn: Told once why the CPU does this work instead, or why it is not done as one CUDA graph.
         path: `ModelConfig.gpu_path`.
 
     Attributes:
         timings_ms: Of the last frame on the GPU, by stage.
     """
 
-    def __init__(
-        self, manifest: Manifest, backend: Backend, warn: Callable[[str], None], path: str = "graph"
-    ) -> None:
-        self._manifest, self._backend, self._warn, self._path = manifest, backend, warn, path
-        self._told: set[str] = set()
+    def __init__(self, manifest: Manifest, backend: Backend, path: str = "graph") -> None:
+        self._manifest, self._backend, self._path = manifest, backend, path
+        self._logged: set[str] = set()
         self._device: Any = None
         self._kernels: Any = None
         self._kept: dict[tuple[object, ...], Any] = {}
@@ -80,6 +80,7 @@ class GpuStages:
                 capture = device_backend.capture if graph else None
                 planes = stages.estimate(images, frame.camera, rig, device_backend.enqueue, capture)
                 self.timings_ms = stages.timings_ms
+                self._log_without_graph(stages.why_no_graph)
         except ContractError:  # a size that the engine does not take; the backend knows who does
             return None
         except (BackendError, MissingDependencyError) as exc:
@@ -149,12 +150,14 @@ class GpuStages:
     def _give_up(self, exc: Exception) -> None:
         self._failed = True
         self.close()
-        self._warn(f"{exc}; the CPU prepares images and restores answers instead")
+        # As text: who keeps the record would keep the frames of the error, and their memory on the GPU.
+        log.warning("%s; the CPU prepares images and restores answers instead", str(exc))
 
-    def _tell(self, why: str) -> None:
-        if why not in self._told:
-            self._told.add(why)
-            self._warn(why)
+    def _log_without_graph(self, why: str) -> None:
+        """Each reason once, not for every size of images."""
+        if why and why not in self._logged:
+            self._logged.add(why)
+            log.warning("frames go over the GPU without a CUDA graph: %s", why)
 
     def _stages_of(self, backend: DeviceBackend, fit: Fit, images: list[Any]) -> Any:
         """The memory for such frames, allocated when they come first; those used last are kept."""
@@ -171,7 +174,7 @@ class GpuStages:
                 self._kept.pop(next(iter(self._kept))).free()
             model = self._model(backend, fit, outputs)
             encodings = [encoding] * len(images)
-            found = load(_STAGES)(backend.device, self._kernels, model, encodings, self._tell)
+            found = load(_STAGES)(backend.device, self._kernels, model, encodings)
         self._kept[key] = found
         return found
 

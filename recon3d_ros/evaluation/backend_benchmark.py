@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,13 +14,13 @@ import numpy as np
 from recon3d_ros.backends import BACKENDS, ENGINE_BACKENDS, device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ArtifactError, MissingDependencyError, Recon3dError
-from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.estimator import MODEL_ROOMS, Estimator
 from recon3d_ros.evaluation.scoring import evaluate
 from recon3d_ros.evaluation.sets import EvaluationSet, open_sets
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.messages.encodings import decode_image
 from recon3d_ros.pipeline import Pipeline
-from recon3d_ros.serving import Told
+from recon3d_ros.system.logs import KeptWarnings
 
 MODEL = "recon3d_stereo"
 SIZE_WH = (640, 480)
@@ -83,19 +84,15 @@ def _sizes(sets: Sequence[EvaluationSet]) -> tuple[str, ...]:
 
 
 def _measured(config: ModelConfig, path: str, frames: int, sets: Sequence[EvaluationSet]) -> list[Row]:
-    notes: list[str] = []
-    estimator = Estimator.open(config, told=Told(warn=notes.append))
-    try:
+    with KeptWarnings(MODEL_ROOMS) as kept, closing(Estimator.open(config)) as estimator:
         times = _times(Pipeline(estimator, PipelineConfig(max_edge_jump=0.05)), frames)
-        note = "; ".join(notes)
+        note = "; ".join(kept.take())
         rows = [_row(config, path, stage, laps_ms, note=note) for stage, laps_ms in times.items()]
         for one in sets:
             score = evaluate(estimator, one.samples)
             metrics = {name: 100 * score.metrics[name] for name in _ACCURACY}
             laps_ms = [frame.time_ms for frame in score.frames]
             rows.append(_row(config, path, one.name, laps_ms, **metrics, note=note))
-    finally:
-        estimator.close()
     return rows
 
 

@@ -31,7 +31,7 @@ def logs_sent_to(handler: logging.Handler, level: int = logging.INFO) -> Iterato
 class KeptWarnings(logging.Handler):
     """Keeps the newest warnings of some rooms, for who shows them beside the log.
 
-    A context manager: it keeps them from the beginning of the block to its end.
+    It does so from `attach` to `detach`; as a context manager, within the block.
 
     Args:
         rooms: names of packages below ``recon3d_ros``.
@@ -43,14 +43,22 @@ class KeptWarnings(logging.Handler):
         self._loggers = [_PACKAGE.getChild(room) for room in rooms]
         self._texts: deque[str] = deque(maxlen=most)
 
-    def __enter__(self) -> KeptWarnings:
+    def attach(self) -> None:
+        """Begin to keep warnings."""
         for logger in self._loggers:
             logger.addHandler(self)
+
+    def detach(self) -> None:
+        """Keep no more; what was kept can still be taken."""
+        for logger in self._loggers:
+            logger.removeHandler(self)
+
+    def __enter__(self) -> KeptWarnings:
+        self.attach()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        for logger in self._loggers:
-            logger.removeHandler(self)
+        self.detach()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a warning; called by `logging`, in any thread."""

@@ -11,15 +11,16 @@ import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (make test TENSORRT=0)")
 
-from recon3d_ros.backends.engine_build import build_engine, profile_shapes
+from recon3d_ros.backends.engine_build import build_engine
 from recon3d_ros.backends.engine_child import build_in_child
-from recon3d_ros.backends.engine_plan import plan_engine
-from recon3d_ros.backends.engines import EngineOptions, EngineStore
+from recon3d_ros.backends.engine_spec import engine_spec, profile_shapes
+from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, dump_manifest
 from recon3d_ros.model_zoo.registry import list_models
+from recon3d_ros.system.progress import Progress
 
 SHIPPED = [(manifest, a.precision) for manifest in list_models()[0] for a in manifest.artifacts]
 FASTDEPTH = {
@@ -59,24 +60,31 @@ def fastdepth(data_dir: Path, folder: Path, name: str) -> Manifest:
     return manifest
 
 
+class Steps(Progress):
+    def __init__(self):
+        self.all = []
+
+    def update(self, stage, share=None):
+        self.all.append((stage, share))
+
+
 @pytest.mark.parametrize(("manifest", "precision"), SHIPPED, ids=lambda x: getattr(x, "name", x))
 @pytest.mark.timeout(600)
-def test_shipped_models_are_built_and_found_again(manifest, precision, tmp_path, monkeypatch):
+def test_shipped_models_are_built_and_found_again(manifest, precision, tmp_path, monkeypatch, warned):
     """By the child process and the cache; the builder compares inputs and outputs with the manifest."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    steps: list[str] = []
-    warnings: list[str] = []
-    options = EngineOptions("tensorrt_rtx", ((640, 480), (320, 192)), steps.append, warnings.append)
-    plan = plan_engine(manifest, precision, options)
+    steps = Steps()
+    options = EngineOptions("tensorrt_rtx", ((640, 480), (320, 192)), progress=steps)
+    spec = engine_spec(manifest, precision, options)
     store = EngineStore()
-    content = plan.obtain(store, options)
-    assert plan.obtain(store, options) == content and not warnings
+    content = spec.load_or_build(store, options)
+    assert spec.load_or_build(store, options) == content and not warned
     (entry,) = store.entries()
     assert entry.build_seconds > 0 and entry.size == len(content) > 100_000
     assert entry.key["version"].startswith("1.") and entry.key["target"]["devices"]
-    assert steps[0] == "parsing" and steps[-1] == "building, 100 %"
-    percents = [int(text.split()[1]) for text in steps if text.startswith("building")]
-    assert percents == sorted(percents) and len(set(percents)) > 5
+    assert steps.all[0] == ("parsing", None) and steps.all[-1] == ("building", 1.0)
+    shares = [share for stage, share in steps.all if stage == "building"]
+    assert shares == sorted(shares) and len(set(shares)) > 5
 
 
 def test_fastdepth_in_float_is_built(data_dir, tmp_path):
@@ -84,7 +92,7 @@ def test_fastdepth_in_float_is_built(data_dir, tmp_path):
     profiles = profile_shapes(manifest, ())
     assert profiles == ({"image": (1, 3, 224, 224)},)
     vendor = load_vendor("tensorrt_rtx")
-    assert len(build_engine(vendor, manifest, manifest.artifacts[0], profiles, lambda _: None)) > 100_000
+    assert len(build_engine(vendor, manifest, manifest.artifacts[0], profiles)) > 100_000
 
 
 @pytest.mark.timeout(600)
@@ -106,7 +114,7 @@ def test_what_convert_makes_is_taken_too(tmp_path):
         artifact = Artifact(f"{precision}.onnx", hashlib.sha256(content).hexdigest(), precision)
         made = dataclasses.replace(shipped, artifacts=(artifact,), path=tmp_path / "made.yaml")
         profiles = profile_shapes(made, ((160, 96),))
-        engine = build_engine(load_vendor("tensorrt_rtx"), made, artifact, profiles, lambda _: None)
+        engine = build_engine(load_vendor("tensorrt_rtx"), made, artifact, profiles)
         sizes[precision] = len(engine)
     assert min(sizes.values()) > 100_000
 
@@ -120,9 +128,7 @@ def test_fastdepth_in_uint8_is_refused_in_one_sentence(data_dir, tmp_path):
         r"use another precision .*recon3d convert makes; "
         r"backend onnxruntime runs on the CPU meanwhile$",
     ):
-        build_in_child(
-            "tensorrt_rtx", manifest, manifest.artifacts[0], profile_shapes(manifest, ()), lambda _: None
-        )
+        build_in_child("tensorrt_rtx", manifest, manifest.artifacts[0], profile_shapes(manifest, ()))
 
 
 def tiny(folder: Path, content: bytes, output: str = "disparity", sha256: str = "") -> Manifest:
@@ -152,9 +158,7 @@ def graph(*nodes: tuple[str, list[str], list[str]]) -> bytes:
 
 def build(manifest: Manifest) -> bytes:
     profiles = profile_shapes(manifest, ((64, 32),))
-    return build_engine(
-        load_vendor("tensorrt_rtx"), manifest, manifest.artifacts[0], profiles, lambda _: None
-    )
+    return build_engine(load_vendor("tensorrt_rtx"), manifest, manifest.artifacts[0], profiles)
 
 
 def test_a_network_that_takes_memory_while_it_runs_is_built_all_the_same(tmp_path, monkeypatch):
@@ -192,12 +196,10 @@ def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path):
 
 
 def test_an_engine_of_tensorrt_needs_the_gpu_it_runs_on(tmp_path, monkeypatch):
-    from recon3d_ros.backends import engine_plan
+    from recon3d_ros.backends import engine_spec as module
 
     rtx = load_vendor("tensorrt_rtx")
-    monkeypatch.setattr(engine_plan, "find_gpu", lambda: None)
-    monkeypatch.setattr(
-        engine_plan, "load_vendor", lambda flavour: dataclasses.replace(rtx, flavour="tensorrt")
-    )
+    monkeypatch.setattr(module, "find_gpu", lambda: None)
+    monkeypatch.setattr(module, "load_vendor", lambda flavour: dataclasses.replace(rtx, flavour="tensorrt"))
     with pytest.raises(BackendError, match="builds engines on the GPU that runs them: no NVIDIA GPU"):
-        plan_engine(tiny(tmp_path, b""), "fp32", EngineOptions(sizes_wh=((64, 32),)))
+        engine_spec(tiny(tmp_path, b""), "fp32", EngineOptions(sizes_wh=((64, 32),)))

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from recon3d_ros.backends.engine_build import Meter
+from recon3d_ros.backends.engine_build import BuildPhases
 from recon3d_ros.backends.engine_child import build_in_child
 from recon3d_ros.errors import BackendError, ContractError
 from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 MANIFEST = find_model("recon3d_stereo")
 PROFILES = ({"left": (1, 3, 32, 64), "right": (1, 3, 32, 64)},)
@@ -23,20 +24,27 @@ READ = "import json, os, sys, time; request = json.loads(sys.stdin.read())\n"
 SAY = "def say(**words): print(json.dumps(words), flush=True)\n"
 
 
-def build(script: str, steps: list[str] | None = None, told=None) -> bytes:
-    step = told or (steps if steps is not None else []).append
+class Steps(Progress):
+    def __init__(self) -> None:
+        self.all: list[tuple[str, float | None]] = []
+
+    def update(self, stage: str, share: float | None = None) -> None:
+        self.all.append((stage, share))
+
+
+def build(script: str, progress: Progress = NO_PROGRESS) -> bytes:
     command = [sys.executable, "-c", READ + SAY + script]
-    return build_in_child("tensorrt", MANIFEST, MANIFEST.artifact("fp32"), PROFILES, step, command)
+    return build_in_child("tensorrt", MANIFEST, MANIFEST.artifact("fp32"), PROFILES, progress, command)
 
 
 def test_engine_and_progress_come_back():
-    steps: list[str] = []
+    steps = Steps()
     script = (
-        "print('words of the vendor'); print('[1]'); say(step='10 %')\n"
+        "print('words of the vendor'); print('[1]'); say(stage='building', share=0.1)\n"
         "open(request['target'], 'wb').write(json.dumps(request['profiles']).encode()); say(built=1)"
     )
     assert json.loads(build(script, steps)) == [{"left": [1, 3, 32, 64], "right": [1, 3, 32, 64]}]
-    assert steps == ["10 %"]
+    assert steps.all == [("building", 0.1)]
 
 
 @pytest.mark.parametrize(
@@ -70,12 +78,13 @@ def test_who_raises_in_a_step_ends_the_child(tmp_path):
 
     pids = []
 
-    def told(text: str) -> None:
-        pids.append(int(text))
-        raise Enough
+    class Cancels(Progress):
+        def update(self, stage: str, share: float | None = None) -> None:
+            pids.append(int(stage))
+            raise Enough
 
     with pytest.raises(Enough):
-        build("say(step=str(os.getpid())); time.sleep(100)", told=told)
+        build("say(stage=str(os.getpid())); time.sleep(100)", Cancels())
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
 
@@ -113,16 +122,16 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def test_nested_phases_make_one_percentage():
-    meter = Meter()
-    meter.start("all", None, 2)
-    meter.start("first", "all", 4)
-    assert [meter.reach("first", i) for i in range(4)] == [12, 25, 37, 50]
-    assert meter.finish("first") == 50
-    assert meter.reach("all", 0) == 50
-    meter.start("second", "all", 1)
-    meter.start("inner", "second", 10)
-    assert meter.reach("inner", 4) == 75
-    assert meter.reach("unknown", 3) == 75
-    meter.finish("inner"), meter.finish("second")
-    assert meter.finish("all") == 100
+def test_nested_phases_make_one_share():
+    phases = BuildPhases()
+    phases.start("all", None, 2)
+    phases.start("first", "all", 4)
+    assert [phases.reach("first", i) for i in range(4)] == [0.125, 0.25, 0.375, 0.5]
+    assert phases.finish("first") == 0.5
+    assert phases.reach("all", 0) == 0.5
+    phases.start("second", "all", 1)
+    phases.start("inner", "second", 10)
+    assert phases.reach("inner", 4) == 0.75
+    assert phases.reach("unknown", 3) == 0.75
+    phases.finish("inner"), phases.finish("second")
+    assert phases.finish("all") == 1.0

@@ -15,7 +15,6 @@ from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.model_zoo.manifest import load_manifest
 from recon3d_ros.pipeline import Pipeline
-from recon3d_ros.serving import Told
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate provider")  # CUDA's place is taken by the CPU's
 
@@ -44,16 +43,15 @@ def frame_of(seed: int, width: int = 64, height: int = 48) -> Frame:
     return Frame(seed, left, rig.left, right, rig)
 
 
-def pipeline_of(path, warned: list[str], backend: str) -> Pipeline:
+def pipeline_of(path, backend: str) -> Pipeline:
     config = ModelConfig(model=str(path), backend=backend, threads=1)
-    told = Told(warn=warned.append, fall_back=True)
-    return Pipeline(Estimator.open(config, told=told), PipelineConfig())
+    return Pipeline(Estimator.open(config, fall_back=True), PipelineConfig())
 
 
 @pytest.mark.parametrize("shrink", [1, 2])
-def test_frames_stay_on_the_gpu(on_stand_in, pycuda, tiny_model, shrink):
-    path, warned = tiny_model(factor=0.1, shrink=shrink), []
-    gpu, cpu = (pipeline_of(path, warned, name) for name in ("onnxruntime_cuda", "onnxruntime"))
+def test_frames_stay_on_the_gpu(on_stand_in, pycuda, tiny_model, shrink, warned):
+    path = tiny_model(factor=0.1, shrink=shrink)
+    gpu, cpu = (pipeline_of(path, name) for name in ("onnxruntime_cuda", "onnxruntime"))
     for seed, size in enumerate([(64, 48), (64, 48), (64, 48), (96, 40), (64, 48)]):
         got, expected = (pipeline.process(frame_of(seed, *size)) for pipeline in (gpu, cpu))
         np.testing.assert_allclose(got.depth_map.depth, expected.depth_map.depth, rtol=1e-5)
@@ -106,9 +104,9 @@ def test_without_pycuda_inference_alone_is_on_the_gpu(on_stand_in, tiny_model, m
         backend.infer(feed)
 
 
-def test_a_gpu_that_fails_costs_no_frame(on_stand_in, pycuda, tiny_model):
-    path, warned = tiny_model(factor=0.1), []
-    gpu, cpu = (pipeline_of(path, warned, name) for name in ("onnxruntime_cuda", "onnxruntime"))
+def test_a_gpu_that_fails_costs_no_frame(on_stand_in, pycuda, tiny_model, warned):
+    path = tiny_model(factor=0.1)
+    gpu, cpu = (pipeline_of(path, name) for name in ("onnxruntime_cuda", "onnxruntime"))
     for seed in range(4):
         if seed == 2:
             on_stand_in.append(RuntimeError("CUDA failure 700:\n an illegal memory access"))
@@ -128,17 +126,17 @@ def test_the_package_without_cuda_is_named(tiny_model, monkeypatch):
         open_backend("onnxruntime_cuda", load_manifest(tiny_model()))
 
 
-def test_a_cuda_that_does_not_start_is_no_slow_success(on_stand_in, tiny_model, monkeypatch):
+def test_a_cuda_that_does_not_start_is_no_slow_success(on_stand_in, tiny_model, monkeypatch, warned):
     """ONNX Runtime would go on with the CPU, as it does for a provider whose libraries are missing."""
     monkeypatch.setattr(OnnxRuntimeCudaBackend, "_providers", lambda self: ["CPUExecutionProvider"])
     monkeypatch.setattr(onnxruntime_cuda, "_PROVIDER", "AzureExecutionProvider")
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["AzureExecutionProvider"])
-    path, warned = tiny_model(), []
+    path = tiny_model()
     with pytest.raises(MissingDependencyError, match="could not start CUDA"):
         open_backend("onnxruntime_cuda", load_manifest(path))
-    pipeline = pipeline_of(path, warned, "onnxruntime_cuda")
+    pipeline = pipeline_of(path, "onnxruntime_cuda")
     assert pipeline.estimator.backend_name == "onnxruntime"
     assert len(warned) == 1 and "could not start CUDA" in warned[0] and "on the CPU instead" in warned[0]
 

@@ -14,8 +14,8 @@ from recon3d_ros.errors import BackendError, ContractError, MissingDependencyErr
 SIZES = ((64, 32), (96, 64))
 
 
-def open_engine(fake_gpu, warnings: list[str] | None = None, sizes=SIZES, precision="fp32", flavour="auto"):
-    options = EngineOptions(flavour, sizes, warn=(warnings if warnings is not None else []).append)
+def open_engine(fake_gpu, sizes=SIZES, precision="fp32", flavour="auto"):
+    options = EngineOptions(flavour, sizes)
     return open_backend("tensorrt", fake_gpu.manifest, precision=precision, engine=options)
 
 
@@ -78,10 +78,10 @@ def test_the_second_start_builds_nothing_and_the_words_are_kept(fake_gpu):
 
 def replaced_engine(fake_gpu, content: bytes) -> None:
     """Another engine under the right name and description, as a bug of ours could leave it."""
-    from recon3d_ros.backends.engine_plan import plan_engine
+    from recon3d_ros.backends.engine_spec import engine_spec
 
-    plan = plan_engine(fake_gpu.manifest, "fp32", EngineOptions("auto", SIZES))
-    fake_gpu.store.put(plan.key, content, 1.0)
+    spec = engine_spec(fake_gpu.manifest, "fp32", EngineOptions("auto", SIZES))
+    fake_gpu.store.put(spec.key, content, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,11 @@ def replaced_engine(fake_gpu, content: bytes) -> None:
     ],
     ids=["unreadable", "wrong outputs"],
 )
-def test_what_the_vendor_or_the_manifest_refuses_is_built_again(fake_gpu, content, reason):
+def test_what_the_vendor_or_the_manifest_refuses_is_built_again(fake_gpu, content, reason, warned):
     replaced_engine(fake_gpu, content)
-    warnings: list[str] = []
-    backend = open_engine(fake_gpu, warnings)
-    assert len(fake_gpu.built) == 1 and len(warnings) == 1
-    assert reason in warnings[0] and warnings[0].endswith("building it again")
+    backend = open_engine(fake_gpu)
+    assert len(fake_gpu.built) == 1 and len(warned) == 1
+    assert reason in warned[0] and warned[0].endswith("building it again")
     assert backend.infer(feed(64, 32))["disparity"].shape == (1, 1, 32, 64)
 
 
@@ -114,7 +113,7 @@ def test_no_size_is_one_sentence(fake_gpu):
 
 
 def test_no_gpu_is_one_sentence_before_anything_is_built(fake_gpu, monkeypatch):
-    for where in ("engine_plan", "tensorrt", "vendor"):
+    for where in ("engine_spec", "tensorrt", "vendor"):
         monkeypatch.setattr(f"recon3d_ros.backends.{where}.find_gpu", lambda: None)
     with pytest.raises(BackendError, match=r"no NVIDIA GPU can be used here: see what nvidia-smi"):
         open_engine(fake_gpu)

@@ -55,7 +55,7 @@ def test_every_error_is_one_sentence_on_stderr_with_its_exit_code(verb, capsys, 
 
 
 def test_the_log_goes_to_the_terminal_beside_a_progress_bar(verb, capsys):
-    log = logging.getLogger("recon3d_ros.backends.engines")
+    log = logging.getLogger("recon3d_ros.backends.engine_store")
 
     def work(args):
         from tqdm import tqdm

@@ -114,13 +114,13 @@ def test_the_gpu_has_a_name():
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("path", ["graph", "stages", "inference"])
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (61, 47), (208, 96)])
-def test_frames_are_those_of_the_cpu(held, width, height, path, grey):
+def test_frames_are_those_of_the_cpu(held, width, height, path, grey, warned):
     """In a thread of its own, as the node's worker."""
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            _compare([frame_of(width, height, seed, grey) for seed in range(5)], path)
+            _compare([frame_of(width, height, seed, grey) for seed in range(5)], path, warned)
         except BaseException as exc:
             failed.append(exc)
 
@@ -131,9 +131,8 @@ def test_frames_are_those_of_the_cpu(held, width, height, path, grey):
         raise failed[0]
 
 
-def _compare(frames: list[Frame], path: str) -> None:
-    warned: list[str] = []
-    estimator = Estimator(MANIFEST, DevicePlanes(), warned.append, path)
+def _compare(frames: list[Frame], path: str, warned: list[str]) -> None:
+    estimator = Estimator(MANIFEST, DevicePlanes(), path)
     config = PipelineConfig(max_depth_m=9.0, border_px=2, max_edge_jump=0.2, min_confidence=0.3)
     gpu, cpu = Pipeline(estimator, config), Pipeline(Estimator(MANIFEST, Planes()), config)
     for i, frame in enumerate(frames):
@@ -189,9 +188,8 @@ def test_memory_stays_as_it_is(held):
         (b"cuMemcpyHtoDAsync", 214, "(?i)ecc.*defective"),
     ],
 )
-def test_what_the_driver_refuses_is_left_to_the_cpu(held, call, code, words):
-    warned: list[str] = []
-    estimator = Estimator(MANIFEST, DevicePlanes(), warned.append)
+def test_what_the_driver_refuses_is_left_to_the_cpu(held, call, code, words, warned):
+    estimator = Estimator(MANIFEST, DevicePlanes())
     held.standin_fail(call, code)
     frame = frame_of(64, 48, 0)
     for _ in range(2):

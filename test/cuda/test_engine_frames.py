@@ -10,7 +10,6 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.pipeline import Pipeline, Result
-from recon3d_ros.serving import Told
 
 WIDTH, HEIGHT = 160, 96
 
@@ -28,9 +27,9 @@ def frame_of(seed: int, height: int = HEIGHT) -> Frame:
     return Frame(seed, left, rig.left, np.roll(left, -5, axis=1), rig)
 
 
-def pipeline_of(gpu, warned: list[str], backend: str = "tensorrt", **options) -> Pipeline:
+def pipeline_of(gpu, backend: str = "tensorrt", **options) -> Pipeline:
     config = ModelConfig(model=gpu.path, backend=backend, engine_sizes=("160x96",), threads=1, **options)
-    estimator = Estimator.open(config, told=Told(warn=warned.append, fall_back=True))
+    estimator = Estimator.open(config, fall_back=True)
     return Pipeline(estimator, PipelineConfig(max_edge_jump=0.1))
 
 
@@ -42,9 +41,8 @@ def assert_same(got: Result, expected: Result) -> None:
 
 
 @pytest.mark.parametrize("path", ["graph", "stages", "inference"])
-def test_clouds_are_those_of_onnx_runtime(gpu, pycuda, path):
-    warned: list[str] = []
-    engine, cpu = pipeline_of(gpu, warned, gpu_path=path), pipeline_of(gpu, warned, "onnxruntime")
+def test_clouds_are_those_of_onnx_runtime(gpu, pycuda, path, warned):
+    engine, cpu = pipeline_of(gpu, gpu_path=path), pipeline_of(gpu, "onnxruntime")
     for seed in range(4):
         assert_same(engine.process(frame_of(seed)), cpu.process(frame_of(seed)))
     assert engine.estimator.backend_name == "tensorrt" and warned == []
@@ -61,7 +59,7 @@ def test_clouds_are_those_of_onnx_runtime(gpu, pycuda, path):
 
 
 def test_who_answered_is_told_under_a_graph_too(gpu):
-    engine, answered = pipeline_of(gpu, []), []
+    engine, answered = pipeline_of(gpu), []
     for seed, height in enumerate([HEIGHT, HEIGHT, HEIGHT, 64, HEIGHT]):
         engine.process(frame_of(seed, height))
         answered.append((engine.estimator.backend_name, engine.estimator.precision))
@@ -70,19 +68,18 @@ def test_who_answered_is_told_under_a_graph_too(gpu):
     assert set(engine.estimator.timings_ms) == {"graph"}
 
 
-def test_an_engine_that_says_it_cannot_be_captured_is_not(gpu, pycuda):
-    gpu.module.capturable, warned = False, []
-    engine = pipeline_of(gpu, warned)
+def test_an_engine_that_says_it_cannot_be_captured_is_not(gpu, pycuda, warned):
+    gpu.module.capturable = False
+    engine = pipeline_of(gpu)
     for seed in range(3):
         engine.process(frame_of(seed))
     assert "infer" in engine.estimator.timings_ms and pycuda.library.standin_graphs() == 0
     assert warned == [] and engine.estimator.backend_name == "tensorrt"
 
 
-def test_an_engine_that_cannot_be_captured_stays_in_use(gpu, pycuda):
+def test_an_engine_that_cannot_be_captured_stays_in_use(gpu, pycuda, warned):
     """TensorRT refuses to be captured where its engine has loops; that does not make it a bad one."""
-    warned: list[str] = []
-    engine, cpu = pipeline_of(gpu, warned), pipeline_of(gpu, warned, "onnxruntime")
+    engine, cpu = pipeline_of(gpu), pipeline_of(gpu, "onnxruntime")
     for seed in range(4):
         # The second frame is taken twice: call by call, and for the capture.
         pycuda.library.standin_fail(b"cuStreamEndCapture", 900)
@@ -95,9 +92,8 @@ def test_an_engine_that_cannot_be_captured_stays_in_use(gpu, pycuda):
 
 @pytest.mark.parametrize("path", ["stages", "inference"])
 @pytest.mark.parametrize("when", [1, 3])
-def test_an_engine_that_fails_costs_no_frame(gpu, pycuda, when, path):
-    warned: list[str] = []
-    engine, cpu = pipeline_of(gpu, warned, gpu_path=path), pipeline_of(gpu, warned, "onnxruntime")
+def test_an_engine_that_fails_costs_no_frame(gpu, pycuda, when, path, warned):
+    engine, cpu = pipeline_of(gpu, gpu_path=path), pipeline_of(gpu, "onnxruntime")
     for seed in range(5):
         gpu.module.dies = seed >= when
         assert_same(engine.process(frame_of(seed)), cpu.process(frame_of(seed)))
@@ -108,10 +104,9 @@ def test_an_engine_that_fails_costs_no_frame(gpu, pycuda, when, path):
     assert pycuda.balanced and pycuda.allocated == {}
 
 
-def test_an_engine_that_fails_outside_its_graph_leaves_nothing(gpu, pycuda):
+def test_an_engine_that_fails_outside_its_graph_leaves_nothing(gpu, pycuda, warned):
     """Raw answers go by `infer`, while the stages hold a graph and memory."""
-    warned: list[str] = []
-    engine = pipeline_of(gpu, warned)
+    engine = pipeline_of(gpu)
     for seed in range(3):
         engine.process(frame_of(seed))
     assert pycuda.library.standin_graphs() == 1

@@ -100,11 +100,11 @@ def manifest_of(**changes):
 
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize(("width", "height"), [(61, 47), (201, 97)])
-def test_the_same_depth_map_as_on_the_cpu(pycuda, width, height, grey):
-    manifest, warned = manifest_of(), []
+def test_the_same_depth_map_as_on_the_cpu(pycuda, width, height, grey, warned):
+    manifest = manifest_of()
     backend = GpuBackend(manifest, pycuda)
     gpu, cpu = (
-        Estimator(manifest, backend, warned.append),
+        Estimator(manifest, backend),
         Estimator(manifest, open_backend("fake", manifest)),
     )
     for seed in (1, 2, 3, 4):  # in the same memory; from the third one on by a CUDA graph
@@ -163,12 +163,12 @@ def test_a_frame_of_a_graph_is_one_call(pycuda):
     assert pycuda.library.standin_graphs() == 0
 
 
-def test_every_camera_has_its_graph(pycuda):
+def test_every_camera_has_its_graph(pycuda, warned):
     """The camera is part of what is captured, and a rig that changes with every frame is never captured."""
-    manifest, warned = manifest_of(), []
+    manifest = manifest_of()
     backend = GpuBackend(manifest, pycuda)
     gpu, cpu = (
-        Estimator(manifest, backend, warned.append),
+        Estimator(manifest, backend),
         Estimator(manifest, open_backend("fake", manifest)),
     )
     frames = [
@@ -196,10 +196,10 @@ def test_every_camera_has_its_graph(pycuda):
         ("launch", "cannot be started .*cuGraphLaunch failed: out of memory"),
     ],
 )
-def test_without_a_graph_frames_go_on_call_by_call(pycuda, monkeypatch, wrong, words):
-    manifest, warned = manifest_of(), []
+def test_without_a_graph_frames_go_on_call_by_call(pycuda, monkeypatch, wrong, words, warned):
+    manifest = manifest_of()
     backend = GpuBackend(manifest, pycuda)
-    estimator = Estimator(manifest, backend, warned.append)
+    estimator = Estimator(manifest, backend)
     calls = {"begin": (b"cuStreamBeginCapture", 801), "end": (b"cuStreamEndCapture", 900)}
     calls |= {"make": (b"cuGraphInstantiate", 2), "launch": (b"cuGraphLaunch", 2)}
     if wrong == "engine":
@@ -225,10 +225,10 @@ def test_without_a_graph_frames_go_on_call_by_call(pycuda, monkeypatch, wrong, w
     assert pycuda.allocated == {} and pycuda.balanced
 
 
-def test_a_capture_that_failed_once_is_tried_again(pycuda):
+def test_a_capture_that_failed_once_is_tried_again(pycuda, warned):
     """Another thread that waits for the whole GPU ends it."""
-    manifest, warned = manifest_of(), []
-    estimator = Estimator(manifest, GpuBackend(manifest, pycuda), warned.append)
+    manifest = manifest_of()
+    estimator = Estimator(manifest, GpuBackend(manifest, pycuda))
     pycuda.library.standin_fail(b"cuStreamEndCapture", 901)
     for seed in range(3):
         estimator.estimate(frame_of(61, 47, seed))
@@ -259,10 +259,10 @@ def test_nothing_is_captured_while_an_engine_loads(pycuda):
     assert backend.captured == 1 and pycuda.library.standin_graphs() == 1
 
 
-def test_a_graph_that_fails_later_is_left_alone(pycuda):
-    manifest, warned = manifest_of(), []
+def test_a_graph_that_fails_later_is_left_alone(pycuda, warned):
+    manifest = manifest_of()
     backend = GpuBackend(manifest, pycuda)
-    estimator = Estimator(manifest, backend, warned.append)
+    estimator = Estimator(manifest, backend)
     frame = frame_of(61, 47)
     first, _ = estimator.estimate(frame), estimator.estimate(frame)
     pycuda.library.standin_fail(b"cuGraphLaunch", 719)
@@ -282,10 +282,10 @@ def test_inference_alone_on_the_gpu(pycuda):
 
 
 @pytest.mark.parametrize("where", ["mem_alloc", "compile", "synchronize", "engine"])
-def test_a_gpu_that_fails_is_left_alone(pycuda, where):
-    manifest, warned = manifest_of(), []
+def test_a_gpu_that_fails_is_left_alone(pycuda, where, warned):
+    manifest = manifest_of()
     backend = GpuBackend(manifest, pycuda)
-    estimator = Estimator(manifest, backend, warned.append)
+    estimator = Estimator(manifest, backend)
     failure = pycuda.driver.CompileError("no nvcc") if where == "compile" else None
     pycuda.fail[where] = failure or pycuda.driver.MemoryError("cuMemAlloc failed: out of memory")
     if where == "engine":
@@ -298,10 +298,10 @@ def test_a_gpu_that_fails_is_left_alone(pycuda, where):
     assert pycuda.balanced
 
 
-def test_a_size_the_engine_does_not_take_is_for_the_cpu_alone(pycuda):
-    manifest, warned = manifest_of(), []
+def test_a_size_the_engine_does_not_take_is_for_the_cpu_alone(pycuda, warned):
+    manifest = manifest_of()
     backend = GpuBackend(manifest, pycuda)
-    estimator = Estimator(manifest, backend, warned.append)
+    estimator = Estimator(manifest, backend)
     backend.refuses = ContractError("not built for this size")
     estimator.estimate(frame_of(61, 47))
     backend.refuses = None
@@ -390,9 +390,9 @@ def test_an_estimate_that_was_scaled_is_for_the_cpu(pycuda):
     np.testing.assert_array_equal(scaled.cloud.xyz[..., 2], scaled.depth_map.depth)
 
 
-def test_a_gpu_that_fails_while_finishing(pycuda):
-    manifest, warned = manifest_of(), []
-    estimator, frame = Estimator(manifest, GpuBackend(manifest, pycuda), warned.append), frame_of(61, 47)
+def test_a_gpu_that_fails_while_finishing(pycuda, warned):
+    manifest = manifest_of()
+    estimator, frame = Estimator(manifest, GpuBackend(manifest, pycuda)), frame_of(61, 47)
     estimate = estimator.estimate(frame)
     pycuda.fail["finish"] = pycuda.driver.LaunchError("cuLaunchKernel failed: launch failed")
     result = Pipeline(estimator, PipelineConfig()).refine(frame, estimate)

@@ -243,7 +243,6 @@ class DepthNode(LifecycleNode):
             return
         for warning in self._switch.warnings():
             self._status.notice(warning)
-            self.get_logger().warning(warning)
         outcome = self._switch.poll()
         if outcome is not None:
             self._on_outcome(outcome)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import Recon3dError
-from recon3d_ros.serving import Told, at_once, engines_wanted
+from recon3d_ros.serving import interim_config, wants_engine
+from recon3d_ros.system.progress import Progress, progress_text
 
-_KEPT_WARNINGS = 20
 _MAX_SIZES = 8  # each is a profile, and a good part of a minute to build
 
 
@@ -24,13 +23,13 @@ class EngineUpgrade:
     engine for all of them is built, and the one before goes on until it is ready. What failed is not tried
     again with the same sizes.
 
-    Methods belong to the executor's thread; `told` is called in those that open and serve.
+    Methods belong to the executor's thread; `progress` is told in those that open.
 
     Args:
         stereo: whether pairs are answered.
 
     Attributes:
-        told: to be given to who opens the model.
+        progress: to be given to who opens the model.
         step: what the building thread did last.
         loading: whether an engine is being opened.
     """
@@ -40,21 +39,20 @@ class EngineUpgrade:
         self._model: ModelConfig | None = None
         self._seen: dict[tuple[int, int], None] = {}
         self._tried: frozenset[tuple[int, int]] = frozenset()
-        self._warnings: deque[str] = deque(maxlen=_KEPT_WARNINGS)
-        self.told = Told(self._on_step, self._warnings.append, fall_back=True)
+        self.progress: Progress = _Steps(self)
         self.step = ""
         self.loading = False
         self._called_off = False
 
     def now(self, model: ModelConfig) -> ModelConfig:
         """What to open for a model: itself while its engine is loaded, else what serves at once."""
-        return model if self.loading else at_once(model, self._stereo)
+        return model if self.loading else interim_config(model, self._stereo)
 
     def serves(self, model: ModelConfig) -> None:
         """A model has begun to serve; see whether an engine is to follow."""
         self._tried = frozenset()
         try:
-            follows = engines_wanted(model, self._stereo) and at_once(model, self._stereo) != model
+            follows = wants_engine(model, self._stereo) and interim_config(model, self._stereo) != model
         except Recon3dError:  # its manifest went away meanwhile
             follows = False
         self._model = model if follows else None
@@ -85,11 +83,16 @@ class EngineUpgrade:
         self._called_off = self.loading
         self._tried = frozenset()
 
-    def warnings(self) -> list[str]:
-        """What was warned of since the last call."""
-        return [self._warnings.popleft() for _ in range(len(self._warnings))]
-
-    def _on_step(self, text: str) -> None:
+    def on_progress(self, text: str) -> None:
+        """Keep how far the building thread is; ends the build that was called off."""
         if self.loading and self._called_off:
             raise CalledOff
         self.step = text
+
+
+class _Steps(Progress):
+    def __init__(self, upgrade: EngineUpgrade) -> None:
+        self._upgrade = upgrade
+
+    def update(self, stage: str, share: float | None = None) -> None:
+        self._upgrade.on_progress(progress_text(stage, share))

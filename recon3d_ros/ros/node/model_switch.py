@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.estimation.estimator import MODEL_ROOMS
 from recon3d_ros.ros.node.engine_upgrade import CalledOff, EngineUpgrade
 from recon3d_ros.ros.node.mailbox import Mailbox
 from recon3d_ros.ros.node.processing import Camera, Capture, Processor, check_model
 from recon3d_ros.ros.node.worker import Worker
+from recon3d_ros.system.logs import KeptWarnings
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class ModelSwitch:
         self._requested: ModelConfig | None = None
         self._pipeline, self._scale = PipelineConfig(), ScaleConfig()
         self._upgrade = EngineUpgrade(stereo)
+        self._warnings = KeptWarnings(MODEL_ROOMS)
 
     def open(self, model: ModelConfig, pipeline: PipelineConfig, scale: ScaleConfig) -> None:
         """Open the first model and wait for it.
@@ -57,9 +60,11 @@ class ModelSwitch:
         """
         self._pipeline, self._scale = pipeline, scale
         worker = self._make_worker(model)
+        self._warnings.attach()
         try:
             worker.start()
         except BaseException:  # interrupted: it ends when it is open
+            self._warnings.detach()
             worker.stop(timeout_s=0.0)
             raise
         self._worker, self.config = worker, model
@@ -83,7 +88,7 @@ class ModelSwitch:
 
     def warnings(self) -> list[str]:
         """Return, once, what the models and engines warned of."""
-        return self._upgrade.warnings()
+        return self._warnings.take()
 
     def put(self, slot: int, capture: Capture) -> bool:
         """Hand a capture to the worker; return whether it replaced one that waited."""
@@ -162,6 +167,7 @@ class ModelSwitch:
             self._upgrade.call_off()
             self._loading[1].stop(timeout_s=0.0)  # it may load for minutes: it ends when it is done
         ended = self._worker is None or self._worker.stop()
+        self._warnings.detach()
         self._loading = self._worker = self.config = self._requested = None
         return ended
 
@@ -201,9 +207,9 @@ class ModelSwitch:
 
     def _make_worker(self, model: ModelConfig) -> Worker[Capture]:
         pipeline, scale = self._pipeline, self._scale
-        now, told = self._upgrade.now(model), self._upgrade.told
+        now, progress = self._upgrade.now(model), self._upgrade.progress
 
         def open_processor() -> Processor:
-            return Processor(now, pipeline, scale, self._stereo, self._cameras, told)
+            return Processor(now, pipeline, scale, self._stereo, self._cameras, progress)
 
         return Worker(Mailbox(len(self._cameras)), open_processor, self._report)

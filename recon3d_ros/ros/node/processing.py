@@ -22,7 +22,7 @@ from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import ScaleInputs
 from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import ScaleRecovery
-from recon3d_ros.serving import SILENT, Told
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 NS_PER_MS = 1_000_000
 
@@ -77,7 +77,7 @@ class Processor:
         scale_config: what tells the scale at start.
         stereo: whether captures have two images.
         cameras: the cameras, in the order of the mailbox's slots.
-        told: who hears how far an engine is, and what serves in its place.
+        progress: told how far an engine is.
 
     Raises:
         Recon3dError: the model does not open, is of the other kind than `stereo`, or a filter cannot work.
@@ -90,12 +90,12 @@ class Processor:
         scale_config: ScaleConfig,
         stereo: bool,
         cameras: Sequence[Camera],
-        told: Told = SILENT,
+        progress: Progress = NO_PROGRESS,
     ) -> None:
         self._cameras = cameras
         self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
         check_model(model_config, scale_config, stereo)
-        self._estimator = Estimator.open(model_config, stereo=stereo, told=told)
+        self._estimator = Estimator.open(model_config, stereo=stereo, fall_back=True, progress=progress)
         try:
             self.prepare(pipeline_config, scale_config)()
         except BaseException:

@@ -115,7 +115,7 @@ def test_another_model_does_not_wait_for_the_engine(served, scene):
 
 
 def test_without_a_gpu_the_node_says_so_and_goes_on(fake_gpu, make_engine_bench, scene, monkeypatch):
-    for where in ("backends.vendor", "backends.engine_plan", "backends.tensorrt"):
+    for where in ("backends.vendor", "backends.engine_spec", "backends.tensorrt"):
         monkeypatch.setattr(f"recon3d_ros.{where}.find_gpu", lambda: None)
     bench = make_engine_bench({"model": fake_gpu.path, "backend": "tensorrt", "threads": 1})
     status = bench.wait(

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from recon3d_ros.backends.engines import EngineKey, EngineOptions, EngineStore, default_folder, obtain
+from recon3d_ros.backends.engine_store import EngineKey, EngineOptions, EngineStore, default_folder
 from recon3d_ros.errors import BackendError
+from recon3d_ros.system.progress import Progress
 
 KEY = EngineKey(
     "net",
@@ -31,25 +32,27 @@ KEY = EngineKey(
 FIRST, SECOND = b"engine " * 100, b"another engine"
 
 
-class Bench:
-    """A store, a fake builder that counts, and what was told."""
+class Bench(Progress):
+    """A store, a fake builder that counts, and what it waited for."""
 
     def __init__(self, folder: Path) -> None:
-        self.store, self.built, self.warnings, self.steps = EngineStore(folder), 0, [], []
+        self.store, self.built, self.steps = EngineStore(folder), 0, []
+
+    def update(self, stage: str, share: float | None = None) -> None:
+        self.steps.append(stage)
 
     def get(self, key: EngineKey = KEY, content: bytes = SECOND, rebuild: bool = False) -> bytes:
         def build() -> bytes:
             self.built += 1
             return content
 
-        options = EngineOptions(step=self.steps.append, warn=self.warnings.append, rebuild=rebuild)
-        return obtain(self.store, key, build, options)
+        return self.store.get_or_build(key, build, EngineOptions(rebuild=rebuild, progress=self))
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, warned: list[str]) -> Bench:
     bench = Bench(tmp_path / "engines")
-    assert bench.get(content=FIRST) == FIRST and bench.built == 1 and not bench.warnings
+    assert bench.get(content=FIRST) == FIRST and bench.built == 1 and not warned
     return bench
 
 
@@ -105,10 +108,12 @@ def remove_engine(store: EngineStore, path: Path) -> None:
         (remove_engine, r"cannot be read \(No such file"),
     ],
 )
-def test_what_cannot_be_trusted_is_built_again_and_the_reason_told(bench: Bench, spoil, reason) -> None:
+def test_what_cannot_be_trusted_is_built_again_and_the_reason_told(
+    bench: Bench, spoil, reason, warned
+) -> None:
     spoil(bench.store, bench.store.path(KEY.stem))
     assert bench.get() == SECOND and bench.built == 2
-    (warning,) = bench.warnings
+    (warning,) = warned
     assert re.search(reason, warning)
     assert "building net (fp16) again" in warning
     assert bench.get() == SECOND and bench.built == 2
@@ -123,14 +128,14 @@ def test_what_cannot_be_trusted_is_built_again_and_the_reason_told(bench: Bench,
         ({"shapes": ("left 1x3x96x64",)}, "shapes left 1x3x480x640 instead of left 1x3x96x64"),
     ],
 )
-def test_whatever_the_engine_depends_on_makes_another_one(bench: Bench, changed, reason) -> None:
+def test_whatever_the_engine_depends_on_makes_another_one(bench: Bench, changed, reason, warned) -> None:
     assert bench.get(replace(KEY, **changed)) == SECOND
-    assert len(bench.warnings) == 1 and reason in bench.warnings[0]
+    assert len(warned) == 1 and reason in warned[0]
     assert bench.get() == FIRST  # the other one is still there
 
 
 def test_an_engine_that_answered_wrong_stays_in_quarantine_until_it_is_forced(bench: Bench) -> None:
-    bench.store.judge(KEY, "12 % of the pixels off")
+    bench.store.record_check(KEY, "12 % of the pixels off")
     with pytest.raises(
         BackendError, match=r"quarantine.*12 %.*recon3d engines build net --precision fp16 --force"
     ):
@@ -146,7 +151,7 @@ def test_a_failed_build_leaves_nothing_and_the_next_one_is_free_to_try(tmp_path:
         raise BackendError("no")
 
     with pytest.raises(BackendError):
-        obtain(bench.store, KEY, fails, EngineOptions())
+        bench.store.get_or_build(KEY, fails, EngineOptions())
     assert not bench.store.entries() and bench.get() == SECOND
 
 
@@ -154,8 +159,9 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from test_key import KEY
-from recon3d_ros.backends.engines import EngineStore
-with EngineStore(Path(sys.argv[1])).lock(KEY, print):
+from recon3d_ros.backends.engine_store import EngineStore
+from recon3d_ros.system.progress import NO_PROGRESS
+with EngineStore(Path(sys.argv[1]))._lock(KEY, NO_PROGRESS):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -163,7 +169,7 @@ with EngineStore(Path(sys.argv[1])).lock(KEY, print):
 
 def test_the_lock_of_a_process_that_was_killed_is_free(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "test_key.py").write_text(
-        "from recon3d_ros.backends.engines import EngineKey\nKEY = EngineKey(" + _arguments() + ")\n"
+        "from recon3d_ros.backends.engine_store import EngineKey\nKEY = EngineKey(" + _arguments() + ")\n"
     )
     root = Path(__file__).resolve().parents[2]
     environ = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{tmp_path}"}
@@ -199,7 +205,9 @@ def test_two_who_want_the_same_engine_build_it_once(tmp_path: Path) -> None:
         assert go_on.wait(20)
         return FIRST
 
-    first = threading.Thread(target=lambda: got.append(obtain(benches[0].store, KEY, slow, EngineOptions())))
+    first = threading.Thread(
+        target=lambda: got.append(benches[0].store.get_or_build(KEY, slow, EngineOptions()))
+    )
     first.start()
     assert begun.wait(20)
     second = threading.Thread(target=lambda: got.append(benches[1].get()))
@@ -213,19 +221,19 @@ def test_two_who_want_the_same_engine_build_it_once(tmp_path: Path) -> None:
     assert benches[1].steps[0] == f"process {os.getpid()} builds it"
 
 
-def test_a_folder_that_cannot_be_made_costs_only_the_next_start(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_costs_only_the_next_start(tmp_path: Path, warned) -> None:
     (tmp_path / "file").write_text("")
     bench = Bench(tmp_path / "file" / "engines")
     assert bench.get() == SECOND and bench.get() == SECOND and bench.built == 2
-    assert "built again at the next start" in bench.warnings[0]
+    assert "built again at the next start" in warned[0]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write into read-only folders")
-def test_a_read_only_folder_as_a_user(bench: Bench) -> None:
+def test_a_read_only_folder_as_a_user(bench: Bench, warned) -> None:
     bench.store.folder.chmod(0o555)
     try:
         other = replace(KEY, version="11")
-        assert bench.get(other) == SECOND and "Permission denied" in bench.warnings[-1]
+        assert bench.get(other) == SECOND and "Permission denied" in warned[-1]
         assert bench.get() == FIRST
     finally:
         bench.store.folder.chmod(0o755)
@@ -240,7 +248,7 @@ def _tmpfs(folder: Path, options: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
-def test_a_full_disk_and_a_read_only_one_cost_only_the_next_start() -> None:
+def test_a_full_disk_and_a_read_only_one_cost_only_the_next_start(warned) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _tmpfs(folder, "size=64k")
@@ -248,13 +256,13 @@ def test_a_full_disk_and_a_read_only_one_cost_only_the_next_start() -> None:
             bench = Bench(folder)
             big = os.urandom(1 << 20)
             assert bench.get(content=big) == big
-            assert "No space left" in bench.warnings[0] and "built again" in bench.warnings[0]
+            assert "No space left" in warned[0] and "built again" in warned[0]
             assert not bench.store.entries() and not list(folder.glob(".*tmp"))
             assert bench.get(content=FIRST) == FIRST
             subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
             assert bench.get() == FIRST
             assert bench.get(replace(KEY, version="11")) == SECOND
-            assert "Read-only" in bench.warnings[-1]
+            assert "Read-only" in warned[-1]
         finally:
             subprocess.run(["umount", str(folder)], check=True)
 

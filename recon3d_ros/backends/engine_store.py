@@ -1,10 +1,11 @@
-"""The cache of built engines: what each was built from, in words; one builder at a time; nothing trusted."""
+"""The cache of built engines: a description beside each, one builder at a time, nothing trusted unread."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 import time
@@ -16,13 +17,12 @@ from typing import Any
 
 from recon3d_ros.errors import BackendError, OutputError
 from recon3d_ros.files.disk import make_folder, write_atomically, write_json
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
+
+log = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _SUFFIX = ".engine"
-
-
-def silent(text: str) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,14 @@ class EngineOptions:
     Args:
         flavour: auto, tensorrt or tensorrt_rtx.
         sizes_wh: Sizes of the network's input, one optimisation profile each; none = that of the manifest.
-        step: Told how far a build is.
-        warn: Told why an engine is built again, and what could not be kept.
         rebuild: Build even if there is one.
+        progress: Told how far a build is.
     """
 
     flavour: str = "auto"
     sizes_wh: tuple[tuple[int, int], ...] = ()
-    step: Callable[[str], None] = silent
-    warn: Callable[[str], None] = silent
     rebuild: bool = False
+    progress: Progress = NO_PROGRESS
 
 
 @dataclass(frozen=True)
@@ -71,17 +69,17 @@ class EngineKey:
     @property
     def stem(self) -> str:
         """Name of the files, without suffix: model, precision and a digest of everything."""
-        digest = hashlib.sha256(json.dumps(self.words(), sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
         return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self.model)}-{self.precision}-{digest[:16]}"
 
-    def words(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The key as it stands in the sidecar."""
         return {**asdict(self), "target": dict(self.target), "shapes": list(self.shapes)}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A sidecar: the key's words, sum and size of the engine, and what became of it.
+class StoredEngine:
+    """What the JSON beside an engine says: its key, sum and size, and the result of its self-check.
 
     ``verdict`` is empty before the self-check, then ``passed``, or why the engine must not serve.
     """
@@ -120,35 +118,46 @@ class EngineStore:
         """Where the engine lies."""
         return self.folder / f"{stem}{_SUFFIX}"
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[StoredEngine]:
         """Every sidecar that can be read, and an empty entry for every engine without."""
         stems = {path.stem for path in [*self.folder.glob(f"*{_SUFFIX}"), *self.folder.glob("*.json")]}
-        return [self.entry(stem) or Entry({}, stem=stem) for stem in sorted(stems)]
+        return [self.entry(stem) or StoredEngine({}, stem=stem) for stem in sorted(stems)]
 
-    def entry(self, stem: str) -> Entry | None:
+    def entry(self, stem: str) -> StoredEngine | None:
         """The sidecar of an engine; None when it is missing or not one."""
         try:
             content = json.loads((self.folder / f"{stem}.json").read_text(encoding="utf-8"))
-            entry = Entry(**content, stem=stem)
+            entry = StoredEngine(**content, stem=stem)
             return entry if isinstance(entry.key, dict) and isinstance(entry.verdict, str) else None
         except (OSError, ValueError, TypeError):
             return None
 
-    def load(self, key: EngineKey) -> tuple[bytes | None, str]:
-        """Return the engine of a key, or None and why there is none that can be trusted ("" = never built).
+    def get_or_build(self, key: EngineKey, build: Callable[[], bytes], options: EngineOptions) -> bytes:
+        """Return the engine of a key, or have it built and kept.
+
+        Args:
+            key: Of the engine.
+            build: Builds it, which may take minutes; called by one process at a time.
+            options: Whether to build in any case, and who is told that another process builds it.
 
         Raises:
-            BackendError: it is in quarantine.
+            BackendError: it is in quarantine, or the build failed.
         """
-        path, entry = self.path(key.stem), self.entry(key.stem)
-        if entry is None:
-            return None, f"{path.name} has no readable description" if path.exists() else self._stale(key)
-        if entry.quarantined and entry.key == key.words():
-            raise BackendError(
-                f"engine {path.name} is in quarantine since its self-check ({entry.verdict}): build it again "
-                f"with recon3d engines build {key.model} --precision {key.precision} --force"
-            )
-        return self._read(path, entry, key)
+        began = time.monotonic()
+        with self._lock(key, options.progress):
+            waited = time.monotonic() - began > _POLL_S
+            content, reason = (None, "") if options.rebuild and not waited else self._load(key)
+            if content is not None:
+                return content
+            if reason:
+                log.warning("%s: building %s (%s) again", reason, key.model, key.precision)
+            began = time.monotonic()
+            content = build()
+            try:
+                self.put(key, content, time.monotonic() - began)
+            except OutputError as exc:
+                log.warning("%s; the engine is used, but built again at the next start", exc)
+            return content
 
     def put(self, key: EngineKey, content: bytes, build_seconds: float) -> None:
         """Keep an engine: the engine first, then its description, each whole or not at all.
@@ -160,9 +169,11 @@ class EngineStore:
         built = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         digest = hashlib.sha256(content).hexdigest()
         write_atomically(self.path(key.stem), content)
-        self._describe(Entry(key.words(), digest, len(content), round(build_seconds, 3), built, "", key.stem))
+        self._describe(
+            StoredEngine(key.as_dict(), digest, len(content), round(build_seconds, 3), built, "", key.stem)
+        )
 
-    def judge(self, key: EngineKey, verdict: str) -> None:
+    def record_check(self, key: EngineKey, verdict: str) -> None:
         """Write the result of the self-check into the description.
 
         Raises:
@@ -187,7 +198,7 @@ class EngineStore:
             ) from exc
 
     @contextmanager
-    def lock(self, key: EngineKey, step: Callable[[str], None]) -> Iterator[None]:
+    def _lock(self, key: EngineKey, progress: Progress) -> Iterator[None]:
         """Hold the lock of a key; waits while another process or thread holds it.
 
         The kernel gives it back when its holder dies, however that comes. Where no file can be made, there
@@ -206,7 +217,7 @@ class EngineStore:
                     break
                 except OSError:
                     file.seek(0)
-                    step(f"process {file.read(20).strip() or 'unknown'} builds it")
+                    progress.update(f"process {file.read(20).strip() or 'unknown'} builds it")
                     time.sleep(_POLL_S)
             with suppress(OSError):  # a full disk: the number is for people only
                 file.truncate(0)
@@ -214,12 +225,28 @@ class EngineStore:
                 file.flush()
             yield
 
-    def _describe(self, entry: Entry) -> None:
+    def _load(self, key: EngineKey) -> tuple[bytes | None, str]:
+        """Return the engine of a key, or None and why there is none that can be trusted ("" = never built).
+
+        Raises:
+            BackendError: it is in quarantine.
+        """
+        path, entry = self.path(key.stem), self.entry(key.stem)
+        if entry is None:
+            return None, f"{path.name} has no readable description" if path.exists() else self._stale(key)
+        if entry.quarantined and entry.key == key.as_dict():
+            raise BackendError(
+                f"engine {path.name} is in quarantine since its self-check ({entry.verdict}): build it again "
+                f"with recon3d engines build {key.model} --precision {key.precision} --force"
+            )
+        return self._read(path, entry, key)
+
+    def _describe(self, entry: StoredEngine) -> None:
         content = {name: value for name, value in asdict(entry).items() if name != "stem"}
         write_json(self.folder / f"{entry.stem}.json", content)
 
-    def _read(self, path: Path, entry: Entry, key: EngineKey) -> tuple[bytes | None, str]:
-        if entry.key != key.words():
+    def _read(self, path: Path, entry: StoredEngine, key: EngineKey) -> tuple[bytes | None, str]:
+        if entry.key != key.as_dict():
             return None, f"{path.name} is described as another engine ({_difference(entry.key, key)})"
         try:
             content = path.read_bytes()
@@ -240,38 +267,9 @@ class EngineStore:
         return ""
 
 
-def obtain(store: EngineStore, key: EngineKey, build: Callable[[], bytes], options: EngineOptions) -> bytes:
-    """Return the engine of a key from the store, or have it built and kept.
-
-    Args:
-        store: The cache.
-        key: Of the engine.
-        build: Builds it, which may take minutes; called by one process at a time.
-        options: Who is told, and whether to build in any case.
-
-    Raises:
-        BackendError: it is in quarantine, or the build failed.
-    """
-    began = time.monotonic()
-    with store.lock(key, options.step):
-        waited = time.monotonic() - began > _POLL_S
-        content, reason = (None, "") if options.rebuild and not waited else store.load(key)
-        if content is not None:
-            return content
-        if reason:
-            options.warn(f"{reason}: building {key.model} ({key.precision}) again")
-        began = time.monotonic()
-        content = build()
-        try:
-            store.put(key, content, time.monotonic() - began)
-        except OutputError as exc:
-            options.warn(f"{exc}; the engine is used, but built again at the next start")
-        return content
-
-
 def _difference(words: Mapping[str, Any], key: EngineKey) -> str:
     """What differs, in words: "version 10.3 instead of 10.7"."""
-    here, there = _flat(key.words()), _flat(words)
+    here, there = _flat(key.as_dict()), _flat(words)
     parts = [
         f"{name} {there.get(name)} instead of {here[name]}" for name in here if here[name] != there.get(name)
     ]
