@@ -78,7 +78,8 @@ def test_what_no_camera_saw_is_unknown_in_everything_that_comes_out(
     assert not part.cloud.valid[~valid].any() and part.cloud.valid[valid].any()
     if part.depth_map.confidence is not None:
         assert not part.depth_map.confidence[~valid].any()
-    columns = part.free_points[:, 0] / part.free_points[:, 2] * frame.camera.fx + frame.camera.cx
+    free = part.free_points.xyz
+    columns = free[:, 0] / free[:, 2] * frame.camera.fx + frame.camera.cx
     assert len(whole.free_points) > len(part.free_points) and (columns < WIDTH // 2).all()
 
 
