@@ -76,7 +76,7 @@ def to_text(diagnosis: Diagnosis) -> str:
     ]
     counts = [(name, sum(one.level.name == level for one in diagnosis.findings)) for level, name in _LEVELS]
     told = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts if count)
-    lines.append(f"{diagnosis.mode}, {diagnosis.seconds:g} s: {told or 'nothing found'}")
+    lines.append(f"{diagnosis.mode}, {diagnosis.seconds:g} s: {told or 'no problem found'}")
     return "\n".join(lines)
 
 

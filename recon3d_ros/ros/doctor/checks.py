@@ -55,15 +55,15 @@ def check_publishers(node: Node, monitor: TopicMonitor, is_image: bool) -> Itera
             "silent",
             topic,
             f"expected messages from {names}, got none; start its stream (a lazy driver may wait for a "
-            f"subscriber of {'camera_info' if is_image else 'the image'} too), and "
-            "see what is said of Fast DDS",
+            f"subscriber of {'camera_info' if is_image else 'the image'} too), and see the messages about "
+            "Fast DDS",
         )
     if len(fitting) > 1:
         yield warn(
             "several_publishers",
             topic,
-            f"expected one publisher, got {len(fitting)} ({_names(fitting)}), whose messages mix; stop "
-            "or remap all but one",
+            f"expected one publisher, got {len(fitting)} ({_names(fitting)}), whose messages are mixed; "
+            "stop or remap all but one",
         )
     yield from check_qos(topic, publishers, monitor.subscribers)
 
@@ -81,8 +81,8 @@ def check_qos(
             yield error(
                 "qos",
                 topic,
-                f"expected {endpoint_name(subscriber)} to hear {endpoint_name(publisher)}, but their "
-                f"QoS does not match ({why}); give both the same, for the depth node by "
+                f"expected {endpoint_name(subscriber)} to receive from {endpoint_name(publisher)}, but "
+                f"their QoS does not match ({why}); use the same for both, for the depth node with "
                 f"qos_overrides.{topic}.subscription.reliability (or .durability; .publisher. for outputs)",
             )
 
@@ -96,8 +96,8 @@ def check_latched(live: TopicMonitor, latched: TopicMonitor) -> Iterator[Finding
     yield error(
         "latched",
         live.topic,
-        "expected camera_info with every image, got one kept for late subscribers (transient local) and "
-        f"never again; set the node's qos_overrides.{live.topic}.subscription.durability to transient_local",
+        "expected camera_info with every image, got it once (transient local); set the node's "
+        f"qos_overrides.{live.topic}.subscription.durability to transient_local",
     )
 
 
@@ -114,8 +114,8 @@ def check_stamps(monitor: TopicMonitor, simulated: bool) -> Iterator[Finding]:
         yield warn(
             "stamps",
             monitor.topic,
-            "expected the time of acquisition in header.stamp, got 0; let the driver fill it, tf and "
-            "synchronisation need it",
+            "expected the time of acquisition in header.stamp, got 0; the driver must fill it, for tf and "
+            "synchronization",
         )
         return
     back_ns = monitor.steps_ns.min(initial=0)
@@ -123,8 +123,8 @@ def check_stamps(monitor: TopicMonitor, simulated: bool) -> Iterator[Finding]:
         yield warn(
             "clock_jump",
             monitor.topic,
-            f"expected stamps that grow, got a step back of {-back_ns / 1e6:.0f} ms; is a bag looping, a "
-            "clock being set, or do two publishers mix? (the node goes on after a jump)",
+            f"expected stamps that grow, got a step back of {-back_ns / 1e6:.0f} ms; does a bag start "
+            "over, was a clock set, or are there two publishers? (the node continues after a jump)",
         )
     yield from _check_gaps(monitor)
     age_ms = float(np.median(monitor.ages_ms))
@@ -133,8 +133,8 @@ def check_stamps(monitor: TopicMonitor, simulated: bool) -> Iterator[Finding]:
         yield warn(
             "clock",
             monitor.topic,
-            f"expected stamps of this computer's time, got them {abs(age_ms) / 1e3:.3g} s {way}; synchronise "
-            "the clocks (chrony, PTP), or play a bag with --clock and use_sim_time:=true",
+            f"expected stamps of this computer's clock, got them {abs(age_ms) / 1e3:.3g} s {way}; "
+            "synchronise the clocks (chrony, PTP), or play a bag with --clock and use_sim_time:=true",
         )
 
 
@@ -184,7 +184,7 @@ def check_synchronisation(left: TopicMonitor, right: TopicMonitor, tolerance_ms:
             f"trigger the cameras together, or set sync_tolerance_ms to {np.ceil(gap_ms * 1.5 + 0.5):.0f}"
         )
     else:
-        remedy = "trigger the cameras together, and synchronise their clocks if each stamps by its own"
+        remedy = "trigger the cameras together, and synchronize their clocks if each has its own"
     yield error(
         "unsynchronised",
         left.topic,

@@ -132,15 +132,15 @@ def _check_cameras(graph: GraphMonitor) -> Iterator[Finding]:
 def _check_clocks(graph: GraphMonitor) -> Iterator[Finding]:
     for jump_ms in graph.clock_jumps_ms:
         words = (
-            f"expected this computer's clock to run evenly, it was set by {jump_ms:+.0f} ms; let chrony slew "
-            "it, and set it before the robot starts"
+            f"expected a continuous system clock, it was set by {jump_ms:+.0f} ms; configure chrony to "
+            "adjust it gradually, or set it before the robot starts"
         )
         yield warn("clock_jump", "", words)
     steps = [after - before for before, after in zip(graph.clock_ns, graph.clock_ns[1:])]
     if any(step < 0 for step in steps):
         words = (
-            f"expected simulated time that grows, got a step back of {-min(steps) / 1e6:.0f} ms; is a bag "
-            "looping, or do two of them publish /clock?"
+            f"expected simulated time that grows, got a step back of {-min(steps) / 1e6:.0f} ms; does a "
+            "bag start over, or are there two publishers of /clock?"
         )
         yield warn("clock_jump", "/clock", words)
 

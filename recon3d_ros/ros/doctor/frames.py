@@ -57,7 +57,7 @@ def check_frames(camera: CameraMonitor, tf: TfTree) -> Iterator[Finding]:
         yield warn("frame_id", topic, words)
         return
     if len(frames) > 1:
-        words = f"expected one frame_id, got {', '.join(frames)}; are two cameras mixed on one topic?"
+        words = f"expected one frame_id, got {', '.join(frames)}; do two cameras publish on one topic?"
         yield warn("frame_id", topic, words)
     frame = frames[0]
     info = camera.newest_info
@@ -71,22 +71,23 @@ def check_frames(camera: CameraMonitor, tf: TfTree) -> Iterator[Finding]:
         yield warn(
             "frame_id",
             topic,
-            f"expected an optical frame (z forward, y down), but z of {frame} points up in tf, as in a body "
-            "frame; set frame_id to the camera's optical frame, or clouds stand upright",
+            f"expected an optical frame (z forward, y down), but z of {frame} points up in tf, as in a "
+            "body frame; set frame_id to the camera's optical frame, otherwise the clouds are rotated by "
+            "90 degrees",
         )
     elif tf and frame not in tf.frames:
         yield warn(
             "tf",
             topic,
             f"expected {frame} in tf, found no parent of it; publish its transform (robot_state_publisher, "
-            "or static_transform_publisher), or nobody can place the cloud",
+            "or static_transform_publisher), otherwise the cloud cannot be transformed",
         )
     elif not root and "optical" not in frame:
         yield warn(
             "frame_id",
             topic,
-            f"expected an optical frame (z forward, y down; by custom its name ends with _optical_frame), "
-            f"got {frame}; make sure that it is one, or clouds stand upright",
+            "expected an optical frame (z forward, y down; its name usually ends with _optical_frame), "
+            f"got {frame}; make sure that it is one, otherwise the clouds are rotated by 90 degrees",
         )
 
 

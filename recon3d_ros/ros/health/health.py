@@ -148,7 +148,7 @@ class Health:
         try:
             self._checks.look_at(frame, now)
         except Exception as exc:
-            failed = f"cannot look at the images ({type(exc).__name__}: {exc}); please report it with ~/save"
+            failed = f"cannot check the images ({type(exc).__name__}: {exc}); please report it with ~/save"
             messages: tuple[str, ...] = (failed,)
         else:
             messages = self._checks.messages or ()
@@ -196,15 +196,15 @@ class Health:
         if silent_s > warn_s:
             yield (
                 Level.ERROR if silent_s > error_s else Level.WARN,
-                f"expected frames on {self._waiting_for}, got none for {silent_s:.0f} s; "
-                "check the camera, its driver and the names of the topics (recon3d doctor looks closer)",
+                f"expected frames on {self._waiting_for}, got none for {silent_s:.0f} s; check the camera, "
+                "its driver and the names of the topics (recon3d doctor finds the reason)",
             )
         waited_s = 0.0 if self._unanswered_since is None else now - self._unanswered_since
         if waited_s > WINDOW_S:
             yield (
                 Level.WARN,
-                f"expected an answer of the model within {WINDOW_S:.0f} s, got none for {waited_s:.0f} s; "
-                "take a faster model or smaller images, or restart the node if it never answers",
+                f"expected an output of the model within {WINDOW_S:.0f} s, got none for {waited_s:.0f} s; "
+                "use a faster model or smaller images, or restart the node if there is never an output",
             )
         if self._scale is not None and self._scale.is_ageing:
             yield Level.WARN, self._scale.message

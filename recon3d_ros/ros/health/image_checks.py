@@ -73,22 +73,22 @@ def check_image(image: NDArray[np.uint8], name: str = "image") -> list[ImageFaul
         return fault(
             "dark",
             bright,
-            f"expected a bright twentieth above {DARK_LEVEL} of 255, got {bright:.0f}, it is dark; "
-            "take off the cap, switch on light or expose longer",
+            f"expected 5 % of the pixels above {DARK_LEVEL} of 255, got {bright:.0f}, the image is dark; "
+            "remove the lens cap, add light or increase the exposure",
         )
     if saturated > SATURATED_SHARE:
         return fault(
             "saturated",
             saturated,
-            f"expected less than {SATURATED_SHARE:.0%} of the pixels white, got {saturated:.0%}, it is "
-            "saturated; expose shorter, lower the gain or turn on auto exposure",
+            f"expected less than {SATURATED_SHARE:.0%} of the pixels white, got {saturated:.0%}, the image "
+            "is saturated; reduce exposure or gain, or turn on auto exposure",
         )
     if flat > FLAT_SHARE:
         return fault(
             "blocked",
             flat,
-            f"expected structure, got an even picture in {flat:.0%} of it, the lens looks blocked; "
-            "free and clean it (or the camera faces a blank wall at arm's length)",
+            f"expected texture, got none in {flat:.0%} of the image, the lens may be covered; uncover and "
+            "clean it (or the camera is close to a blank wall)",
         )
     focus = _focus(image)
     if focus > BLURRED:
@@ -97,7 +97,7 @@ def check_image(image: NDArray[np.uint8], name: str = "image") -> list[ImageFaul
             "blurred",
             sigma_px,
             f"expected sharp edges, got them blurred by about {sigma_px:.0f} px; focus and clean the lens, "
-            "or expose shorter if it moves",
+            "or use a shorter exposure if the camera moves",
         )
     return []
 
@@ -128,7 +128,7 @@ def _check_exposure(left: float, right: float) -> list[ImageFault]:
         return []
     words = (
         f"expected left and right about equally bright, got means of {left:.0f} and {right:.0f} of 255; "
-        "free both lenses, and expose both cameras alike (hardware trigger, or fixed exposure and gain)"
+        "uncover both lenses, and use equal exposure (hardware trigger, or fixed exposure and gain)"
     )
     return [ImageFault("exposure", words, ratio)]
 
@@ -144,16 +144,17 @@ def _check_matches(
     if least < _FEW_FEATURES:
         bare = "left" if matches.features[0] == least else "right"
         words = (
-            f"expected detail in both images, got next to none in the {bare} one; "
-            f"free and focus the {bare} camera, and compare the exposure of both"
+            f"expected texture in both images, got almost none in the {bare} one; uncover and focus the "
+            f"{bare} camera, and compare the exposure of both"
         )
         return [ImageFault("decorrelated", words, float(least))]
     rows = _fit_rows(matches, left.shape[1])
     agreeing = float(np.mean(rows.agree)) if len(rows.agree) else 0.0
     if agreeing < _AGREEING_SHARE:
         words = (
-            f"expected left and right to show one scene, got {agreeing:.0%} of their features in agreement; "
-            "check that both topics are of one camera pair and of one moment, and that no lens is covered"
+            f"expected left and right images of the same scene, got {agreeing:.0%} matching features; "
+            "check that both topics belong to one camera pair and to the same time, and that no lens is "
+            "covered"
         )
         return [ImageFault("decorrelated", words, agreeing)]
     if np.count_nonzero(rows.agree) < _ENOUGH_MATCHES:
@@ -167,8 +168,8 @@ def _check_sides(disparity_px: NDArray[np.float32], scale: float) -> list[ImageF
     if negative < _SWAPPED_SHARE:
         return []
     words = (
-        f"expected things farther left in the right image than in the left one, got the contrary for "
-        f"{negative:.0%} of them; left and right are swapped, exchange the topics"
+        f"expected positive disparities, got negative ones for {negative:.0%} of the features; left and "
+        "right are swapped, exchange the topics"
     )
     return [ImageFault("swapped", words, negative)]
 
@@ -178,7 +179,7 @@ def _check_rows(error_px: float) -> list[ImageFault]:
         return []
     words = (
         f"expected rectified images whose rows match within {VERTICAL_PX:g} px, got them off by "
-        f"{error_px:.1f} px; rectify the images (parameter rectify with image_raw), or calibrate anew"
+        f"{error_px:.1f} px; rectify the images (parameter rectify with image_raw), or calibrate again"
     )
     return [ImageFault("vertical_error", words, error_px)]
 

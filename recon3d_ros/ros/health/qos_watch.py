@@ -60,10 +60,10 @@ def _said(topic: str, publisher: TopicEndpointInfo, subscription: TopicEndpointI
     if subscribed:
         return (
             f"nothing arrives from {_name(publisher)} on {topic}: it offers {policy} {offered}, this node "
-            f"asks for {asked}; set qos_overrides.{topic}.subscription.{policy} to {offered}"
+            f"requests {asked}; set qos_overrides.{topic}.subscription.{policy} to {offered}"
         )
     return (
-        f"{_name(subscription)} gets nothing from {topic}: it asks for {policy} {asked}, this node offers "
+        f"{_name(subscription)} gets nothing from {topic}: it requests {policy} {asked}, this node offers "
         f"{offered}; set qos_overrides.{topic}.publisher.{policy} to {asked}, or subscribe with {offered}"
     )
 

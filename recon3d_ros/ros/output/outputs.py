@@ -111,7 +111,10 @@ class Outputs:
         self._limits = pipeline.config
         self.want = Wanted(cloud=self._asked(POINTS), free=self._asked(FREE))
         if self.want.free and not pipeline.config.free_space_frames:
-            self._tell(FREE, "set free_space_frames, which is 0, to the frames that make a pixel free space")
+            self._tell(
+                FREE,
+                "set free_space_frames, which is 0, to the number of frames that make a pixel free space",
+            )
         self._cloud = None
         layout = pipeline.cloud_layout(frame) if self.want.cloud else None
         if layout is None:
@@ -146,7 +149,7 @@ class Outputs:
         if name not in self._told:
             self._told.add(name)
             self._node.get_logger().warning(
-                f"expected something to publish on {self._publishers[name].topic_name}, got nothing; {remedy}"
+                f"expected data to publish on {self._publishers[name].topic_name}, got none; {remedy}"
             )
 
     def _publish_clouds(self, frame: Frame, result: Result, target_frame: str) -> None:
@@ -213,7 +216,7 @@ class Outputs:
 
     def _publish_confidence(self, confidence: np.ndarray | None, stamped: tuple[int, str]) -> None:
         if confidence is None:
-            self._tell(CONFIDENCE, "take a model that answers confidence (recon3d models lists them)")
+            self._tell(CONFIDENCE, "use a model with a confidence output (recon3d models lists them)")
             return
         msg, pixels = self._images[CONFIDENCE].take(confidence.shape, "32FC1", *stamped)
         np.copyto(pixels, confidence)

@@ -163,7 +163,7 @@ class ImageSource(Node):
         self._finished_at_s = time.monotonic()
         self._feeder.close()
         self.get_logger().info(
-            f"played {self._played} frames, {self._unreadable} unreadable, {self._late} late beats"
+            f"played {self._played} frames, {self._unreadable} unreadable, {self._late} late ticks"
         )
 
     def _report(self) -> None:

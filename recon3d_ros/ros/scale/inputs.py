@@ -177,8 +177,8 @@ class ScaleInputs:
         anchors = self._read(source, msg, frame.camera, pose)
         if not len(anchors):
             raise DataError(
-                f"expected distances on {topic} to what the image shows, got {anchors.dropped} of nothing or "
-                "beside the image; check where the sensor looks, and its pose"
+                f"expected distances inside the image on {topic}, got {anchors.dropped} that are invalid "
+                "or outside the image; check the direction of the sensor and its pose"
             )
         return anchors
 

@@ -60,8 +60,8 @@ class ScaleState:
     def message(self) -> str:
         """What there is to say of a scale that ages, or is not trusted."""
         if self.scale.trusted:
-            return f"expected the scale to be told, got nothing for {self.scale.age_s:.0f} s; {self.reason}"
-        return f"expected a scale to give out depth by, got none that can be trusted; {self.reason}"
+            return f"expected a scale measurement, got none for {self.scale.age_s:.0f} s; {self.reason}"
+        return f"expected a scale that can be trusted, got none, so no depth is published; {self.reason}"
 
     def values(self) -> dict[str, str]:
         """Keys and values; docs/diagnostics.md says what each means."""

@@ -26,7 +26,7 @@ EVERY_200_MS = np.arange(0, 10_000, 200)
     [
         (EVERY_200_MS, EVERY_200_MS, None),
         (EVERY_200_MS + 70, EVERY_200_MS, "got them 70 ms off (100% of the images have no partner)"),
-        (EVERY_200_MS + 1_000_000, EVERY_200_MS, "synchronise their clocks"),  # a clock of its own
+        (EVERY_200_MS + 1_000_000, EVERY_200_MS, "synchronize their clocks"),  # a clock of its own
         (np.arange(0, 10_000, 100), EVERY_200_MS, "50% of the images have no partner"),  # twice the rate
         # A third of each is lost, not the same one: what is left meets.
         (np.delete(EVERY_200_MS, np.s_[::3]), np.delete(EVERY_200_MS, np.s_[1::3]), None),

@@ -190,9 +190,9 @@ FAKES = {
         change_info=lambda side, info: setattr(info.header, "frame_id", "base"),
         expected={"frame_id": "correct the driver"},
     ),
-    "dark": Fake(pictures=[p // 12 for p in PICTURES], expected={"dark": "switch on light"}),
+    "dark": Fake(pictures=[p // 12 for p in PICTURES], expected={"dark": "add light"}),
     "white": Fake(
-        pictures=[np.full_like(p, 255) for p in PICTURES], expected={"saturated": "expose shorter"}
+        pictures=[np.full_like(p, 255) for p in PICTURES], expected={"saturated": "reduce exposure or gain"}
     ),
     "soft": Fake(
         pictures=[cv2.GaussianBlur(PICTURES[0], (0, 0), 5), PICTURES[1]], expected={"blurred": "focus"}
@@ -202,7 +202,7 @@ FAKES = {
         expected={"blocked": "clean it"},
     ),
     "unknown": Fake(encoding="what", expected={"image": "what"}),
-    "no_stamps": Fake(stamp=lambda i, ns: 0, expected={"stamps": "let the driver fill it"}),
+    "no_stamps": Fake(stamp=lambda i, ns: 0, expected={"stamps": "the driver must fill it"}),
     "jump": Fake(stamp=lambda i, ns: ns - (i // 7) * 800_000_000, expected={"clock_jump": "step back"}),
     "old": Fake(stamp=lambda i, ns: ns - 3_600_000_000_000, expected={"clock": "3.6e+03 s old"}),
     "ahead": Fake(stamp=lambda i, ns: ns + 20_000_000_000, expected={"clock": "s ahead"}),
@@ -352,7 +352,9 @@ def test_the_command_answers_in_words(stage, capsys):
     assert doctor(*topics) == WARNINGS
     *table, line, total = capsys.readouterr().out.splitlines()
     assert "240x180" in table[1] and "/fake_driver" in table[1]
-    assert line.startswith("WARN dark /dark/left/image_rect: expected") and line.endswith("longer.")
+    assert line.startswith("WARN dark /dark/left/image_rect: expected") and line.endswith(
+        "increase the exposure."
+    )
     assert total == "mono, 3 s: 1 warning"
 
 

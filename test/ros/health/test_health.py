@@ -295,7 +295,7 @@ def test_a_scale_that_ages_warns_and_a_fresh_one_does_not(health):
     health.count_scale(scale_of(3.2), ("range",), {"range": "expected messages on /sonar, got none"})
     report = health.report()
     assert report.level is Level.WARN
-    assert "got nothing for 3 s" in report.message and "/sonar" in report.message
+    assert "got none for 3 s" in report.message and "/sonar" in report.message
     health.count_scale(scale_of(0.0, ("range",)), ("range",))
     assert health.report().level is Level.OK
 
@@ -317,4 +317,4 @@ def test_without_a_trusted_scale_nothing_comes_out_and_that_is_an_error(health):
     health.count_dropped(Cause.NO_SCALE, state.message)
     report = health.report()
     assert report.level is Level.ERROR and report.drops[Cause.NO_SCALE] == 1
-    assert report.message.startswith("expected a scale to give out depth by") and "in reach" in report.message
+    assert report.message.startswith("expected a scale that can be trusted") and "in reach" in report.message

@@ -288,7 +288,9 @@ def test_a_frame_that_is_withheld_can_be_saved(ranged, scene, tmp_path):
     answer = ranged.call(Trigger, "save", Trigger.Request(), lambda: ranged.send(*sent(scene)))
     assert answer.success, answer.message
     about = (Path(answer.message) / "versions.txt").read_text()
-    assert "scale: nan" in about and "scale_trusted: false" in about and "nothing has told" in about
+    assert (
+        "scale: nan" in about and "scale_trusted: false" in about and "no source has given a scale" in about
+    )
 
 
 def test_a_reading_of_nothing_ages_the_scale_visibly(ranged, scene, sensors):
