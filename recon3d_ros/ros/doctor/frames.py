@@ -72,22 +72,21 @@ def check_frames(camera: CameraMonitor, tf: TfTree) -> Iterator[Finding]:
             "frame_id",
             topic,
             f"expected an optical frame (z forward, y down), but z of {frame} points up in tf, as in a "
-            "body frame; set frame_id to the camera's optical frame, otherwise the clouds are rotated by "
-            "90 degrees",
+            "body frame; set frame_id to the camera's optical frame, or clouds are rotated by 90 degrees",
         )
     elif tf and frame not in tf.frames:
         yield warn(
             "tf",
             topic,
             f"expected {frame} in tf, found no parent of it; publish its transform (robot_state_publisher, "
-            "or static_transform_publisher), otherwise the cloud cannot be transformed",
+            "or static_transform_publisher), or the cloud cannot be placed",
         )
     elif not root and "optical" not in frame:
         yield warn(
             "frame_id",
             topic,
-            "expected an optical frame (z forward, y down; its name usually ends with _optical_frame), "
-            f"got {frame}; make sure that it is one, otherwise the clouds are rotated by 90 degrees",
+            f"expected an optical frame (z forward, y down; usually named ..._optical_frame), got {frame}; "
+            "make sure that it is one, or clouds are rotated by 90 degrees",
         )
 
 
