@@ -6,7 +6,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from recon3d_ros.ros.bridge.camera_list import read_camera_list
+from recon3d_ros.config.camera_list import read_camera_list
 from recon3d_ros.ros.bridge.dds import profile_environment
 
 ARGUMENTS = {

@@ -9,13 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
-from recon3d_ros.config.scale_inputs import ScaleInputConfig
-from recon3d_ros.config.source import SourceConfig
+from recon3d_ros.config import options
+from recon3d_ros.config.parameters import NODES
 
-DEPTH_NODE = (NodeConfig, PipelineConfig, ModelConfig, ScaleConfig, ScaleInputConfig)
 CONFIG = Path(__file__).resolve().parents[1] / "config"
-NODES = {"depth_node": DEPTH_NODE, "image_source": (SourceConfig,)}
 OURS = {"/points", "/depth/preview", "/left/image_rect"}
 OF_CONSUMERS = {"consumers.yaml", "nav2_voxel_layer.yaml"}  # test/ros/test_consumers.py holds them
 SEGMENT = 128 << 20

@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
-from recon3d_ros.config.scale_inputs import ScaleInputConfig
+from recon3d_ros.config import options
+from recon3d_ros.config.parameters import DEPTH_NODE, IMAGE_SOURCE, parameters
 from recon3d_ros.config.source import SourceConfig
 
-DEPTH_NODE = (NodeConfig, PipelineConfig, ModelConfig, ScaleConfig, ScaleInputConfig)
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 PARAMETERS = {
     ("depth.launch.py", "PARAMETERS"): DEPTH_NODE,
-    ("demo.launch.py", "SOURCE"): (SourceConfig,),
+    ("demo.launch.py", "SOURCE"): IMAGE_SOURCE,
 }
 
 
@@ -36,8 +35,7 @@ def test_the_launch_files_are_there():
 
 @pytest.mark.parametrize("file, name", PARAMETERS)
 def test_arguments_for_parameters_name_parameters(file, name):
-    declared = {spec.name for config in PARAMETERS[file, name] for spec in options(config)}
-    assert set(constant(file, name)) <= declared | {"use_sim_time"}
+    assert set(constant(file, name)) <= {*parameters(PARAMETERS[file, name]), "use_sim_time"}
 
 
 def test_text_arguments_of_the_source_are_text():

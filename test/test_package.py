@@ -19,6 +19,7 @@ import yaml
 import recon3d_ros
 from recon3d_ros.cli.main import VERBS
 from recon3d_ros.config import Config, options
+from recon3d_ros.config.parameters import NODES
 from recon3d_ros.model_zoo.manifest import manifest_from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,12 +186,12 @@ def assert_in_page(table: str) -> None:
 
 def test_the_page_lists_the_parameters_of_the_node():
     pytest.importorskip("rclpy")  # the ros room does not open without
-    assert_in_page(parameter_table(*importlib.import_module("recon3d_ros.ros.node.depth_node").CONFIGS))
+    assert_in_page(parameter_table(*NODES["depth_node"]))
 
 
 def test_the_page_lists_the_parameters_of_the_image_source():
     pytest.importorskip("rclpy")  # the ros room does not open without
-    assert_in_page(parameter_table(importlib.import_module("recon3d_ros.config.source").SourceConfig))
+    assert_in_page(parameter_table(*NODES["image_source"]))
 
 
 def test_readme_manifest_example_is_a_manifest(tmp_path):

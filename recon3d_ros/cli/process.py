@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
+from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
@@ -50,9 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="format of an --out-bag folder (default %(default)s)",
     )
     add_options(parser, ProcessConfig)
-    add_options(parser, ModelConfig)
-    add_options(parser, PipelineConfig)
-    add_options(parser, ScaleConfig)
+    for config in OFFLINE:
+        add_options(parser, config)
 
 
 def main(args: argparse.Namespace) -> int:

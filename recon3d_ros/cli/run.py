@@ -12,6 +12,7 @@ from tqdm import tqdm
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.cli.results import Writer
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
 from recon3d_ros.datasets.folders import CAMERA_FILE, image_files, images_of, rectified_frames
 from recon3d_ros.datasets.lazy_sequence import LazySequence
@@ -53,9 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write NAME_turntable.webp, an animation of the cloud (needs OpenCV 4.11 or newer)",
     )
-    add_options(parser, ModelConfig)
-    add_options(parser, PipelineConfig)
-    add_options(parser, ScaleConfig)
+    for config in OFFLINE:
+        add_options(parser, config)
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:

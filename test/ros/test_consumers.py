@@ -21,7 +21,8 @@ from rclpy.qos import (
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
-from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.config import PipelineConfig
+from recon3d_ros.config.parameters import DEPTH_NODE, parameters
 from recon3d_ros.ros.bridge.runtime import sensor_qos
 from recon3d_ros.ros.output.outputs import TYPES
 
@@ -114,9 +115,7 @@ def test_the_table_gives_each_consumer_nodes_and_a_frame():
 
 def test_the_node_side_of_the_nav2_file_is_valid_and_switches_free_space_on():
     given = NAV2["/**"]["depth_node"]["ros__parameters"]
-    known = {
-        spec.name: spec for config in (NodeConfig, PipelineConfig, ModelConfig) for spec in options(config)
-    }
+    known = parameters(DEPTH_NODE)
     assert all(type(value) is known[name].type for name, value in given.items())
     config = PipelineConfig(**given)  # all of them are the pipeline's, in their limits
     assert config.free_space_frames > 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -14,11 +13,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from recon3d_ros.config import Config, Option, options
+from recon3d_ros.config.parameters import ParameterSet, is_of_rclpy
 from recon3d_ros.errors import ConfigError, Recon3dError
 
 C = TypeVar("C", bound=Config)
-# Read by rclpy itself, some by its newer versions alone, or when a topic is made.
-_OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 def declare(node: Node, config_class: type[C]) -> C:
@@ -47,7 +45,7 @@ def warn_of_unknown(node: Node) -> None:
     """Tell in the log which parameters were given at the start that the node does not have."""
     known = node.get_parameters_by_prefix("")
     for name in node._parameter_overrides:
-        if name in known or name.startswith(_OF_RCLPY):
+        if name in known or is_of_rclpy(name):
             continue
         near = difflib.get_close_matches(name, known, n=1)
         node.get_logger().warning(
@@ -57,16 +55,20 @@ def warn_of_unknown(node: Node) -> None:
 
 
 class LiveParameters:
-    """Configurations whose options can be set while the node runs.
+    """Parameters that can be set while the node runs.
 
-    A change is taken as a whole: all configurations that it touches are checked and prepared together, and
-    only when nothing speaks against it they are applied.
+    A change is taken as a whole: the set that it makes is checked and prepared, and only when nothing speaks
+    against it, it is applied.
 
     Args:
         node: declares the parameters; read-only ones never change (rclpy refuses them).
         classes: what to declare.
-        prepare: called with the changed configurations by their class; raises (a `Recon3dError`, if all is
-            well) to refuse them with that reason, else returns what applies them.
+        prepare: called with the new set and the one before; raises (a `Recon3dError`, if all is well) to
+            refuse the new one with that reason, else returns what applies it. That, too, may raise, when it
+            has undone what it began.
+
+    Attributes:
+        current: the set that holds.
 
     Raises:
         ConfigError: a value given at start has a wrong type or is outside its limits.
@@ -76,42 +78,21 @@ class LiveParameters:
         self,
         node: Node,
         classes: Sequence[type[Config]],
-        prepare: Callable[[Mapping[type[Config], Config]], Callable[[], None]],
+        prepare: Callable[[ParameterSet, ParameterSet], Callable[[], None]],
     ) -> None:
-        self._configs: dict[type[Config], Config] = {cls: declare(node, cls) for cls in classes}
+        self.current = ParameterSet(declare(node, cls) for cls in classes)
         self._prepare = prepare
         node.add_on_set_parameters_callback(self._on_set)
 
-    def __getitem__(self, config_class: type[C]) -> C:
-        config = self._configs[config_class]
-        assert isinstance(config, config_class)
-        return config
-
-    def after(self, touched: Mapping[type[Config], Config], config_class: type[C]) -> C:
-        """Return a configuration as it will be when `touched`, as `prepare` gets it, is applied."""
-        config = touched.get(config_class, self._configs[config_class])
-        assert isinstance(config, config_class)
-        return config
-
-    def values(self) -> dict[str, object]:
-        """Return the value of every parameter by its name."""
-        return {
-            spec.name: getattr(config, spec.name)
-            for config in self._configs.values()
-            for spec in options(config)
-        }
-
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        values = {parameter.name: parameter.value for parameter in parameters}
         try:
-            changed = {cls: _replaced(config, values) for cls, config in self._configs.items()}
-            touched = {cls: config for cls, config in changed.items() if config != self._configs[cls]}
-            if touched:
-                self._prepare(touched)()
+            new = self.current.replaced({parameter.name: parameter.value for parameter in parameters})
+            if new != self.current:
+                self._prepare(new, self.current)()
         except Exception as exc:  # the seam: what leaves this callback ends the executor, and so the node
             reason = str(exc) if isinstance(exc, Recon3dError) else f"{type(exc).__name__}: {exc}"
             return SetParametersResult(successful=False, reason=reason)
-        self._configs = changed
+        self.current = new
         return SetParametersResult(successful=True)
 
 
@@ -138,8 +119,3 @@ def describe(spec: Option) -> ParameterDescriptor:
 
 def _meaning(spec: Option) -> str:
     return f"{spec.description} [{spec.unit}]" if spec.unit else spec.description
-
-
-def _replaced(config: Config, values: dict[str, object]) -> Config:
-    known = {spec.name for spec in options(config)}
-    return dataclasses.replace(config, **{name: value for name, value in values.items() if name in known})

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from recon3d_ros.config import Config, ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
+from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
+from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, scale_plan
 from recon3d_ros.config.scale_inputs import ScaleInputConfig, ScalePlan
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.ros.bridge.logs import forward_logs
@@ -28,8 +29,6 @@ from recon3d_ros.ros.node.node_status import NodeStatus
 from recon3d_ros.ros.node.processing import Capture
 from recon3d_ros.ros.node.save_service import SaveService
 
-# Whose options are the node's parameters.
-CONFIGS = (NodeConfig, PipelineConfig, ModelConfig, ScaleConfig, ScaleInputConfig)
 DIAGNOSTICS_PERIOD_S = 1.0
 TICK_S = 0.1  # how soon a first subscriber, a loaded model and a saved frame are noticed
 
@@ -61,15 +60,15 @@ class DepthNode(LifecycleNode):
 
     def _start(self) -> None:
         survive_wrong_requests(self)
-        self._live = LiveParameters(self, CONFIGS, self._prepare)
+        self._live = LiveParameters(self, DEPTH_NODE, self._prepare)
         warn_of_unknown(self)
         self._transforms = Tf2Source(self)
         self._status = NodeStatus(self)
         self._save = SaveService(
             self,
             lambda: self._channels if self._is_active else (),
-            lambda: self._live[NodeConfig].save_folder,
-            self._live.values,
+            lambda: self._live.current[NodeConfig].save_folder,
+            lambda: self._live.current.values(),
         )
         backward = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
@@ -78,7 +77,7 @@ class DepthNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on while simulated time stands still
         self.create_timer(TICK_S, self._tick, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._tell, clock=steady)
-        if self._live[NodeConfig].autostart:
+        if self._live.current[NodeConfig].autostart:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     raise self._failure or RuntimeError("the transition failed without a reason")
@@ -136,15 +135,16 @@ class DepthNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        node_config = self._live[NodeConfig]
+        parameters = self._live.current
+        node_config = parameters[NodeConfig]
         stereo = node_config.mode == "stereo"
         switch = ModelSwitch(self._channels, stereo, self._report)
-        plan = self._plan({})
+        plan = self._plan(parameters)
         try:
             for slot, name in enumerate(node_config.cameras or ("",)):
                 submit = self._submitter(switch, slot)
                 self._channels.append(CameraChannel(self, name, node_config, submit, self._transforms, plan))
-            switch.open(self._live[ModelConfig], self._live[PipelineConfig], plan.recovery)
+            switch.open(parameters[ModelConfig], parameters[PipelineConfig], plan.recovery)
         except BaseException:
             self._close_channels()
             raise
@@ -186,21 +186,20 @@ class DepthNode(LifecycleNode):
 
     # --- while it lives -------------------------------------------------------------------------------
 
-    def _prepare(self, touched: Mapping[type[Config], Config]) -> Callable[[], None]:
-        """Check changed configurations together; return what applies them."""
+    def _prepare(self, new: ParameterSet, before: ParameterSet) -> Callable[[], None]:
+        """Check a set of parameters as a whole; return what applies it."""
         if self._switch is None:
             return lambda: None  # configure will see them
-        node = self._live.after(touched, NodeConfig)
-        if node.target_frame:
+        if new[NodeConfig].target_frame:
             self._transforms.start()
-        plan = self._plan(touched)
+        plan = self._plan(new)
         steps: list[Callable[[], None]] = [
-            partial(channel.configure, node, plan) for channel in self._channels
+            partial(channel.configure, new[NodeConfig], plan) for channel in self._channels
         ]
-        if touched.keys() & {PipelineConfig, ScaleConfig, ScaleInputConfig}:
-            steps.append(self._switch.prepare(self._live.after(touched, PipelineConfig), plan.recovery))
-        if ModelConfig in touched:
-            model = self._live.after(touched, ModelConfig)
+        if any(new[cls] != before[cls] for cls in (PipelineConfig, ScaleConfig, ScaleInputConfig)):
+            steps.append(self._switch.prepare(new[PipelineConfig], plan.recovery))
+        model = new[ModelConfig]
+        if model != before[ModelConfig]:
             self._switch.check(model, plan.recovery)
             steps.append(partial(self._request_model, model))
 
@@ -210,9 +209,9 @@ class DepthNode(LifecycleNode):
 
         return commit
 
-    def _plan(self, touched: Mapping[type[Config], Config]) -> ScalePlan:
+    def _plan(self, parameters: ParameterSet) -> ScalePlan:
         """Where the scale will come from; tf is listened to if that needs it."""
-        plan = ScalePlan(self._live.after(touched, ScaleConfig), self._live.after(touched, ScaleInputConfig))
+        plan = scale_plan(parameters)
         if plan.needs_tf:
             self._transforms.start()
         return plan
@@ -285,7 +284,7 @@ class DepthNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         labels = self._switch.labels if self._switch is not None else {}
-        labels = {**labels, "mode": self._live[NodeConfig].mode}
+        labels = {**labels, "mode": self._live.current[NodeConfig].mode}
         self._status.publish(self._state_machine.current_state[1], self._channels, labels)
 
     def destroy_node(self) -> None:

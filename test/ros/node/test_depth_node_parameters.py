@@ -9,9 +9,8 @@ import pytest
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 
-from recon3d_ros.config import options
+from recon3d_ros.config.parameters import DEPTH_NODE, parameters
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg, depth_from_msg
-from recon3d_ros.ros.node.depth_node import CONFIGS
 
 DEADLINE_S = 30.0
 
@@ -59,7 +58,7 @@ def test_parameters_are_described(bench):
 
 
 def test_every_option_is_a_parameter_with_its_limits(bench):
-    specs = [spec for config in CONFIGS for spec in options(config)]
+    specs = list(parameters(DEPTH_NODE).values())
     request = DescribeParameters.Request(names=[spec.name for spec in specs])
     found = bench.call(DescribeParameters, "describe_parameters", request).descriptors
     for spec, descriptor in zip(specs, found, strict=True):

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from std_srvs.srv import Trigger
 
-from recon3d_ros.config import options
+from recon3d_ros.config.parameters import DEPTH_NODE, parameters
 from recon3d_ros.ros.node import save_service
-from recon3d_ros.ros.node.depth_node import CONFIGS, DepthNode
+from recon3d_ros.ros.node.depth_node import DepthNode
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_another_node_starts_with_the_saved_parameters(bench, scene):
     words = ["--ros-args", "--params-file", str(file)]
     again = DepthNode(context=bench.context, namespace="/again", cli_args=words)
     try:
-        names = [spec.name for config in CONFIGS for spec in options(config)]
+        names = list(parameters(DEPTH_NODE))
         assert len(names) > 40
         for name in names:
             assert again.get_parameter(name).value == bench.node.get_parameter(name).value, name

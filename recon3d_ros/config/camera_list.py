@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import yaml
 
-from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
+from recon3d_ros.config.node import NodeConfig
+from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, is_of_rclpy, parameters
 from recon3d_ros.errors import ConfigError, DataError
 
 _KEYS = ("one_process", "parameters", "cameras")
-_CLASSES = (NodeConfig, PipelineConfig, ModelConfig)
+# Parameters that a list of cameras cannot set, and why.
+REFUSED = {"cameras": "the namespaces below the key cameras: are its value"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ def read_camera_list(path: Path | str) -> list[NodePlan]:
     unknown = [str(key) for key in document if key not in _KEYS]
     if unknown:
         raise ConfigError(f"{path} has {', '.join(unknown)}, which means nothing: take {', '.join(_KEYS)}")
-    common = _checked(document.get("parameters") or {}, "parameters", path)
+    common = _named(document.get("parameters") or {}, "parameters", path)
     own = {
-        str(name): _checked(given or {}, f"cameras: {name}", path)
+        str(name): _named(given or {}, f"cameras: {name}", path)
         for name, given in document["cameras"].items()
     }
     NodeConfig(cameras=tuple(own))  # as namespaces
@@ -53,31 +56,45 @@ def read_camera_list(path: Path | str) -> list[NodePlan]:
         raise ConfigError(
             f"expected at least one camera in {path}, got none: name its namespace below cameras:"
         )
-    if not document.get("one_process", True):
-        return [NodePlan(name, {**common, **given}) for name, given in own.items()]
     special = [name for name, given in own.items() if given]
-    if special:
+    if not document.get("one_process", True):
+        plans = [NodePlan(name, {**common, **given}) for name, given in own.items()]
+    elif special:
         raise ConfigError(
             f"{path} has parameters of its own for {', '.join(special)}, but one process has one set: "
             "move them to parameters: or set one_process: false"
         )
-    return [NodePlan("", {**common, "cameras": list(own)})]
+    else:
+        plans = [NodePlan("", {**common, "cameras": list(own)})]
+    for plan in plans:
+        _check_values(plan, path)
+    return plans
 
 
-def _checked(given: Any, where: str, path: Path | str) -> dict[str, Any]:
-    """Parameters as a node would take them."""
+def _named(given: Any, where: str, path: Path | str) -> dict[str, Any]:
+    """Parameters by names that a depth node has."""
     if not isinstance(given, dict):
         raise ConfigError(f"expected parameters by name below {where} in {path}, got {given!r}")
-    rest = {str(name): value for name, value in given.items() if name not in ("cameras", "use_sim_time")}
-    try:
-        for config in _CLASSES:
-            known = {spec.name for spec in options(config)}
-            config(**{name: rest.pop(name) for name in list(rest) if name in known})
-    except ConfigError as exc:
-        raise ConfigError(f"{where} in {path}: {exc}") from exc
-    unknown = [*rest, *(["cameras"] if "cameras" in given else [])]
-    if unknown:
-        raise ConfigError(
-            f"{where} in {path} has {', '.join(unknown)}, which is no parameter to be set there"
-        )
+    known = parameters(DEPTH_NODE)
+    for name in map(str, given):
+        if name in REFUSED:
+            raise ConfigError(
+                f"{where} in {path} has {name}, which is no parameter to be set there: {REFUSED[name]}"
+            )
+        if name not in known and not is_of_rclpy(name):
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ConfigError(
+                f"{where} in {path} has {name}, which is no parameter of depth_node: "
+                + (f"did you mean {near[0]}?" if near else "docs/parameters.md lists them")
+            )
     return dict(given)
+
+
+def _check_values(plan: NodePlan, path: Path | str) -> None:
+    """Refuse what the node would refuse at its start, but for what other parameter files could add to it."""
+    known = parameters(DEPTH_NODE)
+    try:
+        ParameterSet.of(DEPTH_NODE, {name: v for name, v in plan.parameters.items() if name in known})
+    except ConfigError as exc:
+        where = f"the parameters of {plan.namespace}" if plan.namespace else "parameters"
+        raise ConfigError(f"{where} in {path}: {exc}") from exc
