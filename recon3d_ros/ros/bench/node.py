@@ -1,34 +1,24 @@
 """How long a frame takes from its stamp to a consumer, beside a ready-made cloud on the same way.
 
-Camera, depth node and consumer are three processes over DDS. The network costs nothing (`CopyingBackend`),
-so the time beyond the hop of a ready-made cloud is the node's own.
+The network costs nothing (`CopyingBackend`), so the time beyond the hop of a ready-made cloud is the node's
+own.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
 from recon3d_ros.errors import DataError
-from recon3d_ros.ros.bench import parts as parts
-from recon3d_ros.system.interrupts import interrupts_held
+from recon3d_ros.ros.bench.harness import POINTS, READY, NodeHarness
 
 SIZES_WH = ((640, 480), (1280, 720))
 RATES_HZ = (10.0, 30.0)
 BLOCKS = 5
-START_S = 60.0
-STOP_S = 10.0
-# After a block, for what is on its way.
-GRACE_S = 0.5
 _WARM_UP_S = 2.0
 
 
@@ -52,108 +42,6 @@ class NodeRow(TypedDict):
     sent: int
 
 
-class Rig:
-    """Three processes: a camera, a depth node and a consumer; ended when the context is left.
-
-    The environment (DDS domain, profile) is that of this process.
-
-    Args:
-        size_wh: Of the images.
-        parameters: Of the node, beyond its model.
-
-    Raises:
-        DataError: No cloud came out within a minute.
-    """
-
-    def __init__(self, size_wh: tuple[int, int], parameters: Mapping[str, Any] = {}) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="recon3d-benchmark-")
-        model = parts.write_model(Path(self._folder.name))
-        values = {"model": str(model), "backend": "fake", **parameters}
-        words = ["--ros-args", "--log-level", "warn"]
-        for name, value in values.items():
-            words += ["-p", f"{name}:={value}"]
-        spawn = get_context("spawn")  # a forked DDS is no DDS
-        self._node = spawn.Process(target=parts.run_depth_node, args=(words,), daemon=True)
-        self._camera, their_camera = spawn.Pipe()
-        self._consumer, their_consumer = spawn.Pipe()
-        self._others = [
-            spawn.Process(target=parts.run_camera, args=(their_camera, size_wh), daemon=True),
-            spawn.Process(target=parts.run_consumer, args=(their_consumer, size_wh), daemon=True),
-        ]
-
-    def __enter__(self) -> Rig:
-        try:
-            with interrupts_held():
-                for process in (self._node, *self._others):
-                    process.start()
-            deadline = time.monotonic() + START_S
-            while True:
-                self.publish("images", 10.0, 5)
-                self.publish("clouds", 10.0, 2)
-                came, _ = self.collect()
-                if all(came.values()):
-                    return self
-                if time.monotonic() > deadline:
-                    got = (
-                        f"{len(came[parts.POINTS])} of the node and {len(came[parts.READY])} ready-made ones"
-                    )
-                    raise DataError(
-                        f"expected clouds within {START_S:.0f} s, got {got}: see the warnings above"
-                    )
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def node_pid(self) -> int:
-        """The node's process."""
-        assert self._node.pid is not None  # it was started
-        return self._node.pid
-
-    def publish(self, what: str, rate_hz: float, frames: int) -> list[int]:
-        """Publish "images" or "clouds" and return their stamps (ns), when all of them are out."""
-        return list(self._ask(self._camera, (what, rate_hz, frames)))
-
-    def collect(self) -> tuple[dict[str, dict[int, int]], dict[str, str]]:
-        """Return when the consumer got which stamps since the last call, and the node's diagnostics."""
-        time.sleep(GRACE_S)
-        came, status = self._ask(self._consumer, "collect")
-        return came, status
-
-    def close(self) -> None:
-        """End the processes, the node first."""
-        for lead in (self._camera, self._consumer):
-            try:
-                lead.send(None)
-            except OSError:
-                pass  # it ended by itself
-        if self._node.pid is not None and self._node.is_alive():
-            self._node.terminate()
-        for process in (self._node, *self._others):
-            if process.pid is None:
-                continue
-            process.join(STOP_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        self._folder.cleanup()
-
-    def _ask(self, lead: Connection, order: object) -> Any:
-        """Send an order and wait for its answer, as long as all three live."""
-        lead.send(order)
-        while not lead.poll(0.2):
-            for name, process in zip(("depth node", "camera", "consumer"), (self._node, *self._others)):
-                if not process.is_alive():
-                    code = process.exitcode
-                    raise DataError(f"expected the {name} to live, it ended with {code}: see what it said")
-        return lead.recv()
-
-
 def benchmark_node(
     seconds: float = 4.0,
     sizes_wh: Sequence[tuple[int, int]] = SIZES_WH,
@@ -171,30 +59,30 @@ def benchmark_node(
     """
     rows = []
     for size_wh in sizes_wh:
-        with Rig(size_wh) as rig:
+        with NodeHarness(size_wh) as harness:
             for rate_hz in rates_hz:
-                rows.append(_row(rig, size_wh, rate_hz, max(2, round(seconds * rate_hz))))
+                rows.append(_measure(harness, size_wh, rate_hz, max(2, round(seconds * rate_hz))))
     return rows
 
 
-def _row(rig: Rig, size_wh: tuple[int, int], rate_hz: float, frames: int) -> NodeRow:
-    rig.publish("images", rate_hz, round(_WARM_UP_S * rate_hz))
-    rig.collect()
+def _measure(harness: NodeHarness, size_wh: tuple[int, int], rate_hz: float, frames: int) -> NodeRow:
+    harness.publish("images", rate_hz, round(_WARM_UP_S * rate_hz))
+    harness.collect()
     latencies, hops, ratios = [], [], []
     cpu_ms, sent = 0.0, 0
     for _ in range(BLOCKS):
-        before_ms = cpu_time_ms(rig.node_pid)
-        sent += len(rig.publish("images", rate_hz, frames))
-        came = rig.collect()[0][parts.POINTS]
-        cpu_ms += cpu_time_ms(rig.node_pid) - before_ms
-        rig.publish("clouds", rate_hz, frames)
-        ready = rig.collect()[0][parts.READY]
-        if not came or not ready:
+        before_ms = cpu_time_ms(harness.node_pid)
+        sent += len(harness.publish("images", rate_hz, frames))
+        clouds = harness.collect()[0][POINTS]
+        cpu_ms += cpu_time_ms(harness.node_pid) - before_ms
+        harness.publish("clouds", rate_hz, frames)
+        ready = harness.collect()[0][READY]
+        if not clouds or not ready:
             raise DataError(
-                f"expected clouds in every block, got {len(came)} of the node and {len(ready)} ready-made of "
-                f"{frames}: run it on an idle machine, with room in /dev/shm"
+                f"expected clouds in every block, got {len(clouds)} of the node and {len(ready)} ready-made "
+                f"of {frames}: run it on an idle machine, with room in /dev/shm"
             )
-        latencies += (block := _delays_ms(came))
+        latencies += (block := _delays_ms(clouds))
         hops += (hop_block := _delays_ms(ready))
         ratios.append(float(np.median(block) / np.median(hop_block)))
     p50, p95 = np.percentile(latencies, (50, 95))
@@ -212,8 +100,8 @@ def _row(rig: Rig, size_wh: tuple[int, int], rate_hz: float, frames: int) -> Nod
     )
 
 
-def _delays_ms(came: Mapping[int, int]) -> list[float]:
-    return [(received_ns - stamp_ns) / 1e6 for stamp_ns, received_ns in came.items()]
+def _delays_ms(arrivals: Mapping[int, int]) -> list[float]:
+    return [(received_ns - stamp_ns) / 1e6 for stamp_ns, received_ns in arrivals.items()]
 
 
 def cpu_time_ms(pid: int) -> float:

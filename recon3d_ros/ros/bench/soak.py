@@ -10,11 +10,10 @@ from typing import TypedDict
 import numpy as np
 
 from recon3d_ros.errors import BackendError
-from recon3d_ros.ros.bench import parts as parts
-from recon3d_ros.ros.bench.node import Rig
+from recon3d_ros.ros.bench.harness import POINTS, NodeHarness
 
 SIZE_WH = (640, 480)
-# Frames between two looks at the process.
+# Frames between two samples of the process.
 CHUNK = 300
 _WARM_UP_SHARE = 1 / 6  # 10,000 of 60,000
 _STATUS_S = 20.0
@@ -53,8 +52,8 @@ class SoakRow(TypedDict):
     received: int
 
 
-class Sample(TypedDict):
-    """A look at the process after so many frames."""
+class ProcessSample(TypedDict):
+    """Memory, threads and open files of the process after so many frames."""
 
     frames: int
     rss_mb: float
@@ -66,32 +65,32 @@ def benchmark_soak(
     frames: int = 60_000,
     rate_hz: float = 30.0,
     size_wh: tuple[int, int] = SIZE_WH,
-    look: Callable[[Sample], object] = lambda sample: None,
+    on_sample: Callable[[ProcessSample], object] = lambda sample: None,
     chunk: int = CHUNK,
 ) -> list[SoakRow]:
-    """Send frames in their beat, look at the node's process between them, and balance its books at the end.
+    """Send frames at a rate, sample the node's process between them, and account for every frame at the end.
 
     Args:
         frames: How many pairs the camera sends; 60,000 are 33 minutes at 30 Hz.
         rate_hz: Of the camera.
         size_wh: Of the images.
-        look: Called with every sample.
+        on_sample: Called with every sample.
         chunk: Frames between two samples.
 
     Raises:
         BackendError: The node's process grows, or frames are unaccounted for.
         DataError: No cloud comes, or a process ends.
     """
-    with Rig(size_wh) as rig:
+    with NodeHarness(size_wh) as harness:
         samples, sent, received = [], 0, 0
-        before = _books(rig)
+        before = _frame_counts(harness)
         for first in range(0, frames, chunk):
-            sent += len(rig.publish("images", rate_hz, min(chunk, frames - first)))
-            came, _ = rig.collect()
-            received += len(came[parts.POINTS])
-            samples.append(process_sample(rig.node_pid, sent))
-            look(samples[-1])
-        books = {name: count - before[name] for name, count in _books(rig).items()}
+            sent += len(harness.publish("images", rate_hz, min(chunk, frames - first)))
+            arrivals, _ = harness.collect()
+            received += len(arrivals[POINTS])
+            samples.append(process_sample(harness.node_pid, sent))
+            on_sample(samples[-1])
+        counts = {name: count - before[name] for name, count in _frame_counts(harness).items()}
     warm = [s for s in samples if s["frames"] >= frames * _WARM_UP_SHARE]
     row = SoakRow(
         frames=frames,
@@ -103,21 +102,21 @@ def benchmark_soak(
         files=warm[-1]["files"],
         more_files=warm[-1]["files"] - warm[0]["files"],
         sent=sent,
-        frames_in=books["frames_in"],
-        frames_out=books["frames_out"],
-        skipped=books["skipped"],
-        dropped=books["dropped"],
+        frames_in=counts["frames_in"],
+        frames_out=counts["frames_out"],
+        skipped=counts["skipped"],
+        dropped=counts["dropped"],
         received=received,
     )
     check(row)
     return [row]
 
 
-def process_sample(pid: int, frames: int) -> Sample:
-    """Look at a process: resident memory (MB), threads, open files."""
+def process_sample(pid: int, frames: int) -> ProcessSample:
+    """Measure a process: resident memory (MB), threads, open files."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     values = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    return Sample(
+    return ProcessSample(
         frames=frames,
         rss_mb=int(values["VmRSS"].split()[0]) / 1024,
         threads=int(values["Threads"]),
@@ -125,7 +124,7 @@ def process_sample(pid: int, frames: int) -> Sample:
     )
 
 
-def growth_mb(samples: list[Sample], frames: int) -> float:
+def growth_mb(samples: list[ProcessSample], frames: int) -> float:
     """Slope of a line through the resident memory, times the frames of the run, MB; 0 of 2 samples."""
     if len(samples) < 3:
         return 0.0
@@ -137,7 +136,7 @@ def check(row: SoakRow) -> None:
     """Judge a run.
 
     Raises:
-        BackendError: Memory, threads or files grew, or the node's books do not balance.
+        BackendError: Memory, threads or files grew, or frames are unaccounted for.
     """
     faults = []
     if row["growth_mb"] > MAX_GROWTH_MB:
@@ -156,16 +155,16 @@ def check(row: SoakRow) -> None:
         )
 
 
-def _books(rig: Rig) -> dict[str, int]:
+def _frame_counts(harness: NodeHarness) -> dict[str, int]:
     """The node's own counts, once the frame in work is out and diagnostics told so."""
     deadline = time.monotonic() + _STATUS_S
     last: dict[str, int] = {}
     while True:
         time.sleep(1.1)  # one period of /diagnostics
-        _, status = rig.collect()
-        books = {name: int(status.get(key, 0)) for name, key in _KEYS.items()}
+        _, status = harness.collect()
+        counts = {name: int(status.get(key, 0)) for name, key in _KEYS.items()}
         # An image without a partner is no frame, so its drop is not one of frames_in.
-        books["dropped"] -= int(status.get("dropped_unmatched", 0))
-        if (books == last and status) or time.monotonic() > deadline:
-            return books
-        last = books
+        counts["dropped"] -= int(status.get("dropped_unmatched", 0))
+        if (counts == last and status) or time.monotonic() > deadline:
+            return counts
+        last = counts

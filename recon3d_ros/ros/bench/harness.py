@@ -1,0 +1,265 @@
+"""Camera, depth node and consumer as three processes over DDS, for the benchmarks; controlled over pipes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import PointCloud2
+
+from recon3d_ros.backends import BACKENDS
+from recon3d_ros.errors import DataError
+from recon3d_ros.geometry import PointPacker, StereoRig
+from recon3d_ros.ros.bench.copying_backend import SCENES, disparity, write_model
+from recon3d_ros.ros.bridge.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns
+from recon3d_ros.ros.bridge.runtime import advertise, subscribe
+from recon3d_ros.ros.node import depth_node
+from recon3d_ros.ros.output.cloud_message import CloudMessages
+from recon3d_ros.system.allocator import keep_memory
+from recon3d_ros.system.interrupts import interrupts_held
+
+# Topics of the node's cloud and of the ready-made one that it is compared with.
+POINTS, READY = "points", "ready_points"
+START_S = 60.0
+STOP_S = 10.0
+GRACE_S = 0.5  # for messages that are still on their way
+_SIDES = ("left", "right")
+
+
+class NodeHarness:
+    """Three processes: a camera, a depth node and a consumer; ended when the context is left.
+
+    The environment (DDS domain, profile) is that of this process.
+
+    Args:
+        size_wh: Of the images.
+        parameters: Of the node, beyond its model.
+
+    Raises:
+        DataError: No cloud arrivals out within a minute.
+    """
+
+    def __init__(self, size_wh: tuple[int, int], parameters: Mapping[str, Any] = {}) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="recon3d-benchmark-")
+        model = write_model(Path(self._folder.name))
+        values = {"model": str(model), "backend": "fake", **parameters}
+        words = ["--ros-args", "--log-level", "warn"]
+        for name, value in values.items():
+            words += ["-p", f"{name}:={value}"]
+        spawn = get_context("spawn")  # a forked DDS is no DDS
+        self._node = spawn.Process(target=run_depth_node, args=(words,), daemon=True)
+        self._camera, their_camera = spawn.Pipe()
+        self._consumer, their_consumer = spawn.Pipe()
+        self._others = [
+            spawn.Process(target=run_camera, args=(their_camera, size_wh), daemon=True),
+            spawn.Process(target=run_consumer, args=(their_consumer, size_wh), daemon=True),
+        ]
+
+    def __enter__(self) -> NodeHarness:
+        try:
+            with interrupts_held():
+                for process in (self._node, *self._others):
+                    process.start()
+            deadline = time.monotonic() + START_S
+            while True:
+                self.publish("images", 10.0, 5)
+                self.publish("clouds", 10.0, 2)
+                arrivals, _ = self.collect()
+                if all(arrivals.values()):
+                    return self
+                if time.monotonic() > deadline:
+                    got = f"{len(arrivals[POINTS])} of the node and {len(arrivals[READY])} ready-made ones"
+                    raise DataError(
+                        f"expected clouds within {START_S:.0f} s, got {got}: see the warnings above"
+                    )
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def node_pid(self) -> int:
+        """The node's process."""
+        assert self._node.pid is not None  # it was started
+        return self._node.pid
+
+    def publish(self, what: str, rate_hz: float, frames: int) -> list[int]:
+        """Publish "images" or "clouds" and return their stamps (ns), when all of them are out."""
+        return list(self._request(self._camera, (what, rate_hz, frames)))
+
+    def collect(self) -> tuple[dict[str, dict[int, int]], dict[str, str]]:
+        """Return the clouds since the last call, {topic: {stamp_ns: received_ns}}, and the diagnostics."""
+        time.sleep(GRACE_S)
+        arrivals, status = self._request(self._consumer, "collect")
+        return arrivals, status
+
+    def close(self) -> None:
+        """End the processes, the node first."""
+        for pipe in (self._camera, self._consumer):
+            try:
+                pipe.send(None)
+            except OSError:
+                pass  # it ended by itself
+        if self._node.pid is not None and self._node.is_alive():
+            self._node.terminate()
+        for process in (self._node, *self._others):
+            if process.pid is None:
+                continue
+            process.join(STOP_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._folder.cleanup()
+
+    def _request(self, pipe: Connection, request: object) -> Any:
+        """Send a request and wait for the reply, as long as all three live."""
+        pipe.send(request)
+        while not pipe.poll(0.2):
+            for name, process in zip(("depth node", "camera", "consumer"), (self._node, *self._others)):
+                if not process.is_alive():
+                    code = process.exitcode
+                    raise DataError(f"expected the {name} to live, it ended with {code}: see what it said")
+        return pipe.recv()
+
+
+def run_depth_node(words: list[str]) -> None:
+    """Be the depth node, with the `CopyingBackend` in place of the fake one."""
+    BACKENDS["fake"] = "recon3d_ros.ros.bench.copying_backend:CopyingBackend"
+    raise SystemExit(depth_node.main(words))
+
+
+def run_camera(pipe: Connection, size_wh: tuple[int, int]) -> None:
+    """Be the camera: for every request (what, rate_hz, frames), publish, then send the stamps back.
+
+    `what` is "images" for pairs with camera_info, or "clouds" for ready-made PointCloud2.
+    """
+    keep_memory()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = Node("camera")
+    camera = _Camera(node, size_wh)
+    try:
+        while (request := pipe.recv()) is not None:
+            what, rate_hz, frames = request
+            pipe.send(camera.publish(what, rate_hz, frames))
+    except EOFError:
+        pass  # the benchmark ended
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+class _Camera:
+    def __init__(self, node: Node, size_wh: tuple[int, int]) -> None:
+        rig = StereoRig.simple(*size_wh, fx=0.8 * size_wh[0], baseline_m=0.1)
+        names = [f"{side}_optical" for side in _SIDES]
+        self._infos = [camera_to_info(cam, 0, name) for cam, name in zip((rig.left, rig.right), names)]
+        rng = np.random.default_rng(0)
+        images = [rng.integers(0, 256, (*size_wh[::-1], 3), np.uint8) for _ in range(SCENES)]
+        shifts = (0, -16)  # px; the two sides of a frame differ, as a camera's do
+        self._pairs = [
+            [image_to_msg(np.roll(image, shift, 1), 0, name, "rgb8") for shift, name in zip(shifts, names)]
+            for image in images
+        ]
+        self._clouds = _ready_clouds(rig, images)
+        self._publishers = {
+            "infos": [advertise(node, type(self._infos[0]), f"{side}/camera_info") for side in _SIDES],
+            "images": [advertise(node, type(self._pairs[0][0]), f"{side}/image_rect") for side in _SIDES],
+            "clouds": [advertise(node, PointCloud2, READY)],
+        }
+
+    def publish(self, what: str, rate_hz: float, frames: int) -> list[int]:
+        """Publish frames at a rate; return the stamps, each taken just before its first message."""
+        stamps = []
+        began = time.monotonic()
+        for i in range(frames):
+            if (wait_s := began + i / rate_hz - time.monotonic()) > 0:
+                time.sleep(wait_s)
+            # The images first: their camera_info is known from the frame before and holds nothing up.
+            batches = {"images": self._pairs[i % SCENES]}
+            if what == "images":
+                batches["infos"] = self._infos
+            else:
+                batches = {"clouds": [self._clouds[i % SCENES]]}
+            stamps.append(time.time_ns())
+            for kind, messages in batches.items():
+                for publisher, msg in zip(self._publishers[kind], messages):
+                    msg.header.stamp = ns_to_stamp(stamps[-1])
+                    publisher.publish(msg)
+        return stamps
+
+
+def _ready_clouds(rig: StereoRig, images: list[NDArray[np.uint8]]) -> list[PointCloud2]:
+    """Clouds as the node makes them, of the same size and layout."""
+    messages, packer = CloudMessages(SCENES), PointPacker(rig.left)
+    clouds = []
+    for seed, image in enumerate(images):
+        msg, points = messages.take(image.shape[:2], 0, "left_optical")
+        packer.pack(rig.depth_from_disparity(disparity(image.shape[:2], seed)), image, points)
+        clouds.append(msg)
+    return clouds
+
+
+def run_consumer(pipe: Connection, size_wh: tuple[int, int]) -> None:
+    """Be the consumer of both clouds.
+
+    To every request it replies with the arrivals since the last one, {topic: {stamp_ns: received_ns}}, and
+    the newest values of the node's diagnostics.
+    """
+    keep_memory()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = Node("consumer")
+    arrivals: dict[str, dict[int, int]] = {POINTS: {}, READY: {}}
+
+    def listener(topic: str) -> Any:
+        def on_cloud(msg: PointCloud2) -> None:
+            received_ns = time.time_ns()
+            if (msg.width, msg.height) == size_wh and len(msg.data) == 16 * msg.width * msg.height:
+                arrivals[topic][stamp_to_ns(msg.header.stamp)] = received_ns
+
+        return on_cloud
+
+    status: dict[str, str] = {}
+
+    def on_diagnostics(msg: DiagnosticArray) -> None:
+        for part in msg.status:
+            values = {pair.key: pair.value for pair in part.values}
+            if "frames_in" in values:
+                status.clear()
+                status.update(values)
+
+    for topic in arrivals:
+        subscribe(node, PointCloud2, topic, listener(topic))
+    subscribe(node, DiagnosticArray, "/diagnostics", on_diagnostics)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while True:
+            executor.spin_once(timeout_sec=0.05)
+            if pipe.poll():
+                if pipe.recv() is None:
+                    return
+                pipe.send((arrivals, status))
+                for stamps in arrivals.values():
+                    stamps.clear()
+    except EOFError:
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
