@@ -106,7 +106,7 @@ class Uncertainty(nn.Module):
 
     It looks at the network without moving it: its inputs are detached, or the network would learn to excuse
     hard pixels instead of solving them. Gains and offsets correct what training images, harder than clean
-    ones, make too cautious; `training.calibration` sets them.
+    ones, make too cautious; `training.export.calibration` sets them.
 
     Args:
         channels: Of all it sees, at a quarter of the size.

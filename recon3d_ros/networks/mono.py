@@ -118,7 +118,7 @@ class MonoNetwork(nn.Module):
         self.uncertainty = Uncertainty(hidden + 4 * stem + 2, config.uncertainty)
         centres = torch.linspace(math.log(config.near_m), math.log(config.far_m), config.bins)
         self.register_buffer("log_centres", centres.view(1, -1, 1, 1), persistent=False)
-        # Of all depth: what images that did not train showed to be off; `training.calibration` sets it.
+        # Of all depth, by images that did not train; `training.export.calibration` sets it.
         self.register_buffer("log_gain", torch.zeros(()))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

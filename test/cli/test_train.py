@@ -28,7 +28,7 @@ QUIET = "--loaders 0 --threads 1 --device cpu --precision fp32".split()
 
 def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeypatch):
     # Small scenes calibrate as well here, and render fifty times as fast.
-    monkeypatch.setattr("recon3d_ros.training.export.export_tasks.CALIBRATION_SIZE_WH", (96, 64))
+    monkeypatch.setattr("recon3d_ros.training.export.calibration.CALIBRATION_SIZE_WH", (96, 64))
     out = str(tmp_path / "run")
     words = ["train", "--out", out, *SMALL, *QUIET]
     assert main([*words, "--max-steps", "1"]) == 0

@@ -22,7 +22,8 @@ from recon3d_ros.networks import build_network
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 from recon3d_ros.training.export import export as exporting
-from recon3d_ros.training.export import export_tasks
+from recon3d_ros.training.export.calibration import calibration_predictions, magnified
+from recon3d_ros.training.export.export import known_images
 from recon3d_ros.training.run.checkpoint import load_checkpoint
 from recon3d_ros.training.run.loop import train
 from recon3d_ros.training.run.state import resume_run, start_run
@@ -379,7 +380,7 @@ def test_a_resumed_run_tells_what_else_it_learns_from_and_keeps_what_validates(m
 def test_known_images_are_served_as_they_are(task):
     """Golden answers are written without the way an image takes to the network."""
     contract = mono_input((96, 64)) if task == "mono" else InputContract(("left", "right"), multiple_of=32)
-    images = [image for images in export_tasks.known_images(contract) for image in images]
+    images = [image for images in known_images(contract) for image in images]
     fits = {plan_fit(contract, image.shape[1::-1]) for image in images}
     assert all(fit.image_size_wh == fit.network_size_wh for fit in fits)
     assert len(fits) == (1 if task == "mono" else 2), "height and width of pairs must be free"
@@ -429,8 +430,8 @@ def test_confidence_is_calibrated_through_other_lenses_too(tmp_path):
     store.write(0, pack_view(image, np.full((48, 64), 2.0, np.float32), CANONICAL_FOCAL_PX))
     network = build_network("mono", TINY).eval()
     content = {"run": {"width": 64, "height": 32}}
-    short, long = export_tasks.calibration_answers(network, content, tmp_path, 5, lenses=(1.0, 2.0))
+    short, long = calibration_predictions(network, content, tmp_path, 5, lenses=(1.0, 2.0))
     assert short.truth.shape == long.truth.shape == (1, 32, 64)
     np.testing.assert_allclose(short.truth, 2.0 * 48 / 32, rtol=1e-3)
     np.testing.assert_allclose(long.truth, 2.0 * 24 / 32, rtol=1e-3)
-    np.testing.assert_array_equal(export_tasks.middle(image, 2.0), image[12:36, 16:48])
+    np.testing.assert_array_equal(magnified(image, 2.0), image[12:36, 16:48])

@@ -5,58 +5,47 @@ from __future__ import annotations
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recon3d_ros import world
 from recon3d_ros.backends import open_backend
 from recon3d_ros.errors import BackendError, ConfigError, OutputError
 from recon3d_ros.files import make_folder
+from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest, dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of
-from recon3d_ros.networks.mono import MonoNetwork
-from recon3d_ros.training.export.accuracy import held_out_accuracy, read_accuracy
-from recon3d_ros.training.export.confidence import calibrate, calibrate_scale, is_calibrated
-from recon3d_ros.training.export.export_tasks import (
-    Images,
-    calibration_answers,
-    describe,
-    held_out_places,
-    known_images,
-)
+from recon3d_ros.training.export.calibration import calibrate
+from recon3d_ros.training.export.description import describe, held_out_accuracy, read_accuracy
 from recon3d_ros.training.run.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.samples.example import as_tensor
-
-if TYPE_CHECKING:
-    from recon3d_ros.networks import Network
 
 OPSET = 17
 # Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more. In px or m.
 LARGEST_DIFFERENCE = 1e-2
 LARGEST_SHARE = 1e-3
-# A robot has another lens than the camera that trained, and trust is to hold there, too: the images held out
-# are seen through lenses so many times as long when confidence and sigma are calibrated.
-LENSES = (1.0, 1.25, 1.5, 2.0)
-# One room says nothing of scale and trust in the next: images held out at fewer places leave the scale as it
-# was learnt, and trust as it was before a network was tuned to them.
-MIN_PLACES = 4
+# World scenes that neither train nor validate: the golden one, and one to compare on. Sizes of pairs differ
+# because H and W must be free in the graph; a mono model has one size.
+KNOWN_SEEDS = (900_000, 900_001)
+KNOWN_SIZES_WH = ((320, 192), (416, 256))
 # One component of a path, on any system.
 NAME = re.compile(r"\w[\w.+ -]*")
 # Options of a run that name places of the machine it ran on.
 PLACES = ("out", "init", "pairs", "teacher")
+Images = tuple[NDArray[np.uint8], ...]
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written, and how far ONNX Runtime and torch are apart on the images they were compared on.
 
-    `largest` is the largest difference of any pixel, in the unit of the answer; `share_apart` the share of
+    `largest` is the largest difference of any pixel, in the unit of the output; `share_apart` the share of
     pixels (0 to 1) that differ by more than `LARGEST_DIFFERENCE`.
     """
 
@@ -74,7 +63,7 @@ def export(
     accuracy_file: Path | None = None,
     calibration_pairs: int = 32,
     others: Sequence[Path] = (),
-) -> Exported:
+) -> ExportResult:
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
     `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
@@ -95,13 +84,13 @@ def export(
         ArtifactError: The checkpoint is missing or corrupt.
         ConfigError: No model can have this name, or `out_dir` has one that is to stay.
         DataError: The accuracy file is none of `recon3d evaluate`, or says nothing about this model.
-        BackendError: The exported graph answers differently from torch.
+        BackendError: The outputs of the exported graph differ from those of torch.
         OutputError: A file cannot be written.
     """
     network, content = load_network(checkpoint, *others)
     name = name_model(out_dir, name, content["network"], force=force)
     if calibration_pairs:
-        _calibrate(network, content, checkpoint.parent, calibration_pairs)
+        calibrate(network, content, checkpoint.parent, calibration_pairs)
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     described = describe(network, content, name)
     known = known_images(described.input)
@@ -110,8 +99,8 @@ def export(
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
             draft = replace(described, accuracy=accuracy, path=Path(folder) / f"{name}.yaml")
             draft = write_onnx(network, draft, known[0])
-            answers, largest, apart = compare(network, draft, known)
-            draft = write_golden(draft, known[0], answers[0])
+            outputs, largest, apart = compare(network, draft, known)
+            draft = write_golden(draft, known[0], outputs[0])
             weights = {key: content[key] for key in (*WEIGHTS, *EXTRA) if key in content}
             # Where the run lay is nobody else's business.
             run = {key: value for key, value in content["run"].items() if key not in PLACES}
@@ -125,7 +114,7 @@ def export(
         raise OutputError(
             f"cannot write the model to {out_dir} ({exc}): free the disk or choose another place"
         ) from exc
-    return Exported(replace(draft, path=out_dir / files[-1]), largest, apart)
+    return ExportResult(replace(draft, path=out_dir / files[-1]), largest, apart)
 
 
 def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = False) -> str:
@@ -148,13 +137,22 @@ def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = F
     return name
 
 
-def _calibrate(network: Network, content: Mapping[str, Any], folder: Path, count: int) -> None:
-    mono = isinstance(network, MonoNetwork)
-    telling = not mono or held_out_places(content, folder) >= MIN_PLACES
-    if mono and telling:
-        calibrate_scale(network, calibration_answers(network, content, folder, count))
-    if telling or not is_calibrated(network):
-        calibrate(network, calibration_answers(network, content, folder, count, LENSES))
+def known_images(contract: InputContract) -> list[Images]:
+    """Scenes of the world, (H, W, 3) uint8 RGB each: left and right, or one. The first is the golden one.
+
+    No network resizes them.
+    """
+    task = "stereo" if len(contract.names) == 2 else "mono"
+    sizes = (contract.size_wh,) * 2 if contract.size_wh else KNOWN_SIZES_WH
+    return [_world_images(task, *known) for known in zip(KNOWN_SEEDS, sizes)]
+
+
+def _world_images(task: str, seed: int, size_wh: tuple[int, int]) -> Images:
+    if task == "mono":
+        return (world.view_sample(seed, size_wh).frame.image,)
+    frame = world.training_sample(seed, size_wh, 96.0).frame
+    assert frame.right is not None
+    return frame.image, frame.right
 
 
 def halved(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -187,7 +185,7 @@ def write_onnx(network: torch.nn.Module, manifest: Manifest, example: Images) ->
 def compare(
     network: torch.nn.Module, manifest: Manifest, frames: Sequence[Images]
 ) -> tuple[list[NDArray[np.float32]], float, float]:
-    """Answer images with ONNX Runtime and with torch.
+    """Run images through ONNX Runtime and through torch.
 
     Returns:
         The first outputs of ONNX Runtime, (1, 1, H, W) px or m each; the largest difference of any pixel of
@@ -197,20 +195,20 @@ def compare(
     Raises:
         BackendError: More than `LARGEST_SHARE` of them do.
     """
-    inputs, outputs = manifest.input.names, manifest.output.names
+    inputs, names = manifest.input.names, manifest.output.names
     backend = open_backend("onnxruntime", manifest)
     try:
         feeds = [dict(zip(inputs, (tensor.numpy() for tensor in _tensors(frame)))) for frame in frames]
-        answers = [backend.infer(feed) for feed in feeds]
+        outputs = [backend.infer(feed) for feed in feeds]
     finally:
         backend.close()
     with torch.no_grad():
-        truths = [dict(zip(outputs, (t.numpy() for t in network(*_tensors(frame))))) for frame in frames]
-    both = list(zip(answers, truths))
-    apart = {key: np.concatenate([np.abs(a[key] - t[key]).ravel() for a, t in both]) for key in outputs}
-    value, _, sigma = outputs
+        references = [dict(zip(names, (t.numpy() for t in network(*_tensors(frame))))) for frame in frames]
+    both = list(zip(outputs, references))
+    apart = {key: np.concatenate([np.abs(a[key] - t[key]).ravel() for a, t in both]) for key in names}
+    value, _, sigma = names
     largest = float(apart[value].max())
-    apart[sigma] /= np.concatenate([np.maximum(t[sigma], 1.0).ravel() for t in truths])
+    apart[sigma] /= np.concatenate([np.maximum(t[sigma], 1.0).ravel() for t in references])
     # NaN is apart, too.
     share = max(float((~(values <= LARGEST_DIFFERENCE)).mean()) for values in apart.values())
     if share > LARGEST_SHARE:
@@ -218,7 +216,7 @@ def compare(
             f"expected ONNX Runtime to answer as torch does, got {100 * share:.1f} % of the pixels apart by "
             f"more than {LARGEST_DIFFERENCE} {manifest.output.unit} (largest {largest:.3f}): find the node"
         )
-    return [answer[value] for answer in answers], largest, share
+    return [output[value] for output in outputs], largest, share
 
 
 def write_golden(manifest: Manifest, images: Images, expected: NDArray[np.float32]) -> Manifest:

@@ -10,8 +10,8 @@ from recon3d_ros.backends import open_backend
 from recon3d_ros.errors import ArtifactError, BackendError, ConfigError, DataError, OutputError
 from recon3d_ros.model_zoo import registry
 from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.training.export import calibration
 from recon3d_ros.training.export import export as exporting
-from recon3d_ros.training.export import export_tasks
 from recon3d_ros.training.run.checkpoint import load_checkpoint, load_network, save_checkpoint
 from recon3d_ros.training.run.state import resume_run, start_run
 
@@ -26,8 +26,8 @@ def export(*args, **kwargs):
 @pytest.fixture(autouse=True)
 def small_pairs(monkeypatch):
     """Rendering takes longer than all the rest."""
-    monkeypatch.setattr(export_tasks, "KNOWN_SIZES_WH", ((128, 96), (160, 64)))
-    monkeypatch.setattr(export_tasks, "CALIBRATION_SIZE_WH", (128, 96))
+    monkeypatch.setattr(exporting, "KNOWN_SIZES_WH", ((128, 96), (160, 64)))
+    monkeypatch.setattr(calibration, "CALIBRATION_SIZE_WH", (128, 96))
 
 
 @pytest.fixture

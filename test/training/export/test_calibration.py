@@ -6,7 +6,7 @@ import torch
 
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoOutput
-from recon3d_ros.training.export.confidence import calibrate, calibrate_scale
+from recon3d_ros.training.export.calibration import calibrate_scale, calibrate_uncertainty
 from recon3d_ros.training.losses.scored import ScoredDepth, ScoredDisparity
 
 
@@ -36,7 +36,7 @@ def observed(seed, size_hw=(64, 96)):
     return left, left, np.abs(rng.laplace(0.0, scale)).clip(0, 22).astype(np.float32)
 
 
-def answers(network, pairs):
+def predictions(network, pairs):
     """Made while they are asked for, when the head is neutral."""
     for left, _, truth in pairs:
         image = torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255))
@@ -44,7 +44,7 @@ def answers(network, pairs):
 
 
 def test_confidence_becomes_the_share_of_good_pixels(network):
-    calibrate(network, answers(network, map(observed, range(6))))
+    calibrate_uncertainty(network, predictions(network, map(observed, range(6))))
     left, _, truth = observed(100, (192, 256))
     output = network.analyse(torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255)), None)
     confidence = torch.sigmoid(output.trust).numpy().ravel()
@@ -54,7 +54,7 @@ def test_confidence_becomes_the_share_of_good_pixels(network):
 
 
 def test_sigma_becomes_the_spread_of_the_error(network):
-    found = calibrate(network, answers(network, map(observed, range(6))))
+    found = calibrate_uncertainty(network, predictions(network, map(observed, range(6))))
     # From 2 u + 5 to 3 u - 1; the clipped tail takes a little off the gain.
     assert found["scale_gain"] == pytest.approx(1.5, abs=0.25)
     log_scale = network.analyse(torch.full((1, 3, 4, 4), 0.5), None).log_scale
@@ -63,10 +63,10 @@ def test_sigma_becomes_the_spread_of_the_error(network):
 
 def test_unknown_pixels_do_not_count(network):
     pairs = [observed(seed) for seed in range(3)]
-    expected = calibrate(network, answers(network, pairs))
+    expected = calibrate_uncertainty(network, predictions(network, pairs))
     for _, _, truth in pairs:
         truth[:2] = np.nan
-    again = calibrate(network, answers(network, pairs))
+    again = calibrate_uncertainty(network, predictions(network, pairs))
     assert all(np.isfinite(value) for value in again.values())
     assert again["trust_gain"] == pytest.approx(expected["trust_gain"], rel=0.2)
 
@@ -75,14 +75,14 @@ def test_scale_is_the_median_over_the_images_and_without_images_stays():
     network = build_network("mono", {"stem": 8, "encoder": 4 * ((8,),), "hidden": 8}).eval()
     image = torch.rand(1, 3, 32, 64)
 
-    def answers(factors):
+    def predictions(factors):
         for factor in factors:  # made while they are asked for, without a gain
             output = network.analyse(image)
             yield ScoredDepth(output, image, factor * output.depth[:, 0], network.log_centres)
 
     with torch.no_grad():
         network.log_gain.fill_(5.0)
-        found = calibrate_scale(network, answers([0.5, 1.2, 8.0]))
+        found = calibrate_scale(network, predictions([0.5, 1.2, 8.0]))
         assert found == pytest.approx(np.log(1.2), abs=1e-4) == float(network.log_gain)
         before = network(image)
         network.log_gain.zero_()
