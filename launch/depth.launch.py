@@ -10,6 +10,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
+from recon3d_ros.config.camera_topics import image_topics
 from recon3d_ros.ros.bridge.dds import profile_environment
 from recon3d_ros.system.share import share_path
 
@@ -19,6 +20,8 @@ PARAMETERS = {
     "model": "name of a model, or path of its manifest (.yaml)",
     "rectify": "true: subscribe to image_raw and rectify with camera_info",
     "image_transport": "raw or compressed",
+    "approximate_sync": "true: pair stamps that differ by at most sync_tolerance_ms; false: equal stamps",
+    "sync_tolerance_ms": "largest stamp difference of a stereo pair, in ms; 0: the stamps must be equal",
     "scale_sources": "sources of the scale of a mono model, for example floor or range,scan; docs/scale.md",
     "camera_height_m": "with floor: height of the camera above the floor",
     "camera_pitch_deg": "with floor: downward tilt of the camera",
@@ -98,9 +101,8 @@ def make_nodes(context):
         respawn=yaml.safe_load(value("respawn")),
         respawn_delay=2.0,
     )
-    side = "left/" if given.get("mode", "stereo") == "stereo" else ""
-    name = "image_raw" if given.get("rectify") else ("image_rect" if side else "image")
-    image = value("left_image" if side else "image") or side + name
+    stereo = given.get("mode", "stereo") == "stereo"
+    image = value("left_image" if stereo else "image") or image_topics(stereo, given.get("rectify", False))[0]
     rviz = Node(
         package="rviz2",
         executable="rviz2",

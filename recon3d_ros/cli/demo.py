@@ -18,6 +18,7 @@ from recon3d_ros.cli.children import Child, end_in_order, held
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import ModelConfig, PipelineConfig, options
+from recon3d_ros.config.camera_topics import LEFT, image_topics
 from recon3d_ros.config.recorder import RecorderConfig
 from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.errors import CalibrationError, ConfigError
@@ -54,9 +55,7 @@ class Plan:
     @property
     def image_topic(self) -> str:
         """The image the clouds belong to."""
-        if self.stereo:
-            return "left/image_raw" if self.rectify else "left/image_rect"
-        return "image_raw" if self.rectify else "image"
+        return image_topics(self.stereo, self.rectify)[LEFT]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

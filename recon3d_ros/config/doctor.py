@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon3d_ros.config.options import Config, option
+from recon3d_ros.config.camera_topics import PairingConfig
+from recon3d_ros.config.options import option
 
 
 @dataclass(frozen=True)
-class DoctorConfig(Config):
+class DoctorConfig(PairingConfig):
     """What to look at; the names are those of the node's parameters and of the launch files' arguments."""
 
     mode: str = option(
@@ -19,9 +20,6 @@ class DoctorConfig(Config):
     namespace: str = option("", "namespace of the topics, as for the node")
     rectify: bool = option(False, "check image_raw, for a node with rectify")
     image_transport: str = option("raw", "transport of the images", choices=("raw", "compressed"))
-    sync_tolerance_ms: float = option(
-        0.0, "largest stamp difference of a stereo pair that the node accepts", unit="ms", minimum=0.0
-    )
     left_image: str = option("", "topic instead of left/image_rect (left/image_raw with rectify)")
     left_info: str = option("", "topic instead of left/camera_info")
     right_image: str = option("", "topic instead of right/image_rect (right/image_raw with rectify)")

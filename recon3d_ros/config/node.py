@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from recon3d_ros.config.options import Config, option
+from recon3d_ros.config.camera_topics import PairingConfig
+from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class NodeConfig(Config):
+class NodeConfig(PairingConfig):
     """How the ROS node takes in images and gives out results."""
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"), read_only=True)
@@ -19,9 +20,6 @@ class NodeConfig(Config):
     )
     image_transport: str = option(
         "raw", "transport of the incoming images", choices=("raw", "compressed"), read_only=True
-    )
-    sync_tolerance_ms: float = option(
-        0.0, "largest stamp difference of a stereo pair; 0 = the stamps must be equal", unit="ms", minimum=0.0
     )
     # Off by default: a bag played without use_sim_time, or a camera computer whose clock differs, would
     # otherwise lose every frame; the one-slot mailbox bounds the node's own delay anyway.

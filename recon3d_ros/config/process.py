@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon3d_ros.config.options import Config, option
+from recon3d_ros.config.camera_topics import PairingConfig, image_topics, info_topic
+from recon3d_ros.config.options import option
 
 
 @dataclass(frozen=True)
-class ProcessConfig(Config):
+class ProcessConfig(PairingConfig):
     """How images are taken out of a bag; the names of topics default to those the node subscribes to."""
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"))
     rectify: bool = option(False, "use image_raw and rectify with camera_info")
     image_transport: str = option(
         "auto", "transport of the images; auto = as in the bag", choices=("auto", "raw", "compressed")
-    )
-    sync_tolerance_ms: float = option(
-        0.0, "largest stamp difference of a stereo pair; 0 = the stamps must be equal", unit="ms", minimum=0.0
     )
     namespace: str = option(
         "/", "namespace of the following topics that do not start with /, and of the written topics"
@@ -38,16 +36,14 @@ class ProcessConfig(Config):
 
     def image_topics(self) -> tuple[str, ...]:
         """Full names of the images, left before right, without the suffix of a compressed transport."""
-        if not self.is_stereo:
-            return (self.absolute(self.image or ("image_raw" if self.rectify else "image")),)
-        name = "image_raw" if self.rectify else "image_rect"
-        sides = (self.image or f"left/{name}", self.right_image or f"right/{name}")
-        return tuple(self.absolute(topic) for topic in sides)
+        given = (self.image, self.right_image)
+        usual = image_topics(self.is_stereo, self.rectify)
+        return tuple(self.absolute(own or topic) for own, topic in zip(given, usual))
 
     def info_topics(self) -> tuple[str, ...]:
         """Full names of the camera_info topics, in the order of `image_topics`."""
         given = (self.camera_info, self.right_camera_info)
         return tuple(
-            self.absolute(info) if info else f"{image.rpartition('/')[0]}/camera_info"
+            self.absolute(info) if info else info_topic(image)
             for image, info in zip(self.image_topics(), given)
         )

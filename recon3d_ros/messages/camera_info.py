@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry import Frame, FrameRectifier, PinholeCamera, StereoRig
-from recon3d_ros.messages.kinds import CameraInfoFields
+from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
+
+# After so many messages of one content no image that belongs to the content before is on its way any more.
+REPEATS_TO_FORGET = 10
 
 
 class Calibration:
@@ -18,11 +23,16 @@ class Calibration:
 
     Raises:
         CalibrationError: uncalibrated, not finite, sizes differ, baseline not positive.
+
+    Attributes:
+        size_wh: columns and rows that the images must have.
     """
 
     def __init__(self, infos: tuple[CameraInfoFields, ...], rectify: bool) -> None:
         cameras = [info_to_camera(info, rectified=not rectify) for info in infos]
         self._rectifier = FrameRectifier(StereoRig(*cameras) if len(cameras) == 2 else cameras[0])
+        height, width = cameras[0].image_shape_hw
+        self.size_wh = (width, height)
 
     def frame(self, stamp_ns: int, image: np.ndarray, right: np.ndarray | None, frame_id: str = "") -> Frame:
         """Make the rectified frame; the first call of a rectifying calibration computes the maps.
@@ -33,47 +43,74 @@ class Calibration:
         return self._rectifier.frame(image, right, stamp_ns, frame_id=frame_id)
 
 
+class _Change(NamedTuple):
+    """What a camera_info topic said from a moment on."""
+
+    number: int
+    from_ns: int
+    info: CameraInfoFields
+
+
 class CalibrationCache:
-    """The newest camera_info of every topic, parsed when it changed.
+    """What the camera_info topics have said, parsed when it changed.
 
     Args:
         topics: the topic of every camera, left before right; names for errors.
         rectify: as in `Calibration`.
+        whole_record: nothing is forgotten, for a recording whose camera_info is known before its images. Else
+            the content before the newest is kept for a moment, for images that come later than camera_info.
     """
 
-    def __init__(self, topics: tuple[str, ...], rectify: bool) -> None:
-        self._infos: dict[str, CameraInfoFields] = {}
+    def __init__(self, topics: tuple[str, ...], rectify: bool, whole_record: bool = False) -> None:
+        self._topics, self._rectify, self._whole_record = topics, rectify, whole_record
         self._content: dict[str, object] = {}
-        self._topics, self._rectify = topics, rectify
-        self._calibration: Calibration | None = None
+        self._changes: dict[str, list[_Change]] = {topic: [] for topic in topics}
+        self._repeats = dict.fromkeys(topics, 0)
+        self._count = 0
+        self._known: dict[tuple[int, ...], Calibration] = {}
 
     def update(self, topic: str, info: CameraInfoFields) -> bool:
         """Take a message; return whether it differs from the one before (stamps aside)."""
         content = _content(info)
+        changes = self._changes[topic]
         if self._content.get(topic) == content:
+            self._repeats[topic] += 1
+            if self._repeats[topic] == REPEATS_TO_FORGET and not self._whole_record:
+                del changes[:-1]
             return False
-        self._content[topic] = content
-        self._infos[topic] = info
-        self._calibration = None
+        self._content[topic], self._repeats[topic] = content, 0
+        self._count += 1
+        changes.append(_Change(self._count, stamp_to_ns(info.header.stamp), info))
+        if not self._whole_record:
+            del changes[:-2]
         return True
 
-    def current(self) -> Calibration:
-        """Return the calibration that holds now.
+    def at(self, stamp_ns: int) -> Calibration:
+        """Return the calibration of a frame: what came last of what is not younger than the frame.
+
+        A frame older than all that is known gets the oldest: camera_info may come behind its image.
 
         Raises:
             CalibrationError: a topic has not sent yet, or what they say cannot be used.
         """
-        if self._calibration is None:
-            missing = [topic for topic in self._topics if topic not in self._infos]
-            if missing:
-                raise CalibrationError(
-                    f"expected camera_info on {' and '.join(missing)}, got none so far; start its publisher "
-                    "or remap the topic."
-                )
-            self._calibration = Calibration(
-                tuple(self._infos[topic] for topic in self._topics), self._rectify
+        missing = [topic for topic in self._topics if not self._changes[topic]]
+        if missing:
+            raise CalibrationError(
+                f"expected camera_info on {' and '.join(missing)}, got none so far; start its publisher "
+                "(record it with the images of a bag) or remap the topic."
             )
-        return self._calibration
+        held = [self._held(topic, stamp_ns) for topic in self._topics]
+        key = tuple(change.number for change in held)
+        if key not in self._known:
+            calibration = Calibration(tuple(change.info for change in held), self._rectify)
+            if not self._whole_record and len(self._known) > 1:
+                del self._known[next(iter(self._known))]  # with its maps of rectification
+            self._known[key] = calibration
+        return self._known[key]
+
+    def _held(self, topic: str, stamp_ns: int) -> _Change:
+        changes = self._changes[topic]
+        return next((change for change in reversed(changes) if change.from_ns <= stamp_ns), changes[0])
 
 
 def _content(info: CameraInfoFields) -> tuple[object, ...]:

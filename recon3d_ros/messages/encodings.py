@@ -8,10 +8,13 @@ under NumPy 2 (ros-perception/vision_opencv#535).
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.messages.compressed import decode_compressed
 from recon3d_ros.messages.kinds import ImageFields
 
 # encoding -> (dtype, channels, cv2 code to RGB or None where the pixels stay as they are).
@@ -82,6 +85,18 @@ def message_view(msg: ImageFields, dtype: str, channels: int) -> np.ndarray:
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, item.itemsize)  # type: ignore[assignment]
     return np.ndarray(shape, item, buffer=memoryview(msg.data), strides=strides)
+
+
+def msg_to_image(msg: Any) -> np.ndarray:
+    """Decode a sensor_msgs/Image or CompressedImage, made by rclpy or read from a bag.
+
+    Returns:
+        (H, W, 3) uint8 RGB, or (H, W) uint8 mono; may be a read-only view of the message.
+
+    Raises:
+        ImageError: unknown encoding, empty, truncated or not decodable.
+    """
+    return decode_image(msg) if hasattr(msg, "encoding") else decode_compressed(msg.data, msg.format)
 
 
 def decode_image(msg: ImageFields) -> np.ndarray:

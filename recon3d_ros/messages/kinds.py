@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+NS_PER_S = 1_000_000_000
+
+
+def stamp_to_ns(stamp: Any) -> int:
+    """Return a builtin_interfaces/Time as integer nanoseconds."""
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+
 
 class ImageFields(Protocol):
     """What is read of a sensor_msgs/Image."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, NamedTuple
 
-LEFT, RIGHT = 0, 1
+from recon3d_ros.config.camera_topics import LEFT
 
 
 class _Waiting(NamedTuple):

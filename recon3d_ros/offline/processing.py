@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from recon3d_ros.config import ProcessConfig
-from recon3d_ros.datasets.bags.reader import Bag, BagMessage
+from recon3d_ros.config.camera_topics import transport_topic
+from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.errors import (
     BackendError,
     CalibrationError,
@@ -17,20 +17,14 @@ from recon3d_ros.errors import (
     ImageError,
     Recon3dError,
 )
-from recon3d_ros.messages.camera_info import Calibration, CalibrationCache
-from recon3d_ros.messages.compressed import decode_compressed
-from recon3d_ros.messages.encodings import decode_image
-from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
+from recon3d_ros.messages.intake import Intake, Messages
 from recon3d_ros.offline.sinks import CAMERA_INFO, IMAGE, Processed, Sink
 from recon3d_ros.pipeline import Pipeline
 
-NS_PER_S = 1_000_000_000
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 # Images of one side that may wait for their partner. Nothing is late in a bag, but a recorder may have
 # written one side well behind the other.
 WAITING = 50
-# What temporal filters learnt is of no use so much later, nor when the recording starts over; as in the node.
-GAP_NS = 1_000_000_000
 # What one frame may be to blame for; it is counted and the next one comes. Anything else ends the run.
 CAUSES: dict[type[Recon3dError], str] = {
     CalibrationError: "camera_info",
@@ -68,47 +62,6 @@ class Summary:
         self.reasons.setdefault(cause, str(error))
 
 
-class Calibrations:
-    """The camera_info of a whole bag; a frame gets the newest one not younger than itself.
-
-    Frames before the first camera_info get the first one: in a bag it may be recorded behind its image.
-
-    Args:
-        bag: Is read through once, for the camera_info alone.
-        topics: Left before right.
-        rectify: As in `Calibration`.
-    """
-
-    def __init__(self, bag: Bag, topics: Sequence[str], rectify: bool) -> None:
-        self._topics, self._rectify = topics, rectify
-        self._changes: dict[str, list[tuple[int, Any]]] = {topic: [] for topic in topics}
-        changes = CalibrationCache(tuple(topics), rectify)
-        for topic, _, msg in bag.messages(topics):
-            if changes.update(topic, msg):
-                self._changes[topic].append((_stamp_ns(msg), msg))
-        self._known: dict[tuple[int, ...], Calibration] = {}
-
-    def at(self, stamp_ns: int) -> Calibration:
-        """Return the calibration of a frame.
-
-        Raises:
-            CalibrationError: There is no camera_info, or it cannot be used.
-        """
-        indices = tuple(self._index(topic, stamp_ns) for topic in self._topics)
-        if indices not in self._known:
-            infos = [self._changes[topic][i][1] for topic, i in zip(self._topics, indices)]
-            self._known[indices] = Calibration(tuple(infos), self._rectify)
-        return self._known[indices]
-
-    def _index(self, topic: str, stamp_ns: int) -> int:
-        changes = self._changes[topic]
-        if not changes:
-            raise CalibrationError(
-                f"expected camera_info on {topic}, the bag has no message of it: record it"
-            )
-        return max((i for i, (from_ns, _) in enumerate(changes) if from_ns <= stamp_ns), default=0)
-
-
 def process_bag(
     bag: Bag,
     pipeline: Pipeline,
@@ -138,12 +91,8 @@ def process_bag(
             kind = "stereo" if pipeline.estimator.is_stereo else "mono"
             raise ConfigError(f"expected a {config.mode} model, got a {kind} model: give --mode {kind}")
         images = find_images(bag, config)
-        calibrations = Calibrations(bag, config.info_topics(), config.rectify)
         summary = Summary()
-        run = _Run(pipeline, calibrations, sinks, summary)
-        for messages in _frames(bag, images, config, summary):
-            run.take(messages)
-            advance()
+        _Run(bag, pipeline, config, sinks, summary).take_all(images, advance)
         _require_some(summary, bag)
         for sink in sinks:
             sink.close()
@@ -163,7 +112,8 @@ def find_images(bag: Bag, config: ProcessConfig) -> tuple[str, ...]:
     """
     found = []
     for base in config.image_topics():
-        offers = {"raw": (base, IMAGE), "compressed": (f"{base}/compressed", COMPRESSED)}
+        kinds = {"raw": IMAGE, "compressed": COMPRESSED}
+        offers = {transport: (transport_topic(base, transport), kind) for transport, kind in kinds.items()}
         wanted = offers.values() if config.image_transport == "auto" else [offers[config.image_transport]]
         name = next((topic for topic, kind in wanted if bag.topics.get(topic) == kind), None)
         if name is None:
@@ -184,56 +134,48 @@ def _missing(bag: Bag, wanted: str, kinds: Sequence[str]) -> DataError:
     )
 
 
-def _frames(
-    bag: Bag, topics: Sequence[str], config: ProcessConfig, summary: Summary
-) -> Iterator[tuple[BagMessage, ...]]:
-    """Yield single messages, or pairs of equal stamps; count the images."""
-    if not config.is_stereo:
-        for message in bag.messages(topics):
-            summary.images += 1
-            yield (message,)
-        return
-    sync = StereoSync(round(config.sync_tolerance_ms * 1e6), WAITING)
-    paired = 0
-    for message in bag.messages(topics):
-        summary.images += 1
-        side = LEFT if message.topic == topics[LEFT] else RIGHT
-        pair = sync.add(side, _stamp_ns(message.msg), message)
-        if pair is not None:
-            paired += 2
-            yield pair
-    summary.unmatched = summary.images - paired
-
-
 class _Run:
-    """One way through a bag; remembers the stamp of the frame before."""
+    """One way through a bag."""
 
     def __init__(
-        self, pipeline: Pipeline, calibrations: Calibrations, sinks: Sequence[Sink], summary: Summary
+        self, bag: Bag, pipeline: Pipeline, config: ProcessConfig, sinks: Sequence[Sink], summary: Summary
     ) -> None:
-        self._pipeline, self._calibrations, self._sinks = pipeline, calibrations, sinks
-        self._summary = summary
-        self._last_ns: int | None = None
+        self._bag, self._pipeline, self._sinks, self._summary = bag, pipeline, sinks, summary
+        infos = config.info_topics()
+        self._intake = Intake(
+            infos, config.rectify, config.sync_tolerance_ns, waiting=WAITING, whole_record=True
+        )
+        for topic, _, msg in bag.messages(infos):
+            self._intake.add_info(topic, msg)
+        self._epoch: int | None = None
 
-    def take(self, messages: tuple[BagMessage, ...]) -> None:
+    def take_all(self, topics: Sequence[str], advance: Callable[[], object]) -> None:
+        """Read the images, and process every frame that they complete."""
+        summary = self._summary
+        for topic, logged_ns, msg in self._bag.messages(topics):
+            summary.images += 1
+            messages = self._intake.add_image(topics.index(topic), msg)
+            if messages is not None:
+                summary.unmatched -= len(messages)
+                self._take(messages, logged_ns)
+                advance()
+        summary.unmatched += summary.images
+
+    def _take(self, messages: Messages, logged_ns: int) -> None:
         number = self._summary.frames
         self._summary.frames += 1
-        first = messages[0].msg
-        stamp_ns = _stamp_ns(first)
-        if self._last_ns is not None and not 0 <= stamp_ns - self._last_ns <= GAP_NS:
-            self._pipeline.reset()
-        self._last_ns = stamp_ns
         try:
-            images = [_pixels(message.msg) for message in messages]
-            right = images[1] if len(images) > 1 else None
-            frame = self._calibrations.at(stamp_ns).frame(stamp_ns, images[0], right, first.header.frame_id)
+            raw = self._intake.raw_frame(messages)
+            if self._epoch not in (None, raw.epoch):
+                self._pipeline.reset()
+            self._epoch = raw.epoch
+            frame, _ = raw.frame()
             result = self._pipeline.process(frame)
         except tuple(CAUSES) as exc:
             self._summary.drop(exc)
             return
-        logged_ns = max(message.logged_ns for message in messages)
         for sink in self._sinks:
-            sink.write(Processed(number, logged_ns, stamp_ns, first.header.frame_id, result))
+            sink.write(Processed(number, logged_ns, raw.stamp_ns, raw.frame_id, result))
         self._summary.written += 1
         if result.scale is not None and not result.scale.trusted:
             self._summary.without_scale += 1
@@ -248,11 +190,3 @@ def _require_some(summary: Summary, bag: Bag) -> None:
         f"expected a frame that can be processed in {bag.path}, got none of {summary.images} images: "
         f"{reason if summary.images else 'record the image topics'}"
     )
-
-
-def _pixels(msg: Any) -> Any:
-    return decode_image(msg) if hasattr(msg, "encoding") else decode_compressed(msg.data, msg.format)
-
-
-def _stamp_ns(msg: Any) -> int:
-    return int(msg.header.stamp.sec) * NS_PER_S + int(msg.header.stamp.nanosec)

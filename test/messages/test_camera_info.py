@@ -36,11 +36,11 @@ def cache():
 
 
 def test_a_new_stamp_is_no_change(cache):
-    calibration = cache.current()
+    calibration = cache.at(0)
     info = infos()["left/camera_info"]
     info.header.stamp = ns_to_stamp(99)
     assert not cache.update("left/camera_info", info)
-    assert cache.current() is calibration
+    assert cache.at(0) is calibration
 
 
 def changes():
@@ -77,24 +77,24 @@ def test_a_topic_that_has_not_sent_is_named():
     cache = CalibrationCache(TOPICS, rectify=False)
     cache.update("left/camera_info", infos()["left/camera_info"])
     with pytest.raises(CalibrationError, match="camera_info on right/camera_info, got none"):
-        cache.current()
+        cache.at(0)
 
 
 def test_bad_after_good_is_refused_and_good_again_works(cache):
-    cache.current()
+    cache.at(0)
     cache.update("right/camera_info", CameraInfo(width=64, height=48))
     for _ in range(2):
         with pytest.raises(CalibrationError, match=r"K\[0\] = 0"):
-            cache.current()
+            cache.at(0)
     cache.update("right/camera_info", infos()["right/camera_info"])
-    frame = cache.current().frame(5, picture(0), picture(7))
+    frame = cache.at(0).frame(5, picture(0), picture(7))
     assert frame.is_stereo and frame.rig == RIG.as_rectified() and frame.stamp_ns == 5
 
 
 def test_wrong_image_size(cache):
     with pytest.raises(CalibrationError, match="the image is 63x48"):
-        cache.current().frame(0, picture(0)[:, 1:], picture(7)[:, 1:])
-    assert np.array_equal(cache.current().frame(0, *[picture(i) for i in (0, 7)]).image, picture(0))
+        cache.at(0).frame(0, picture(0)[:, 1:], picture(7)[:, 1:])
+    assert np.array_equal(cache.at(0).frame(0, *[picture(i) for i in (0, 7)]).image, picture(0))
 
 
 def test_an_absurd_size_is_refused_before_the_maps_of_rectification_are_made():
@@ -103,4 +103,42 @@ def test_an_absurd_size_is_refused_before_the_maps_of_rectification_are_made():
     cache = CalibrationCache(TOPICS[:1], rectify=True)
     cache.update(TOPICS[0], raw)
     with pytest.raises(CalibrationError, match="the image is 64x48"):
-        cache.current().frame(0, picture(0), None)
+        cache.at(0).frame(0, picture(0), None)
+
+
+def focal(cache, stamp_ns):
+    return cache.at(stamp_ns).frame(stamp_ns, picture(0), picture(1)).rig.fx
+
+
+def info_of(fx, stamp_ns, side=0):
+    rig = StereoRig.simple(64, 48, fx=fx, baseline_m=0.1)
+    return camera_to_info((rig.left, rig.right)[side], stamp_ns, "optical")
+
+
+def tell(cache, fx, stamp_ns):
+    return [cache.update(topic, info_of(fx, stamp_ns, side)) for side, topic in enumerate(TOPICS)]
+
+
+@pytest.mark.parametrize("whole_record", [False, True])
+def test_a_frame_gets_what_held_at_its_stamp(whole_record):
+    cache = CalibrationCache(TOPICS, rectify=False, whole_record=whole_record)
+    tell(cache, 50.0, 1000)
+    tell(cache, 60.0, 2000)
+    assert focal(cache, 1999) == 50.0  # an image that comes later than the camera_info behind it
+    assert focal(cache, 2000) == 60.0
+    assert focal(cache, 0) == 50.0
+    assert cache.at(1500) is cache.at(1999)
+    tell(cache, 50.0, 1000)  # a bag that starts over
+    assert focal(cache, 1500) == 50.0
+
+
+def test_only_a_whole_record_remembers_what_was_replaced_long_ago():
+    fxs = {}
+    for whole_record in (False, True):
+        cache = CalibrationCache(TOPICS, rectify=False, whole_record=whole_record)
+        tell(cache, 50.0, 1000)
+        tell(cache, 60.0, 2000)
+        for i in range(20):  # no image is on its way that long
+            assert tell(cache, 60.0, 2001 + i) == [False, False]
+        fxs[whole_record] = focal(cache, 1500)
+    assert fxs == {False: 60.0, True: 50.0}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
+from recon3d_ros.config.camera_topics import LEFT, RIGHT
+from recon3d_ros.messages.sync import StereoSync
 
 
 def test_equal_stamps_pair_in_both_orders():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recon3d_ros.config.camera_topics import info_topic
 from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.rgbd.aligner import RgbdAligner
@@ -15,16 +16,15 @@ from recon3d_ros.datasets.rgbd.association import nearest_pairs, unmatched_note
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import PinholeCamera, Sample
 from recon3d_ros.messages.camera_info import CalibrationCache, info_to_camera
-from recon3d_ros.messages.compressed import decode_compressed
 from recon3d_ros.messages.depth import (
     ENCODINGS,
     depth_from_compressed,
     depth_from_msg,
     is_compressed_depth,
 )
-from recon3d_ros.messages.encodings import decode_image
+from recon3d_ros.messages.encodings import msg_to_image
+from recon3d_ros.messages.kinds import stamp_to_ns
 
-NS_PER_S = 1_000_000_000
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 # What image_transport appends to the name of an image topic.
@@ -84,7 +84,10 @@ def bag_samples(path: Path, names: Sequence[str] = ()) -> LazySequence[Sample]:
     def load(pair: tuple[int, int]) -> Sample:
         image, depth = images[pair[0]], depths[pair[1]]
         with Bag(path) as bag:
-            planes = _pixels(_message(bag, topics.image, image)), _depth(_message(bag, topics.depth, depth))
+            planes = (
+                msg_to_image(_message(bag, topics.image, image)),
+                _depth(_message(bag, topics.depth, depth)),
+            )
         source = f"{topics.depth} at {depth.stamp_ns} ns"
         return aligner.sample(str(image.stamp_ns), image.stamp_ns, *planes, source)
 
@@ -156,7 +159,7 @@ def _check_named(names: Sequence[str], first: Mapping[str, Any], path: Path) -> 
 def _info_beside(bag: Bag, image: str, frame: str) -> str:
     """The camera_info in the namespace of an image topic, else the only one of its frame."""
     base = image.rpartition("/")[0] if image.rpartition("/")[2] in _TRANSPORTS else image
-    beside = f"{base.rpartition('/')[0]}/camera_info"
+    beside = info_topic(base)
     if bag.topics.get(beside) == CAMERA_INFO:
         return beside
     known = [topic for topic, kind in bag.topics.items() if kind == CAMERA_INFO]
@@ -197,8 +200,7 @@ def _positions(bag: Bag, topic: str) -> list[_Position]:
     positions: list[_Position] = []
     for message in bag.messages([topic]):
         same = positions[-1].before + 1 if positions and positions[-1].logged_ns == message.logged_ns else 0
-        stamp = message.msg.header.stamp
-        positions.append(_Position(stamp.sec * NS_PER_S + stamp.nanosec, message.logged_ns, same))
+        positions.append(_Position(stamp_to_ns(message.msg.header.stamp), message.logged_ns, same))
     stamps = {position.stamp_ns for position in positions}
     if len(stamps) != len(positions):
         raise DataError(
@@ -223,10 +225,6 @@ def _frame(msg: Any) -> str:
 
 def _is_depth(msg: Any) -> bool:
     return msg.encoding in ENCODINGS if hasattr(msg, "encoding") else is_compressed_depth(msg.format)
-
-
-def _pixels(msg: Any) -> np.ndarray:
-    return decode_image(msg) if hasattr(msg, "encoding") else decode_compressed(msg.data, msg.format)
 
 
 def _depth(msg: Any) -> np.ndarray:

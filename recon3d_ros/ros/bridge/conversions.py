@@ -15,16 +15,11 @@ from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.geometry import XYZ, OrganizedCloud, PinholeCamera, StereoRig
 from recon3d_ros.geometry.cloud import BYTES_PER_FIELD
 from recon3d_ros.messages.camera_info import info_to_camera as info_to_camera
-from recon3d_ros.messages.compressed import decode_compressed
 from recon3d_ros.messages.depth import depth_from_msg as depth_from_msg
-from recon3d_ros.messages.encodings import decode_image, encode_pixels
-
-NS_PER_S = 1_000_000_000
-
-
-def stamp_to_ns(stamp: Time) -> int:
-    """Return a stamp as integer nanoseconds."""
-    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+from recon3d_ros.messages.encodings import encode_pixels
+from recon3d_ros.messages.encodings import msg_to_image as msg_to_image
+from recon3d_ros.messages.kinds import NS_PER_S
+from recon3d_ros.messages.kinds import stamp_to_ns as stamp_to_ns
 
 
 def ns_to_stamp(stamp_ns: int) -> Time:
@@ -42,20 +37,6 @@ def to_bytes_array(values: np.ndarray) -> array:
     data = array("B")
     data.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return data
-
-
-def msg_to_image(msg: Image | CompressedImage) -> np.ndarray:
-    """Decode an image message.
-
-    Returns:
-        (H, W, 3) uint8 RGB, or (H, W) uint8 mono; may be a read-only view of the message.
-
-    Raises:
-        ImageError: unknown encoding, empty, truncated or not decodable.
-    """
-    if isinstance(msg, CompressedImage):
-        return decode_compressed(msg.data, msg.format)
-    return decode_image(msg)
 
 
 def image_to_msg(image: np.ndarray, stamp_ns: int, frame_id: str, encoding: str = "") -> Image:

@@ -13,7 +13,7 @@ from typing import Any
 
 import rclpy
 import yaml
-from rclpy.callback_groups import CallbackGroup
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
@@ -24,6 +24,7 @@ from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverriding
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
+from recon3d_ros.config.camera_topics import transport_topic
 from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.ros.bridge.stop_signals import StopSignals
 from recon3d_ros.system.allocator import keep_memory
@@ -59,6 +60,19 @@ def reliable_qos(depth: int = 2) -> QoSProfile:
     return QoSProfile(
         history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.RELIABLE
     )
+
+
+class PausableCallbackGroup(MutuallyExclusiveCallbackGroup):
+    """A callback group that can be paused: subscriptions stay, their newest messages wait in the middleware.
+
+    Every message costs a turn of the executor, whatever the callback does; in a paused group it costs none.
+    """
+
+    paused = False
+
+    def can_execute(self, entity: Any) -> bool:
+        """Whether the executor may wait for the entity, as rclpy asks it."""
+        return not self.paused and bool(super().can_execute(entity))
 
 
 def subscribe(
@@ -128,7 +142,7 @@ def transported(node: Node, base: str, transport: str) -> str:
         base: name of the image topic.
         transport: raw or compressed.
     """
-    return base if transport == "raw" else f"{node.resolve_topic_name(base)}/{transport}"
+    return base if transport == "raw" else transport_topic(node.resolve_topic_name(base), transport)
 
 
 def _qos_error(entity: str, topic: str, exc: Exception) -> ConfigError:

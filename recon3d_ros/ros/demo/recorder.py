@@ -15,6 +15,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from recon3d_ros.config import PipelineConfig
+from recon3d_ros.config.camera_topics import info_topic
 from recon3d_ros.config.recorder import RecorderConfig
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import make_folder
@@ -74,8 +75,7 @@ class Recorder(Node):
         image = self._config.image_topic
         # Frames are counted by camera_info, which is small: on a busy machine this process loses images that
         # the node got.
-        info = "".join((*image.rpartition("/")[:2], "camera_info"))
-        subscribe(self, CameraInfo, info, self._on_info, qos=reliable_qos(depth=100))
+        subscribe(self, CameraInfo, info_topic(image), self._on_info, qos=reliable_qos(depth=100))
         subscribe(self, Image, image, self._on_image, qos=qos)
         subscribe(self, PointCloud2, "points", self._on_cloud, qos=qos)
         subscribe(self, Image, "depth/image", self._on_depth, qos=qos)

@@ -120,7 +120,7 @@ def _check_cameras(graph: GraphMonitor) -> Iterator[Finding]:
     for camera in cameras:
         yield from check_stamps(camera.image, simulated=bool(graph.clock_ns))
     if len(cameras) == 2:
-        yield from check_synchronisation(cameras[0].image, cameras[1].image, config.sync_tolerance_ms)
+        yield from check_synchronisation(cameras[0].image, cameras[1].image, config.sync_tolerance_ns / 1e6)
     yield from check_frames(cameras[0], graph.tf)
     decoded, failures = decode(graph.snapshots[graph.mode], cameras)
     yield from failures

@@ -16,6 +16,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from recon3d_ros.config.camera_topics import image_topics, info_topic
 from recon3d_ros.config.doctor import DoctorConfig
 from recon3d_ros.ros.bridge.conversions import stamp_to_ns
 from recon3d_ros.ros.bridge.runtime import transported
@@ -56,13 +57,14 @@ class GraphMonitor:
             enable_rosout=False,
         )
         node.get_logger().set_level(LoggingSeverity.ERROR)  # publishers that do not match are no news here
-        name = "image_raw" if config.rectify else "image_rect"
+        left, right, single = (
+            topic for stereo in (True, False) for topic in image_topics(stereo, config.rectify)
+        )
         self.pair = [
-            self._camera(config.left_image or f"left/{name}", config.left_info or "left/camera_info"),
-            self._camera(config.right_image or f"right/{name}", config.right_info or "right/camera_info"),
+            self._camera(config.left_image or left, config.left_info or info_topic(left)),
+            self._camera(config.right_image or right, config.right_info or info_topic(right)),
         ]
-        single = "image_raw" if config.rectify else "image"
-        self.single = self._camera(config.image or single, config.camera_info or "camera_info")
+        self.single = self._camera(config.image or single, config.camera_info or info_topic(single))
         self.snapshots: dict[str, list[tuple[Any, ...]]] = {"stereo": [], "mono": []}
         self.clock_ns: list[int] = []
         self.clock_jumps_ms: list[float] = []

@@ -1,4 +1,4 @@
-"""One camera, or one stereo pair, of the node: its topics, calibration, health and results."""
+"""One camera, or one stereo pair, of the node: its topics, intake, health and results."""
 
 from __future__ import annotations
 
@@ -14,29 +14,26 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from recon3d_ros.config import NodeConfig
+from recon3d_ros.config.camera_topics import LEFT, NS_PER_MS, RIGHT, image_topics, info_topic
 from recon3d_ros.config.scale_inputs import UNSCALED, ScalePlan
 from recon3d_ros.geometry import Frame
-from recon3d_ros.messages.camera_info import CalibrationCache
-from recon3d_ros.messages.sync import LEFT, RIGHT, StereoSync
+from recon3d_ros.messages.intake import Intake, Messages, RawFrame
+from recon3d_ros.messages.kinds import stamp_to_ns
 from recon3d_ros.pipeline import Result
-from recon3d_ros.ros.bridge.conversions import msg_to_image, stamp_to_ns
-from recon3d_ros.ros.bridge.runtime import subscribe, transported
+from recon3d_ros.ros.bridge.runtime import PausableCallbackGroup, subscribe, transported
 from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.health.health import Cause, Health, cause_of
-from recon3d_ros.ros.node.gate import Gate
-from recon3d_ros.ros.node.processing import NS_PER_MS, Capture
 from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import ScaleInputs
 
 LINGER_S = 2.0  # images stay subscribed this long after the last reader left: readers often come back at once
-GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much later
 INFO_PERIOD_S = 1.0  # how often camera_info is looked at while nobody wants results
 
-OnResult = Callable[[Capture, Frame, Result], None]
+OnResult = Callable[[RawFrame, Frame, Result], None]
 
 
 class CameraChannel:
-    """Callbacks decode into the mailbox; the worker computes and publishes through `outputs`.
+    """Callbacks put messages into the mailbox; the worker decodes, computes and publishes through `outputs`.
 
     The publishers exist from construction to `close`, camera_info is subscribed to while active, and images
     only while somebody wants results. Methods belong to the executor's thread except where it is said.
@@ -58,31 +55,28 @@ class CameraChannel:
         node: Node,
         name: str,
         config: NodeConfig,
-        submit: Callable[[Capture], bool],
+        submit: Callable[[RawFrame], bool],
         transforms: TransformSource | None = None,
         plan: ScalePlan = UNSCALED,
     ) -> None:
         self.name, self._node, self._config, self._submit = name, node, config, submit
-        self._stereo = config.mode == "stereo"
-        sides = ("left/", "right/") if self._stereo else ("",)
-        self._prefix = f"{name}/" if name else ""
-        image = "image_raw" if config.rectify else ("image_rect" if self._stereo else "image")
-        self._images = [
-            transported(node, self._prefix + side + image, config.image_transport) for side in sides
-        ]
-        self._infos = [f"{self._prefix}{side}camera_info" for side in sides]
+        stereo = config.mode == "stereo"
+        prefix = f"{name}/" if name else ""
+        topics = image_topics(stereo, config.rectify, prefix)
+        self._images = [transported(node, topic, config.image_transport) for topic in topics]
+        self._infos = [info_topic(topic) for topic in topics]
         self.image_topics = [node.resolve_topic_name(topic) for topic in self._images]
         self._info_topics = tuple(node.resolve_topic_name(topic) for topic in self._infos)
         self.health = Health(node.get_logger().warning, " and ".join(self.image_topics))
-        self.outputs = Outputs(node, self._stereo, config, name, transforms)
-        self.scale_inputs = ScaleInputs(node, self._prefix, plan, transforms)
-        self._calibrations = CalibrationCache(self._info_topics, config.rectify)
-        self._sync = StereoSync(round(config.sync_tolerance_ms * NS_PER_MS))
+        self.outputs = Outputs(node, stereo, config, name, transforms)
+        self.scale_inputs = ScaleInputs(node, prefix, plan, transforms)
+        self._intake = Intake(
+            self._info_topics, config.rectify, config.sync_tolerance_ns, on_step_back=self._on_step_back
+        )
         self._info_messages: dict[str, CameraInfo] = {}
         self._info_subscriptions: list[Subscription] = []
         self._image_subscriptions: list[Subscription] = []
-        self._epoch, self._last_stamp_ns = 0, 0
-        self._gate = Gate()
+        self._info_group = PausableCallbackGroup()
         self._wanted_s = self._listened_s = float("-inf")
         self._on_result: OnResult | None = None
         self._active = self._idle = False
@@ -98,12 +92,12 @@ class CameraChannel:
         Raises:
             ConfigError: a QoS override is no value of its policy.
         """
-        self._gate = Gate()
+        self._info_group = PausableCallbackGroup()
         # camera_info before images: of what is ready at once the executor takes it first.
         for topic, resolved in zip(self._infos, self._info_topics):
             on_info = self._guarded(self._on_info(resolved))
             self._info_subscriptions.append(
-                subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._gate)
+                subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._info_group)
             )
         self._open_images()  # in any case: a wrong override is to be told now, not to the first reader
         self._active, self._idle, self._wanted_s = True, False, time.monotonic()
@@ -132,7 +126,7 @@ class CameraChannel:
         self.outputs.configure(config)
         self.scale_inputs.configure(plan)
         self._config = config
-        self._sync.tolerance_ns = round(config.sync_tolerance_ms * NS_PER_MS)
+        self._intake.sync.tolerance_ns = config.sync_tolerance_ns
 
     def tick(self) -> None:
         """Subscribe to images when somebody wants results, and no more when nobody did for a while."""
@@ -150,9 +144,9 @@ class CameraChannel:
         elif self._image_subscriptions and now - self._wanted_s > LINGER_S:
             self._close_images()
         if now - self._listened_s > INFO_PERIOD_S:
-            self._listened_s, self._gate.is_open = now, True
+            self._listened_s, self._info_group.paused = now, False
         else:
-            self._gate.is_open = bool(self._image_subscriptions)
+            self._info_group.paused = not self._image_subscriptions
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to an output, or waits for a result."""
@@ -160,7 +154,7 @@ class CameraChannel:
 
     def forget(self, why: str) -> None:
         """Let nothing that was seen before have a part in what is seen from now on."""
-        self._epoch += 1
+        self._intake.forget()
         self.scale_inputs.forget()
         text = f"{' and '.join(self.image_topics)}: {why}, starting afresh"
         self._node.get_logger().info(text, throttle_duration_sec=5.0)
@@ -186,21 +180,19 @@ class CameraChannel:
         """False once the node was told to stop publishing; any thread."""
         return self._active
 
-    def on_result(self, capture: Capture, frame: Frame, result: Result) -> None:
+    def on_result(self, raw: RawFrame, frame: Frame, result: Result) -> None:
         """Answer who asked; the worker calls it after publishing."""
         asked, self._on_result = self._on_result, None
         if asked is not None:
-            asked(capture, frame, result)
+            asked(raw, frame, result)
 
     def _open_images(self) -> None:
-        self._epoch += 1  # whatever was seen before the pause
-        self._last_stamp_ns = 0
         group = MutuallyExclusiveCallbackGroup()
         msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
         try:
             self.scale_inputs.open()  # before the images, as camera_info is
             for side, topic in enumerate(self._images):
-                on_image = self._guarded(self._on_side(side) if self._stereo else self._on_image)
+                on_image = self._guarded(self._on_image(side))
                 images = subscribe(self._node, msg_type, topic, on_image, callback_group=group)
                 self._image_subscriptions.append(images)
         except BaseException:  # one side alone would look open and give nothing; the next tick tries again
@@ -210,7 +202,7 @@ class CameraChannel:
     def _close_images(self) -> None:
         self._destroy(self._image_subscriptions)
         self.scale_inputs.close()
-        self._sync.clear()
+        self._intake.restart()
 
     def _destroy(self, subscriptions: list[Subscription]) -> None:
         while subscriptions:
@@ -231,21 +223,18 @@ class CameraChannel:
     def _on_info(self, topic: str) -> Callable[[CameraInfo], None]:
         def on_info(msg: CameraInfo) -> None:
             self._info_messages[topic] = msg
-            if self._calibrations.update(topic, msg):
+            if self._intake.add_info(topic, msg):
                 self._node.get_logger().info(f"camera_info on {topic}: {msg.width}x{msg.height}")
 
         return on_info
 
-    def _on_image(self, msg: Image | CompressedImage) -> None:
-        self._accept(msg, None)
-
-    def _on_side(self, side: int) -> Callable[[Image | CompressedImage], None]:
+    def _on_image(self, side: int) -> Callable[[Image | CompressedImage], None]:
         def on_image(msg: Image | CompressedImage) -> None:
-            before = self._sync.unmatched
-            pair = self._sync.add(side, stamp_to_ns(msg.header.stamp), msg)
-            self._count_unmatched(self._sync.unmatched - before, paired=pair is not None)
-            if pair is not None:
-                self._accept(*pair)
+            before = self._intake.sync.unmatched
+            messages = self._intake.add_image(side, msg)
+            self._count_unmatched(self._intake.sync.unmatched - before, paired=messages is not None)
+            if messages is not None:
+                self._accept(messages)
 
         return on_image
 
@@ -256,24 +245,26 @@ class CameraChannel:
             self.health.count_dropped(Cause.UNMATCHED, count=count)
             return
         left, right = self.image_topics[LEFT], self.image_topics[RIGHT]
-        gap_ns, tolerance_ms = self._sync.last_gap_ns, self._config.sync_tolerance_ms
+        gap_ns = self._intake.sync.last_gap_ns
         message = f"expected images on both {left} and {right}, got only one of them; check the other camera"
         if gap_ns is not None:
+            remedy = "raise sync_tolerance_ms"
+            if not self._config.approximate_sync:
+                remedy = "set approximate_sync to true, with a sync_tolerance_ms"
             message = (
-                f"expected {left} and {right} with stamps at most {tolerance_ms:g} ms apart, "
-                f"got {gap_ns / NS_PER_MS:g} ms; trigger the cameras together or raise sync_tolerance_ms"
+                f"expected {left} and {right} with stamps at most "
+                f"{self._intake.sync.tolerance_ns / NS_PER_MS:g} ms apart, got {gap_ns / NS_PER_MS:g} ms; "
+                f"trigger the cameras together or {remedy}"
             )
         self.health.count_dropped(Cause.UNMATCHED, message, count)
 
-    def _accept(self, image: Image | CompressedImage, right: Image | CompressedImage | None) -> None:
-        """Decode a complete frame into the mailbox, unless nobody wants it or it is too old."""
+    def _accept(self, messages: Messages) -> None:
+        """Put a complete frame into the mailbox, unless nobody wants it or it is too old."""
         self.health.count_received()
         if not self.wanted():
             self.health.count_skipped()
             return
-        stamp_ns = stamp_to_ns(image.header.stamp)
-        self._notice_jump(stamp_ns)
-        age_ms = (self.now_ns() - stamp_ns) / NS_PER_MS
+        age_ms = (self.now_ns() - stamp_to_ns(messages[LEFT].header.stamp)) / NS_PER_MS
         if 0.0 < self._config.max_age_ms < age_ms:
             message = (
                 f"expected images at most {self._config.max_age_ms:g} ms old, got {age_ms:.0f} ms; "
@@ -281,16 +272,8 @@ class CameraChannel:
             )
             self.health.count_dropped(Cause.TOO_OLD, message)
             return
-        calibration = self._calibrations.current()
-        right_pixels = None if right is None else msg_to_image(right)
-        pixels, frame_id = msg_to_image(image), image.header.frame_id
-        if self._submit(Capture(stamp_ns, frame_id, pixels, right_pixels, calibration, self._epoch)):
+        if self._submit(self._intake.raw_frame(messages)):
             self.health.count_dropped(Cause.BUSY)
 
-    def _notice_jump(self, stamp_ns: int) -> None:
-        step_ns = stamp_ns - self._last_stamp_ns
-        if self._last_stamp_ns and step_ns < 0:
-            self.forget(f"stamps went back by {-step_ns / 1e9:.3f} s")
-        elif step_ns > GAP_NS:
-            self._epoch += 1
-        self._last_stamp_ns = stamp_ns
+    def _on_step_back(self, seconds: float) -> None:
+        self.forget(f"stamps went back by {seconds:.3f} s")

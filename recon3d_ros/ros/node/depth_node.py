@@ -18,6 +18,7 @@ from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleCon
 from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, scale_plan
 from recon3d_ros.config.scale_inputs import ScaleInputConfig, ScalePlan
 from recon3d_ros.errors import Recon3dError
+from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
 from recon3d_ros.ros.bridge.runtime import run_node
@@ -26,7 +27,6 @@ from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.lifecycle import survive_wrong_requests
 from recon3d_ros.ros.node.model_switch import ModelSwitch, Outcome
 from recon3d_ros.ros.node.node_status import NodeStatus
-from recon3d_ros.ros.node.processing import Capture
 from recon3d_ros.ros.node.save_service import SaveService
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -36,8 +36,8 @@ TICK_S = 0.1  # how soon a first subscriber, a loaded model and a saved frame ar
 class DepthNode(LifecycleNode):
     """Serves one camera, one stereo pair or several of them with one model.
 
-    configure opens the model and makes the publishers, activate begins to listen. Callbacks decode, one
-    worker computes and publishes, a second one only opens the model that is to come.
+    configure opens the model and makes the publishers, activate begins to listen. One worker
+    decodes, computes and publishes, a second one only opens the model that is to come.
 
     Args:
         options: keyword arguments of `rclpy.node.Node`, for tests and composition by hand.
@@ -154,8 +154,8 @@ class DepthNode(LifecycleNode):
         self.get_logger().info(f"{labels['model']} on {labels['backend']}, for {', '.join(topics)}")
 
     @staticmethod
-    def _submitter(switch: ModelSwitch, slot: int) -> Callable[[Capture], bool]:
-        return lambda capture: switch.put(slot, capture)
+    def _submitter(switch: ModelSwitch, slot: int) -> Callable[[RawFrame], bool]:
+        return lambda raw: switch.put(slot, raw)
 
     def _activate(self) -> None:
         for channel in self._channels:

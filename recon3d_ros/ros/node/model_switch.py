@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.estimation.estimator import MODEL_ROOMS
+from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.ros.node.engine_upgrade import CalledOff, EngineUpgrade
 from recon3d_ros.ros.node.mailbox import Mailbox
-from recon3d_ros.ros.node.processing import Camera, Capture, Processor, check_model
+from recon3d_ros.ros.node.processing import Camera, Processor, check_model
 from recon3d_ros.ros.node.worker import Worker
 from recon3d_ros.system.logs import KeptWarnings
 
@@ -35,7 +36,7 @@ class ModelSwitch:
 
     Args:
         cameras: the cameras, in the order of the slots.
-        stereo: whether their captures have two images.
+        stereo: whether their frames have two images.
         report: receives, in the worker's thread, what no camera is to blame for.
 
     Attributes:
@@ -45,8 +46,8 @@ class ModelSwitch:
     def __init__(self, cameras: Sequence[Camera], stereo: bool, report: Callable[[Exception], None]) -> None:
         self.config: ModelConfig | None = None
         self._cameras, self._stereo, self._report = cameras, stereo, report
-        self._worker: Worker[Capture] | None = None
-        self._loading: tuple[ModelConfig, Worker[Capture], float] | None = None
+        self._worker: Worker[RawFrame] | None = None
+        self._loading: tuple[ModelConfig, Worker[RawFrame], float] | None = None
         self._requested: ModelConfig | None = None
         self._pipeline, self._scale = PipelineConfig(), ScaleConfig()
         self._upgrade = EngineUpgrade(stereo)
@@ -90,12 +91,12 @@ class ModelSwitch:
         """Return, once, what the models and engines warned of."""
         return self._warnings.take()
 
-    def put(self, slot: int, capture: Capture) -> bool:
-        """Hand a capture to the worker; return whether it replaced one that waited."""
-        self._upgrade.see((capture.image.shape[1], capture.image.shape[0]))
-        return self._worker is not None and self._worker.mailbox.put(capture, slot)
+    def put(self, slot: int, raw: RawFrame) -> bool:
+        """Hand a frame to the worker; return whether it replaced one that waited."""
+        self._upgrade.see(raw.size_wh)
+        return self._worker is not None and self._worker.mailbox.put(raw, slot)
 
-    def take_back(self) -> list[tuple[int, Capture]]:
+    def take_back(self) -> list[tuple[int, RawFrame]]:
         """Return what waits for the worker, so that it is not processed."""
         return [] if self._worker is None else self._worker.mailbox.clear()
 
@@ -176,7 +177,7 @@ class ModelSwitch:
         handler = self._worker.handler if self._worker is not None else None
         return handler if isinstance(handler, Processor) else None
 
-    def _end_upgrade(self, config: ModelConfig, worker: Worker[Capture], began: float) -> Outcome | None:
+    def _end_upgrade(self, config: ModelConfig, worker: Worker[RawFrame], began: float) -> Outcome | None:
         """Switch to an engine, unless another model is asked for meanwhile."""
         self._upgrade.ended()
         if self._requested is not None:
@@ -193,7 +194,7 @@ class ModelSwitch:
         self._loading = (model, worker, time.monotonic())
         worker.start(wait=False)
 
-    def _adopt(self, worker: Worker[Capture]) -> Exception | None:
+    def _adopt(self, worker: Worker[RawFrame]) -> Exception | None:
         """Let an opened worker take over; its filters may have changed while it was opening."""
         assert isinstance(worker.handler, Processor) and self._worker is not None
         try:
@@ -205,7 +206,7 @@ class ModelSwitch:
         self._worker = worker
         return None
 
-    def _make_worker(self, model: ModelConfig) -> Worker[Capture]:
+    def _make_worker(self, model: ModelConfig) -> Worker[RawFrame]:
         pipeline, scale = self._pipeline, self._scale
         now, progress = self._upgrade.now(model), self._upgrade.progress
 

@@ -1,20 +1,19 @@
-"""What the worker does with the captures of one or several cameras: rectify, estimate, publish."""
+"""What the worker does with the raw frames of one or several cameras: decode, estimate, publish."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-
 from recon3d_ros.backends import device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.config.camera_topics import NS_PER_MS
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import DepthMap, Frame
-from recon3d_ros.messages.camera_info import Calibration
+from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.ros.health.health import Cause, Health
@@ -23,29 +22,6 @@ from recon3d_ros.ros.scale.inputs import ScaleInputs
 from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import ScaleRecovery
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
-
-NS_PER_MS = 1_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class Capture:
-    """Decoded images on their way to the worker.
-
-    Attributes:
-        stamp_ns: acquisition time of the (left) image.
-        frame_id: its optical frame.
-        image: (H, W, 3) uint8 RGB or (H, W) uint8 mono; raw or rectified, as the calibration expects.
-        right: the same for the right image, None for one camera.
-        calibration: the one that held when the images came.
-        epoch: changes when time jumped: what was learnt in another epoch is forgotten.
-    """
-
-    stamp_ns: int
-    frame_id: str
-    image: np.ndarray
-    right: np.ndarray | None
-    calibration: Calibration
-    epoch: int = 0
 
 
 class Camera(Protocol):
@@ -64,7 +40,7 @@ class Camera(Protocol):
     def accepts_results(self) -> bool:
         """False once the node was told to stop publishing."""
 
-    def on_result(self, capture: Capture, frame: Frame, result: Result) -> None:
+    def on_result(self, raw: RawFrame, frame: Frame, result: Result) -> None:
         """Called after a frame was published, or could not be."""
 
 
@@ -75,7 +51,7 @@ class Processor:
         model_config: which model to open.
         pipeline_config: limits and filters at start.
         scale_config: what tells the scale at start.
-        stereo: whether captures have two images.
+        stereo: whether frames have two images.
         cameras: the cameras, in the order of the mailbox's slots.
         progress: told how far an engine is.
 
@@ -121,7 +97,7 @@ class Processor:
         As long as the configuration of the scale is the same, the scale that was found is kept.
 
         Returns:
-            Call it to use the configuration from the next capture on.
+            Call it to use the configuration from the next frame on.
 
         Raises:
             Recon3dError: the configuration cannot work, such as a mask that cannot be read, or a model that
@@ -137,18 +113,17 @@ class Processor:
 
         return commit
 
-    def handle(self, items: Sequence[tuple[int, Capture]]) -> None:
-        """Process and publish one capture each of one or more cameras; faults stay with their camera."""
+    def handle(self, items: Sequence[tuple[int, RawFrame]]) -> None:
+        """Process and publish one frame each of one or more cameras; faults stay with their camera."""
         pipelines = self._pipelines  # read once: another thread may replace it
         jobs: list[_Job] = []
-        for slot, capture in items:
-            started = time.perf_counter()
+        for slot, raw in items:
             try:
-                frame = self._lanes[slot].frame(capture, pipelines[slot])
+                frame, timings_ms = self._lanes[slot].frame(raw, pipelines[slot])
             except Exception as exc:
                 self._cameras[slot].report(exc)
                 continue
-            jobs.append(_Job(slot, capture, frame, (time.perf_counter() - started) * 1e3))
+            jobs.append(_Job(slot, raw, frame, timings_ms))
         for job, depth_map, estimate_ms in self._estimate(jobs):
             try:
                 self._lanes[job.slot].finish(job, depth_map, estimate_ms, pipelines[job.slot])
@@ -180,12 +155,12 @@ class Processor:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """A frame on its way, and how long its rectification took."""
+    """A frame on its way, and how long each stage took so far."""
 
     slot: int
-    capture: Capture
+    raw: RawFrame
     frame: Frame
-    rectify_ms: float
+    timings_ms: Mapping[str, float]
 
 
 class _Lane:
@@ -193,18 +168,17 @@ class _Lane:
 
     def __init__(self, camera: Camera) -> None:
         self._camera = camera
-        self._seen: tuple[int, Calibration] | None = None
+        self._epoch: int | None = None
 
-    def frame(self, capture: Capture, pipeline: Pipeline) -> Frame:
-        seen = (capture.epoch, capture.calibration)
-        if self._seen is not None and seen != self._seen:
+    def frame(self, raw: RawFrame, pipeline: Pipeline) -> tuple[Frame, dict[str, float]]:
+        if self._epoch not in (None, raw.epoch):
             pipeline.reset()
-        self._seen = seen
-        return capture.calibration.frame(capture.stamp_ns, capture.image, capture.right, capture.frame_id)
+        self._epoch = raw.epoch
+        return raw.frame()
 
     def finish(self, job: _Job, depth_map: DepthMap, estimate_ms: float, pipeline: Pipeline) -> None:
         """Scale, filter, make the cloud and publish, each as far as somebody wants it."""
-        camera, capture, frame = self._camera, job.capture, job.frame
+        camera, raw, frame = self._camera, job.raw, job.frame
         if not camera.accepts_results():
             camera.health.count_skipped()
             return
@@ -212,7 +186,7 @@ class _Lane:
         into = camera.outputs.prepare(frame, pipeline)
         observed = camera.scale_inputs.observe(frame)
         result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
-        timings_ms = {"rectify": job.rectify_ms, "estimate": estimate_ms, **result.timings_ms}
+        timings_ms = {**job.timings_ms, "estimate": estimate_ms, **result.timings_ms}
         result = replace(result, timings_ms=timings_ms)
         asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
         state = camera.health.count_scale(result.scale, asked, observed.unused)
@@ -224,20 +198,20 @@ class _Lane:
         try:
             camera.outputs.publish(frame, result)
         except Exception:
-            camera.on_result(capture, frame, result)  # ~/save is for what cannot be published, too
+            camera.on_result(raw, frame, result)  # ~/save is for what cannot be published, too
             raise
         finish_ms = (time.perf_counter() - started) * 1e3
         # By a clock that a bag or simulator drives a frame may seem to come from the future.
-        latency_ms = max(0.0, (camera.now_ns() - capture.stamp_ns) / NS_PER_MS)
-        processing_ms = job.rectify_ms + estimate_ms + finish_ms
+        latency_ms = max(0.0, (camera.now_ns() - raw.stamp_ns) / NS_PER_MS)
+        processing_ms = sum(job.timings_ms.values()) + estimate_ms + finish_ms
         camera.health.count_published(latency_ms, processing_ms, timings_ms, result.depth_map)
-        camera.on_result(capture, frame, result)
+        camera.on_result(raw, frame, result)
         camera.health.check(frame)
 
     def _withhold(self, job: _Job, result: Result, state: ScaleState) -> None:
         """Give out no depth: metres that nobody vouches for are worse than none."""
         self._camera.health.count_dropped(Cause.NO_SCALE, state.message)
-        self._camera.on_result(job.capture, job.frame, result)
+        self._camera.on_result(job.raw, job.frame, result)
         self._camera.health.check(job.frame)
 
 

@@ -16,9 +16,9 @@ from std_srvs.srv import Trigger
 
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.geometry import Frame
+from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.pipeline import Result
 from recon3d_ros.ros.node.channel import CameraChannel
-from recon3d_ros.ros.node.processing import Capture
 from recon3d_ros.ros.node.saving import save_frame
 
 PATIENCE_S = 10.0
@@ -116,7 +116,7 @@ class SaveService:
         answers: _Answers,
         channel: CameraChannel,
         parameters: dict[str, Any],
-        capture: Capture,
+        raw: RawFrame,
         frame: Frame,
         result: Result,
     ) -> None:

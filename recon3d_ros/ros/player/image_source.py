@@ -13,6 +13,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from recon3d_ros.config import options
+from recon3d_ros.config.camera_topics import LEFT, SIDES, image_topics, info_topic
 from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
@@ -37,18 +38,20 @@ class CameraTopics:
 
     Args:
         node: who publishes.
-        side: "left/", "right/" or "".
-        camera: decides the topic: image_raw for a raw camera, else image_rect ("image" for a single camera).
+        topic: of the image, without the suffix of a compressed transport.
+        side: "left_", "right_" or "", for the name of the optical frame.
+        camera: of camera_info.
         config: transport and encoding.
     """
 
-    def __init__(self, node: Node, side: str, camera: PinholeCamera, config: SourceConfig) -> None:
+    def __init__(
+        self, node: Node, topic: str, side: str, camera: PinholeCamera, config: SourceConfig
+    ) -> None:
         self._camera, self._config = camera, config
-        self._frame_id = f"{config.frame_prefix}_{side.replace('/', '_')}optical_frame"
-        name = "image_raw" if not camera.rectified else ("image_rect" if side else "image")
+        self._frame_id = f"{config.frame_prefix}_{side}optical_frame"
         kind = CompressedImage if config.image_transport == "compressed" else Image
-        self._image = advertise(node, kind, transported(node, side + name, config.image_transport))
-        self._info = advertise(node, CameraInfo, f"{side}camera_info")
+        self._image = advertise(node, kind, transported(node, topic, config.image_transport))
+        self._info = advertise(node, CameraInfo, info_topic(topic))
 
     @property
     def publishers(self) -> tuple[Publisher, Publisher]:
@@ -68,10 +71,12 @@ class CameraTopics:
 
 
 def _topics(node: Node, camera: PinholeCamera | StereoRig, config: SourceConfig) -> list[CameraTopics]:
-    if not isinstance(camera, StereoRig):
-        return [CameraTopics(node, "", camera, config)]
-    sides = {"left/": camera.left, "right/": camera.right}
-    return [CameraTopics(node, side, one, config) for side, one in sides.items()]
+    """The topics that a node with (raw cameras) or without `rectify` reads."""
+    stereo = isinstance(camera, StereoRig)
+    cameras = (camera.left, camera.right) if isinstance(camera, StereoRig) else (camera,)
+    topics = image_topics(stereo, rectify=not cameras[LEFT].rectified)
+    sides = [f"{side}_" for side in SIDES] if stereo else [""]
+    return [CameraTopics(node, *each, config) for each in zip(topics, sides, cameras)]
 
 
 class ImageSource(Node):

@@ -1,0 +1,145 @@
+"""Messages of one camera or stereo pair to frames, the same way for the node, for bags and for the doctor.
+
+Plain Python: the messages may be made by rclpy or read from a bag.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from recon3d_ros.config.camera_topics import LEFT, RIGHT
+from recon3d_ros.geometry import Frame
+from recon3d_ros.messages.camera_info import Calibration, CalibrationCache
+from recon3d_ros.messages.encodings import msg_to_image
+from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
+from recon3d_ros.messages.sync import StereoSync
+
+GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much later
+
+Messages = tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RawFrame:
+    """The image messages of one frame, not decoded yet.
+
+    Attributes:
+        stamp_ns: acquisition time of the (left) image.
+        frame_id: its optical frame.
+        messages: sensor_msgs/Image or CompressedImage, one or left and right.
+        calibration: the one that holds for them.
+        epoch: changes with the calibration and when time jumps; what was learnt in another one is of no use.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    messages: Messages
+    calibration: Calibration
+    epoch: int = 0
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Columns and rows that its images must have."""
+        return self.calibration.size_wh
+
+    def frame(self) -> tuple[Frame, dict[str, float]]:
+        """Decode and, with raw cameras, rectify.
+
+        Returns:
+            The frame, and the wall time (ms) of decode and rectify.
+
+        Raises:
+            ImageError: an image cannot be decoded.
+            CalibrationError: an image has another size than its camera_info says.
+        """
+        started = time.perf_counter()
+        images = [msg_to_image(msg) for msg in self.messages]
+        decoded = time.perf_counter()
+        right = images[RIGHT] if images[1:] else None
+        frame = self.calibration.frame(self.stamp_ns, images[LEFT], right, self.frame_id)
+        timings_ms = {"decode": decoded - started, "rectify": time.perf_counter() - decoded}
+        return frame, {stage: seconds * 1e3 for stage, seconds in timings_ms.items()}
+
+
+class Intake:
+    """Pairs images, finds their calibration, and notices when time jumps. Not thread-safe.
+
+    Args:
+        info_topics: one camera_info topic, or left and right; names for errors.
+        rectify: images are raw; D, R and P of camera_info rectify them.
+        tolerance_ns: largest difference of stamps of a pair; 0 = equal.
+        waiting: images per side that may wait for their partner.
+        whole_record: all camera_info is added before the first image, see `CalibrationCache`.
+        on_step_back: called with seconds when the stamps of frames go back by them.
+
+    Attributes:
+        sync: pairs the images of a stereo pair.
+    """
+
+    def __init__(
+        self,
+        info_topics: tuple[str, ...],
+        rectify: bool,
+        tolerance_ns: int = 0,
+        waiting: int = 5,
+        whole_record: bool = False,
+        on_step_back: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._stereo = len(info_topics) == 2
+        self.sync = StereoSync(tolerance_ns, waiting)
+        self._calibrations = CalibrationCache(info_topics, rectify, whole_record)
+        self._calibration: Calibration | None = None
+        self._on_step_back = on_step_back
+        self._epoch = 0
+        self._last_stamp_ns: int | None = None
+
+    def add_info(self, topic: str, msg: CameraInfoFields) -> bool:
+        """Take a camera_info message; return whether it says something new."""
+        return self._calibrations.update(topic, msg)
+
+    def add_image(self, side: int, msg: Any) -> Messages | None:
+        """Take an image message of one side (LEFT, also of a single camera, or RIGHT).
+
+        Returns:
+            The messages of a frame, left before right, when this one completes it.
+        """
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        messages = self.sync.add(side, stamp_ns, msg) if self._stereo else (msg,)
+        if messages is not None:
+            self._notice_jump(stamp_to_ns(messages[LEFT].header.stamp))
+        return messages
+
+    def raw_frame(self, messages: Messages) -> RawFrame:
+        """What is to be decoded of the frame that was completed last.
+
+        Raises:
+            CalibrationError: a camera_info topic has not sent yet, or what they say cannot be used.
+        """
+        header = messages[LEFT].header
+        stamp_ns = stamp_to_ns(header.stamp)
+        calibration = self._calibrations.at(stamp_ns)
+        if calibration is not self._calibration:
+            self._calibration = calibration
+            self.forget()
+        return RawFrame(stamp_ns, header.frame_id, messages, calibration, self._epoch)
+
+    def forget(self) -> None:
+        """Begin another epoch."""
+        self._epoch += 1
+
+    def restart(self) -> None:
+        """Give up what waits and begin another epoch, after a pause in which nothing was heard."""
+        self.sync.clear()
+        self._last_stamp_ns = None
+        self.forget()
+
+    def _notice_jump(self, stamp_ns: int) -> None:
+        last_ns, self._last_stamp_ns = self._last_stamp_ns, stamp_ns
+        if last_ns is None or 0 <= stamp_ns - last_ns <= GAP_NS:
+            return
+        self.forget()
+        if stamp_ns < last_ns:
+            self._on_step_back((last_ns - stamp_ns) / 1e9)

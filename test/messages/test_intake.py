@@ -1,0 +1,126 @@
+"""Messages to frames: pairs, calibrations and jumps of time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recon3d_ros.config.camera_topics import LEFT, RIGHT, image_topics, info_topic, transport_topic
+from recon3d_ros.errors import CalibrationError, ImageError
+from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.messages.intake import GAP_NS, Intake
+from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, image_to_msg
+
+INFOS = ("left/camera_info", "right/camera_info")
+RIG = StereoRig.simple(65, 48, fx=50.0, baseline_m=0.1)
+NS_PER_S = 1_000_000_000
+
+
+def picture(seed, size_hw=(48, 65)):
+    return np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), np.uint8)
+
+
+@pytest.fixture
+def intake():
+    intake = Intake(INFOS, rectify=False)
+    for topic, camera in zip(INFOS, (RIG.left, RIG.right)):
+        assert intake.add_info(topic, camera_to_info(camera, 0, "optical"))
+    return intake
+
+
+def complete(intake, stamp_ns, seed=0, make=image_to_msg):
+    """Add a pair; return its raw frame."""
+    assert intake.add_image(RIGHT, make(picture(seed + 1), stamp_ns, "right_optical")) is None
+    messages = intake.add_image(LEFT, make(picture(seed), stamp_ns, "left_optical"))
+    assert messages is not None
+    return intake.raw_frame(messages)
+
+
+def test_a_pair_becomes_a_frame_when_it_is_asked_for(intake):
+    raw = complete(intake, 5)
+    assert (raw.stamp_ns, raw.frame_id, raw.size_wh) == (5, "left_optical", (65, 48))
+    frame, timings_ms = raw.frame()
+    assert frame.stamp_ns == 5 and frame.rig == RIG.as_rectified()
+    np.testing.assert_array_equal(frame.image, picture(0))
+    np.testing.assert_array_equal(frame.right, picture(1))
+    assert set(timings_ms) == {"decode", "rectify"} and min(timings_ms.values()) >= 0.0
+
+
+def test_a_single_camera_is_complete_at_once():
+    intake = Intake(("camera_info",), rectify=False)
+    intake.add_info("camera_info", camera_to_info(PinholeCamera.simple(65, 48, 50.0), 0, "optical"))
+    messages = intake.add_image(LEFT, compressed_to_msg(picture(3), 7, "optical", codec="png"))
+    frame, _ = intake.raw_frame(messages).frame()
+    assert not frame.is_stereo and frame.stamp_ns == 7
+    np.testing.assert_array_equal(frame.image, picture(3))
+
+
+def test_nothing_is_decoded_before_the_frame_is_asked_for(intake):
+    def broken(image, stamp_ns, frame_id):
+        msg = image_to_msg(image, stamp_ns, frame_id)
+        msg.encoding = "no_such_encoding"
+        return msg
+
+    raw = complete(intake, 5, make=broken)
+    with pytest.raises(ImageError, match="no_such_encoding"):
+        raw.frame()
+
+
+def test_epochs_end_when_time_jumps(intake):
+    backs = []
+    intake._on_step_back = backs.append
+    stamps_ns = [10 * NS_PER_S, 10 * NS_PER_S + 1, 11 * NS_PER_S + 1, 13 * NS_PER_S, 12 * NS_PER_S]
+    epochs = [complete(intake, stamp_ns).epoch for stamp_ns in stamps_ns]
+    assert [later - sooner for sooner, later in zip(epochs, epochs[1:])] == [0, 0, 1, 1]
+    assert stamps_ns[3] - stamps_ns[2] > GAP_NS and backs == [1.0]
+    intake.restart()
+    assert complete(intake, 0).epoch == epochs[-1] + 1 and backs == [1.0]  # a pause is no jump
+
+
+def test_an_epoch_ends_with_the_calibration(intake):
+    before = complete(intake, 5).epoch
+    assert complete(intake, 6).epoch == before
+    other = StereoRig.simple(65, 48, fx=60.0, baseline_m=0.1)
+    for topic, camera in zip(INFOS, (other.left, other.right)):
+        intake.add_info(topic, camera_to_info(camera, 7, "optical"))
+    raw = complete(intake, 7)
+    assert raw.epoch != before and raw.frame()[0].rig.fx == 60.0
+
+
+def test_without_camera_info_a_frame_is_refused_and_the_next_one_works(intake):
+    deaf = Intake(INFOS, rectify=False)
+    with pytest.raises(CalibrationError, match="left/camera_info and right/camera_info, got none"):
+        complete(deaf, 5)
+    for topic, camera in zip(INFOS, (RIG.left, RIG.right)):
+        deaf.add_info(topic, camera_to_info(camera, 9, "optical"))
+    assert complete(deaf, 6).frame()[0].is_stereo  # camera_info came behind its image
+
+
+def test_the_tolerance_holds_from_the_next_image_on(intake):
+    def add(left_ns, right_ns):
+        intake.add_image(RIGHT, image_to_msg(picture(1), right_ns, "optical"))
+        return intake.add_image(LEFT, image_to_msg(picture(0), left_ns, "optical"))
+
+    assert add(100, 103) is None
+    intake.sync.tolerance_ns = 3
+    assert len(add(200, 203)) == 2
+    assert intake.sync.unmatched == 2
+
+
+@pytest.mark.parametrize(
+    ("stereo", "rectify", "topics"),
+    [
+        (True, False, ("cam/left/image_rect", "cam/right/image_rect")),
+        (True, True, ("cam/left/image_raw", "cam/right/image_raw")),
+        (False, False, ("cam/image",)),
+        (False, True, ("cam/image_raw",)),
+    ],
+)
+def test_the_rule_of_topics(stereo, rectify, topics):
+    assert image_topics(stereo, rectify, "cam/") == topics
+    assert [info_topic(topic) for topic in topics] == [
+        f"{topic.rpartition('/')[0]}/camera_info" for topic in topics
+    ]
+    assert info_topic("image") == "camera_info" and info_topic("/image") == "/camera_info"
+    assert transport_topic("image", "raw") == "image"
+    assert transport_topic("image", "compressed") == "image/compressed"
