@@ -198,12 +198,12 @@ def sensor_effects(images: Sequence[np.ndarray], rng: np.random.Generator) -> li
     Returns:
         The same kind.
     """
-    glare = _glare(images[0].shape[:2], rng) if rng.random() < 0.15 else None
-    dim = 2.0 ** rng.uniform(-4.5, -2.0) if rng.random() < 0.2 else 1.0
+    glare = _glare(images[0].shape[:2], rng) if rng.random() < 0.1 else None
+    dim = 2.0 ** rng.uniform(-4.5, -2.0) if rng.random() < 0.12 else 1.0
     darkness = min(1.0, dim / max(float(images[0].mean()), 1e-3))
-    noise = rng.uniform(0.0, 0.06) if rng.random() < 0.3 else 0.0
+    noise = rng.uniform(0.0, 0.06) if rng.random() < 0.2 else 0.0
     channels = int(rng.choice([1, 3]))
-    quality = int(rng.integers(15, 91)) if rng.random() < 0.25 else None
+    quality = int(rng.integers(15, 91)) if rng.random() < 0.15 else None
     result = []
     for image in images:
         if glare is not None:

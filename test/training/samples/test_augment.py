@@ -205,13 +205,13 @@ def test_sensor_effects_are_those_of_bad_light_and_small_files():
     means = np.array([[side.mean() for side in pair] for pair in drawn])
     assert all(side.dtype == np.float32 and side.shape == image.shape for pair in drawn for side in pair)
     assert 0.02 < means.min() < 0.1
-    assert 20 < (means < 0.4).all(axis=1).sum() < 60  # dark on both sides alike
+    assert 10 < (means < 0.4).all(axis=1).sum() < 45  # dark on both sides alike
     ratio = means[:, 0] / means[:, 1]
     assert 0.7 < ratio.min() < 0.95 and 1.05 < ratio.max() < 1.5
     burnt = [min((side >= 1.0).mean() for side in pair) for pair in drawn]
-    assert 10 < np.count_nonzero(np.array(burnt) > 0.05) < 50
+    assert 5 < np.count_nonzero(np.array(burnt) > 0.05) < 40
     untouched = sum(np.array_equal(pair[0], image) for pair in drawn)
-    assert 40 < untouched < 120
+    assert 70 < untouched < 150
 
 
 def test_jpeg_keeps_colours_apart():
