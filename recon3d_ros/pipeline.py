@@ -30,7 +30,7 @@ from recon3d_ros.scale import Observation, Scale, ScaleRecovery
 
 @dataclass(frozen=True)
 class Wanted:
-    """What somebody looks at; the depth map is always made.
+    """Which results are needed; the depth map is always computed.
 
     Attributes:
         cloud: The cloud.
@@ -47,17 +47,17 @@ DEFAULTS = PipelineConfig()
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What became of one frame; clouds are in its optical frame, whose name they carry.
+    """The results of one frame; clouds are in its optical frame.
 
-    Nobody changes it: who wants the points elsewhere makes another cloud (`geometry.transform`).
+    It is not changed after its construction; `geometry.transform` makes clouds in other frames.
 
     Attributes:
         depth_map: After the scale and the filters.
-        cloud: Organized, or not after a voxel grid or without outliers; None when it was not wanted.
-        free_points: Ends of rays on which nothing stands, x, y, z; None when not wanted or not configured.
+        cloud: Organized, or not after a voxel grid or without outliers; None if not requested.
+        free_points: End points of free rays, x, y, z; None if not requested or not configured.
         timings_ms: Wall time of each stage that ran: estimate, scale, filter, cloud, free; finish in place of
             filter and cloud on a GPU.
-        scale: What scale recovery found; None when it is off.
+        scale: The recovered scale; None if scale recovery is off.
     """
 
     depth_map: DepthMap
@@ -68,19 +68,19 @@ class Result:
 
 
 class Pipeline:
-    """The way of a frame of one camera; it remembers what temporal filters need.
+    """Processes the frames of one camera; it keeps the state of the temporal filters.
 
-    Not thread-safe: it belongs to the thread that calls it.
+    Not thread-safe.
 
     Args:
-        estimator: Answers depth; it may serve several pipelines, and stays the caller's to close.
-        config: Which part of the answer is kept, and what its cloud is made of.
-        recovery: Finds the scale of a mono model; None = the model's own metres count. It stays the caller's,
-            who may give it to the next pipeline of the same camera and model.
+        estimator: Estimates depth. It can be shared by several pipelines; the caller closes it.
+        config: Filters, and contents of the cloud.
+        recovery: Finds the scale of a mono model; None = use its metric output unchanged. The caller may
+            give it to the next pipeline of the same camera and model.
 
     Raises:
-        ConfigError: the model knows no metres and there is no recovery, a stereo model needs none, or the
-            mask of the region of interest cannot be read.
+        ConfigError: a relative model without recovery, a stereo model with recovery, or a mask of the
+            region of interest that cannot be read.
     """
 
     def __init__(
@@ -118,12 +118,12 @@ class Pipeline:
         Args:
             frame: Rectified image or pair with calibration.
             cloud_into: (H, W, F) float32 to write an organized cloud into, see :meth:`refine`.
-            want: What somebody looks at.
+            want: Which results are needed.
             observations: See :meth:`refine`.
 
         Raises:
             ConfigError: a stereo model and a single image, or a mask of another aspect than the image.
-            ImageError: an image that is no image.
+            ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
         started = time.perf_counter()
@@ -140,15 +140,15 @@ class Pipeline:
         want: Wanted = ALL,
         observations: Sequence[Observation] = (),
     ) -> Result:
-        """Give an estimate its scale, keep what is believable of it, and make its cloud.
+        """Apply the scale and the filters to an estimate, and compute its cloud.
 
         Args:
-            frame: What it was made from.
-            estimate: As the estimator answered it; it stays as it is.
+            frame: The frame of the estimate.
+            estimate: Output of the estimator; it is not changed.
             cloud_into: (H, W, F) float32 of the size and fields of :meth:`cloud_layout` to write an organized
                 cloud into, e.g. a view of a message's buffer; without it a new array is made.
-            want: What somebody looks at.
-            observations: What the sources of the scale know of this frame.
+            want: Which results are needed.
+            observations: Measurements of the scale sources for this frame.
 
         Raises:
             ConfigError: a mask of another aspect than the image.
@@ -187,9 +187,9 @@ class Pipeline:
         return Result(depth_map, cloud, free_points, timings, scale)
 
     def reset(self) -> None:
-        """Forget all earlier frames: after a jump of the clock, in a new bag, with a new calibration.
+        """Reset the temporal filters: after a jump of the clock, for a new bag or a new calibration.
 
-        The scale stays: it goes by the frames' own time and camera, and ages.
+        The scale is kept: it depends on the stamps and the camera of the frames, and ages.
         """
         self.filters.reset()
         self._free.reset()

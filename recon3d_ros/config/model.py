@@ -11,7 +11,7 @@ from recon3d_ros.errors import ConfigError
 
 @dataclass(frozen=True)
 class ModelConfig(Config):
-    """Which model answers, and how it is executed."""
+    """Which model is used, and how it is executed."""
 
     model: str = option(
         "auto",
@@ -51,7 +51,7 @@ class ModelConfig(Config):
         return tuple((int(width), int(height)) for width, height in (s.split("x") for s in self.engine_sizes))
 
     def validate(self) -> None:
-        """Check that the sizes are sizes."""
+        """Check `engine_sizes`."""
         for size in self.engine_sizes:
             if not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", size):
                 raise ConfigError(f"engine_sizes must be sizes such as 640x480, got {size!r}")

@@ -12,9 +12,9 @@ _SMALLEST_M = 0.001  # no camera resolves less, and cells of less overflow
 
 @dataclass(frozen=True)
 class PipelineConfig(Config):
-    """Which part of an estimate is kept, and what its cloud is made of.
+    """Filters, and contents of the cloud.
 
-    The filters stand in the order they run in; all but the depth limits are off by default.
+    The filters are in the order of execution; all except the depth limits are off by default.
     """
 
     min_depth_m: float = option(0.2, "nearer pixels are invalid", unit="m", minimum=0.0)
@@ -103,7 +103,7 @@ class PipelineConfig(Config):
     )
 
     def validate(self) -> None:
-        """Check that the depth limits leave something between them, and that lengths are 0 or sensible."""
+        """Check the order of the depth limits, and lengths."""
         if not self.min_depth_m < self.max_depth_m:
             raise ConfigError(
                 f"min_depth_m must be less than max_depth_m, "

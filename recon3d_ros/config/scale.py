@@ -17,8 +17,8 @@ SCALE_SOURCES = (*OFFLINE_SOURCES, *SENSOR_SOURCES)
 class ScaleConfig(Config):
     """Where the scale of a mono model comes from, and how it is smoothed; see docs/scale.md.
 
-    How the camera hangs is said by two angles instead of a gravity vector: people measure angles, and every
-    pair of them is possible. `recon3d_ros.scale.Mount` makes the vector.
+    The tilt of the camera is given by two angles instead of a gravity vector: angles can be measured, and
+    every pair is valid. `recon3d_ros.scale.Mount` makes the vector.
     """
 
     scale_sources: tuple[str, ...] = option(
@@ -78,11 +78,11 @@ class ScaleConfig(Config):
 
     @property
     def is_on(self) -> bool:
-        """Whether anything tells the scale."""
+        """Whether there is a source of the scale."""
         return bool(self.scale_sources)
 
     def validate(self) -> None:
-        """Check that the sources are known ones, each named once."""
+        """Check that the sources exist and are different."""
         unknown = [name for name in self.scale_sources if name not in SCALE_SOURCES]
         if unknown:
             raise ConfigError(
@@ -94,7 +94,7 @@ class ScaleConfig(Config):
             )
 
     def require_offline(self) -> None:
-        """Refuse what needs a sensor beside the camera, or tf.
+        """Check that no source needs another sensor or tf.
 
         Raises:
             ConfigError: A source is none of OFFLINE_SOURCES, floor has no camera_height_m, or a factor or a

@@ -20,8 +20,7 @@ def load_model(
 ) -> Estimator:
     """Open a model by its name or by the path of its manifest: the short way to an `Estimator`.
 
-    The files of the model are verified, and it gives its golden answer before it is used. Use it in a `with`
-    statement, or call :meth:`Estimator.close`.
+    The files of the model are verified, and its golden output is checked. Use it in a `with` statement, or call :meth:`Estimator.close`.
 
     Args:
         model: A name that `recon3d models` lists, or the path of a `.yaml` beside an ONNX file; ``auto``

@@ -36,16 +36,16 @@ _KEPT_SIZES = 4
 
 
 class Estimator:
-    """One model, ready to answer. Not thread-safe: it belongs to the thread that calls it.
+    """An open model that estimates depth. Not thread-safe.
 
     Args:
-        manifest: Describes the model.
-        backend: Has the model open.
+        manifest: Manifest of the model.
+        backend: Backend in which the model is open.
         gpu_path: `ModelConfig.gpu_path`.
 
     Attributes:
-        timings_ms: Of the last inference: preprocess, infer, postprocess; on a GPU, by its own clock, upload
-            and download, too, or ``graph`` for all five.
+        timings_ms: Times of the last inference: preprocess, infer, postprocess; on a GPU, by its own clock,
+            also upload and download, or ``graph`` for all five.
     """
 
     def __init__(
@@ -71,20 +71,20 @@ class Estimator:
         fall_back: bool = False,
         progress: Progress = NO_PROGRESS,
     ) -> Estimator:
-        """Find a model, verify its files, open it in a backend and see that it gives its golden answer.
+        """Find a model, verify its files, open it in a backend and check its golden output.
 
         Args:
             config: Which model, in which backend.
-            check: False saves the one small inference of the self-check.
-            stereo: Which model ``auto`` is: False when single images are to be answered.
-            fall_back: Whether something safer may serve in place of what is asked for; why is logged.
-            progress: Told how far an engine is.
+            check: False skips the self-check, one small inference.
+            stereo: Which model ``auto`` selects: True for pairs, False for single images.
+            fall_back: Whether a safer precision or backend may be used instead; the reason is logged.
+            progress: Receives the progress of building an engine.
 
         Raises:
-            ModelError: no such model, its manifest is wrong, a file is missing or not the right one, or the
-                file does not keep what the manifest promises.
+            ModelError: no such model, its manifest is wrong, a file is missing or has another checksum, or
+                the file does not match its manifest.
             MissingDependencyError: the backend's library is not installed.
-            BackendError: no engine can be had.
+            BackendError: there is no engine.
         """
         config = resolve_auto(config, stereo)
         device = device_of(config.backend)
@@ -95,27 +95,27 @@ class Estimator:
 
     @property
     def backend_name(self) -> str:
-        """Name of the backend that answers."""
+        """Name of the backend in use."""
         return self._backend.name
 
     @property
     def precision(self) -> str:
-        """Precision of the file that answers: fp32, fp16 or int8."""
+        """Precision in use: fp32, fp16 or int8."""
         return self._backend.precision
 
     @property
     def batches(self) -> bool:
-        """True when :meth:`estimate_many` answers frames of one size by one inference."""
+        """True if :meth:`estimate_many` processes frames of one size in one inference."""
         return self._batches
 
     @property
     def is_stereo(self) -> bool:
-        """True when the model needs a pair of images."""
+        """True if the model needs a pair of images."""
         return self.manifest.is_stereo
 
     @property
     def is_metric(self) -> bool:
-        """True when the model knows metres, or pixels of disparity."""
+        """True if the model outputs metric depth or disparity."""
         return self.manifest.is_metric
 
     def estimate(self, frame: Frame) -> DepthMap:
@@ -123,13 +123,13 @@ class Estimator:
 
         Returns:
             Depth, disparity of a stereo model, and confidence and sigma where the model has them; sigma is
-            NaN or +Inf where depth is no finite number. Of a model that knows no metres the relative depth;
-            its depth is NaN, for `recon3d_ros.scale` to fill in. What no camera saw (`Frame.seen`) has no
-            depth, and a confidence of 0.
+            NaN or +Inf where depth is no finite number. For a model without metric scale the relative depth;
+            its depth is NaN until `recon3d_ros.scale` finds the scale. Pixels that no camera saw (`Frame.seen`)
+            have no depth and a confidence of 0.
 
         Raises:
             ConfigError: a stereo model and a single image.
-            ImageError: an image that is no image.
+            ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
         return self.estimate_many([frame])[0]
@@ -151,11 +151,11 @@ class Estimator:
     def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
         """Estimate several frames, each as :meth:`estimate` does.
 
-        It takes one inference when all images have one size and the model takes batches, else one for each.
+        One inference if all images have the same size and the model accepts batches, otherwise one for each.
 
         Raises:
             ConfigError: a stereo model and a single image.
-            ImageError: an image that is no image.
+            ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
         together = self._batches and len({frame.image.shape[:2] for frame in frames}) == 1
@@ -166,14 +166,14 @@ class Estimator:
         ]
 
     def estimate_raw(self, frame: Frame) -> NDArray[np.float32]:
-        """Return what the model itself answers, on the grid of the (left) image.
+        """Return the output of the model at the resolution of the (left) image.
 
         Returns:
-            (H, W) float32 disparity in px, depth in m, or relative inverse depth; NaN where none is known.
+            (H, W) float32 disparity in px, depth in m, or relative inverse depth; NaN = invalid.
 
         Raises:
             ConfigError: a stereo model and a single image.
-            ImageError: an image that is no image.
+            ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
         fit, answers = self._infer([frame])
@@ -183,10 +183,10 @@ class Estimator:
         return values if seen is None else np.where(seen, values, np.float32(np.nan))
 
     def require_metric(self) -> None:
-        """Refuse a model that knows no metres.
+        """Check that the model has a metric scale.
 
         Raises:
-            ConfigError: the model answers relative inverse depth.
+            ConfigError: the model outputs relative inverse depth.
         """
         if not self.is_metric:
             raise ConfigError(

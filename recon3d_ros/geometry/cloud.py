@@ -75,7 +75,7 @@ class OrganizedCloud(_Fields):
     Attributes:
         data: (H, W, F) float32, C-contiguous, NaN xyz where invalid.
         fields: Names of the F columns, x, y, z first.
-        frame_id: Frame of the points; empty when nobody named it.
+        frame_id: Frame of the points; can be empty.
 
     Raises:
         ImageError: At construction, when `data` is not such an array.
@@ -109,7 +109,7 @@ class UnorganizedCloud(_Fields):
     Attributes:
         data: (N, F) float32, C-contiguous.
         fields: Names of the F columns, x, y, z first.
-        frame_id: Frame of the points; empty when nobody named it.
+        frame_id: Frame of the points; can be empty.
 
     Raises:
         ImageError: At construction, when `data` is not such an array.

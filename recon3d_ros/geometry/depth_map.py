@@ -22,8 +22,8 @@ class DepthMap:
         disparity: (H, W) float32 px, or None for a mono model.
         confidence: (H, W) float32 in [0, 1], higher is better, or None.
         sigma_m: (H, W) float32 m, one standard deviation of depth, or None.
-        relative_depth: (H, W) float32, inverse depth up to scale and shift of a model that knows no more, NaN
-            where there is no answer; depth is NaN until a scale is found. None for other models.
+        relative_depth: (H, W) float32, inverse depth up to scale and shift, of a model without metric scale;
+            NaN = invalid. Its depth is NaN until a scale is found. None for other models.
 
     Raises:
         ImageError: At construction, when an array is not (H, W) float32 of the camera's size.
@@ -48,10 +48,10 @@ class DepthMap:
         return np.isfinite(self.depth) & (self.depth > 0)
 
     def restricted(self, valid: NDArray[np.bool_] | None) -> DepthMap:
-        """The same map where `valid` is True; elsewhere nothing is known and confidence is 0.
+        """The same map where `valid` is True; elsewhere depth is invalid and confidence is 0.
 
         Args:
-            valid: (H, W) bool; None = everywhere, and the answer is this very map.
+            valid: (H, W) bool; None = everywhere, and the map itself is returned.
         """
         if valid is None:
             return self

@@ -16,7 +16,7 @@ from recon3d_ros.geometry.rig import StereoRig
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One rectified image, or the two of one instant, with their calibration.
+    """A rectified image, or a rectified stereo pair, with its calibration.
 
     Attributes:
         stamp_ns: Acquisition time, ns.
@@ -25,9 +25,9 @@ class Frame:
         right: The right image of a pair, or None.
         rig: The rectified rig of a pair, or None.
         name: For file names and messages.
-        frame_id: Of the optical frame of `camera`; empty when nobody named it.
-        valid: (H, W) bool, True where the camera saw what `image` shows: not what rectification left black,
-            nor the robot itself. None = everywhere.
+        frame_id: Name of the optical frame of `camera`; can be empty.
+        valid: (H, W) bool, False where `image` has no content from the camera, as in the black corners after
+            rectification. None = True everywhere.
         right_valid: The same for the right image.
 
     Raises:

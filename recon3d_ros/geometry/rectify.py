@@ -98,7 +98,7 @@ class FrameRectifier:
     """Turns raw images of one camera or stereo rig into rectified frames.
 
     Args:
-        camera: Of the raw images; of a rectified camera the images are taken as they are.
+        camera: Camera or rig of the raw images; if it is rectified already, images are not changed.
     """
 
     def __init__(self, camera: PinholeCamera | StereoRig) -> None:

@@ -18,16 +18,16 @@ _MIN_DEPTH_M = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """Pixels of one frame whose depth one source knows. There may be none.
+    """Pixels of one frame whose depth is known from one source; can be empty.
 
     Attributes:
         source: Its name, one of `recon3d_ros.config.SENSOR_SOURCES`, or "floor".
         u: (N,) float32 px, columns on the grid of the rectified image.
         v: (N,) float32 px, rows.
         depth: (N,) float32 m along the optical axis, positive and finite.
-        sigma_m: (N,) float32 m, one standard deviation of `depth` that differs from anchor to anchor.
-        common: Relative standard deviation of the error that all of them share, which no average lessens: a
-            sensor's calibration, the height of a mount.
+        sigma_m: (N,) float32 m, standard deviation of the independent error of each `depth`.
+        common: Relative standard deviation of the common error, which averaging does not reduce: the
+            calibration of a sensor, the height of a mount.
         radius_px: An anchor is the nearest surface within so many pixels; 0 = the surface at the pixel.
         dropped: How many readings gave no anchor: not finite, behind the camera, outside the image.
 

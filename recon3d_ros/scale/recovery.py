@@ -35,16 +35,16 @@ class Scale:
     """The scale of one frame.
 
     Attributes:
-        scale: depth = scale * answer of a model that answers depth; for relative inverse depth
-            1/depth = scale * answer + shift. NaN until there was a trusted one.
-        shift: 1/m, 0 for a model that answers depth.
-        sigma: One standard deviation of the depth that comes of the scale, relative to the depth; it grows
-            while the scale ages. +Inf until there was a trusted one.
+        scale: depth = scale * output for metric models; for relative inverse depth
+            1/depth = scale * output + shift. NaN until there was a trusted one.
+        shift: 1/m, 0 for metric models.
+        sigma: Relative standard deviation of depth caused by the scale; it grows while the scale ages.
+            +Inf until there was a trusted one.
         sources: The sources measured in this frame; empty while it only ages.
         inliers: Anchors that agreed in this frame, by source.
         age_s: Since the last measurement, s; 0 when there is one in this frame, +Inf before the first.
-        trusted: Whether depth is given out.
-        reason: Why sources were refused, or why it is not trusted; empty when all went well.
+        trusted: Whether depth is valid.
+        reason: Why sources were rejected, or why the scale is not trusted; empty otherwise.
     """
 
     scale: float
@@ -65,13 +65,13 @@ class Scale:
         return number + reason if self.trusted else f"no scale: {self.reason}"
 
     def apply(self, estimate: DepthMap) -> DepthMap:
-        """Give an estimate its metres; without a trusted scale all depth is NaN.
+        """Apply the scale to an estimate; without a trusted scale all depth is NaN.
 
         sigma_m^2 becomes (scale sigma_m)^2 + (depth sigma)^2: the model's error and that of the scale are
-        independent. Of relative inverse depth, where 1/depth is not positive there is no depth.
+        independent. For relative inverse depth, depth is NaN where 1/depth is not positive.
 
         Args:
-            estimate: As the estimator answered it; it stays as it is.
+            estimate: Output of the estimator; it is not changed.
         """
         sigma_m = estimate.sigma_m
         if not self.trusted:
@@ -90,12 +90,12 @@ class Scale:
 
 
 class ScaleRecovery:
-    """Finds the scale of each frame and remembers it; one for each camera.
+    """Finds the scale of each frame and filters it over time; one for each camera.
 
-    Not thread-safe: it belongs to the thread that calls it.
+    Not thread-safe.
 
     Args:
-        config: Its sources are on.
+        config: Sources and filter.
 
     Raises:
         ConfigError: No source is named.
@@ -114,20 +114,20 @@ class ScaleRecovery:
 
     @classmethod
     def of(cls, config: ScaleConfig) -> ScaleRecovery | None:
-        """Recovery as configured; None when it is off, and the model's own metres count."""
+        """Recovery as configured; None if there are no sources."""
         return cls(config) if config.is_on else None
 
     def update(self, stamp_ns: int, estimate: DepthMap, observations: Sequence[Observation] = ()) -> Scale:
         """Find the scale of a frame.
 
         Args:
-            stamp_ns: Of the frame; when time runs backwards, everything is forgotten.
-            estimate: The model's own answer, unscaled; another camera than before forgets everything.
-            observations: Anchors of the sources that have some, and the mount when it is known better than
-                the configuration knows it (from tf). Sources that are not configured are left aside.
+            stamp_ns: Stamp of the frame; if it goes back, the scale is reset.
+            estimate: Output of the model without scale; another camera than before resets the scale.
+            observations: Anchors of the sources, and the mount if it is known better than by the
+                configuration (from tf). Sources that are not configured are ignored.
 
         Returns:
-            The scale, or why there is none; `Scale.apply` gives the estimate its metres.
+            The scale, or why there is none; `Scale.apply` applies it to the estimate.
         """
         values = estimate.depth if estimate.relative_depth is None else estimate.relative_depth
         self._follow(stamp_ns, estimate)
@@ -139,7 +139,7 @@ class ScaleRecovery:
         return self._answer(values, age_s, result.inliers, [*refused, *result.reasons])
 
     def reset(self) -> None:
-        """Forget the scale."""
+        """Reset the scale."""
         self._measured_ns = None
         self._solver = AffineSolver(self.config) if self._relative else FactorSolver(self.config)
 
