@@ -20,12 +20,13 @@ def load_model(
 ) -> Estimator:
     """Open a model by its name or by the path of its manifest: the short way to an `Estimator`.
 
-    The files of the model are verified, and its golden output is checked. Use it in a `with` statement, or call :meth:`Estimator.close`.
+    The files of the model are verified, and its golden output is checked. Use it in a `with` statement, or
+    call :meth:`Estimator.close`.
 
     Args:
         model: A name that `recon3d models` lists, or the path of a `.yaml` beside an ONNX file; ``auto``
-            takes ours for the task.
-        stereo: Which one ``auto`` is: for pairs of images, or False for single ones.
+            selects our model for the task.
+        stereo: Which one ``auto`` selects: True for pairs, False for single images.
         backend: See `ModelConfig.backend`.
         precision: See `ModelConfig.precision`.
         threads: CPU threads, 0 = all cores.

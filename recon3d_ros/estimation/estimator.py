@@ -124,8 +124,8 @@ class Estimator:
         Returns:
             Depth, disparity of a stereo model, and confidence and sigma where the model has them; sigma is
             NaN or +Inf where depth is no finite number. For a model without metric scale the relative depth;
-            its depth is NaN until `recon3d_ros.scale` finds the scale. Pixels that no camera saw (`Frame.seen`)
-            have no depth and a confidence of 0.
+            its depth is NaN until `recon3d_ros.scale` finds the scale. Pixels that no camera saw
+            (`Frame.seen`) have no depth and a confidence of 0.
 
         Raises:
             ConfigError: a stereo model and a single image.

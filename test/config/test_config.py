@@ -68,13 +68,11 @@ def test_wrong_values_are_named(config: type[Config], values: dict, message: str
 def test_images_in_files_have_no_sensors_beside_them() -> None:
     ScaleConfig(scale_sources=("fixed", "floor"), camera_height_m=1.0).require_offline()
     ScaleConfig().require_offline()
-    with pytest.raises(
-        ConfigError, match="must be of fixed, floor, got scan: leave them out, or use the node"
-    ):
+    with pytest.raises(ConfigError, match="must be of fixed, floor, got scan: remove them, or use the node"):
         ScaleConfig(scale_sources=("fixed", "scan")).require_offline()
     with pytest.raises(ConfigError, match="floor needs camera_height_m, got 0"):
         ScaleConfig(scale_sources=("floor",)).require_offline()
-    with pytest.raises(ConfigError, match="with the source fixed alone, got none"):
+    with pytest.raises(ConfigError, match="need the source fixed in scale_sources, got none"):
         ScaleConfig(scale_factor=1.3).require_offline()
 
 
