@@ -55,7 +55,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "camera, node and subscriber in three processes: time from the stamp of an image to its cloud, "
         "compared with sending a prepared cloud, and the processor time of the node (20 blocks of "
         "--seconds per size)",
-        flags=("seconds",),
+        flags=("seconds", "image_transport", "model_ms"),
         processes=3,
     ),
     "soak": Benchmark(
@@ -68,12 +68,21 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
+_FLAGS = ("frames", "seconds", "image_transport", "model_ms", "rate_hz", "data")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     names = "; ".join(f"{name}: {benchmark.summary}" for name, benchmark in BENCHMARKS.items())
     parser.add_argument("name", choices=tuple(BENCHMARKS), help=names)
     parser.add_argument("--frames", type=int, metavar="N", help="number of frames (not for node)")
     parser.add_argument("--seconds", type=float, metavar="S", help="node: length of a block (default 4)")
+    parser.add_argument(
+        "--image-transport", choices=("raw", "compressed"), help="node: of the images (default raw)"
+    )
+    parser.add_argument(
+        "--model-ms", type=float, metavar="MS", help="node: duration of the model for a frame (default 0)"
+    )
     parser.add_argument("--rate-hz", type=float, metavar="HZ", help="soak: rate of the camera (default 30)")
     parser.add_argument(
         "--data",
@@ -88,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Measure, print the table, write the JSON."""
     benchmark = BENCHMARKS[args.name]
-    given = {name: getattr(args, name) for name in ("frames", "seconds", "rate_hz", "data")}
+    given = {name: getattr(args, name) for name in _FLAGS}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         flag = "--" + name.replace("_", "-")

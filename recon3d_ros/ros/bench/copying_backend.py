@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,15 @@ _NAME = "benchmark"
 
 
 class CopyingBackend:
-    """Copies its inputs; its outputs are full-size disparities that change with every frame."""
+    """Copies its inputs; its outputs are full-size disparities that change with every frame.
+
+    Attributes:
+        delay_s: How long it waits before it returns, as for a network on another processor.
+    """
 
     name = "copying"
     precision = "fp32"
+    delay_s = 0.0
 
     def __init__(self, manifest: Manifest, threads: int = 0, precision: str = "auto") -> None:
         self.inputs: tuple[TensorSpec, ...] = expected_inputs(manifest)
@@ -40,6 +46,7 @@ class CopyingBackend:
                 self._copies[name] = np.empty_like(tensor)
                 self._planes = [disparity(tensor.shape[1:3], seed)[None] for seed in range(SCENES)]
             np.copyto(self._copies[name], tensor)
+        time.sleep(self.delay_s)
         self._count += 1
         return {self._output: self._planes[self._count % SCENES].copy()}
 

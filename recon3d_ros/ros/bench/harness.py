@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,10 +22,17 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import PointCloud2
 
 from recon3d_ros.backends import BACKENDS
+from recon3d_ros.config.camera_topics import SIDES, image_topics, info_topic, transport_topic
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import PointPacker, StereoRig
-from recon3d_ros.ros.bench.copying_backend import SCENES, disparity, write_model
-from recon3d_ros.ros.bridge.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns
+from recon3d_ros.ros.bench.copying_backend import SCENES, CopyingBackend, disparity, write_model
+from recon3d_ros.ros.bridge.conversions import (
+    camera_to_info,
+    compressed_to_msg,
+    image_to_msg,
+    ns_to_stamp,
+    stamp_to_ns,
+)
 from recon3d_ros.ros.bridge.runtime import advertise, subscribe
 from recon3d_ros.ros.node import depth_node
 from recon3d_ros.ros.output.cloud_message import CloudMessages
@@ -36,7 +44,6 @@ POINTS, READY = "points", "ready_points"
 START_S = 60.0
 STOP_S = 10.0
 GRACE_S = 0.5  # for messages that are still on their way
-_SIDES = ("left", "right")
 
 
 class NodeHarness:
@@ -47,24 +54,32 @@ class NodeHarness:
     Args:
         size_wh: Of the images.
         parameters: Of the node, beyond its model.
+        transport: Of the images, raw or compressed (JPEG).
+        model_ms: How long the model takes for a frame, without processor time.
 
     Raises:
         DataError: No cloud arrivals out within a minute.
     """
 
-    def __init__(self, size_wh: tuple[int, int], parameters: Mapping[str, Any] = {}) -> None:
+    def __init__(
+        self,
+        size_wh: tuple[int, int],
+        parameters: Mapping[str, Any] = {},
+        transport: str = "raw",
+        model_ms: float = 0.0,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="recon3d-benchmark-")
         model = write_model(Path(self._folder.name))
-        values = {"model": str(model), "backend": "fake", **parameters}
+        values = {"model": str(model), "backend": "fake", "image_transport": transport, **parameters}
         words = ["--ros-args", "--log-level", "warn"]
         for name, value in values.items():
             words += ["-p", f"{name}:={value}"]
         spawn = get_context("spawn")  # a forked DDS is no DDS
-        self._node = spawn.Process(target=run_depth_node, args=(words,), daemon=True)
+        self._node = spawn.Process(target=run_depth_node, args=(words, model_ms), daemon=True)
         self._camera, their_camera = spawn.Pipe()
         self._consumer, their_consumer = spawn.Pipe()
         self._others = [
-            spawn.Process(target=run_camera, args=(their_camera, size_wh), daemon=True),
+            spawn.Process(target=run_camera, args=(their_camera, size_wh, transport), daemon=True),
             spawn.Process(target=run_consumer, args=(their_consumer, size_wh), daemon=True),
         ]
 
@@ -139,13 +154,14 @@ class NodeHarness:
         return pipe.recv()
 
 
-def run_depth_node(words: list[str]) -> None:
+def run_depth_node(words: list[str], model_ms: float) -> None:
     """Be the depth node, with the `CopyingBackend` in place of the fake one."""
+    CopyingBackend.delay_s = model_ms / 1e3
     BACKENDS["fake"] = "recon3d_ros.ros.bench.copying_backend:CopyingBackend"
     raise SystemExit(depth_node.main(words))
 
 
-def run_camera(pipe: Connection, size_wh: tuple[int, int]) -> None:
+def run_camera(pipe: Connection, size_wh: tuple[int, int], transport: str) -> None:
     """Be the camera: for every request (what, rate_hz, frames), publish, then send the stamps back.
 
     `what` is "images" for pairs with camera_info, or "clouds" for ready-made PointCloud2.
@@ -153,7 +169,7 @@ def run_camera(pipe: Connection, size_wh: tuple[int, int]) -> None:
     keep_memory()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("camera")
-    camera = _Camera(node, size_wh)
+    camera = _Camera(node, size_wh, transport)
     try:
         while (request := pipe.recv()) is not None:
             what, rate_hz, frames = request
@@ -166,21 +182,28 @@ def run_camera(pipe: Connection, size_wh: tuple[int, int]) -> None:
 
 
 class _Camera:
-    def __init__(self, node: Node, size_wh: tuple[int, int]) -> None:
+    def __init__(self, node: Node, size_wh: tuple[int, int], transport: str) -> None:
         rig = StereoRig.simple(*size_wh, fx=0.8 * size_wh[0], baseline_m=0.1)
-        names = [f"{side}_optical" for side in _SIDES]
+        names = [f"{side}_optical" for side in SIDES]
         self._infos = [camera_to_info(cam, 0, name) for cam, name in zip((rig.left, rig.right), names)]
         rng = np.random.default_rng(0)
         images = [rng.integers(0, 256, (*size_wh[::-1], 3), np.uint8) for _ in range(SCENES)]
         shifts = (0, -16)  # px; the two sides of a frame differ, as a camera's do
+        self._clouds = _ready_clouds(rig, images)
+        make: Any = image_to_msg
+        if transport == "compressed":
+            make = compressed_to_msg
+            # As smooth as a photograph: noise would take ten times its bytes.
+            images = [cv2.resize(image[::8, ::8], size_wh, interpolation=cv2.INTER_CUBIC) for image in images]
         self._pairs = [
-            [image_to_msg(np.roll(image, shift, 1), 0, name, "rgb8") for shift, name in zip(shifts, names)]
+            [make(np.roll(image, shift, 1), 0, name) for shift, name in zip(shifts, names)]
             for image in images
         ]
-        self._clouds = _ready_clouds(rig, images)
+        topics = image_topics(stereo=True, rectify=False)
+        image_type = type(self._pairs[0][0])
         self._publishers = {
-            "infos": [advertise(node, type(self._infos[0]), f"{side}/camera_info") for side in _SIDES],
-            "images": [advertise(node, type(self._pairs[0][0]), f"{side}/image_rect") for side in _SIDES],
+            "infos": [advertise(node, type(self._infos[0]), info_topic(topic)) for topic in topics],
+            "images": [advertise(node, image_type, transport_topic(topic, transport)) for topic in topics],
             "clouds": [advertise(node, PointCloud2, READY)],
         }
 

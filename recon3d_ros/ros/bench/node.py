@@ -27,7 +27,8 @@ class NodeRow(TypedDict):
 
     Latencies run from the stamp of an image (hop: of a ready-made cloud) to the consumer's callback; `ratio`
     is the median over blocks of the ratio of their medians. `node_cpu_ms` is processor time of the node's
-    process, all threads, for each cloud received. `received` of `sent` frames came out.
+    process, all threads, for each cloud received; `node_cpu_percent` is the same as a share of one core, the
+    median over blocks, `_min` and `_max` the least and the largest. `received` of `sent` frames came out.
     """
 
     width: int
@@ -38,6 +39,9 @@ class NodeRow(TypedDict):
     hop_ms_p50: float
     ratio: float
     node_cpu_ms: float
+    node_cpu_percent: float
+    node_cpu_percent_min: float
+    node_cpu_percent_max: float
     received: int
     sent: int
 
@@ -46,6 +50,8 @@ def benchmark_node(
     seconds: float = 4.0,
     sizes_wh: Sequence[tuple[int, int]] = SIZES_WH,
     rates_hz: Sequence[float] = RATES_HZ,
+    image_transport: str = "raw",
+    model_ms: float = 0.0,
 ) -> list[NodeRow]:
     """Measure every size and rate, each in five blocks of images between blocks of ready-made clouds.
 
@@ -53,13 +59,15 @@ def benchmark_node(
         seconds: Length of a block.
         sizes_wh: Columns and rows.
         rates_hz: Of the camera.
+        image_transport: raw or compressed (JPEG).
+        model_ms: How long the model takes for a frame, without processor time.
 
     Raises:
         DataError: No cloud comes, or a process ends.
     """
     rows = []
     for size_wh in sizes_wh:
-        with NodeHarness(size_wh) as harness:
+        with NodeHarness(size_wh, transport=image_transport, model_ms=model_ms) as harness:
             for rate_hz in rates_hz:
                 rows.append(_measure(harness, size_wh, rate_hz, max(2, round(seconds * rate_hz))))
     return rows
@@ -68,13 +76,15 @@ def benchmark_node(
 def _measure(harness: NodeHarness, size_wh: tuple[int, int], rate_hz: float, frames: int) -> NodeRow:
     harness.publish("images", rate_hz, round(_WARM_UP_S * rate_hz))
     harness.collect()
-    latencies, hops, ratios = [], [], []
+    latencies, hops, ratios, shares = [], [], [], []
     cpu_ms, sent = 0.0, 0
     for _ in range(BLOCKS):
         before_ms = cpu_time_ms(harness.node_pid)
         sent += len(harness.publish("images", rate_hz, frames))
         clouds = harness.collect()[0][POINTS]
-        cpu_ms += cpu_time_ms(harness.node_pid) - before_ms
+        block_ms = cpu_time_ms(harness.node_pid) - before_ms
+        cpu_ms += block_ms
+        shares.append(100.0 * block_ms / (frames / rate_hz * 1e3))
         harness.publish("clouds", rate_hz, frames)
         ready = harness.collect()[0][READY]
         if not clouds or not ready:
@@ -95,6 +105,9 @@ def _measure(harness: NodeHarness, size_wh: tuple[int, int], rate_hz: float, fra
         hop_ms_p50=float(np.median(hops)),
         ratio=float(np.median(ratios)),
         node_cpu_ms=cpu_ms / len(latencies),
+        node_cpu_percent=float(np.median(shares)),
+        node_cpu_percent_min=min(shares),
+        node_cpu_percent_max=max(shares),
         received=len(latencies),
         sent=sent,
     )
