@@ -20,7 +20,18 @@ def test_rows_hold_what_was_sent_and_what_came(monkeypatch):
     assert 0 < row["received"] <= row["sent"]
     assert 0 < row["latency_ms_p50"] <= row["latency_ms_p95"]
     assert row["hop_ms_p50"] > 0 and row["node_cpu_ms"] > 0 and math.isfinite(row["ratio"])
+    assert row["node_cpu_percent_min"] <= row["node_cpu_percent"] <= row["node_cpu_percent_max"]
     assert not multiprocessing.active_children()
+
+
+def test_a_slow_model_and_jpeg_images(monkeypatch):
+    for module, name, value in ((node, "_WARM_UP_S", 0.3), (harness, "GRACE_S", 0.5), (node, "BLOCKS", 1)):
+        monkeypatch.setattr(module, name, value)
+    (row,) = node.benchmark_node(
+        1.0, sizes_wh=((96, 64),), rates_hz=(20.0,), image_transport="compressed", model_ms=200.0
+    )
+    assert 0 < row["received"] <= 9 and row["sent"] == 20  # 5 Hz, and what waits at the end
+    assert row["latency_ms_p50"] > 200.0
 
 
 def test_flags_belong_to_benchmarks(capsys):
