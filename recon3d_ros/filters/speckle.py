@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_LEVELS_PER_JUMP = 8  # so finely is depth quantised where a jump ends a patch
+_LEVELS_PER_E = 3000  # so finely is the logarithm of depth quantised: 16 bits hold 20 microns to 20 km
 _FAR, _NONE = 32000, -32000
 
 
@@ -25,10 +25,11 @@ def drop_speckles(depth: NDArray[np.float32], speckle_px: int, jump: float) -> N
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         levels = cv2.log(depth)
-    levels *= np.float32(_LEVELS_PER_JUMP / math.log1p(jump))
+    levels *= np.float32(_LEVELS_PER_E)
+    np.rint(levels, out=levels)  # not cut off, which would make the level around 1 m twice as wide
     np.clip(levels, -31000, 31000, out=levels)
     np.copyto(levels, _NONE, where=~(depth > 0))
     np.copyto(levels, _FAR, where=depth == np.inf)
     patches = levels.astype(np.int16)
-    cv2.filterSpeckles(patches, _NONE, speckle_px, _LEVELS_PER_JUMP)
+    cv2.filterSpeckles(patches, _NONE, speckle_px, round(_LEVELS_PER_E * math.log1p(jump)))
     np.copyto(depth, np.nan, where=patches == _NONE)

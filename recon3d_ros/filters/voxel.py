@@ -13,8 +13,8 @@ from recon3d_ros.geometry.cloud import NORMAL
 def voxel_grid(cloud: UnorganizedCloud, voxel_m: float) -> UnorganizedCloud:
     """Replace the points of each cube by their mean.
 
-    Every field is a mean, colours channel by channel; normals have length 1 again. The cubes are aligned with
-    the origin, so that those of two frames coincide.
+    Every field is the mean of its known values, colours channel by channel; normals have length 1 again. The
+    cubes are aligned with the origin, so that those of two frames coincide.
 
     Args:
         cloud: Points.
@@ -33,14 +33,28 @@ def voxel_grid(cloud: UnorganizedCloud, voxel_m: float) -> UnorganizedCloud:
         if field == "rgb":
             means[:, column] = _mean_colour(ordered[:, column], cells, count)
         else:
-            total = np.add.reduceat(ordered[:, column].astype(np.float64), cells.starts)
-            np.divide(total, count, out=means[:, column], casting="unsafe")
+            _write_mean(ordered[:, column], cells, count, means[:, column])
     if NORMAL[0] in cloud.fields:
         first = cloud.fields.index(NORMAL[0])
         normals = means[:, first : first + 3]
         with np.errstate(divide="ignore", invalid="ignore"):
             normals /= np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
     return UnorganizedCloud(means, cloud.fields, cloud.frame_id)
+
+
+def _write_mean(
+    values: NDArray[np.float32], cells: Cells, count: NDArray[np.int64], out: NDArray[np.float32]
+) -> None:
+    """Write the mean of the values that are known in each cell; NaN where none is."""
+    known = ~np.isnan(values)
+    if not known.all():  # normals beside a hole, sigma of what is out of range
+        values, count = (
+            np.where(known, values, np.float32(0)),
+            np.add.reduceat(known, cells.starts, dtype=np.int64),
+        )
+    total = np.add.reduceat(values.astype(np.float64), cells.starts)
+    with np.errstate(invalid="ignore"):
+        np.divide(total, count, out=out, casting="unsafe")
 
 
 def _mean_colour(packed: NDArray[np.float32], cells: Cells, count: NDArray[np.int64]) -> NDArray[np.float32]:

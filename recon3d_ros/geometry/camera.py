@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import CalibrationError, ImageError
-from recon3d_ros.geometry.checks import checked_array, checked_matrices, checked_model, checked_roi, wh
+from recon3d_ros.geometry.checks import checked_array, checked_distortion, checked_matrices, checked_roi, wh
 
 _MATRIX_KEYS = {
     "k": ("camera_matrix", (3, 3)),
@@ -61,8 +61,9 @@ class PinholeCamera:
         p = np.hstack([self.k, np.zeros((3, 1))]) if self.p is None else self.p
         put(self, "p", checked_array("P", p, (3, 4)))
         put(self, "r", checked_array("R", self.r, (3, 3)))
-        put(self, "d", checked_array("D", self.d, None).ravel())
-        put(self, "distortion_model", checked_model(self.distortion_model, self.d))
+        d = checked_array("D", self.d, None).ravel()
+        for name, value in zip(("distortion_model", "d"), checked_distortion(self.distortion_model, d)):
+            put(self, name, value)
         for name in ("width", "height", "binning_x", "binning_y"):
             put(self, name, int(getattr(self, name)))
         put(self, "binning_x", max(self.binning_x, 1))
@@ -276,6 +277,19 @@ class PinholeCamera:
             )
         if image.shape[:2] != self.image_shape_hw:
             raise CalibrationError(
-                f"the calibration says {wh(self.image_size_wh)}, the image is {wh(image.shape[1::-1])}: "
-                "give the one (camera_info) that belongs to this image, scaled when the image is resized"
+                f"the calibration says {wh(self.image_size_wh)}{self._size_reason()}, the image is "
+                f"{wh(image.shape[1::-1])}: give the one (camera_info) that belongs to this image, "
+                "scaled when the image is resized"
             )
+
+    def _size_reason(self) -> str:
+        """What makes the image another size than width and height say; empty when nothing does."""
+        reasons = []
+        if self.roi is not None:
+            x, y, *size_wh = self.roi
+            reasons.append(f"a ROI of {wh(tuple(size_wh))} at {x}, {y}")
+        if max(self.binning_x, self.binning_y) > 1:
+            reasons.append(f"binning of {wh((self.binning_x, self.binning_y))}")
+        if not reasons:
+            return ""
+        return f" ({' and '.join(reasons)} in {wh((self.width, self.height))})"

@@ -14,6 +14,8 @@ DISTORTION_LENGTHS = {
     "equidistant": (0, 4),
 }
 
+_UNDISTORTED = ("", "none", "pinhole", "perspective", "rectilinear", "undistorted")
+
 
 def wh(size_wh: tuple[int, ...]) -> str:
     """Say a size as people do, 640x480."""
@@ -36,10 +38,17 @@ def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...] | None) ->
     return array
 
 
-def checked_model(model: str, d: NDArray[np.float64]) -> str:
-    """Return the name of the distortion model that `d` belongs to."""
-    if model == "" and not d.any():  # simulators leave it empty; without distortion nothing is guessed
-        model = "plumb_bob"
+def checked_distortion(model: str, d: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
+    """Return the name of the distortion model and its coefficients.
+
+    Without distortion nothing is guessed: simulators and drivers of rectified images leave the name empty, or
+    write none or pinhole. Drivers with one length of D for all lenses fill it up with zeros (RealSense T265).
+    """
+    if not d.any() and model.lower() in _UNDISTORTED:
+        return "plumb_bob", d[:0]
+    length = DISTORTION_LENGTHS.get(model, (d.size,))[-1]
+    if d.size > length and not d[length:].any():
+        d = d[:length]
     if model not in DISTORTION_LENGTHS:
         raise CalibrationError(
             f"expected a distortion model of {', '.join(DISTORTION_LENGTHS)}, got {model!r}: "
@@ -50,7 +59,7 @@ def checked_model(model: str, d: NDArray[np.float64]) -> str:
             f"expected {' or '.join(map(str, DISTORTION_LENGTHS[model]))} numbers in D of a {model} camera, "
             f"got {d.size}: calibrate the camera"
         )
-    return model
+    return model, d
 
 
 def checked_roi(

@@ -33,7 +33,7 @@ class Rectifier:
     """
 
     def __init__(self, camera: PinholeCamera) -> None:
-        self._raw = camera.folded()
+        self._source, self._raw = camera, camera.folded()
         self.camera = self._raw.as_rectified()
 
     @cached_property
@@ -59,7 +59,7 @@ class Rectifier:
             ImageError: Not such an array.
             CalibrationError: The size is not the one of the camera.
         """
-        self._raw.check_image(image)
+        self._source.check_image(image)  # which can say what binning and ROI have to do with its size
         if self._maps is None:
             return image
         return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)  # type: ignore[return-value]

@@ -19,8 +19,11 @@ _ROW_TOLERANCE_PX = 0.5
 class StereoRig:
     """A left and a right camera, rectified to each other by their R and P.
 
+    P may place both cameras in the frame of another one (KITTI's colour cameras; the right one as reference):
+    what counts is the distance between them. The rig holds P in the frame of the left camera.
+
     Attributes:
-        left: The camera that depth, cloud, stamp and frame belong to; its P[0, 3] is 0.
+        left: The camera that depth, cloud, stamp and frame belong to; its P[0, 3] is 0 once it is here.
         right: The camera to its right: P[0, 3] = -fx * baseline.
 
     Raises:
@@ -53,6 +56,10 @@ class StereoRig:
                 "calibrate the pair as stereo"
             )
         _check_baseline(left, right)
+        offset_m = self.left.p[0, 3] / self.left.p[0, 0]
+        if offset_m:
+            for name in ("left", "right"):
+                object.__setattr__(self, name, _moved(getattr(self, name), offset_m))
         object.__setattr__(self, "_fx", left.fx)
         object.__setattr__(self, "_doffs_px", left.cx - right.cx)
 
@@ -136,21 +143,30 @@ class StereoRig:
 
 
 def _check_baseline(left: PinholeCamera, right: PinholeCamera) -> None:
-    baseline_m = -right.p[0, 3] / right.fx
-    offset_m = -left.p[0, 3] / left.fx
-    if baseline_m > 0 and abs(offset_m) <= _FOCAL_TOLERANCE * baseline_m:
-        return
+    """Refuse a right camera that is not to the right of the left one."""
+    baseline_m = (float(left.p[0, 3]) - float(right.p[0, 3])) / left.fx
     if baseline_m > 0:
+        return
+    if baseline_m < 0:
         raise CalibrationError(
-            f"expected 0 in P[0, 3] of the left camera, got {left.p[0, 3]:g} ({offset_m:g} m aside): "
-            "give P of the right camera relative to the left one"
-        )
-    if baseline_m < 0 or left.p[0, 3] < 0:
-        raise CalibrationError(
-            f"expected a positive baseline, got {baseline_m:g} m from P of the right camera: "
+            f"expected a positive baseline, got {baseline_m:g} m from P of the two cameras: "
             "left and right are swapped, exchange their topics or files"
+        )
+    if left.p[1, 3] != right.p[1, 3]:
+        below_m = (float(left.p[1, 3]) - float(right.p[1, 3])) / left.fy
+        raise CalibrationError(
+            f"expected cameras side by side, got a vertical pair: P[1, 3] puts one camera {abs(below_m):g} m "
+            f"{'below' if below_m > 0 else 'above'} the other; turn the images and their calibration by 90 "
+            "degrees, so that the disparity runs along the rows"
         )
     raise CalibrationError(
         "expected P[0, 3] = -fx * baseline in the right camera, got 0: the pair is not calibrated as stereo, "
         "publish the camera_info of a stereo calibration"
     )
+
+
+def _moved(camera: PinholeCamera, offset_m: float) -> PinholeCamera:
+    """The camera with P in a frame that lies so far to the right."""
+    p = camera.p.copy()
+    p[0, 3] -= offset_m * p[0, 0]
+    return replace(camera, p=p)

@@ -63,3 +63,13 @@ def test_nothing_is_invented(depth, speckle_px, jump):
     np.testing.assert_array_equal(result[kept], depth[kept])
     if speckle_px >= depth.size:
         assert not kept.any()
+
+
+@pytest.mark.parametrize("jump", [0.005, 0.05, 0.3])
+@pytest.mark.parametrize("base_m", [0.3, 0.97, 1.0, 1.02, 40.0])
+def test_the_jump_that_ends_a_patch_is_the_same_at_every_depth(jump, base_m):
+    for share, stays in ((0.9, True), (1.1, False)):
+        depth = np.full((20, 30), base_m, np.float32)
+        depth[8:11, 5:9] = base_m * (1 + jump) ** share
+        drop_speckles(depth, 50, jump)
+        assert np.isfinite(depth[8:11, 5:9]).all() == stays

@@ -87,3 +87,19 @@ def test_no_points_give_no_points_and_too_small_cubes_are_refused():
     wide = UnorganizedCloud(np.array([[-1e6, -1e6, 0], [1e6, 1e6, 1e6]], np.float32), XYZ)
     with pytest.raises(ConfigError, match="voxel_m"):
         voxel_grid(wide, 0.001)
+
+
+def test_what_is_unknown_of_one_point_leaves_the_mean_of_the_others():
+    fields = ("x", "y", "z", "sigma", "normal_x", "normal_y", "normal_z")
+    nan = np.nan
+    points = [
+        [0.1, 0.1, 1.1, 0.2, 0.0, 0.0, -1.0],
+        [0.2, 0.1, 1.1, nan, nan, nan, nan],
+        [0.3, 0.1, 1.1, 0.4, 0.0, 0.0, -1.0],
+        [5.1, 0.1, 1.1, nan, nan, nan, nan],
+    ]
+    grid = voxel_grid(UnorganizedCloud(np.array(points, np.float32), fields), 1.0)
+    order = np.argsort(grid["x"])
+    np.testing.assert_allclose(grid["x"][order], [0.2, 5.1], rtol=1e-6)
+    np.testing.assert_allclose(grid["sigma"][order], [0.3, nan], rtol=1e-6)
+    np.testing.assert_allclose(grid["normal_z"][order], [-1.0, nan])

@@ -215,3 +215,25 @@ def test_only_images_of_its_size_pass():
     ):
         with pytest.raises(ImageError):
             camera.check_image(image)
+
+
+@pytest.mark.parametrize("model", ["", "none", "None", "pinhole", "rectilinear"])
+@pytest.mark.parametrize("length", [0, 4, 5])
+def test_a_lens_without_distortion_may_have_any_name_for_it(model, length):
+    camera = PinholeCamera(64, 48, K, np.zeros(length), model)
+    assert (camera.distortion_model, camera.d.size) == ("plumb_bob", 0)
+
+
+def test_zeros_behind_the_coefficients_of_a_model_are_none():
+    camera = PinholeCamera(64, 48, K, np.array([0.1, 0.02, 0.0, 0.003, 0.0]), "equidistant")
+    assert camera.d.tolist() == [0.1, 0.02, 0.0, 0.003]
+    with pytest.raises(CalibrationError, match="0 or 4 numbers"):
+        PinholeCamera(64, 48, K, np.array([0.1, 0.02, 0.0, 0.003, 0.1]), "equidistant")
+
+
+def test_a_size_that_binning_or_a_region_explains_is_explained():
+    image = np.zeros((48, 64), np.uint8)
+    with pytest.raises(CalibrationError, match=r"says 32x24 \(binning of 2x2 in 64x48\), the image is 64x48"):
+        PinholeCamera(64, 48, K, binning_x=2, binning_y=2).check_image(image)
+    with pytest.raises(CalibrationError, match=r"says 63x47 \(a ROI of 63x47 at 1, 0 in 64x48\)"):
+        PinholeCamera(64, 48, K, roi=(1, 0, 63, 47)).check_image(image)

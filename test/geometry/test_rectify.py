@@ -146,7 +146,7 @@ def test_what_is_no_pair_is_refused():
     above[1, 3] = -0.1
     for T, says in (
         (swapped, "swapped"),
-        (above, "not calibrated"),
+        (above, "vertical pair"),
         (np.eye(4) * np.nan, "finite"),
         (np.eye(3), "4x4"),
         (np.diag([2.0, 2.0, 2.0, 1.0]), "rotation"),
