@@ -61,8 +61,8 @@ class Child:
             file.seek(max(0, file.tell() - 200 * count - 4096))
             return file.read().decode(errors="replace").splitlines()[-count:]
 
-    def last_said(self) -> str:
-        """The last line of its log without level, time and name; empty when it said nothing."""
+    def last_message(self) -> str:
+        """The last line of its log without level, time and name; empty when there is none."""
         lines = self.last_lines(1)
         return _LOG_HEAD.sub("", lines[0]) if lines else ""
 

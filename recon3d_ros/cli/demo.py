@@ -124,15 +124,15 @@ def make_plan(source: str, camera: str) -> Plan:
         return Plan(source, stereo=True, rectify=False)
     notes: tuple[str, ...] = ()
     try:
-        seen = open_source(SourceConfig(source=source, camera=camera)).camera
+        opened = open_source(SourceConfig(source=source, camera=camera)).camera
     except CalibrationError:
-        seen = open_source(SourceConfig(source=source, camera=camera, fov_deg=ASSUMED_FOV_DEG)).camera
+        opened = open_source(SourceConfig(source=source, camera=camera, fov_deg=ASSUMED_FOV_DEG)).camera
         notes = (
             f"no calibration was given: a horizontal field of view of {ASSUMED_FOV_DEG:g} degrees is "
             "assumed, so shapes and sizes are only roughly right (--camera names a camera_info YAML)",
         )
-    left = seen.left if isinstance(seen, StereoRig) else seen
-    return Plan(source, isinstance(seen, StereoRig), not left.rectified, notes)
+    left = opened.left if isinstance(opened, StereoRig) else opened
+    return Plan(source, isinstance(opened, StereoRig), not left.rectified, notes)
 
 
 def choose_model(config: ModelConfig, stereo: bool) -> str:
@@ -237,11 +237,11 @@ def watch(source: Child, node: Child, recorder: Child) -> int:
             if child.exit_code is not None:
                 progress.clear()
                 return _failed(child)
-        speaker = recorder if recorder.last_said() else source
-        if node.last_said() == "":
-            speaker = node
-        said = speaker.last_said() or "starting"
-        progress.show(f"[{time.monotonic() - began_s:3.0f} s] {speaker.name}: {said}")
+        child = recorder if recorder.last_message() else source
+        if node.last_message() == "":
+            child = node
+        message = child.last_message() or "starting"
+        progress.show(f"[{time.monotonic() - began_s:3.0f} s] {child.name}: {message}")
         time.sleep(POLL_S)
     progress.clear()
     return _failed(recorder) if recorder.exit_code else 0

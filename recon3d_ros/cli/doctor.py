@@ -75,8 +75,8 @@ def to_text(diagnosis: Diagnosis) -> str:
         for finding in diagnosis.findings
     ]
     counts = [(name, sum(one.level.name == level for one in diagnosis.findings)) for level, name in _LEVELS]
-    told = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts if count)
-    lines.append(f"{diagnosis.mode}, {diagnosis.seconds:g} s: {told or 'no problem found'}")
+    summary = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts if count)
+    lines.append(f"{diagnosis.mode}, {diagnosis.seconds:g} s: {summary or 'no problem found'}")
     return "\n".join(lines)
 
 

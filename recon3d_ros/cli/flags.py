@@ -44,9 +44,9 @@ def read_options(
     Raises:
         ConfigError: a value is outside its limits, or two exclude each other.
     """
-    unsaid = {spec.name: spec.default for spec in options(config)} | dict(former or {})
-    said = {name: value for name in unsaid if (value := getattr(args, name, None)) is not None}
-    return config(**{**unsaid, **said, **values})
+    defaults = {spec.name: spec.default for spec in options(config)} | dict(former or {})
+    given = {name: value for name in defaults if (value := getattr(args, name, None)) is not None}
+    return config(**{**defaults, **given, **values})
 
 
 def _metavar(spec: Option) -> str | None:

@@ -110,8 +110,8 @@ def main(args: argparse.Namespace) -> int:
             tqdm.write(f"{frame.name or 'frame'} {size}: {answer(frame)}")
     finally:
         estimator.close()
-    said = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
-    print(f"{len(frames)} frame{'s'[: len(frames) != 1]} of {estimator.manifest.name} in {args.out}{said}")
+    suffix = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
+    print(f"{len(frames)} frame{'s'[: len(frames) != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
     return 0
 
 
@@ -247,12 +247,12 @@ def _read_cameras(paths: Sequence[Path]) -> PinholeCamera | StereoRig:
 
 def _summary(result: Result) -> str:
     depth = result.depth_map.depth[result.depth_map.valid]
-    said = "" if result.scale is None else f", {result.scale}"
+    suffix = "" if result.scale is None else f", {result.scale}"
     if depth.size == 0:
-        return f"no valid depth within the limits{said}"
+        return f"no valid depth within the limits{suffix}"
     near, middle, far = np.percentile(depth, (1, 50, 99))
     share = depth.size / result.depth_map.depth.size
     return (
         f"{share:.0%} valid, depth {near:.2f} / {middle:.2f} / {far:.2f} m (1 / 50 / 99 %), "
-        f"{sum(result.timings_ms.values()):.0f} ms{said}"
+        f"{sum(result.timings_ms.values()):.0f} ms{suffix}"
     )

@@ -122,10 +122,10 @@ def _config(args: argparse.Namespace) -> TrainConfig:
             f"expected the initial weights of the run in {start.parent}, got --from {args.init}: omit "
             "--from, or start a new run with another --out"
         )
-    said: dict[str, Any] = {"network": network} | ({"init": init} if init else {})
+    given: dict[str, Any] = {"network": network} | ({"init": init} if init else {})
     if args.size:
-        said |= zip(("width", "height"), args.size)
-    return read_options(args, TrainConfig, former, **said)
+        given |= zip(("width", "height"), args.size)
+    return read_options(args, TrainConfig, former, **given)
 
 
 def _kept(run: Mapping[str, Any], resume: bool) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def test_a_child_logs_and_says_how_it_goes(tmp_path):
     deadline = time.monotonic() + 60
     while worker.exit_code is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert worker.exit_code == 0 and worker.last_said() == "done"
+    assert worker.exit_code == 0 and worker.last_message() == "done"
     assert worker.last_lines(5)[0].endswith("hello")
     worker.interrupt()  # of what has ended: nothing
     worker.stop()
@@ -179,7 +179,7 @@ def test_a_child_that_ignores_ctrl_c_is_killed(tmp_path, monkeypatch):
     code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up'); time.sleep(60)"
     worker = child(code, tmp_path)
     deadline = time.monotonic() + 60
-    while not worker.last_said() and time.monotonic() < deadline:
+    while not worker.last_message() and time.monotonic() < deadline:
         time.sleep(0.02)
     worker.interrupt()
     worker.stop()
@@ -199,7 +199,7 @@ def test_a_second_ctrl_c_leaves_no_process_either(tmp_path, monkeypatch):
         demo_verb._children(args, plan, "fake_stereo", PipelineConfig()) as children,
     ):
         deadline = time.monotonic() + 60
-        while not all(one.last_said() for one in children) and time.monotonic() < deadline:
+        while not all(one.last_message() for one in children) and time.monotonic() < deadline:
             time.sleep(0.02)
         again.start()
     try:

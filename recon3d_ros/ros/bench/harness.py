@@ -150,7 +150,7 @@ class NodeHarness:
             for name, process in zip(("depth node", "camera", "consumer"), (self._node, *self._others)):
                 if not process.is_alive():
                     code = process.exitcode
-                    raise DataError(f"expected the {name} to live, it ended with {code}: see what it said")
+                    raise DataError(f"expected the {name} to live, it ended with {code}: see its output")
         return pipe.recv()
 
 

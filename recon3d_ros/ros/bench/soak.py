@@ -148,15 +148,15 @@ def check(row: SoakRow) -> None:
     if row["frames_in"] != accounted:
         faults.append(f"{row['frames_in']} frames in, {accounted} accounted for")
     if faults:
-        said = "; ".join(faults)
+        problems = "; ".join(faults)
         raise BackendError(
-            f"expected a node that stays as it is over {row['frames']} frames, got: {said}; look into what "
-            "it does per frame"
+            f"expected a node that stays as it is over {row['frames']} frames, got: {problems}; look into "
+            "what it does per frame"
         )
 
 
 def _frame_counts(harness: NodeHarness) -> dict[str, int]:
-    """The node's own counts, once the frame in work is out and diagnostics told so."""
+    """The node's own counts, once diagnostics count the last frame."""
     deadline = time.monotonic() + _STATUS_S
     last: dict[str, int] = {}
     while True:

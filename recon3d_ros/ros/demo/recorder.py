@@ -1,4 +1,4 @@
-"""The recorder of the demo: listens as any consumer would, measures, and writes what it saw."""
+"""The recorder of the demo: subscribes as any consumer would, measures, and writes a report."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg, depth_from_msg, msg_to_image, stamp_to_ns
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.runtime import reliable_qos, run_node, sensor_qos, subscribe
-from recon3d_ros.ros.demo.ledger import Ledger, mean_scores
-from recon3d_ros.ros.demo.report import Shown, write_report
+from recon3d_ros.ros.demo.frame_accounting import FrameAccounting, mean_scores
+from recon3d_ros.ros.demo.report import ReportFrame, write_report
 
 SCORES = ("abs_rel", "rmse_m", "delta_1", "coverage")
 # Frames of one kind that wait for the others of their stamp; a cloud may come a second after its image.
@@ -60,7 +60,7 @@ class Recorder(Node):
         self._config = config = parameters.declare(self, RecorderConfig)
         self._limits = parameters.declare(self, PipelineConfig)
         make_folder(Path(config.out))  # now, not after the work
-        self._ledger = Ledger(config.seconds)
+        self._accounting = FrameAccounting(config.seconds)
         self._images, self._depths, self._truths, self._clouds = _Recent(), _Recent(), _Recent(), _Recent()
         self._health: dict[str, str] = {}
         # Scoring is not to delay the stamps of what arrives: it has a thread.
@@ -68,7 +68,7 @@ class Recorder(Node):
         self._scores: list[Future[dict[str, float]]] = []
         self._began_s = time.monotonic()
         self._subscribe()
-        self.create_timer(0.5, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(0.5, self._check_progress, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _subscribe(self) -> None:
         qos = sensor_qos(depth=5)
@@ -83,7 +83,7 @@ class Recorder(Node):
         subscribe(self, DiagnosticArray, "/diagnostics", self._on_diagnostics, qos=qos)
 
     def _on_info(self, msg: CameraInfo) -> None:
-        self._ledger.add_frame(stamp_to_ns(msg.header.stamp))
+        self._accounting.add_frame(stamp_to_ns(msg.header.stamp))
 
     def _on_image(self, msg: Image) -> None:
         self._images.put(stamp_to_ns(msg.header.stamp), msg)
@@ -91,7 +91,7 @@ class Recorder(Node):
     def _on_cloud(self, msg: PointCloud2) -> None:
         received_ns = self.get_clock().now().nanoseconds
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        self._ledger.add_cloud(stamp_ns, received_ns)
+        self._accounting.add_cloud(stamp_ns, received_ns)
         self._clouds.put(stamp_ns, msg, KEPT_CLOUDS)
 
     def _on_depth(self, msg: Image) -> None:
@@ -107,13 +107,13 @@ class Recorder(Node):
     def _score(self, stamp_ns: int) -> None:
         """Score the depth of a moment once it and its truth are there."""
         depth, truth = self._depths.get(stamp_ns), self._truths.get(stamp_ns)
-        # The ledger opens with the first cloud; the depth of that moment may come before it.
-        opened = self._ledger.end_ns is None or self._ledger.holds(stamp_ns)
+        # The window opens with the first cloud; the depth of that moment may come before it.
+        opened = self._accounting.end_ns is None or self._accounting.contains(stamp_ns)
         if depth is None or truth is None or not opened:
             return
         del self._truths[stamp_ns]
         limits_m = (self._limits.min_depth_m, self._limits.max_depth_m)
-        self._scores.append(self._scorer.submit(_scored, depth, truth, limits_m))
+        self._scores.append(self._scorer.submit(_depth_scores, depth, truth, limits_m))
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
@@ -121,9 +121,9 @@ class Recorder(Node):
                 self._health = {pair.key: pair.value for pair in status.values}
                 self._health["state"] = status.message
 
-    def _look(self) -> None:
-        """Twice a second: say how it goes, and end when the window is over."""
-        end_ns = self._ledger.end_ns
+    def _check_progress(self) -> None:
+        """Twice a second: log the progress, and end when the window is over."""
+        end_ns = self._accounting.end_ns
         if end_ns is None:
             waited_s = time.monotonic() - self._began_s
             if waited_s > self._config.patience_s:
@@ -133,27 +133,27 @@ class Recorder(Node):
                     f"{self._health.get('state', 'nothing')}); look at its log"
                 )
             return
-        self.get_logger().info(f"recorded {self._ledger.clouds} clouds")
+        self.get_logger().info(f"recorded {self._accounting.clouds} clouds")
         if self.get_clock().now().nanoseconds > end_ns + GRACE_S * 1e9:
             self._write()
             self.context.try_shutdown()  # ends the spin of run_node
 
     def _write(self) -> None:
         scores = mean_scores([future.result() for future in self._scores], SCORES)
-        values: dict[str, Any] = {**self._ledger.summary(), **scores, "frames_scored": len(self._scores)}
+        values: dict[str, Any] = {**self._accounting.summary(), **scores, "frames_scored": len(self._scores)}
         values["node"] = dict(self._health)
         values["notes"] = [line for line in self._config.notes.splitlines() if line]
         self.get_logger().info("drawing the cloud")
-        write_report(Path(self._config.out), values, self._shown())
+        write_report(Path(self._config.out), values, self._newest_frame())
 
-    def _shown(self) -> Shown:
+    def _newest_frame(self) -> ReportFrame:
         """The newest moment of which image, depth and cloud are all there; else the newest of each."""
         common = self._images.keys() & self._depths.keys() & self._clouds.keys()
 
         def newest(kept: _Recent, decode: Callable[[Any], Any]) -> Any:
             return decode(kept[max(common or kept)]) if kept else None
 
-        return Shown(
+        return ReportFrame(
             newest(self._images, msg_to_image),
             newest(self._depths, depth_from_msg),
             newest(self._clouds, cloud_from_msg),
@@ -165,7 +165,7 @@ class Recorder(Node):
         super().destroy_node()
 
 
-def _scored(depth: Image, truth: Image, limits_m: tuple[float, float]) -> dict[str, float]:
+def _depth_scores(depth: Image, truth: Image, limits_m: tuple[float, float]) -> dict[str, float]:
     return depth_metrics(depth_from_msg(depth), depth_from_msg(truth), *limits_m)
 
 

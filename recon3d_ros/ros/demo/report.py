@@ -39,27 +39,27 @@ ROWS = {
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One frame to look at: each (H, W, ...) as on its topic, None where nothing came."""
+class ReportFrame:
+    """One frame of the demo: each (H, W, ...) as on its topic, None where nothing came."""
 
     image: np.ndarray | None
     depth: np.ndarray | None
     cloud: OrganizedCloud | None
 
 
-def write_report(folder: Path, values: Mapping[str, Any], shown: Shown) -> None:
-    """Write all files; a cloud that cannot be drawn is said in the report.
+def write_report(folder: Path, values: Mapping[str, Any], frame: ReportFrame) -> None:
+    """Write all files; a cloud that cannot be drawn is noted in the report.
 
     Args:
         folder: is made where it is missing.
         values: those of `ROWS`, NaN where not measured, and whatever else belongs into the JSON.
-        shown: the frame of the pictures.
+        frame: the frame of the pictures.
 
     Raises:
         OutputError: a file cannot be written.
     """
     make_folder(folder)
-    pictures = _write_frame(folder, shown)
+    pictures = _write_frame(folder, frame)
     document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
     write_json(folder / "report.json", document)
     write_atomically(folder / "report.md", to_markdown(document).encode())
@@ -67,7 +67,7 @@ def write_report(folder: Path, values: Mapping[str, Any], shown: Shown) -> None:
 
 def to_markdown(values: Mapping[str, Any]) -> str:
     """The report as a page: the table, what was played by what, the pictures, the notes."""
-    labels = [f"- {key}: {value}" for key, value in _of_interest(values.get("node", {}))]
+    labels = [f"- {key}: {value}" for key, value in _summary_of(values.get("node", {}))]
     pictures = [f"![{name}]({name})" for name in values.get("files", []) if name.endswith(".png")]
     notes = [f"- {note}" for note in values.get("notes", [])]
     blocks = ["# Demo", to_table(values), "\n".join(labels), *pictures, "\n".join(notes)]
@@ -83,7 +83,7 @@ def to_table(values: Mapping[str, Any]) -> str:
     return "\n".join([head, f"|{'-' * (wide + 2)}|{'-' * (narrow + 1)}:|", *lines])
 
 
-def _of_interest(node: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _summary_of(node: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Of the node's diagnostics what the table has not: who answered, and why frames were dropped."""
     for key, value in node.items():
         if key in ("model", "backend", "mode") or (key.startswith("dropped_") and value != "0"):
@@ -94,24 +94,24 @@ def _cell(value: Any, form: str) -> str:
     return "-" if value is None or not math.isfinite(value) else format(value, form)
 
 
-def _write_frame(folder: Path, shown: Shown) -> dict[str, list[str]]:
+def _write_frame(folder: Path, frame: ReportFrame) -> dict[str, list[str]]:
     files, notes = [], []
     for stale in ("input.png", "depth.png", "cloud.ply", "cloud.png"):
         (folder / stale).unlink(missing_ok=True)  # of an earlier run: must not be taken for this one's
-    if shown.image is not None:
-        write_image(folder / "input.png", shown.image)
+    if frame.image is not None:
+        write_image(folder / "input.png", frame.image)
         files.append("input.png")
-    if shown.depth is not None and np.isfinite(shown.depth).any():
+    if frame.depth is not None and np.isfinite(frame.depth).any():
         # The limits of the node are far apart; the colours are for what is in this picture.
-        near_m, far_m = colour_limits(shown.depth)
-        write_image(folder / "depth.png", colour_depth(shown.depth, near_m, far_m))
+        near_m, far_m = colour_limits(frame.depth)
+        write_image(folder / "depth.png", colour_depth(frame.depth, near_m, far_m))
         files.append("depth.png")
         notes.append(f"depth.png: red {near_m:.2f} m, dark blue {far_m:.2f} m and farther, black unknown")
-    if shown.cloud is not None and shown.cloud.valid.any():
-        write_ply(folder / "cloud.ply", shown.cloud)
+    if frame.cloud is not None and frame.cloud.valid.any():
+        write_ply(folder / "cloud.ply", frame.cloud)
         files.append("cloud.ply")
         try:
-            render_cloud(shown.cloud, folder / "cloud.png")
+            render_cloud(frame.cloud, folder / "cloud.png")
             files.append("cloud.png")
         except MissingDependencyError as exc:
             notes.append(f"no cloud.png: {exc}")

@@ -21,7 +21,7 @@ from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, depth_to_msg, image_to_msg
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.runtime import advertise, run_node, transported
-from recon3d_ros.ros.player.feeder import Feeder
+from recon3d_ros.ros.player.prefetcher import Prefetcher
 from recon3d_ros.ros.player.sources import Shot, open_source, repeated
 
 # A publisher sees a subscriber before that one sees the publisher; what is sent in between is lost.
@@ -99,7 +99,8 @@ class ImageSource(Node):
         self._topics = _topics(self, source.camera, config)
         self._truth = advertise(self, Image, "truth/depth") if config.source.startswith("world") else None
         self._truth_frame_id = f"{config.frame_prefix}_{'left_' if pair else ''}optical_frame"
-        self._feeder: Feeder[Shot | Recon3dError] = Feeder(repeated(source, config.loop), source.live)
+        shots = repeated(source, config.loop)
+        self._prefetcher: Prefetcher[Shot | Recon3dError] = Prefetcher(shots, newest_only=source.live)
         self._live = source.live
         self._rate_hz = config.rate_hz or source.rate_hz
         self._played = self._unreadable = self._late = 0
@@ -113,25 +114,23 @@ class ImageSource(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         limited = not self._live or self._config.rate_hz > 0
         period_s = 1.0 / (self._rate_hz if limited else self._rate_hz * LIVE_POLLS)
-        self.create_timer(period_s, self._beat, clock=steady)
+        self.create_timer(period_s, self._publish_next, clock=steady)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
-        shown = self._config.source
-        self.get_logger().info(
-            f"playing {shown} at {self._rate_hz:.3g} Hz on {[p.topic_name for p in self._watched()]}"
-        )
+        topics = [publisher.topic_name for publisher in self._camera_publishers()]
+        self.get_logger().info(f"playing {self._config.source} at {self._rate_hz:.3g} Hz on {topics}")
 
-    def _watched(self) -> list[Publisher]:
+    def _camera_publishers(self) -> list[Publisher]:
         return [publisher for topics in self._topics for publisher in topics.publishers]
 
-    def _beat(self) -> None:
+    def _publish_next(self) -> None:
         if self._finished_at_s is not None:
             if time.monotonic() - self._finished_at_s > LINGER_S:
                 self.context.try_shutdown()  # ends the spin of run_node
             return
-        if not self._may_begin():
+        if not self._is_ready():
             return
         try:
-            shot = self._feeder.take()
+            shot = self._prefetcher.take()
         except StopIteration:
             self._finish()
             return
@@ -143,16 +142,16 @@ class ImageSource(Node):
         elif not self._live and self._played:
             self._late += 1
 
-    def _may_begin(self) -> bool:
+    def _is_ready(self) -> bool:
         """Whether everybody is there, and the source has begun to give images."""
         if self._played:
             return True
         if self._config.wait_for_subscribers and self._matched_at_s is None:
-            if any(publisher.get_subscription_count() == 0 for publisher in self._watched()):
+            if any(publisher.get_subscription_count() == 0 for publisher in self._camera_publishers()):
                 return False
             self._matched_at_s = time.monotonic()
         waited = self._matched_at_s is None or time.monotonic() - self._matched_at_s > SETTLE_S
-        return waited and self._feeder.ready
+        return waited and self._prefetcher.ready
 
     def _publish(self, shot: Shot) -> None:
         stamp_ns = self.get_clock().now().nanoseconds if shot.stamp_ns is None else shot.stamp_ns
@@ -166,7 +165,7 @@ class ImageSource(Node):
 
     def _finish(self) -> None:
         self._finished_at_s = time.monotonic()
-        self._feeder.close()
+        self._prefetcher.close()
         self.get_logger().info(
             f"played {self._played} frames, {self._unreadable} unreadable, {self._late} late ticks"
         )
@@ -177,12 +176,12 @@ class ImageSource(Node):
         if self._played:
             self.get_logger().info(f"played {self._played} frames")
         elif self._config.wait_for_subscribers and self._matched_at_s is None:
-            alone = [p.topic_name for p in self._watched() if p.get_subscription_count() == 0]
+            alone = [p.topic_name for p in self._camera_publishers() if p.get_subscription_count() == 0]
             self.get_logger().info(f"waiting for subscribers of {', '.join(alone)}")
 
     def destroy_node(self) -> None:
         """Stop reading, then destroy the node."""
-        self._feeder.close()
+        self._prefetcher.close()
         super().destroy_node()
 
 

@@ -16,8 +16,8 @@ class ScaleState:
 
     Attributes:
         scale: of the last frame.
-        unused: why sources said nothing of that frame, one sentence for each.
-        frames_used: frames that each source has told something of.
+        unused: why sources gave nothing for that frame, one sentence for each.
+        frames_used: frames that each source gave a scale for.
         frames_unused: frames that it has not.
     """
 
@@ -36,7 +36,7 @@ class ScaleState:
             before: of the frame before; None begins to count.
             scale: of the frame.
             asked: the sources of the scale.
-            unused: why some of them said nothing of the frame; others may have been refused.
+            unused: why some of them gave nothing for the frame; others may have been refused.
         """
         used, lost = (dict(before.frames_used), dict(before.frames_unused)) if before else ({}, {})
         for source in asked:
@@ -46,14 +46,16 @@ class ScaleState:
 
     @property
     def reason(self) -> str:
-        """Why sources told nothing, or were refused; empty when all went well."""
-        told = [f"{source}: {why}" for source, why in self.unused.items()]
+        """Why sources gave nothing, or were refused; empty when all went well."""
+        reasons = [f"{source}: {why}" for source, why in self.unused.items()]
         known = {f"{source}: no reading" for source in self.unused}  # recovery knows no more of those
-        return "; ".join([*told, *(why for why in self.scale.reason.split("; ") if why and why not in known)])
+        return "; ".join(
+            [*reasons, *(why for why in self.scale.reason.split("; ") if why and why not in known)]
+        )
 
     @property
     def is_ageing(self) -> bool:
-        """Whether it is trusted still, but was told too long ago."""
+        """Whether it is trusted still, but its last measurement is too old."""
         return self.scale.trusted and self.scale.age_s > AGEING_S
 
     @property

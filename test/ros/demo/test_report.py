@@ -10,7 +10,7 @@ from recon3d_ros.errors import MissingDependencyError
 from recon3d_ros.files import finite, read_image, read_ply_points
 from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, PointPacker
 from recon3d_ros.ros.demo import report
-from recon3d_ros.ros.demo.report import ROWS, Shown, to_markdown, to_table, write_report
+from recon3d_ros.ros.demo.report import ROWS, ReportFrame, to_markdown, to_table, write_report
 
 WIDTH, HEIGHT = 40, 26
 VALUES = {
@@ -29,12 +29,12 @@ VALUES = {
 }
 
 
-def shown() -> Shown:
+def shown() -> ReportFrame:
     depth = np.linspace(1.0, 5.0, WIDTH * HEIGHT, dtype=np.float32).reshape(HEIGHT, WIDTH)
     depth[0, 0], depth[1, 1] = np.nan, np.inf
     image = np.full((HEIGHT, WIDTH, 3), (250, 0, 0), np.uint8)
     cloud = PointPacker(PinholeCamera.simple(WIDTH, HEIGHT, fx=30.0)).pack(depth, image)
-    return Shown(image, depth, cloud)
+    return ReportFrame(image, depth, cloud)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_cloud_that_cannot_be_drawn_is_a_note(tmp_path, monkeypatch):
 def test_nothing_seen_is_said(tmp_path, drawn):
     nan = np.full((HEIGHT, WIDTH), np.nan, np.float32)
     empty = PointPacker(PinholeCamera.simple(WIDTH, HEIGHT, fx=30.0)).pack(nan, None)
-    write_report(tmp_path, VALUES, Shown(None, nan, empty))
+    write_report(tmp_path, VALUES, ReportFrame(None, nan, empty))
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["files"] == [] and not drawn
     assert any("no cloud had a valid point" in note for note in document["notes"])

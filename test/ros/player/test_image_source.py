@@ -135,7 +135,7 @@ def test_the_page_names_the_topics(stereo_folder, distortion, mono):
     rclpy.init(args=[], context=context)
     overrides = [Parameter("source", value=str(stereo_folder)), Parameter("mono", value=mono)]
     node = ImageSource(context=context, parameter_overrides=overrides)
-    topics = [publisher.topic_name.lstrip("/") for publisher in node._watched()]
+    topics = [publisher.topic_name.lstrip("/") for publisher in node._camera_publishers()]
     node.destroy_node()
     context.try_shutdown()
     assert len(topics) == (2 if mono else 4)

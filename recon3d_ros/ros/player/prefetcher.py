@@ -12,7 +12,7 @@ T = TypeVar("T")
 AHEAD = 4
 
 
-class Feeder(Generic[T]):
+class Prefetcher(Generic[T]):
     """Runs through an iterable on a daemon thread (a dead camera may never return from reading).
 
     Args:
@@ -27,7 +27,7 @@ class Feeder(Generic[T]):
         self._newest_only = newest_only
         self._error: BaseException | None = None
         self._ended = self._closed = False
-        self._thread = Thread(target=self._run, args=(items,), name="feeder", daemon=True)
+        self._thread = Thread(target=self._run, args=(items,), name="prefetcher", daemon=True)
         self._thread.start()
 
     def take(self) -> T | None:
@@ -49,7 +49,7 @@ class Feeder(Generic[T]):
 
     @property
     def ready(self) -> bool:
-        """Whether `take` has something to say."""
+        """Whether `take` returns an item or raises."""
         with self._changed:
             return bool(self._waiting) or self._ended
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from recon3d_ros.ros.player.feeder import AHEAD, Feeder
+from recon3d_ros.ros.player.prefetcher import AHEAD, Prefetcher
 
 
 def wait_for(condition):
@@ -15,27 +15,27 @@ def wait_for(condition):
         time.sleep(0.002)
 
 
-def taken(feeder):
+def taken(prefetcher):
     items = []
     while True:
-        wait_for(lambda: feeder.ready)
+        wait_for(lambda: prefetcher.ready)
         try:
-            items.append(feeder.take())
+            items.append(prefetcher.take())
         except StopIteration:
             return items
 
 
 def test_everything_arrives_in_order():
-    assert taken(Feeder(range(20))) == list(range(20))
+    assert taken(Prefetcher(range(20))) == list(range(20))
 
 
 def test_it_reads_ahead_only_so_far():
     read = []
-    feeder = Feeder(read.append(i) or i for i in range(100))
+    prefetcher = Prefetcher(read.append(i) or i for i in range(100))
     wait_for(lambda: len(read) > AHEAD)
     time.sleep(0.05)
     assert len(read) == AHEAD + 1  # one waits at the door
-    feeder.close()
+    prefetcher.close()
 
 
 def test_of_a_live_camera_the_newest_waits():
@@ -45,11 +45,11 @@ def test_of_a_live_camera_the_newest_waits():
         yield from range(10)
         done.set()
 
-    feeder = Feeder(camera(), newest_only=True)
+    prefetcher = Prefetcher(camera(), newest_only=True)
     assert done.wait(30)
-    assert feeder.take() == 9
+    assert prefetcher.take() == 9
     with pytest.raises(StopIteration):
-        wait_for(lambda: feeder.take() is not None)
+        wait_for(lambda: prefetcher.take() is not None)
 
 
 def test_nothing_there_yet_is_no_item():
@@ -59,10 +59,10 @@ def test_nothing_there_yet_is_no_item():
         gate.wait()
         yield 1
 
-    feeder = Feeder(slow())
-    assert feeder.take() is None and not feeder.ready
+    prefetcher = Prefetcher(slow())
+    assert prefetcher.take() is None and not prefetcher.ready
     gate.set()
-    assert taken(feeder) == [1]
+    assert taken(prefetcher) == [1]
 
 
 def test_an_error_comes_after_what_was_read_before_it():
@@ -70,9 +70,9 @@ def test_an_error_comes_after_what_was_read_before_it():
         yield 1
         raise OSError("unplugged")
 
-    feeder = Feeder(dying())
-    wait_for(lambda: feeder.ready)
-    assert feeder.take() == 1
-    wait_for(lambda: feeder.ready)
+    prefetcher = Prefetcher(dying())
+    wait_for(lambda: prefetcher.ready)
+    assert prefetcher.take() == 1
+    wait_for(lambda: prefetcher.ready)
     with pytest.raises(OSError, match="unplugged"):
-        feeder.take()
+        prefetcher.take()

@@ -10,7 +10,7 @@ import numpy as np
 NS_PER_S = 1_000_000_000
 
 
-class Ledger:
+class FrameAccounting:
     """Counts over a window of stamps that the first cloud opens.
 
     A frame belongs to the window by its stamp, whenever it or its cloud arrives, so frames_in is always
@@ -36,7 +36,7 @@ class Ledger:
         """Clouds within the window so far."""
         return len(self._clouds)
 
-    def holds(self, stamp_ns: int) -> bool:
+    def contains(self, stamp_ns: int) -> bool:
         """Whether a stamp lies within the window."""
         return self._begin_ns is not None and self._begin_ns <= stamp_ns < self._begin_ns + self._length_ns
 
@@ -48,14 +48,14 @@ class Ledger:
         """Note a cloud, acquired at `stamp_ns` and received at `received_ns` of the same clock."""
         if self._begin_ns is None:
             self._begin_ns = stamp_ns
-        if self.holds(stamp_ns):
+        if self.contains(stamp_ns):
             self._clouds.setdefault(stamp_ns, received_ns)
 
     def summary(self) -> dict[str, float]:
         """The counts, latency percentiles (ms) and rate (Hz, by arrival); NaN where nothing was measured."""
         latencies_ms = [(received - stamp) / 1e6 for stamp, received in self._clouds.items()]
         p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
-        frames = {stamp for stamp in self._frames if self.holds(stamp)} | self._clouds.keys()
+        frames = {stamp for stamp in self._frames if self.contains(stamp)} | self._clouds.keys()
         return {
             "frames_in": len(frames),
             "clouds_out": len(self._clouds),
