@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Log
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -184,6 +184,14 @@ class Bench:
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
         ]
         return self.call(SetParameters, "set_parameters", request).results
+
+    def set_together(self, **values: Any) -> Any:
+        """Set parameters as one set, over DDS; return the result."""
+        request = SetParametersAtomically.Request()
+        request.parameters = [
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
+        ]
+        return self.call(SetParametersAtomically, "set_parameters_atomically", request).result
 
     def transit(self, transition: str | int) -> bool:
         """Ask for a transition of the life cycle, by label or number; return whether it succeeded."""

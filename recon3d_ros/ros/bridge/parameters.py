@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import ParameterException
@@ -81,8 +81,17 @@ class LiveParameters:
         prepare: Callable[[ParameterSet, ParameterSet], Callable[[], None]],
     ) -> None:
         self.current = ParameterSet(declare(node, cls) for cls in classes)
-        self._prepare = prepare
+        self._node, self._prepare = node, prepare
         node.add_on_set_parameters_callback(self._on_set)
+
+    def set(self, values: Mapping[str, Any]) -> SetParametersResult:
+        """Set several parameters together, as somebody outside the node would."""
+        return self._node.set_parameters_atomically(
+            [
+                Parameter(name, value=list(value) if isinstance(value, tuple) else value)
+                for name, value in values.items()
+            ]
+        )
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         try:

@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import ExitStack
 from typing import Any
 
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 
-from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleConfig, options
+from recon3d_ros.config import ModelConfig, NodeConfig
 from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, scale_plan
-from recon3d_ros.config.scale_inputs import ScaleInputConfig, ScalePlan
+from recon3d_ros.config.scale_inputs import ScalePlan
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.ros.bridge.logs import forward_logs
@@ -25,7 +24,7 @@ from recon3d_ros.ros.bridge.runtime import run_node
 from recon3d_ros.ros.bridge.transforms import Tf2Source
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.lifecycle import survive_wrong_requests
-from recon3d_ros.ros.node.model_switch import ModelSwitch, Outcome
+from recon3d_ros.ros.node.model_switch import ModelSwitch, SwitchResult
 from recon3d_ros.ros.node.node_status import NodeStatus
 from recon3d_ros.ros.node.save_service import SaveService
 
@@ -138,13 +137,13 @@ class DepthNode(LifecycleNode):
         parameters = self._live.current
         node_config = parameters[NodeConfig]
         stereo = node_config.mode == "stereo"
-        switch = ModelSwitch(self._channels, stereo, self._report)
+        switch = ModelSwitch(self._channels, stereo, self._report, self._apply)
         plan = self._plan(parameters)
         try:
             for slot, name in enumerate(node_config.cameras or ("",)):
                 submit = self._submitter(switch, slot)
                 self._channels.append(CameraChannel(self, name, node_config, submit, self._transforms, plan))
-            switch.open(parameters[ModelConfig], parameters[PipelineConfig], plan.recovery)
+            switch.open(parameters)
         except BaseException:
             self._close_channels()
             raise
@@ -190,36 +189,34 @@ class DepthNode(LifecycleNode):
         """Check a set of parameters as a whole; return what applies it."""
         if self._switch is None:
             return lambda: None  # configure will see them
-        if new[NodeConfig].target_frame:
-            self._transforms.start()
-        plan = self._plan(new)
-        steps: list[Callable[[], None]] = [
-            partial(channel.configure, new[NodeConfig], plan) for channel in self._channels
-        ]
-        if any(new[cls] != before[cls] for cls in (PipelineConfig, ScaleConfig, ScaleInputConfig)):
-            steps.append(self._switch.prepare(new[PipelineConfig], plan.recovery))
-        model = new[ModelConfig]
-        if model != before[ModelConfig]:
-            self._switch.check(model, plan.recovery)
-            steps.append(partial(self._request_model, model))
+        self._plan(new)
+        use = self._switch.prepare(new, before)
 
         def commit() -> None:
-            for step in steps:
-                step()
+            use()
+            if new[ModelConfig] != before[ModelConfig] and self._switch and self._switch.loading:
+                name = new[ModelConfig].model
+                self.get_logger().info(f"loading {name} beside the model that serves")
 
         return commit
 
+    def _apply(self, parameters: ParameterSet) -> None:
+        """Have all cameras use other parameters, or none of them."""
+        assert self._switch is not None and self._switch.serving is not None
+        before = self._switch.serving
+        plan, plan_before = self._plan(parameters), scale_plan(before)
+        with ExitStack() as undo:
+            for channel in self._channels:
+                undo.callback(channel.configure, before[NodeConfig], plan_before)
+                channel.configure(parameters[NodeConfig], plan)
+            undo.pop_all()
+
     def _plan(self, parameters: ParameterSet) -> ScalePlan:
-        """Where the scale will come from; tf is listened to if that needs it."""
+        """Where the scale will come from; tf is listened to if that or the clouds need it."""
         plan = scale_plan(parameters)
-        if plan.needs_tf:
+        if plan.needs_tf or parameters[NodeConfig].target_frame:
             self._transforms.start()
         return plan
-
-    def _request_model(self, config: ModelConfig) -> None:
-        assert self._switch is not None
-        if self._switch.request(config):
-            self.get_logger().info(f"loading {config.model} beside the model that serves")
 
     def _tick(self) -> None:
         for step in (*(channel.tick for channel in self._channels), self._save.tick, self._look_at_model):
@@ -242,37 +239,36 @@ class DepthNode(LifecycleNode):
             return
         for warning in self._switch.warnings():
             self._status.notice(warning)
-        outcome = self._switch.poll()
-        if outcome is not None:
-            self._on_outcome(outcome)
+        result = self._switch.poll()
+        if result is not None:
+            self._on_switched(result)
         self._status.loading(self._switch.loading)
 
-    def _on_outcome(self, outcome: Outcome) -> None:
-        assert self._switch is not None and self._switch.config is not None
-        if outcome.failure is None:
+    def _on_switched(self, result: SwitchResult) -> None:
+        """Log how a change of the model ended; after a failure the parameters are those that serve."""
+        assert self._switch is not None and self._switch.serving is not None
+        if result.failure is None:
             labels = self._switch.labels
-            if not outcome.engine:  # why it is not the engine that was meant stays told
+            if not result.engine:  # why it is not the engine that was meant stays in the diagnostics
                 self._status.notice("")
             self.get_logger().info(
-                f"{labels['model']} on {labels['backend']} serves now, loaded in {outcome.seconds:.1f} s"
+                f"{labels['model']} on {labels['backend']} serves now, loaded in {result.seconds:.1f} s"
             )
             return
-        serving = self._switch.config
-        if outcome.engine:
-            message = f"no engine for {serving.model}, onnxruntime goes on: {outcome.failure}"
+        serving = self._switch.serving
+        name = serving[ModelConfig].model
+        if result.engine:
+            message = f"no engine for {name}, onnxruntime goes on: {result.failure}"
             self._status.notice(message)
             self.get_logger().warning(message)
             return
-        message = f"cannot change to {outcome.config.model}, {serving.model} goes on: {outcome.failure}"
+        message = f"cannot change to {result.model.model}, {name} goes on: {result.failure}"
         self._status.notice(message)
         self.get_logger().error(message)
-        self.set_parameters_atomically(
-            [
-                Parameter(spec.name, value=getattr(serving, spec.name))
-                for spec in options(serving)
-                if not spec.read_only
-            ]
-        )
+        values = serving.difference(self._live.current)
+        reverted = self._live.set(values)
+        if not reverted.successful:
+            self.get_logger().error(f"cannot put back {', '.join(values)}: {reverted.reason}")
 
     def _on_jump(self, jump: TimeJump) -> None:
         for channel in self._channels:

@@ -1,36 +1,88 @@
 """The model that serves now, and the one that is being opened to take its place between two frames."""
 
+# long: one state machine: a model, the parameters that come with it and its engine change together
+
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from recon3d_ros.backends import device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.config.parameters import ParameterSet, scale_plan
+from recon3d_ros.config.scale_inputs import ScaleInputConfig
+from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.estimation.estimator import MODEL_ROOMS
+from recon3d_ros.filters import DepthFilters
 from recon3d_ros.messages.intake import RawFrame
-from recon3d_ros.ros.node.engine_upgrade import CalledOff, EngineUpgrade
+from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.ros.node.mailbox import Mailbox
-from recon3d_ros.ros.node.processing import Camera, Processor, check_model
+from recon3d_ros.ros.node.processing import Camera, Processor
 from recon3d_ros.ros.node.worker import Worker
+from recon3d_ros.serving import interim_config, wants_engine
 from recon3d_ros.system.logs import KeptWarnings
+from recon3d_ros.system.progress import Progress, progress_text
+
+_MAX_SIZES = 8  # each is a profile of the engine, and a good part of a minute to build
+_OF_PIPELINE = (PipelineConfig, ScaleConfig, ScaleInputConfig)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a change of the model ended: `failure` is None when `config` serves now.
+class SwitchResult:
+    """How a change of the model ended.
 
-    `engine` is True when only its engine was to come, and ONNX Runtime goes on if it does not.
+    Attributes:
+        model: what was to serve.
+        failure: None when it serves now, else why the one before goes on.
+        seconds: how long it took to open.
+        engine: only the engine of the model that serves was to come; ONNX Runtime goes on without it.
     """
 
-    config: ModelConfig
+    model: ModelConfig
     failure: Exception | None
     seconds: float
     engine: bool = False
 
 
+class Cancelled(Exception):
+    """Ends an opening that nobody waits for; no `Recon3dError`, so that nothing else is tried."""
+
+
+class _OpeningProgress(Progress):
+    """How far an opening is; `update` is called in the thread that opens."""
+
+    def __init__(self) -> None:
+        self.text = "opening"
+        self.cancelled = False
+
+    def update(self, stage: str, share: float | None = None) -> None:
+        if self.cancelled:
+            raise Cancelled
+        self.text = progress_text(stage, share)
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """A model that is being opened beside the one that serves; `engine` of that very model."""
+
+    model: ModelConfig
+    worker: Worker[RawFrame]
+    progress: _OpeningProgress
+    engine: bool = False
+    began_s: float = field(default_factory=time.monotonic)
+
+
 class ModelSwitch:
     """Keeps one worker serving; opens, checks and warms the next one beside it in that one's own thread.
+
+    A set of parameters that brings another model takes effect with that model, as a whole, or not at all:
+    until it is open the old model goes on with the parameters it has. One model is opened at a time; while
+    one is, the newest request waits, and an older one is given up.
+
+    A model that is to run as an engine serves by ONNX Runtime first. Its engine is built for the sizes of the
+    configuration and of the images that come; for a new size one for all of them is built, and the one before
+    goes on until then. What failed is not tried again with the same sizes.
 
     All methods belong to one thread, the executor's; only `open` and `close` wait.
 
@@ -38,29 +90,37 @@ class ModelSwitch:
         cameras: the cameras, in the order of the slots.
         stereo: whether their frames have two images.
         report: receives, in the worker's thread, what no camera is to blame for.
+        apply: has the cameras use parameters, all or none of them; called before the model uses them.
 
     Attributes:
-        config: of the model that serves, be it by its engine or, until that is built, by ONNX Runtime.
+        serving: the parameters in use; None before `open`.
     """
 
-    def __init__(self, cameras: Sequence[Camera], stereo: bool, report: Callable[[Exception], None]) -> None:
-        self.config: ModelConfig | None = None
-        self._cameras, self._stereo, self._report = cameras, stereo, report
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        stereo: bool,
+        report: Callable[[Exception], None],
+        apply: Callable[[ParameterSet], None] = lambda parameters: None,
+    ) -> None:
+        self.serving: ParameterSet | None = None
+        self._cameras, self._stereo, self._report, self._apply = cameras, stereo, report, apply
         self._worker: Worker[RawFrame] | None = None
-        self._loading: tuple[ModelConfig, Worker[RawFrame], float] | None = None
-        self._requested: ModelConfig | None = None
-        self._pipeline, self._scale = PipelineConfig(), ScaleConfig()
-        self._upgrade = EngineUpgrade(stereo)
+        self._requested: ParameterSet | None = None  # brings another model
+        self._opening: _Opening | None = None
         self._warnings = KeptWarnings(MODEL_ROOMS)
+        self._wants_engine = False
+        self._sizes_wh: dict[tuple[int, int], None] = {}  # of the images that came, in their order
+        self._tried_wh: frozenset[tuple[int, int]] = frozenset()
 
-    def open(self, model: ModelConfig, pipeline: PipelineConfig, scale: ScaleConfig) -> None:
+    def open(self, parameters: ParameterSet) -> None:
         """Open the first model and wait for it.
 
         Raises:
             Recon3dError: it does not open.
         """
-        self._pipeline, self._scale = pipeline, scale
-        worker = self._make_worker(model)
+        model = interim_config(parameters[ModelConfig], self._stereo)
+        worker = self._make_worker(model, parameters, _OpeningProgress())
         self._warnings.attach()
         try:
             worker.start()
@@ -68,24 +128,33 @@ class ModelSwitch:
             self._warnings.detach()
             worker.stop(timeout_s=0.0)
             raise
-        self._worker, self.config = worker, model
-        self._upgrade.serves(model)
+        self._worker, self.serving = worker, parameters
+        self._look_for_engine()
+
+    def close(self) -> bool:
+        """End all workers; False when one did not finish its frame in time."""
+        if self._opening is not None:
+            self._opening.progress.cancelled = True
+            self._opening.worker.stop(timeout_s=0.0)  # it may load for minutes: it ends when it is done
+        ended = self._worker is None or self._worker.stop()
+        self._warnings.detach()
+        self._opening = self._worker = self.serving = self._requested = None
+        return ended
 
     @property
     def labels(self) -> dict[str, str]:
         """Model and backend that serve, for people; empty when none does."""
-        processor = self._processor
-        return dict(processor.labels) if processor is not None else {}
+        return {} if self._worker is None else dict(_processor(self._worker).labels)
 
     @property
     def loading(self) -> str:
-        """What is being loaded, in words; empty when nothing is."""
-        if self._loading is None:
+        """What is being opened, in words; empty when nothing is."""
+        opening = self._opening
+        if opening is None:
             return ""
-        config, _, began = self._loading
-        words = f"{config.model} ({config.backend}, {config.precision})"
-        step = f": {self._upgrade.step}" if self._upgrade.loading else ""
-        return f"{words}{step}, for {time.monotonic() - began:.0f} s"
+        words = f"{opening.model.model} ({opening.model.backend}, {opening.model.precision})"
+        step = f": {opening.progress.text}" if opening.engine else ""
+        return f"{words}{step}, for {time.monotonic() - opening.began_s:.0f} s"
 
     def warnings(self) -> list[str]:
         """Return, once, what the models and engines warned of."""
@@ -93,124 +162,206 @@ class ModelSwitch:
 
     def put(self, slot: int, raw: RawFrame) -> bool:
         """Hand a frame to the worker; return whether it replaced one that waited."""
-        self._upgrade.see(raw.size_wh)
+        size_wh = raw.size_wh
+        if size_wh not in self._sizes_wh and len(self._sizes_wh) < _MAX_SIZES:
+            self._sizes_wh[size_wh] = None
         return self._worker is not None and self._worker.mailbox.put(raw, slot)
 
     def take_back(self) -> list[tuple[int, RawFrame]]:
         """Return what waits for the worker, so that it is not processed."""
         return [] if self._worker is None else self._worker.mailbox.clear()
 
-    def prepare(self, pipeline: PipelineConfig, scale: ScaleConfig) -> Callable[[], None]:
-        """See whether a configuration of the pipeline and its scale works; return what applies it.
+    def prepare(self, new: ParameterSet, before: ParameterSet) -> Callable[[], None]:
+        """Check a set of parameters against the model that it brings; return what applies it.
+
+        Args:
+            new: what is asked for.
+            before: what was asked for before; it need not serve yet.
 
         Raises:
-            Recon3dError: it does not work.
+            Recon3dError: it does not work; nothing has changed. The same holds when applying raises.
         """
-        use = self._processor.prepare(pipeline, scale) if self._processor is not None else None
+        assert self.serving is not None
+        model = new[ModelConfig]
+        if model == self.serving[ModelConfig]:
+            use = self._prepare_serving(new)
+            return lambda: self._use(new, use, None)
+        check_parameters(new, self._stereo)
+        kept = self.serving
+        use = _nothing
+        if model == before[ModelConfig]:  # it is being opened: what changes now holds for the old one, too
+            try:
+                kept = self.serving.replaced(new.difference(before))
+                use = self._prepare_serving(kept)
+            except Recon3dError:  # the old model cannot have it: it comes with the new one
+                kept, use = self.serving, _nothing
+        return lambda: self._use(kept, use, new)
 
-        def commit() -> None:
-            self._pipeline, self._scale = pipeline, scale
-            if use is not None:
-                use()
-
-        return commit
-
-    def check(self, model: ModelConfig, scale: ScaleConfig) -> None:
-        """Refuse at once what needs no opening to see that it cannot serve.
-
-        Raises:
-            Recon3dError: there is no such model, it is of the wrong kind, or nothing tells it metres.
-        """
-        if model != self.config:
-            check_model(model, scale, self._stereo)
-
-    def request(self, model: ModelConfig) -> bool:
-        """Begin to change the model, unless it serves already; return whether something is to be loaded.
-
-        One is loaded at a time: while one is, the newest request waits and the outcome of the older one is
-        thrown away.
-        """
-        self._requested = None if model == self.config else model
-        if self._loading is None and self._requested is not None:
-            self._load(self._requested)
-        elif self._requested is not None:
-            self._upgrade.call_off()  # an engine takes minutes
-        return self._requested is not None
-
-    def poll(self) -> Outcome | None:
-        """Switch if a model is ready; return the outcome that was last asked for, once."""
-        if self._loading is None:
-            engine = self._upgrade.next() if self._worker is not None else None
-            if engine is not None:
-                self._load(engine)
+    def poll(self) -> SwitchResult | None:
+        """Switch if a model is open; return, once, how that ended."""
+        opening = self._opening
+        if opening is None:
+            self._open_engine()
             return None
-        if not self._loading[1].opened:
+        if not opening.worker.opened:
             return None
-        config, worker, began = self._loading
-        self._loading = None
-        if self._upgrade.loading:
-            return self._end_upgrade(config, worker, began)
-        if config != self._requested:
-            worker.stop(timeout_s=0.0)
+        self._opening = None
+        wanted = self.serving if opening.engine else self._requested
+        # What was cancelled may be wanted again meanwhile, and has to be opened anew.
+        if opening.progress.cancelled or wanted is None or not _brings(wanted, opening):
+            opening.worker.stop(timeout_s=0.0)
             if self._requested is not None:
-                self._load(self._requested)
+                self._open_beside(self._requested)
             return None
-        self._requested = None
-        failure = worker.failure or self._adopt(worker)
-        if failure is None:
-            self.config = config
-            self._upgrade.serves(config)
-        return Outcome(config, failure, time.monotonic() - began)
+        failure = opening.worker.failure or self._adopt(opening.worker, wanted)
+        if not opening.engine:
+            self._requested = None
+            if failure is None:
+                self._look_for_engine()
+        seconds = time.monotonic() - opening.began_s
+        return SwitchResult(wanted[ModelConfig], failure, seconds, opening.engine)
 
-    def close(self) -> bool:
-        """End all workers; False when one did not finish its frame in time."""
-        if self._loading is not None:
-            self._upgrade.call_off()
-            self._loading[1].stop(timeout_s=0.0)  # it may load for minutes: it ends when it is done
-        ended = self._worker is None or self._worker.stop()
-        self._warnings.detach()
-        self._loading = self._worker = self.config = self._requested = None
-        return ended
+    # --- parameters -----------------------------------------------------------------------------------
 
-    @property
-    def _processor(self) -> Processor | None:
-        handler = self._worker.handler if self._worker is not None else None
-        return handler if isinstance(handler, Processor) else None
+    def _prepare_serving(self, parameters: ParameterSet) -> Callable[[], None]:
+        """See whether the model that serves can have these parameters; return what gives it them."""
+        assert self._worker is not None and self.serving is not None
+        if all(parameters[cls] == self.serving[cls] for cls in _OF_PIPELINE):
+            return _nothing
+        recovery = scale_plan(parameters).recovery
+        return _processor(self._worker).prepare(parameters[PipelineConfig], recovery)
 
-    def _end_upgrade(self, config: ModelConfig, worker: Worker[RawFrame], began: float) -> Outcome | None:
-        """Switch to an engine, unless another model is asked for meanwhile."""
-        self._upgrade.ended()
-        if self._requested is not None:
-            worker.stop(timeout_s=0.0)
-            self._load(self._requested)
-            return None
-        if isinstance(worker.failure, CalledOff):
-            return None
-        failure = worker.failure or self._adopt(worker)
-        return Outcome(config, failure, time.monotonic() - began, engine=True)
+    def _use(self, parameters: ParameterSet, use: Callable[[], None], requested: ParameterSet | None) -> None:
+        """Have the cameras and the model that serves use parameters; open the model of a request."""
+        if parameters != self.serving:
+            self._apply(parameters)  # what can fail comes first
+            use()
+            self.serving = parameters
+        self._requested = requested
+        opening = self._opening
+        if opening is None:
+            if requested is not None:
+                self._open_beside(requested)
+        elif opening.engine:
+            if requested is not None:
+                opening.progress.cancelled = True  # an engine takes minutes
+                self._tried_wh = frozenset()  # tried again when its model still serves then
+        elif requested is None or not _brings(requested, opening):
+            opening.progress.cancelled = True
 
-    def _load(self, model: ModelConfig) -> None:
-        worker = self._make_worker(model)
-        self._loading = (model, worker, time.monotonic())
+    # --- models ---------------------------------------------------------------------------------------
+
+    def _open_beside(self, parameters: ParameterSet) -> None:
+        model = parameters[ModelConfig]
+        try:
+            at_once = interim_config(model, self._stereo)
+        except Recon3dError:  # its manifest went away: opening says so
+            at_once = model
+        self._begin(model, at_once, parameters, engine=False)
+
+    def _begin(
+        self, model: ModelConfig, executed: ModelConfig, parameters: ParameterSet, engine: bool
+    ) -> None:
+        progress = _OpeningProgress()
+        worker = self._make_worker(executed, parameters, progress)
+        self._opening = _Opening(model, worker, progress, engine)
         worker.start(wait=False)
 
-    def _adopt(self, worker: Worker[RawFrame]) -> Exception | None:
-        """Let an opened worker take over; its filters may have changed while it was opening."""
-        assert isinstance(worker.handler, Processor) and self._worker is not None
+    def _adopt(self, worker: Worker[RawFrame], parameters: ParameterSet) -> Exception | None:
+        """Let an opened worker take over; parameters may have changed while it was opening."""
+        assert self._worker is not None
         try:
-            worker.handler.prepare(self._pipeline, self._scale)()
+            recovery = scale_plan(parameters).recovery
+            use = _processor(worker).prepare(parameters[PipelineConfig], recovery)
+            if parameters != self.serving:
+                self._apply(parameters)
         except Exception as exc:
             worker.stop(timeout_s=0.0)
             return exc
+        use()
         worker.replace(self._worker)
-        self._worker = worker
+        self._worker, self.serving = worker, parameters
         return None
 
-    def _make_worker(self, model: ModelConfig) -> Worker[RawFrame]:
-        pipeline, scale = self._pipeline, self._scale
-        now, progress = self._upgrade.now(model), self._upgrade.progress
+    def _make_worker(
+        self, model: ModelConfig, parameters: ParameterSet, progress: Progress
+    ) -> Worker[RawFrame]:
+        pipeline, scale = parameters[PipelineConfig], scale_plan(parameters).recovery
 
         def open_processor() -> Processor:
-            return Processor(now, pipeline, scale, self._stereo, self._cameras, progress)
+            _check_model(model, scale, self._stereo)
+            return Processor(model, pipeline, scale, self._stereo, self._cameras, progress)
 
         return Worker(Mailbox(len(self._cameras)), open_processor, self._report)
+
+    # --- engines --------------------------------------------------------------------------------------
+
+    def _look_for_engine(self) -> None:
+        """See whether an engine is to follow the model that has begun to serve."""
+        assert self.serving is not None
+        model, self._tried_wh = self.serving[ModelConfig], frozenset()
+        try:
+            self._wants_engine = (
+                wants_engine(model, self._stereo) and interim_config(model, self._stereo) != model
+            )
+        except Recon3dError:  # its manifest went away meanwhile
+            self._wants_engine = False
+
+    def _open_engine(self) -> None:
+        """Begin to build the engine of the model that serves, if it lacks one for a size that came."""
+        if self.serving is None or not self._wants_engine:
+            return
+        model = self.serving[ModelConfig]
+        sizes = dict.fromkeys([*model.engine_sizes_wh, *self._sizes_wh])
+        if not sizes or self._tried_wh.issuperset(sizes):
+            return
+        self._tried_wh = frozenset(sizes)
+        words = tuple(f"{width}x{height}" for width, height in sizes)
+        engine = replace(model, backend="tensorrt", engine_sizes=words)
+        self._begin(engine, engine, self.serving, engine=True)
+
+
+def check_parameters(parameters: ParameterSet, stereo: bool) -> None:
+    """See, by its manifest alone, whether the model of a set can work with the rest of the set.
+
+    Raises:
+        Recon3dError: there is no such model, it does not fit the mode, nothing tells it metres, two tell it
+            metres, or the mask of the region of interest cannot be read.
+    """
+    _check_model(parameters[ModelConfig], scale_plan(parameters).recovery, stereo)
+    DepthFilters(parameters[PipelineConfig])
+
+
+def _check_model(model: ModelConfig, scale: ScaleConfig, stereo: bool) -> None:
+    manifest = find_model(model.model, model.models_dir, device=device_of(model.backend), stereo=stereo)
+    if manifest.is_stereo != stereo:
+        kind, mode = ("a stereo", "stereo") if manifest.is_stereo else ("a mono", "mono")
+        raise ConfigError(
+            f"expected a {'stereo' if stereo else 'mono'} model for this mode, got {kind} model "
+            f"{model.model!r}; set parameter mode to {mode} or model to another one "
+            "(recon3d models lists them)."
+        )
+    if not manifest.is_metric and not scale.is_on:
+        raise ConfigError(
+            f"expected a model that knows metres, or something that tells its scale, got the relative model "
+            f"{model.model!r} alone; set scale_sources, or take a metric model."
+        )
+    if stereo and scale.is_on:
+        raise ConfigError(
+            f"scale_sources are for mono models, got the stereo model {manifest.name}, whose scale "
+            "comes from its baseline: leave them empty"
+        )
+
+
+def _brings(parameters: ParameterSet, opening: _Opening) -> bool:
+    """Whether an opening is that of the model of a set (an engine's always is: others cancel it)."""
+    return opening.engine or parameters[ModelConfig] == opening.model
+
+
+def _processor(worker: Worker[RawFrame]) -> Processor:
+    assert isinstance(worker.handler, Processor)
+    return worker.handler
+
+
+def _nothing() -> None:
+    """Nothing is to be done."""

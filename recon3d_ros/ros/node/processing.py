@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from recon3d_ros.backends import device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.config.camera_topics import NS_PER_MS
-from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.messages.intake import RawFrame
-from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.ros.health.health import Cause, Health
 from recon3d_ros.ros.output.outputs import Outputs
@@ -70,7 +67,6 @@ class Processor:
     ) -> None:
         self._cameras = cameras
         self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
-        check_model(model_config, scale_config, stereo)
         self._estimator = Estimator.open(model_config, stereo=stereo, fall_back=True, progress=progress)
         try:
             self.prepare(pipeline_config, scale_config)()
@@ -213,25 +209,3 @@ class _Lane:
         self._camera.health.count_dropped(Cause.NO_SCALE, state.message)
         self._camera.on_result(job.raw, job.frame, result)
         self._camera.health.check(job.frame)
-
-
-def check_model(model_config: ModelConfig, scale_config: ScaleConfig, stereo: bool) -> None:
-    """See by its manifest whether a model fits the mode and knows metres, or something tells them.
-
-    Raises:
-        Recon3dError: it does not, or there is none.
-    """
-    device = device_of(model_config.backend)
-    manifest = find_model(model_config.model, model_config.models_dir, device=device, stereo=stereo)
-    if manifest.is_stereo != stereo:
-        kind, mode = ("a stereo", "stereo") if manifest.is_stereo else ("a mono", "mono")
-        raise ConfigError(
-            f"expected a {'stereo' if stereo else 'mono'} model for this mode, got {kind} model "
-            f"{model_config.model!r}; set parameter mode to {mode} or model to another one "
-            "(recon3d models lists them)."
-        )
-    if not manifest.is_metric and not scale_config.is_on:
-        raise ConfigError(
-            f"expected a model that knows metres, or something that tells its scale, got the relative model "
-            f"{model_config.model!r} alone; set scale_sources, or take a metric model."
-        )

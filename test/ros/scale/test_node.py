@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,6 +23,7 @@ from std_srvs.srv import Trigger
 
 from recon3d_ros.config.scale_inputs import ScaleInputConfig
 from recon3d_ros.errors import ConfigError, MissingDependencyError
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.ros.bridge.conversions import (
     camera_to_info,
@@ -356,8 +358,8 @@ def test_what_is_too_far_in_time_is_not_used(ranged, scene, sensors):
     ranged.wait(lambda: told(ranged, "range"), send_late)
 
 
-def subscribed(bench):
-    prefix = f"{bench.node.get_namespace()}/scale/"
+def subscribed(bench, camera=""):
+    prefix = f"{bench.node.get_namespace()}/{camera}scale/"
     return {
         s.topic_name.removeprefix(prefix) for s in bench.node.subscriptions if s.topic_name.startswith(prefix)
     }
@@ -427,6 +429,138 @@ def test_a_sensor_that_cannot_be_subscribed_to_is_refused_and_the_others_stay(st
     bench.received["scale"].clear()
     bench.wait(lambda: told(bench, "range"), lambda: bench.send(*sent(scene, sensors.range())))
     assert bench.node.get_parameter("scale_sources").value == ["range"]
+
+
+def test_a_set_that_one_camera_cannot_have_is_taken_from_all(start, scene, sensors):
+    override = {"qos_overrides./all_or_none/rear/scale/scan.subscription.reliability": "sometimes"}
+    cameras = ["front", "rear"]
+    bench = start("/all_or_none", cameras=cameras, scale_sources=["range"], outputs=(), **override)
+    for camera in cameras:
+        bench.listen(f"{camera}/depth/image", Image)
+    bench.wait(lambda: len(subscribed(bench, "front/")) == len(subscribed(bench, "rear/")) == 1)
+    refused = bench.set_together(scale_sources=["range", "scan"], depth_encoding="16UC1", border_px=9)
+    assert not refused.successful and "qos_overrides" in refused.reason
+    for channel in bench.node._channels:
+        assert subscribed(bench, f"{channel.name}/") == {"range"}
+        assert channel.outputs._config.depth_encoding == "32FC1"
+    names = ("scale_sources", "depth_encoding", "border_px")
+    assert [bench.node.get_parameter(name).value for name in names] == [["range"], "32FC1", 0]
+    image, info = image_to_msg(scene.picture(0), 0, "optical"), camera_to_info(scene.camera, 0, "optical")
+    messages = {f"rear/{topic}": msg for topic, msg in sensors.range().items()}
+    bench.wait(
+        lambda: bench.received["rear/depth/image"],
+        lambda: bench.send({"rear/image": image}, {"rear/camera_info": info, **messages}),
+    )
+    assert np.isfinite(depth_from_msg(bench.received["rear/depth/image"][-1])[0]).any()  # no border was cut
+
+
+@pytest.fixture
+def scaled(relative, models):
+    """The relative model with its points, whatever a test leaves behind."""
+    values = {"model": models["relative"], "scale_sources": ["points"], "max_depth_m": 20.0}
+    yield relative
+    relative.wait(lambda: "model_loading" not in relative.status())
+    result = relative.set_together(**values)
+    assert result.successful, result
+    relative.wait(lambda: relative.status()["model"] == "relative")
+
+
+def held_opening(monkeypatch, model):
+    """Make opening this model wait; returns (begun, go on)."""
+    begun, go_on = threading.Event(), threading.Event()
+    original = Estimator.open.__func__
+
+    def slow(cls, config, **kwargs):
+        if config.model == model:
+            begun.set()
+            assert go_on.wait(30)
+        return original(cls, config, **kwargs)
+
+    monkeypatch.setattr(Estimator, "open", classmethod(slow))
+    return begun, go_on
+
+
+def test_a_set_is_checked_against_the_model_that_it_brings(scaled, models, scene, sensors, monkeypatch):
+    images, infos = sent(scene, sensors.points())
+    begun, go_on = held_opening(monkeypatch, models["metric"])
+    result = scaled.set_together(model=models["metric"], scale_sources=[], max_depth_m=1.5)
+    assert result.successful, result.reason
+    assert begun.wait(30)
+    # Until the other model is open the old one goes on with the scale and the limits that it has.
+    scaled.received["depth/image"].clear()
+    depth = scaled.expect("depth/image", images, infos)
+    assert subscribed(scaled) == {"points"} and scaled.status()["model"] == "relative"
+    assert median_ratio(depth, sensors.depth) == pytest.approx(1.0, abs=0.03)
+    assert not np.isinf(depth_from_msg(depth)).any()
+    go_on.set()
+    scaled.wait(lambda: scaled.status()["model"] == "half", lambda: scaled.send(images, infos))
+    scaled.received["depth/image"].clear()
+    answered = depth_from_msg(scaled.expect("depth/image", images, infos))
+    assert subscribed(scaled) == set() and np.isinf(answered).any()
+    near = np.isfinite(answered)
+    np.testing.assert_allclose(answered[near], sensors.depth[near] / FACTOR, rtol=1e-3)
+    assert list(scaled.node.get_parameter("scale_sources").value) == []
+
+
+def test_what_changes_while_a_model_loads_holds_for_both_where_both_can_have_it(
+    scaled, models, scene, sensors, monkeypatch
+):
+    images, infos = sent(scene, sensors.points())
+    begun, go_on = held_opening(monkeypatch, models["metric"])
+    assert scaled.set_together(model=models["metric"]).successful and begun.wait(30)
+    assert scaled.set_together(scale_sources=[]).successful  # the old model cannot: it comes with the new one
+    assert scaled.set_together(max_depth_m=1.5).successful
+    scaled.wait(
+        lambda: np.isinf(depth_from_msg(scaled.received["depth/image"][-1])).any(),
+        lambda: scaled.send(images, infos),
+        "the limit of the model that serves",
+    )
+    assert scaled.status()["model"] == "relative" and subscribed(scaled) == {"points"}
+    refused = scaled.set_together(model=models["relative"])
+    assert not refused.successful and "set scale_sources" in refused.reason
+    go_on.set()
+    scaled.wait(lambda: scaled.status()["model"] == "half", lambda: scaled.send(images, infos))
+    assert subscribed(scaled) == set()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"scale_sources": []}, "set scale_sources"),
+        ({"scale_sources": [], "model": "no_such_model"}, "no_such_model"),
+        ({"scale_sources": [], "model": "metric", "roi_mask": "/no/mask.png"}, "/no/mask.png"),
+        ({"scale_sources": ["floor"], "model": "metric", "camera_height_m": 0.0}, "floor_frame"),
+        ({"scale_sources": [], "model": "metric", "min_depth_m": 30.0}, "min_depth_m must be less"),
+        ({"scale_sources": [], "model": "fake_stereo"}, "set parameter mode to stereo"),
+    ],
+)
+def test_a_set_that_cannot_be_is_refused_whole(scaled, models, values, words):
+    before = {name: scaled.node.get_parameter(name).value for name in values}
+    values = {name: models.get(value, value) if name == "model" else value for name, value in values.items()}
+    refused = scaled.set_together(**values)
+    assert not refused.successful and words in refused.reason
+    assert {name: scaled.node.get_parameter(name).value for name in values} == before
+    assert subscribed(scaled) == {"points"} and scaled.status()["model"] == "relative"
+
+
+def test_a_set_whose_model_does_not_open_is_taken_back_whole(scaled, models, scene, sensors, tmp_path):
+    good = Path(models["metric"])
+    broken = tmp_path / good.name
+    broken.write_text(good.read_text())
+    broken.with_suffix(".onnx").write_bytes(good.with_suffix(".onnx").read_bytes()[:-1])
+    assert scaled.set_together(model=str(broken), scale_sources=[], max_depth_m=1.5).successful
+    images, infos = sent(scene, sensors.points())
+    scaled.wait(
+        lambda: scaled.node.get_parameter("model").value == models["relative"],
+        lambda: scaled.send(images, infos),
+        "the old value",
+    )
+    names = ("scale_sources", "max_depth_m")
+    assert [scaled.node.get_parameter(name).value for name in names] == [["points"], 20.0]
+    scaled.received["depth/image"].clear()
+    depth = scaled.expect("depth/image", images, infos)
+    assert median_ratio(depth, sensors.depth) == pytest.approx(1.0, abs=0.03)
+    assert subscribed(scaled) == {"points"}
 
 
 def test_each_camera_has_its_own_sensors_and_scale(start, scene, sensors):
