@@ -2,8 +2,9 @@
 #
 #   make demo [INPUT=video|folder|webcam index] [ARGS="--model mine.yaml"]
 #                                                 camera, node and recorder over ROS 2; see out/demo/report.md
-#   make test [TRAIN=0] [TENSORRT=0]              lint, types, every test (TRAIN=0: without torch, a big download;
+#   make test [TRAIN=0] [TENSORRT=0] [JOBS=4]     lint, types, tests (TRAIN=0: without torch, a big download;
 #                                                 TENSORRT=0: without tensorrt_rtx, another one)
+#   make test-all                                 the same with the tests that are marked slow, as CI runs them
 #   make docs                                     the documentation site, out/docs/html/index.html
 #   make lint | types | clean
 #
@@ -13,6 +14,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TRAIN ?= 1
 TENSORRT ?= 1
+SLOW ?= 0
+JOBS ?= auto
 INPUT ?=
 ARGS ?=
 
@@ -33,7 +36,10 @@ RTX_S := 600
 WANT_RTX := $(if $(filter 0,$(TENSORRT)),,$(filter x86_64,$(shell uname -m)))
 FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train) $(if $(WANT_RTX),$(VENV)/.rtx)
 
-.PHONY: demo test lint types docs test-numpy1 test-all clean system
+# A file's tests stay together: they share fixtures. More processes than eight gain nothing and cost memory.
+IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile $(if $(filter 0,$(SLOW)),-m "not slow")
+
+.PHONY: demo test lint types docs test-numpy1 test-main test-all clean system
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -47,7 +53,10 @@ test:
 	@if "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(MAKE) --no-print-directory test-numpy1; \
 	else echo "no NumPy 1.26 for $$("$(PYTHON)" -V): its half of the tests is left out"; fi
-	@$(MAKE) --no-print-directory test-all
+	@$(MAKE) --no-print-directory test-main
+
+test-all:
+	@$(MAKE) --no-print-directory test SLOW=1
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check
@@ -63,10 +72,10 @@ docs: $(DOCS_VENV)/.docs
 # NumPy 1.26 and the oldest libraries that setup.py allows, without ROS and torch: their tests are skipped here.
 # What knows no NumPy (how nvcc compiles, how pytest ends) runs in the other half alone.
 test-numpy1: $(OLD_VENV)/.test
-	$(OLD_VENV)/bin/python -m pytest -q -r fE --ignore=test/cuda/test_build.py --ignore=test/test_conftest.py
+	$(OLD_VENV)/bin/python -m pytest $(IN_PARALLEL) -q -r fE --ignore=test/cuda/test_build.py --ignore=test/test_conftest.py
 
-test-all: $(FULL)
-	$(VENV)/bin/python -m pytest
+test-main: $(FULL)
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL)
 
 clean:
 	rm -rf .venv .venv-* out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -106,5 +115,5 @@ $(DOCS_VENV)/.docs: setup.py | system $(DOCS_VENV)/bin/python
 $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
 	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"
 	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" numpy==1.26.4 opencv-python-headless==4.8.0.76 \
-		onnxruntime==1.18.1 pyyaml==6.0.1 tqdm==4.57.0 pytest pytest-timeout hypothesis onnx
+		onnxruntime==1.18.1 pyyaml==6.0.1 tqdm==4.57.0 pytest pytest-timeout pytest-xdist hypothesis onnx
 	@touch "$@"

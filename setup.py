@@ -44,6 +44,7 @@ EXTRAS = {
         "onnx>=1.16",
         "pytest",
         "pytest-timeout",
+        "pytest-xdist",
         "ruff",
         "types-PyYAML",
     ],
