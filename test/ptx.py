@@ -167,6 +167,10 @@ def _one(form: str) -> Callable[[list[str], list[str]], str]:
     return write
 
 
+def _not(kinds: list[str], operands: list[str]) -> str:
+    return _one("!{}" if kinds == ["pred"] else "~{}")(kinds, operands)
+
+
 def _mov(kinds: list[str], operands: list[str]) -> str:
     return _write(operands[0], kinds[-1], _read(operands[1], kinds[-1]))
 
@@ -218,6 +222,16 @@ def _cvt(kinds: list[str], operands: list[str]) -> str:
     return _write(operands[0], to, form.format(value))
 
 
+def _dp2a(kinds: list[str], operands: list[str]) -> str:
+    """Two products of 16-bit halves of a with bytes of b, the lower or the upper two of them, added to c."""
+    mode, *types = kinds
+    assert types == ["u32", "u32"], kinds
+    a, b, c = (_read(operand, "u32") for operand in operands[1:])
+    shift = {"lo": 0, "hi": 16}[mode]
+    products = f"({a} & 0xffffu) * ({b} >> {shift} & 0xffu) + ({a} >> 16) * ({b} >> {shift + 8} & 0xffu)"
+    return _write(operands[0], "u32", f"{c} + {products}")
+
+
 def _bra(kinds: list[str], operands: list[str]) -> str:
     return f"goto {_label(operands[0])};"
 
@@ -225,10 +239,10 @@ def _bra(kinds: list[str], operands: list[str]) -> str:
 _INSTRUCTIONS: dict[str, Callable[[list[str], list[str]], str]] = {
     **{name: _infix(name) for name in _INFIX},
     "shl": _shift("<<"), "shr": _shift(">>"),
-    "abs": _one("fabsf({})"), "neg": _one("-{}"), "not": _one("~{}"), "rcp": _one("1.0f / {}"),
+    "abs": _one("fabsf({})"), "neg": _one("-{}"), "not": _not, "rcp": _one("1.0f / {}"),
     "min": _one("({0} < {1} || {1} != {1} ? {0} : {1})"),
     "max": _one("({0} > {1} || {1} != {1} ? {0} : {1})"),
     "mad": _one("{} * {} + {}"), "prmt": _one("prmt({}, {}, {})"), "cvta": _one("{}"),
-    "mov": _mov, "ld": _ld, "st": _st, "setp": _setp, "selp": _selp, "cvt": _cvt, "bra": _bra,
+    "mov": _mov, "ld": _ld, "st": _st, "setp": _setp, "selp": _selp, "cvt": _cvt, "bra": _bra, "dp2a": _dp2a,
     "ret": lambda kinds, operands: "return;",
 }  # fmt: skip

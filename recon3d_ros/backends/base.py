@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ContractError
-from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -18,24 +17,6 @@ if TYPE_CHECKING:
 
 Shapes = dict[str, tuple[int, ...]]
 """Of tensors, by name."""
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Name, NumPy dtype name and shape of a tensor; a dimension that may vary is None."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def __str__(self) -> str:
-        return f"{self.dtype} [{', '.join('?' if side is None else str(side) for side in self.shape)}]"
-
-    def accepts(self, other: TensorSpec) -> bool:
-        """True when every tensor described by ``other`` is also described by this one."""
-        if self.dtype != other.dtype or len(self.shape) != len(other.shape):
-            return False
-        return all(mine is None or mine == its for mine, its in zip(self.shape, other.shape, strict=True))
 
 
 class Backend(Protocol):
@@ -121,19 +102,17 @@ def device_of_backend(backend: Backend) -> DeviceBackend | None:
 
 def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the input tensors that :mod:`recon3d_ros.preprocess` makes for this manifest."""
-    contract: InputContract = manifest.input
-    images = 2 if manifest.is_stereo and len(contract.names) == 1 else 1
+    contract, images = manifest.input, 2 if manifest.is_stereo else 1
     width, height = contract.size_wh or (None, None)
-    channels = contract.channels * images
+    channels = contract.channels * images // len(contract.names)
     shape = (1, channels, height, width) if contract.layout == "NCHW" else (1, height, width, channels)
     return tuple(TensorSpec(name, contract.dtype, shape) for name in contract.names)
 
 
 def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the output tensors the manifest promises; their sizes are up to the network."""
-    contract: OutputContract = manifest.output
-    shape: tuple[int | None, ...] = (None,) * len(contract.layout)
-    return tuple(TensorSpec(name, contract.dtype, shape) for name in contract.names)
+    shape: tuple[int | None, ...] = (None,) * len(manifest.output.layout)
+    return tuple(TensorSpec(name, manifest.output.dtype, shape) for name in manifest.output.names)
 
 
 def batch_is_free(layout: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:

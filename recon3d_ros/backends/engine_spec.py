@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon3d_ros.backends.base import Shapes, TensorSpec, expected_inputs
+from recon3d_ros.backends.base import Shapes
 from recon3d_ros.backends.engine_child import build_in_child
 from recon3d_ros.backends.engine_store import EngineKey, EngineOptions, EngineStore
 from recon3d_ros.backends.gpu import NO_GPU, find_gpu
@@ -97,15 +97,10 @@ def profile_shapes(manifest: Manifest, sizes_wh: tuple[tuple[int, int], ...]) ->
             f"model {manifest.name} takes images of any size, an engine only those it is built for: give "
             "engine_sizes, such as 640x480"
         )
-    planar = manifest.input.layout == "NCHW"
-
-    def shape(spec: TensorSpec, width: int, height: int) -> tuple[int, ...]:
-        channels = spec.shape[1 if planar else 3]
-        assert channels is not None  # expected_inputs knows them
-        return (1, channels, height, width) if planar else (1, height, width, channels)
-
-    specs = expected_inputs(manifest)
-    return tuple({spec.name: shape(spec, *size) for spec in specs} for size in sizes)
+    images = 2 if manifest.is_stereo else 1
+    return tuple(
+        dict.fromkeys(manifest.input.names, manifest.input.tensor_shape(size, images)) for size in sizes
+    )
 
 
 def target_of(vendor: Vendor) -> dict[str, str]:

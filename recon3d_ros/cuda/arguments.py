@@ -10,31 +10,16 @@ from ctypes import Structure, c_float, c_int, c_void_p
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.errors import ImageError
-
 DTYPES = {"float32": 0, "float16": 1, "uint8": 2}
 # A row of such a table makes one output column (or row) out of input columns first..last; see kernels.cu.
 TAP = np.dtype([("first", "i4"), ("last", "i4"), ("w_first", "f4"), ("w_inner", "f4"), ("w_last", "f4")])
 Taps = NDArray[np.void]
 
-# encoding -> bytes of a pixel, and where in it red, green and blue are. Bayer and YUV are decoded on the CPU.
-ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "mono8": (1, (0, 0, 0)),
-    "mono16": (2, (0, 0, 0)),
-}
-
 
 class Pixels(Structure):
-    """An image as its message has it."""
+    """An image of uint8: grey, or red, green and blue."""
 
-    _fields_ = [
-        ("data", c_void_p),
-        *((name, c_int) for name in ("row_bytes", "pixel_bytes", "red", "green", "blue", "sixteen")),
-    ]
+    _fields_ = [("data", c_void_p), *((name, c_int) for name in ("width", "channels"))]
 
 
 class Prepare(Structure):
@@ -53,7 +38,7 @@ class Prepare(Structure):
     ]
 
 
-class Answer(Structure):
+class Output(Structure):
     """One output tensor of a network."""
 
     _fields_ = [
@@ -66,10 +51,10 @@ class Answer(Structure):
 
 
 class Restore(Structure):
-    """Answers to the grid of the image."""
+    """Outputs to the grid of the image."""
 
     _fields_ = [
-        *((name, Answer) for name in ("value", "confidence", "sigma")),
+        *((name, Output) for name in ("value", "confidence", "sigma")),
         *((name, c_void_p) for name in ("values", "depth", "out_confidence", "out_sigma")),
         *((name, c_int) for name in ("width", "height", "stereo")),
         *((name, c_float) for name in ("doffs", "focal_baseline")),
@@ -88,38 +73,13 @@ class Finish(Structure):
     ]
 
 
-def pixels(encoding: str, row_bytes: int, address: int, big_endian: bool = False) -> Pixels:
-    """Describe an image in memory.
+def tensor_source(color: str) -> tuple[int, int, int]:
+    """Which channel of the image each channel of a tensor is; -1 is the grey of all three.
 
     Args:
-        encoding: One of `ENCODINGS`.
-        row_bytes: From one row to the next (`step` of a message).
-        address: Of the first pixel.
-        big_endian: Byte order of mono16.
-
-    Raises:
-        ImageError: The encoding is decoded on the CPU only.
-    """
-    if encoding not in ENCODINGS:
-        raise ImageError(
-            f"expected an encoding of {', '.join(ENCODINGS)} on the GPU, got {encoding!r}: decode it first"
-        )
-    size, offsets = ENCODINGS[encoding]
-    sixteen = 0 if encoding != "mono16" else 2 if big_endian else 1
-    return Pixels(address, row_bytes, size, *offsets, sixteen)
-
-
-def tensor_source(encoding: str, color: str) -> tuple[int, int, int]:
-    """Where in a pixel the channels of a tensor come from; -1 is the grey of all three.
-
-    Args:
-        encoding: Of the image.
         color: Of the tensor: rgb, bgr or mono.
     """
-    red, green, blue = ENCODINGS[encoding][1]
-    if color == "mono":
-        return (0, 0, 0) if encoding.startswith("mono") else (-1, -1, -1)
-    return (blue, green, red) if color == "bgr" else (red, green, blue)
+    return {"rgb": (0, 1, 2), "bgr": (2, 1, 0), "mono": (-1, -1, -1)}[color]
 
 
 def linear_taps(count: int, step: float, size: int, spread: bool = False) -> Taps:

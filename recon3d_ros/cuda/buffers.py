@@ -74,7 +74,7 @@ class Buffer:
         self._driver.memcpy_dtoh_async(target, self._memory, self._stream)
         return target
 
-    def spoil(self) -> None:
+    def poison(self) -> None:
         """Make what is on the GPU NaN (of uint8: 255), in the stream, so that a later look at it shows."""
         self._driver.memset_d8_async(self._memory, 0xFF, self.nbytes, self._stream)
 
@@ -85,7 +85,7 @@ class Buffer:
             memory.free()
 
 
-class Timeline:
+class StageTimer:
     """How long the stages of a frame took on the GPU, by events in the stream.
 
     Args:

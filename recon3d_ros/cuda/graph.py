@@ -79,11 +79,11 @@ class Graph:
             raise self._driver.LogicError(f"{name} failed: {words}")
 
 
-class Replays:
+class GraphCache:
     """Graphs of work that is done again and again, each by its key; those used last are kept.
 
     Work is captured when it is done for the second time, and its graph is used from then on, once it gave the
-    same answer. What cannot be captured three times, or answers otherwise, is not tried again.
+    same results. What cannot be captured three times, or gives others, is not tried again.
 
     Args:
         device: Within ``with device.active()`` all of this happens.
@@ -105,20 +105,20 @@ class Replays:
             self._keep(key, graph)
         return graph
 
-    def done(
+    def offer(
         self,
         key: bytes,
         work: Callable[[], None],
-        spoil: Callable[[], None],
-        answers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+        poison: Callable[[], None],
+        written: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
     ) -> bool:
-        """Say that the work of this key was done call by call.
+        """Offer work that was just done call by call, to be captured.
 
         Args:
             key: All that the work depends on, but for the content of its memory.
             work: The same once more, for the capture.
-            spoil: Makes wrong what the work writes on the GPU, so that a graph that leaves out a part shows.
-            answers: Where it is written, and what was written there just now.
+            poison: Makes NaN of what the work writes on the GPU, so that a graph without a part of it shows.
+            written: Where results are written on the host, and what was written there just now.
 
         Returns:
             False when memory is not as the work left it, so that it has to be done once more.
@@ -128,13 +128,13 @@ class Replays:
         if key not in self._graphs:
             self._keep(key, None)
             return True
-        if not all(np.isfinite(known).any() for _, known in answers.values()):
-            return True  # a frame without an answer proves nothing
+        if not all(np.isfinite(known).any() for _, known in written.values()):
+            return True  # a frame without a result proves nothing
         graph = self._captured(work)
         if graph is None:
             return True
-        spoil()
-        wrong = self._wrong(graph, answers)
+        poison()
+        wrong = self._wrong(graph, written)
         if wrong:
             graph.free()
             self._give_up(wrong)
@@ -157,17 +157,17 @@ class Replays:
         finally:
             self._device.alone.release()
 
-    def _wrong(self, graph: Graph, answers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> str:
-        """What is wrong with the answer of a graph; empty when it is the known one."""
-        for written, _ in answers.values():
-            written.fill(np.nan)
+    def _wrong(self, graph: Graph, written: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> str:
+        """What is wrong with the results of a graph; empty when they are the known ones."""
+        for array, _ in written.values():
+            array.fill(np.nan)
         try:
             graph.launch()
             self._device.synchronize()
         except self._device.driver.Error as exc:  # a GPU that is lost shows it again
             return f"it cannot be started ({' '.join(str(exc).split())})"
         names = [
-            name for name, (got, known) in answers.items() if not np.array_equal(got, known, equal_nan=True)
+            name for name, (got, known) in written.items() if not np.array_equal(got, known, equal_nan=True)
         ]
         return f"it gives another {' and '.join(names)} than the separate calls" if names else ""
 

@@ -1,5 +1,5 @@
 // What the GPU does with the pixels of a frame: `prepare` makes the input tensors of a network, `restore` brings
-// its answers onto the grid of the image, `finish` filters depth and packs the cloud.
+// its outputs onto the grid of the image, `finish` filters depth and packs the cloud.
 //
 // The arithmetic stands in __host__ __device__ functions of one pixel each. nvcc makes kernels of them, g++ host
 // loops (host_prepare and so on) which the tests compare with the NumPy pipeline. Build both without fused
@@ -22,11 +22,10 @@ typedef unsigned int u32;
 // pixel centres, more when averaging areas. Where first == last, w_first is the whole weight.
 struct Tap { int first, last; float w_first, w_inner, w_last; };
 
-// An image message as it came; red, green, blue are byte offsets within a pixel (all 0 when it is grey).
+// An image in rows without padding: grey (1 channel), or red, green and blue (3).
 struct Pixels {
     const u8 *data;
-    int row_bytes, pixel_bytes, red, green, blue;
-    int sixteen;  // 0: 8 bits; 1: 16 bits, low byte first; 2: high byte first
+    int width, channels;
 };
 
 struct Prepare {
@@ -34,13 +33,13 @@ struct Prepare {
     void *target[2];
     const Tap *columns, *rows;
     int content_w, content_h, network_w, network_h;
-    int channels, source[3];  // byte offset of each channel of the tensor, -1: the grey of red, green and blue
+    int channels, source[3];  // channel of the image for each one of the tensor, -1: the grey of all three
     int channel_stride, row_stride, pixel_stride, dtype;  // strides in elements
     float gain[3], offset[3];
 };
 
 // One output tensor of a network; data == 0: there is none.
-struct Answer {
+struct Output {
     const void *data;
     const Tap *columns, *rows;
     int row_stride, pixel_stride, dtype;
@@ -49,7 +48,7 @@ struct Answer {
 };
 
 struct Restore {
-    Answer value, confidence, sigma;
+    Output value, confidence, sigma;
     float *values, *depth, *out_confidence, *out_sigma;
     int width, height, stereo;
     float doffs, focal_baseline;
@@ -113,19 +112,16 @@ BOTH float weight(const Tap &tap, int i) {
     return i == tap.first ? tap.w_first : i == tap.last ? tap.w_last : tap.w_inner;
 }
 
-// ---- pixels of messages
+// ---- pixels of images
 
-BOTH int level(const Pixels &image, int v, int u, int offset) {
-    const u8 *pixel = image.data + (long)v * image.row_bytes + (long)u * image.pixel_bytes;
-    if (!image.sixteen) return pixel[offset];
-    int value = image.sixteen == 1 ? pixel[0] | pixel[1] << 8 : pixel[1] | pixel[0] << 8;
-    return (value + 128) / 257;  // the full range, rounded
+BOTH int level(const Pixels &image, int v, int u, int channel) {
+    return image.data[((long)v * image.width + u) * image.channels + (image.channels == 1 ? 0 : channel)];
 }
 
 BOTH int grey(const Pixels &image, int v, int u) {
-    if (image.red == image.blue) return level(image, v, u, image.red);
-    return (9798 * level(image, v, u, image.red) + 19235 * level(image, v, u, image.green) +
-            3735 * level(image, v, u, image.blue) + 16384) >> 15;  // as OpenCV: Rec. 601 in 15 bits
+    if (image.channels == 1) return level(image, v, u, 0);
+    return (9798 * level(image, v, u, 0) + 19235 * level(image, v, u, 1) + 3735 * level(image, v, u, 2) +
+            16384) >> 15;  // as OpenCV: Rec. 601 in 15 bits
 }
 
 // ---- prepare: images -> tensors
@@ -150,16 +146,16 @@ BOTH void prepare_pixel(const Prepare &a, int index, int y, int x) {
     }
 }
 
-// ---- restore: answers -> the grid of the image
+// ---- restore: outputs -> the grid of the image
 
-BOTH float cell(const Answer &a, int v, int u) {
+BOTH float cell(const Output &a, int v, int u) {
     float value = load(a.data, a.dtype, (long)v * a.row_stride + (long)u * a.pixel_stride) * a.factor;
     if (a.clips) return fminf(fmaxf(value, a.low), a.high);
     return value >= a.low && value <= a.high ? value : not_a_number();
 }
 
-// A pixel between an answer and none has none: NaN times 0 is NaN.
-BOTH float at_pixel(const Answer &a, int y, int x) {
+// A pixel between a value and none has none: NaN times 0 is NaN.
+BOTH float at_pixel(const Output &a, int y, int x) {
     const Tap column = a.columns[x], row = a.rows[y];
     float sum = 0;
     for (int v = row.first; v <= row.last; ++v) {
@@ -231,8 +227,8 @@ BOTH void pack_point(const Finish &a, int v, int u, float depth) {
     point[1] = bits_of(z * a.rays_y[row]);
     point[2] = bits_of(z);
     if (a.intensity) point[3] = bits_of((float)grey(a.image, v, u));
-    else point[3] = (u32)level(a.image, v, u, a.image.red) << 16 |
-                    (u32)level(a.image, v, u, a.image.green) << 8 | (u32)level(a.image, v, u, a.image.blue);
+    else point[3] = (u32)level(a.image, v, u, 0) << 16 | (u32)level(a.image, v, u, 1) << 8 |
+                    (u32)level(a.image, v, u, 2);
 }
 
 BOTH void finish_pixel(const Finish &a, int v, int u) {

@@ -176,9 +176,9 @@ class Estimator:
             ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
-        fit, answers = self._infer([frame])
+        fit, outputs = self._infer([frame])
         fit = replace(fit, fy_px=frame.camera.fy)
-        values = to_image_grid(answers[self.manifest.output.name], self.manifest.output, fit)
+        values = to_image_grid(outputs[self.manifest.output.name], self.manifest.output, fit)
         seen = frame.seen(values if self.is_stereo else None)
         return values if seen is None else np.where(seen, values, np.float32(np.nan))
 
@@ -209,12 +209,12 @@ class Estimator:
         if len(frames) == 1 and (depth_map := self._on_gpu(frames[0])) is not None:
             self.timings_ms = self._gpu.timings_ms
             return [depth_map]
-        fit, answers = self._infer(frames)
+        fit, outputs = self._infer(frames)
         started = time.perf_counter()
         maps = [
-            self._restore(frame, {name: answer[i : i + 1] for name, answer in answers.items()}, fit)
+            self._restore(frame, {name: output[i : i + 1] for name, output in outputs.items()}, fit)
             if self._batches
-            else self._restore(frame, answers, fit)
+            else self._restore(frame, outputs, fit)
             for i, frame in enumerate(frames)
         ]
         self.timings_ms["postprocess"] = (time.perf_counter() - started) * 1e3
@@ -231,15 +231,15 @@ class Estimator:
             fit = replace(fit, fy_px=frame.camera.fy)
         return self._gpu.estimate(frame, fit)
 
-    def _restore(self, frame: Frame, answers: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
+    def _restore(self, frame: Frame, outputs: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
         """From the tensors of one frame to its depth map."""
-        output, fit = self.manifest.output, replace(fit, fy_px=frame.camera.fy)
-        values = to_image_grid(answers[output.name], output, fit)
+        contract, fit = self.manifest.output, replace(fit, fy_px=frame.camera.fy)
+        values = to_image_grid(outputs[contract.name], contract, fit)
         depth, disparity, confidence, sigma_m, relative_depth = values, None, None, None, None
-        if output.confidence is not None:
-            confidence = confidence_to_image_grid(answers[output.confidence], output, fit)
-        if output.sigma is not None:
-            sigma_m = sigma_to_image_grid(answers[output.sigma], output, fit)
+        if contract.confidence is not None:
+            confidence = confidence_to_image_grid(outputs[contract.confidence], contract, fit)
+        if contract.sigma is not None:
+            sigma_m = sigma_to_image_grid(outputs[contract.sigma], contract, fit)
         if self.is_stereo:
             assert frame.rig is not None  # _images has seen the pair
             depth, disparity = frame.rig.depth_from_disparity(values), values
@@ -259,10 +259,10 @@ class Estimator:
         started = time.perf_counter()
         tensors = preprocessor.tensors(*images)
         prepared = time.perf_counter()
-        answers = self._backend.infer(tensors)
+        outputs = self._backend.infer(tensors)
         done = time.perf_counter()
         self.timings_ms = {"preprocess": (prepared - started) * 1e3, "infer": (done - prepared) * 1e3}
-        return fit, answers
+        return fit, outputs
 
     def _prepare(self, size_wh: tuple[int, int], batch: int) -> tuple[Fit, Preprocessor]:
         """The plan and the buffers for images of this size; those used last are kept."""

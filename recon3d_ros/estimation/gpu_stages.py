@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends.base import Backend, DeviceBackend, TensorSpec, device_of_backend
+from recon3d_ros.backends.base import Backend, DeviceBackend, device_of_backend
 from recon3d_ros.config import PipelineConfig
+from recon3d_ros.cuda.context import Device
+from recon3d_ros.cuda.kernels import Kernels
+from recon3d_ros.cuda.stages import CudaStages
 from recon3d_ros.errors import BackendError, ContractError, MissingDependencyError
 from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, OrganizedCloud
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.preprocess import Fit, value_limits
-from recon3d_ros.system.lazy import load
+from recon3d_ros.preprocess import Fit
 
 log = logging.getLogger(__name__)
 
-_STAGES = "recon3d_ros.cuda.stages:CudaStages"
-_MODEL = "recon3d_ros.cuda.stages:Model"
-_KERNELS = "recon3d_ros.cuda.kernels:Kernels"
-_LIMITS = "recon3d_ros.cuda.layout:FilterLimits"
 _KEPT_SIZES = 4
 
 
@@ -48,11 +44,11 @@ class GpuStages:
     def __init__(self, manifest: Manifest, backend: Backend, path: str = "graph") -> None:
         self._manifest, self._backend, self._path = manifest, backend, path
         self._logged: set[str] = set()
-        self._device: Any = None
-        self._kernels: Any = None
-        self._kept: dict[tuple[object, ...], Any] = {}
+        self._device: Device | None = None
+        self._kernels: Kernels | None = None
+        self._kept: dict[tuple[Fit, int], CudaStages] = {}
         self._failed = False
-        self._last: tuple[weakref.ref[DepthMap], Any] | None = None
+        self._last: tuple[weakref.ref[DepthMap], CudaStages] | None = None
         self.timings_ms: dict[str, float] = {}
 
     @property
@@ -69,12 +65,14 @@ class GpuStages:
             fit: How its images lie in the network's input.
         """
         device_backend = device_of_backend(self._backend) if self.offered else None
-        images = [frame.image] if not self._manifest.is_stereo else [frame.image, frame.right]
-        if device_backend is None or len({image.ndim for image in images if image is not None}) != 1:
+        images = [frame.image]
+        if self._manifest.is_stereo and frame.right is not None:  # the estimator has seen the pair
+            images.append(frame.right)
+        if device_backend is None or len({image.ndim for image in images}) != 1:
             return None
         try:
             with device_backend.device.active(f"running {self._manifest.name}"):
-                stages = self._stages_of(device_backend, fit, images)
+                stages = self._stages_of(device_backend, fit, frame.image)
                 rig = frame.rig if self._manifest.is_stereo else None
                 graph = self._path == "graph" and device_backend.can_capture
                 capture = device_backend.capture if graph else None
@@ -116,17 +114,10 @@ class GpuStages:
         n = config.decimation
         if fields is not None and into is None:
             into = np.empty((-(-height // n), -(-width // n), len(fields)), np.float32)
-        limits = load(_LIMITS)(
-            config.min_depth_m,
-            config.max_depth_m,
-            config.border_px,
-            config.min_confidence,
-            config.max_edge_jump,
-        )
         try:
             with device_backend.device.active("filtering depth"):
                 depth, values = self._last[1].finish(
-                    frame.camera, limits, n, fields == XYZI, None if fields is None else into
+                    frame.camera, config, fields == XYZI, None if fields is None else into
                 )
         except BackendError as exc:
             self._give_up(exc)
@@ -159,38 +150,23 @@ class GpuStages:
             self._logged.add(why)
             log.warning("frames go over the GPU without a CUDA graph: %s", why)
 
-    def _stages_of(self, backend: DeviceBackend, fit: Fit, images: list[Any]) -> Any:
+    def _stages_of(self, backend: DeviceBackend, fit: Fit, image: NDArray[np.uint8]) -> CudaStages:
         """The memory for such frames, allocated when they come first; those used last are kept."""
-        encoding = "mono8" if images[0].ndim == 2 else "rgb8"
-        shapes = self._input_shapes(fit)
-        outputs = backend.bind(shapes)
-        key = (fit, encoding, len(images))
-        found = self._kept.pop(key, None)
+        contract = self._manifest.input
+        shape = contract.tensor_shape(fit.network_size_wh, 2 if self._manifest.is_stereo else 1)
+        outputs = backend.bind(dict.fromkeys(contract.names, shape))
+        channels = 1 if image.ndim == 2 else 3
+        found = self._kept.pop((fit, channels), None)
         if found is None:
             if self._kernels is None:
                 self._device = backend.device
-                self._kernels = load(_KERNELS)(self._device)
+                self._kernels = Kernels(self._device)
             if len(self._kept) == _KEPT_SIZES:
                 self._kept.pop(next(iter(self._kept))).free()
-            model = self._model(backend, fit, outputs)
-            encodings = [encoding] * len(images)
-            found = load(_STAGES)(backend.device, self._kernels, model, encodings)
-        self._kept[key] = found
+            dtype = next(spec.dtype for spec in backend.inputs if spec.name in contract.names)
+            found = CudaStages(backend.device, self._kernels, self._manifest, fit, dtype, outputs, channels)
+        self._kept[fit, channels] = found
         return found
-
-    def _model(self, backend: DeviceBackend, fit: Fit, outputs: Mapping[str, TensorSpec]) -> Any:
-        manifest = self._manifest
-        dtype = next(spec.dtype for spec in backend.inputs if spec.name in manifest.input.names)
-        limits = value_limits(manifest.output, fit)
-        return load(_MODEL)(manifest.input, manifest.output, fit, limits, dtype, dict(outputs))
-
-    def _input_shapes(self, fit: Fit) -> dict[str, tuple[int, ...]]:
-        contract = self._manifest.input
-        width, height = fit.network_size_wh
-        images = 2 if self._manifest.is_stereo else 1
-        channels = contract.channels * images // len(contract.names)
-        shape = (1, channels, height, width) if contract.layout == "NCHW" else (1, height, width, channels)
-        return dict.fromkeys(contract.names, shape)
 
     def _depth_map(self, frame: Frame, planes: dict[str, NDArray[np.float32]]) -> DepthMap:
         disparity = planes["values"] if self._manifest.is_stereo else None

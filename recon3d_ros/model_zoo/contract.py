@@ -1,12 +1,11 @@
-"""What a network expects and what it answers: the two contracts of a model manifest."""
+"""What goes into a network and what comes out: the two contracts of a manifest, and what a tensor is."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
-from recon3d_ros.errors import ManifestError
+from recon3d_ros.errors import ContractError, ManifestError
+from recon3d_ros.model_zoo.validation import as_tuple, check_choice, check_text, is_number, set_number
 
 INPUT_LAYOUTS = ("NCHW", "NHWC")
 OUTPUT_LAYOUTS = ("NCHW", "NHWC", "NHW", "HW")
@@ -66,6 +65,20 @@ class InputContract:
     def channels(self) -> int:
         """Colour channels of one image: 3, or 1 for mono."""
         return CHANNELS_OF_COLOR[self.color]
+
+    def tensor_shape(
+        self, network_size_wh: tuple[int, int], image_count: int, batch: int = 1
+    ) -> tuple[int, int, int, int]:
+        """Shape of each input tensor.
+
+        Args:
+            network_size_wh: Size of the network's input.
+            image_count: Images of a frame, 2 of a stereo model; one tensor may stack them along the channels.
+            batch: Frames.
+        """
+        channels = self.channels * image_count // len(self.names)
+        width, height = network_size_wh
+        return (batch, channels, height, width) if self.layout == "NCHW" else (batch, height, width, channels)
 
     def _per_channel(self, field: str) -> tuple[float, ...]:
         values = as_tuple(getattr(self, field))
@@ -151,46 +164,38 @@ class OutputContract:
         """Every output that is used: the value, then confidence and sigma where there are any."""
         return tuple(name for name in (self.name, self.confidence, self.sigma) if name is not None)
 
+    def plane_hw(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of one frame's output tensor.
 
-def as_tuple(value: Any) -> tuple[Any, ...]:
-    """Return a list or tuple as a tuple, a single value as a tuple of one."""
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
-
-
-def is_number(value: Any) -> bool:
-    """True for a finite int or float; YAML's true and false are none."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an int that no float can hold
-        return False
+        Raises:
+            ContractError: the rank or the batch size is not that of the layout.
+        """
+        layout = self.layout
+        if len(shape) != len(layout) or 0 in shape or (layout[0] == "N" and shape[0] != 1):
+            raise ContractError(f"expected the output {self.name!r} as one {layout}, got shape {shape}")
+        return (shape[1], shape[2]) if layout == "NHWC" else (shape[-2], shape[-1])
 
 
-def check_text(owner: Any, *fields: str) -> None:
-    """Raise ManifestError unless each of the fields is a text that is not empty."""
-    for field in fields:
-        value = getattr(owner, field)
-        if not isinstance(value, str) or not value:
-            raise ManifestError(f"{_word(owner)}{field} must be a text, got {value!r}")
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, NumPy dtype name and shape of a tensor; a dimension that may vary is None."""
 
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
 
-def check_choice(owner: Any, field: str, choices: tuple[str, ...]) -> None:
-    """Raise ManifestError unless the field is one of the choices."""
-    value = getattr(owner, field)
-    if value not in choices:
-        raise ManifestError(f"{_word(owner)}{field} must be one of {', '.join(choices)}, got {value!r}")
+    @property
+    def known_shape(self) -> tuple[int, ...]:
+        """The shape of a tensor whose sides are all known."""
+        sides = tuple(side for side in self.shape if side is not None)
+        assert len(sides) == len(self.shape)  # our own mistake: the shapes are not bound
+        return sides
 
+    def __str__(self) -> str:
+        return f"{self.dtype} [{', '.join('?' if side is None else str(side) for side in self.shape)}]"
 
-def set_number(owner: Any, field: str) -> None:
-    """Store the field of a frozen dataclass as float; ManifestError when it is no finite number."""
-    value = getattr(owner, field)
-    if not is_number(value):
-        raise ManifestError(f"{_word(owner)}{field} must be a finite number, got {value!r}")
-    object.__setattr__(owner, field, float(value))
-
-
-def _word(owner: Any) -> str:
-    """Section of the YAML an object stands for, as a prefix: InputContract -> "input."."""
-    name = type(owner).__name__.removesuffix("Contract").lower()
-    return "" if name == "manifest" else f"{name}."
+    def accepts(self, other: TensorSpec) -> bool:
+        """True when every tensor described by ``other`` is also described by this one."""
+        if self.dtype != other.dtype or len(self.shape) != len(other.shape):
+            return False
+        return all(mine is None or mine == its for mine, its in zip(self.shape, other.shape, strict=True))

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
 from recon3d_ros.errors import ArtifactError, ManifestError
 from recon3d_ros.files import write_atomically
-from recon3d_ros.model_zoo.contract import (
-    InputContract,
-    OutputContract,
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.validation import (
     check_choice,
+    check_file,
+    check_sha256,
     check_text,
     is_number,
     set_number,
@@ -49,8 +49,8 @@ class Artifact:
     def __post_init__(self) -> None:
         check_text(self, "file")
         check_choice(self, "precision", PRECISIONS)
-        _check_file(self.file)
-        _check_sha256(self.sha256, self.file)
+        check_file(self.file)
+        check_sha256(self.sha256, self.file)
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class Golden:
 
     def __post_init__(self) -> None:
         check_text(self, "file")
-        _check_file(self.file)
-        _check_sha256(self.sha256, self.file)
+        check_file(self.file)
+        check_sha256(self.sha256, self.file)
         if self.share is not None:
             set_number(self, "share")
             if not 0.0 <= self.share <= 1.0:
@@ -267,16 +267,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): float(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _check_file(file: str) -> None:
-    """A manifest from somewhere else must not make us open files that are none of its own."""
-    if PurePosixPath(file).is_absolute() or PureWindowsPath(file).drive or ".." in re.split(r"[/\\]", file):
-        raise ManifestError(
-            f"files must lie beside the manifest or below, got {file!r}: name model.onnx and put it there"
-        )
-
-
-def _check_sha256(value: Any, file: str) -> None:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise ManifestError(f"sha256 of {file} must be 64 hexadecimal digits, got {value!r}")

@@ -14,8 +14,8 @@ class Fit:
     """How an image lies in the network's input: resized to ``content_size_wh`` in the upper left corner.
 
     What remains of ``network_size_wh`` to the right and below repeats the edge; there neither a column nor
-    a disparity moves. ``fy_px`` is the focal length of the image, down it: it scales what a network answers
-    for one of its own.
+    a disparity moves. ``fy_px`` is the focal length of the image, down it: it scales the depth of a network
+    that was trained for one focal length.
     """
 
     image_size_wh: tuple[int, int]
@@ -28,20 +28,20 @@ class Fit:
         """True when the content is nowhere larger than the image: areas are averaged."""
         return all(c <= i for c, i in zip(self.content_size_wh, self.image_size_wh, strict=True))
 
-    def kept_hw(self, answer_hw: tuple[int, ...]) -> tuple[int, int]:
-        """Rows and columns of an answer that show the image, and one more of each to blend."""
+    def kept_hw(self, output_hw: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of an output that show the image, and one more of each to blend."""
         keep: list[int] = []
-        sizes = zip(answer_hw, self.content_size_wh[::-1], self.network_size_wh[::-1], strict=True)
+        sizes = zip(output_hw, self.content_size_wh[::-1], self.network_size_wh[::-1], strict=True)
         for side, content, network in sizes:
             cells = content * side / network
             keep.append(content if side == network else min(side, math.ceil(cells) + 1))
         return keep[0], keep[1]
 
-    def factors_yx(self, answer_hw: tuple[int, ...]) -> tuple[float, float]:
-        """Image pixels per cell of the answer, down and along."""
+    def factors_yx(self, output_hw: tuple[int, ...]) -> tuple[float, float]:
+        """Image pixels per cell of an output, down and along."""
         (width, height), (content_w, content_h) = self.image_size_wh, self.content_size_wh
         network_w, network_h = self.network_size_wh
-        return height / content_h * network_h / answer_hw[0], width / content_w * network_w / answer_hw[1]
+        return height / content_h * network_h / output_hw[0], width / content_w * network_w / output_hw[1]
 
 
 def plan_fit(contract: InputContract, size_wh: tuple[int, int]) -> Fit:

@@ -28,12 +28,10 @@ class Preprocessor:
     def __init__(self, contract: InputContract, fit: Fit, image_count: int, batch: int = 1) -> None:
         self._contract = contract
         self._fit = fit
-        (width, height), channels = (
-            fit.network_size_wh,
-            contract.channels * image_count // len(contract.names),
-        )
+        width, height = fit.network_size_wh
         planar = contract.layout == "NCHW"
-        shape = (batch, channels, height, width) if planar else (batch, height, width, channels)
+        shape = contract.tensor_shape(fit.network_size_wh, image_count, batch)
+        channels = shape[1 if planar else 3]
         self._tensors = {name: np.empty(shape, contract.dtype) for name in contract.names}
         # One frame after the other when planar, else the planes of one frame for all.
         self._planes = [

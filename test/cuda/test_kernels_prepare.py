@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recon3d_ros.cuda.arguments import ENCODINGS, pixels
+from recon3d_ros.cuda.arguments import Pixels
 from recon3d_ros.cuda.layout import input_taps, prepare_layout, second_image_offset
-from recon3d_ros.errors import ImageError
-from recon3d_ros.messages.encodings import decode_image
 from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 
@@ -23,69 +20,51 @@ COLOURFUL = dict(
 )
 
 
-def message(encoding: str, height: int, width: int, padding: int = 0, seed: int = 0, big: bool = False):
-    """An image message of noise whose rows are padded."""
-    size = ENCODINGS[encoding][0]
-    step = width * size + padding
-    data = np.random.default_rng(seed).integers(0, 256, height * step, np.uint8)
-    return SimpleNamespace(
-        encoding=encoding, height=height, width=width, step=step, is_bigendian=big, data=data
-    )
+def image(channels: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Noise: grey with one channel, else RGB."""
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-def run_prepare(kernels: ctypes.CDLL, contract: InputContract, fit, messages, dtype: str = "float32"):
+def run_prepare(kernels: ctypes.CDLL, contract: InputContract, fit, images, dtype: str = "float32"):
     """The tensors of the kernel; every tensor starts as junk."""
-    (width, height), count = fit.network_size_wh, len(messages)
-    per_tensor = contract.channels * count // len(contract.names)
-    shape = (1, per_tensor, height, width) if contract.layout == "NCHW" else (1, height, width, per_tensor)
+    shape = contract.tensor_shape(fit.network_size_wh, len(images))
     tensors = {name: np.full(shape, 77, dtype) for name in contract.names}
-    a = prepare_layout(contract, fit, count, messages[0].encoding, dtype)
+    a = prepare_layout(contract, fit, len(images), dtype)
     columns, rows = input_taps(fit)
     a.columns, a.rows = columns.ctypes.data, rows.ctypes.data
     targets = list(tensors.values())
-    for i, msg in enumerate(messages):
-        a.image[i] = pixels(msg.encoding, msg.step, msg.data.ctypes.data, msg.is_bigendian)
+    for i, pixels in enumerate(images):
+        a.image[i] = Pixels(pixels.ctypes.data, pixels.shape[1], 1 if pixels.ndim == 2 else 3)
         a.target[i] = targets[i % len(targets)].ctypes.data
         if i >= len(targets):
             a.target[i] += second_image_offset(contract, fit) * targets[0].itemsize
-    kernels.host_prepare(ctypes.byref(a), count)
+    kernels.host_prepare(ctypes.byref(a), len(images))
     return tensors
 
 
-def reference(contract: InputContract, fit, messages):
-    return Preprocessor(contract, fit, len(messages)).tensors([decode_image(msg) for msg in messages])
+def reference(contract: InputContract, fit, images):
+    return Preprocessor(contract, fit, len(images)).tensors(images)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("color", ["rgb", "bgr", "mono"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-def test_without_resizing_the_tensors_are_equal(kernels, encoding, color, layout):
+def test_without_resizing_the_tensors_are_equal(kernels, channels, color, layout):
     norm = COLOURFUL if color != "mono" else dict(names=("left", "right"), mean=(3.0,), std=(2.5,))
     contract = InputContract(**norm, color=color, layout=layout, multiple_of=16)
     fit = plan_fit(contract, (37, 21))
-    pair = [message(encoding, 21, 37, padding=5, seed=seed) for seed in (1, 2)]
+    pair = [image(channels, 21, 37, seed) for seed in (1, 2)]
     got, expected = run_prepare(kernels, contract, fit, pair), reference(contract, fit, pair)
     for name in contract.names:
         np.testing.assert_array_equal(got[name], expected[name])
-
-
-def test_mono16_of_either_byte_order(kernels):
-    contract = InputContract(names=("x",), color="mono", dtype="uint8", multiple_of=1)
-    fit = plan_fit(contract, (256, 256))
-    for big in (False, True):
-        every = np.arange(65536, dtype=">u2" if big else "<u2")
-        msg = SimpleNamespace(
-            encoding="mono16", height=256, width=256, step=512, is_bigendian=big, data=every.view(np.uint8)
-        )
-        got = run_prepare(kernels, contract, fit, [msg], "uint8")["x"]
-        np.testing.assert_array_equal(got, reference(contract, fit, [msg])["x"])
 
 
 def test_both_images_stacked_along_the_channels(kernels):
     for layout in ("NCHW", "NHWC"):
         contract = InputContract(names=("pair",), layout=layout, multiple_of=8, scale=0.5)
         fit = plan_fit(contract, (19, 11))
-        pair = [message("bgr8", 11, 19, seed=seed) for seed in (1, 2)]
+        pair = [image(3, 11, 19, seed) for seed in (1, 2)]
         got, expected = run_prepare(kernels, contract, fit, pair), reference(contract, fit, pair)
         np.testing.assert_array_equal(got["pair"], expected["pair"])
 
@@ -119,12 +98,12 @@ def float_reference(plane: np.ndarray, content_wh: tuple[int, int], shrinks: boo
 def test_resized_as_the_float_reference_defines(kernels, width, height, net_w, net_h, how):
     contract = InputContract(**COLOURFUL, size_wh=(net_w, net_h), fit=how, color="bgr")
     fit = plan_fit(contract, (width, height))
-    pair = [message("rgb8", height, width, padding=3, seed=seed) for seed in (1, 2)]
+    pair = [image(3, height, width, seed) for seed in (1, 2)]
     got = run_prepare(kernels, contract, fit, pair)
     content_w, content_h = fit.content_size_wh
-    for name, msg in zip(contract.names, pair, strict=True):
+    for name, pixels in zip(contract.names, pair, strict=True):
         for c, channel in enumerate((2, 1, 0)):
-            plane = decode_image(msg)[..., channel]
+            plane = pixels[..., channel]
             levels = float_reference(plane, fit.content_size_wh, fit.shrinks)
             levels = np.pad(levels, ((0, net_h - content_h), (0, net_w - content_w)), mode="edge")
             expected = (levels * contract.scale - contract.mean[c]) / contract.std[c]
@@ -141,15 +120,15 @@ def test_resized_within_a_grey_level_of_opencv(kernels, width, height, net_w, ne
     """cv2 rounds to whole levels after weights of 11 bits (linear) or floats (area)."""
     contract = InputContract(names=("x",), size_wh=(net_w, net_h), fit="stretch")
     fit = plan_fit(contract, (width, height))
-    msg = [message("rgb8", height, width)]
-    got, expected = run_prepare(kernels, contract, fit, msg), reference(contract, fit, msg)
+    images = [image(3, height, width)]
+    got, expected = run_prepare(kernels, contract, fit, images), reference(contract, fit, images)
     assert np.abs(got["x"] - expected["x"]).max() <= 1.0
 
 
 def test_float16_and_uint8_tensors(kernels):
     contract = InputContract(**COLOURFUL, size_wh=(33, 17))
     fit = plan_fit(contract, (50, 31))
-    pair = [message("bgra8", 31, 50, seed=seed) for seed in (1, 2)]
+    pair = [image(3, 31, 50, seed) for seed in (1, 2)]
     half, single = (
         run_prepare(kernels, contract, fit, pair, "float16"),
         run_prepare(kernels, contract, fit, pair),
@@ -174,8 +153,3 @@ def test_half_precision_is_that_of_numpy(host):
         expected = near.astype(np.float16)
     got = np.array([host.host_half_of(float(v)) for v in near], np.uint16).view(np.float16)
     np.testing.assert_array_equal(got, expected)
-
-
-def test_bayer_stays_on_the_cpu():
-    with pytest.raises(ImageError, match=r"bayer_rggb8.*decode"):
-        pixels("bayer_rggb8", 10, 0)

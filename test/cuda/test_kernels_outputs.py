@@ -1,4 +1,4 @@
-"""The kernels that restore answers and finish depth, as host code, against the NumPy pipeline."""
+"""The kernels that restore outputs and finish depth, as host code, against the NumPy pipeline."""
 
 from __future__ import annotations
 
@@ -11,28 +11,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recon3d_ros.config import PipelineConfig
-from recon3d_ros.cuda.arguments import ENCODINGS, pixels
+from recon3d_ros.cuda.arguments import Pixels
 from recon3d_ros.cuda.layout import (
-    FilterLimits,
-    answer_layout,
-    answer_plane,
-    answer_taps,
     confidence_layout,
     finish_layout,
+    output_taps,
     rays,
     restore_layout,
     sigma_layout,
+    value_layout,
 )
 from recon3d_ros.errors import ContractError
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, PinholeCamera, PointPacker, StereoRig
-from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
 from recon3d_ros.preprocess import (
     confidence_to_image_grid,
     plan_fit,
     sigma_to_image_grid,
     to_image_grid,
-    value_limits,
 )
 
 QUICK = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -48,29 +45,31 @@ def noise(rng: np.random.Generator, height: int, width: int, nasty: float = 0.05
     return plane
 
 
-def wire(answer, tensor: np.ndarray, contract: OutputContract, fit, keep: list) -> None:
-    answer_hw, _ = answer_plane(contract, tensor.shape)
-    columns, rows = answer_taps(fit, answer_hw)
-    answer.data, answer.columns, answer.rows = (array.ctypes.data for array in (tensor, columns, rows))
+def wire(output, tensor: np.ndarray, contract: OutputContract, fit, keep: list) -> None:
+    columns, rows = output_taps(fit, contract.plane_hw(tensor.shape))
+    output.data, output.columns, output.rows = (array.ctypes.data for array in (tensor, columns, rows))
     keep += [columns, rows]
+
+
+def spec_of(tensor: np.ndarray) -> TensorSpec:
+    return TensorSpec("x", tensor.dtype.name, tensor.shape)
 
 
 def run_restore(kernels, contract, fit, camera, rig, tensors):
     """values, depth, confidence and sigma of the kernel; None where the model has none."""
     a, keep = restore_layout(camera, rig), []
     value = tensors[contract.name]
-    limits = value_limits(contract, fit)
-    a.value = answer_layout(contract, value.shape, value.dtype.name, limits)
+    a.value = value_layout(contract, spec_of(value), fit)
     wire(a.value, value, contract, fit, keep)
     planes = {name: np.full(camera.image_shape_hw, 7, np.float32) for name in ("values", "depth")}
     if contract.confidence:
         tensor = tensors[contract.confidence]
-        a.confidence = confidence_layout(contract, tensor.shape, tensor.dtype.name)
+        a.confidence = confidence_layout(contract, spec_of(tensor))
         wire(a.confidence, tensor, contract, fit, keep)
         planes["out_confidence"] = np.full(camera.image_shape_hw, 7, np.float32)
     if contract.sigma:
         tensor = tensors[contract.sigma]
-        a.sigma = sigma_layout(contract, tensor.shape, tensor.dtype.name, limits[0])
+        a.sigma = sigma_layout(contract, spec_of(tensor), fit)
         wire(a.sigma, tensor, contract, fit, keep)
         planes["out_sigma"] = np.full(camera.image_shape_hw, 7, np.float32)
     for name, plane in planes.items():
@@ -79,13 +78,13 @@ def run_restore(kernels, contract, fit, camera, rig, tensors):
     return planes
 
 
-def assert_planes(got: np.ndarray, expected: np.ndarray, fit, answer_hw) -> None:
+def assert_planes(got: np.ndarray, expected: np.ndarray, fit, output_hw) -> None:
     """Floats to 1e-5, NaN and Inf in the same places, but where a NaN has the weight 0.
 
     That is at an edge, where the outermost pixel alone counts, and on a pixel centre of the answer, give or
     take an ulp: builds of OpenCV differ there in whether the neighbour's NaN spreads.
     """
-    kept, factors = fit.kept_hw(answer_hw), fit.factors_yx(answer_hw)
+    kept, factors = fit.kept_hw(output_hw), fit.factors_yx(output_hw)
     undecided = np.zeros(got.shape, bool)
     if factors != (1.0, 1.0):
         for axis in (0, 1):
@@ -178,26 +177,15 @@ def test_values_that_overflow_are_no_answers(kernels):
 
 def test_a_tensor_of_another_rank_is_refused():
     with pytest.raises(ContractError, match="NCHW"):
-        answer_plane(OutputContract("d", "px"), (1, 4, 5))
+        OutputContract("d", "px").plane_hw((1, 4, 5))
 
 
-def run_finish(kernels, frame: Frame, estimate: DepthMap, config: PipelineConfig, encoding: str):
+def run_finish(kernels, frame: Frame, estimate: DepthMap, config: PipelineConfig):
     """Filtered depth, disparity and cloud of the kernel."""
-    limits = FilterLimits(
-        config.min_depth_m,
-        config.max_depth_m,
-        config.border_px,
-        config.min_confidence,
-        config.max_edge_jump,
-    )
     n = config.decimation
-    a = finish_layout(frame.camera, limits, n, config.point_fields == "xyzi")
+    a = finish_layout(frame.camera, config, config.point_fields == "xyzi")
     height, width = frame.image.shape[:2]
-    size, offsets = ENCODINGS[encoding]
-    raw = np.zeros((height, width, size), np.uint8)
-    for channel, offset in enumerate(offsets):
-        raw[..., offset] = frame.image if frame.image.ndim == 2 else frame.image[..., channel]
-    a.image = pixels(encoding, width * size, raw.ctypes.data)
+    a.image = Pixels(frame.image.ctypes.data, width, 1 if frame.image.ndim == 2 else 3)
     rays_x, rays_y = rays(frame.camera, n)
     out = [np.full((height, width), 7, np.float32) for _ in range(2)]
     cloud = np.full((-(-height // n), -(-width // n), 4), 7, np.float32)
@@ -230,12 +218,12 @@ def scene(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     jump=st.sampled_from([0.0, 0.01, 0.05]),
     confidence=st.sampled_from([0.0, 0.5]),
     decimation=st.sampled_from([1, 2, 3]),
-    encoding=st.sampled_from(["rgb8", "bgr8", "rgba8", "bgra8", "mono8"]),
+    channels=st.sampled_from([1, 3]),
     fields=st.sampled_from(["xyzrgb", "xyzi"]),
     seed=st.integers(0, 1000),
 )
 def test_filters_and_cloud_are_those_of_numpy(
-    kernels, width, height, border, jump, confidence, decimation, encoding, fields, seed
+    kernels, width, height, border, jump, confidence, decimation, channels, fields, seed
 ):
     rng = np.random.default_rng(seed)
     config = PipelineConfig(
@@ -246,14 +234,14 @@ def test_filters_and_cloud_are_those_of_numpy(
         decimation=decimation,
         point_fields=fields,
     )
-    shape = (height, width) if encoding == "mono8" else (height, width, 3)
+    shape = (height, width) if channels == 1 else (height, width, 3)
     image = rng.integers(0, 256, shape, np.uint8)
     rig = StereoRig.simple(width, height, 50.0, 0.12)
     frame = Frame(0, image, rig.left, image, rig)
     sure = rng.choice(np.float32([0, 0.4999, 0.5, 1, np.nan]), (height, width))
     depth = scene(rng, height, width)
     estimate = DepthMap(depth, rig.left, rig.disparity_from_depth(depth), sure)
-    got_depth, got_disparity, got_cloud = run_finish(kernels, frame, estimate, config, encoding)
+    got_depth, got_disparity, got_cloud = run_finish(kernels, frame, estimate, config)
     with np.errstate(all="ignore"):
         expected = DepthFilters(config).apply(estimate, frame)
         packer = PointPacker(rig.left, XYZRGB if fields == "xyzrgb" else XYZI, decimation)
@@ -273,7 +261,7 @@ def test_flying_pixels_do_fly_in_the_scene(kernels):
     lost = []
     for jump in (0.0, 0.01):
         config = PipelineConfig(max_edge_jump=jump)
-        filtered, _, _ = run_finish(kernels, frame, DepthMap(depth, rig.left), config, "rgb8")
+        filtered, _, _ = run_finish(kernels, frame, DepthMap(depth, rig.left), config)
         lost.append(np.isnan(filtered).sum())
     assert lost[1] > lost[0] + 50
 
@@ -291,5 +279,5 @@ def test_flying_pixels_to_the_very_edge(kernels):
         image = np.zeros((height, width, 3), np.uint8)
         frame, estimate = Frame(0, image, rig.left, image, rig), DepthMap(depth, rig.left)
         config = PipelineConfig(min_depth_m=0.0, max_edge_jump=0.01)
-        got, _, _ = run_finish(kernels, frame, estimate, config, "rgb8")
+        got, _, _ = run_finish(kernels, frame, estimate, config)
         np.testing.assert_array_equal(got, DepthFilters(config).apply(estimate, frame).depth)

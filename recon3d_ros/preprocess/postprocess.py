@@ -1,4 +1,4 @@
-"""From the answer of a model back onto the grid of the image, exactly."""
+"""From the output of a model back onto the grid of the image, exactly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.errors import ContractError
 from recon3d_ros.model_zoo.contract import OutputContract
 from recon3d_ros.preprocess.fit import Fit
 
@@ -17,28 +16,28 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _SMALLEST_DEPTH = float(np.finfo(np.float32).tiny)
 
 
-def to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
-    """Bring the answer of a network onto the grid and into the unit of the image; the inverse of the fit.
+def to_image_grid(output: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
+    """Bring the output of a network onto the grid and into the unit of the image; the inverse of the fit.
 
     Args:
-        answer: As the network gave it, ``contract.layout``; of several channels the first one counts.
+        output: As the network gave it, ``contract.layout``; of several channels the first one counts.
         contract: Says layout and unit.
         fit: The one its input was made with.
 
     Returns:
         A new (H, W) array: disparity in px of the image, depth in m, or relative inverse depth. What is no
-        answer is NaN: not finite, a negative disparity or one above ``max_disparity_px``, a depth that is
-        not positive. A pixel between an answer and none is NaN too.
+        value is NaN: not finite, a negative disparity or one above ``max_disparity_px``, a depth that is
+        not positive. A pixel between a value and none is NaN too.
 
     Raises:
         ContractError: the rank or the batch size is not that of the layout.
     """
-    plane = _plane(answer, contract)
+    plane = _plane(output, contract)
     return _resized(_limited(_uncovered(plane, fit), *value_limits(contract, fit)), plane.shape, fit)
 
 
 def value_limits(contract: OutputContract, fit: Fit) -> tuple[float, float, float]:
-    """The factor to the unit of the image, and the least and the largest value that is an answer there."""
+    """The factor to the unit of the image, and the least and the largest value that counts there."""
     factor, low, high = _factor(contract, fit), 0.0, _FLOAT32_MAX
     if contract.unit == "relative_inverse_depth":
         low = -_FLOAT32_MAX
@@ -49,21 +48,21 @@ def value_limits(contract: OutputContract, fit: Fit) -> tuple[float, float, floa
     return factor, low, high
 
 
-def confidence_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
+def confidence_to_image_grid(output: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
     """Bring the confidence of a network onto the grid of the image: (H, W) in [0, 1], 0 where it is NaN.
 
     Raises:
         ContractError: the rank or the batch size is not that of the layout.
     """
-    plane = _plane(answer, contract)
+    plane = _plane(output, contract)
     values = _uncovered(plane, fit).astype(np.float32)
     np.fmax(values, 0.0, out=values)  # of NaN and a number, fmax takes the number
     np.minimum(values, 1.0, out=values)
     return _resized(values, plane.shape, fit)
 
 
-def sigma_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
-    """Bring the standard deviation of a network's answer onto the grid and into the unit of the image.
+def sigma_to_image_grid(output: NDArray[Any], contract: OutputContract, fit: Fit) -> NDArray[np.float32]:
+    """Bring the standard deviation of a network's value onto the grid and into the unit of the image.
 
     Returns:
         A new (H, W) array: px of the image, or m; NaN where it is not finite or negative.
@@ -71,7 +70,7 @@ def sigma_to_image_grid(answer: NDArray[Any], contract: OutputContract, fit: Fit
     Raises:
         ContractError: the rank or the batch size is not that of the layout.
     """
-    plane = _plane(answer, contract)
+    plane = _plane(output, contract)
     values = _limited(_uncovered(plane, fit), abs(_factor(contract, fit)), 0.0, _FLOAT32_MAX)
     return _resized(values, plane.shape, fit)
 
@@ -97,29 +96,25 @@ def _limited(plane: NDArray[Any], factor: float, low: float, high: float) -> NDA
     return values
 
 
-def _plane(answer: NDArray[Any], contract: OutputContract) -> NDArray[Any]:
-    """The (h, w) plane of an answer of any layout."""
-    layout = contract.layout
-    if answer.ndim != len(layout) or 0 in answer.shape or (layout[0] == "N" and answer.shape[0] != 1):
-        raise ContractError(
-            f"expected the output {contract.name!r} as one {layout}, got shape {answer.shape}"
-        )
-    if layout == "NHWC":
-        return answer[0, :, :, 0]
-    return answer.reshape(-1, *answer.shape[-2:])[0]
+def _plane(output: NDArray[Any], contract: OutputContract) -> NDArray[Any]:
+    """The (h, w) plane of an output of any layout."""
+    contract.plane_hw(output.shape)
+    if contract.layout == "NHWC":
+        return output[0, :, :, 0]
+    return output.reshape(-1, *output.shape[-2:])[0]
 
 
 def _uncovered(plane: NDArray[Any], fit: Fit) -> NDArray[Any]:
-    """The part of an answer that shows the image, without the padding; one more row and column to blend."""
+    """The part of an output that shows the image, without the padding; one more row and column to blend."""
     rows, columns = fit.kept_hw(plane.shape)
     return plane[:rows, :columns]
 
 
-def _resized(values: NDArray[Any], answer_hw: tuple[int, ...], fit: Fit) -> NDArray[np.float32]:
+def _resized(values: NDArray[Any], output_hw: tuple[int, ...], fit: Fit) -> NDArray[np.float32]:
     """Resize what :func:`_uncovered` left onto the image."""
     width, height = fit.image_size_wh
     # As they are: sizes in whole pixels would round them, and shift the far columns of a padded image.
-    fy, fx = fit.factors_yx(answer_hw)
+    fy, fx = fit.factors_yx(output_hw)
     if fx != 1.0 or fy != 1.0:
         if (round(values.shape[0] * fy), round(values.shape[1] * fx)) == values.shape:
             # Sizes that round to what they were: cv2.resize would copy, whatever the factors.

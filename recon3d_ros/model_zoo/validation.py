@@ -1,0 +1,68 @@
+"""The checks of a manifest's values: each dataclass of a manifest calls them when it is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from recon3d_ros.errors import ManifestError
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """Return a list or tuple as a tuple, a single value as a tuple of one."""
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def is_number(value: Any) -> bool:
+    """True for a finite int or float; YAML's true and false are none."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        return False
+
+
+def check_text(owner: Any, *fields: str) -> None:
+    """Raise ManifestError unless each of the fields is a text that is not empty."""
+    for field in fields:
+        value = getattr(owner, field)
+        if not isinstance(value, str) or not value:
+            raise ManifestError(f"{_prefix(owner)}{field} must be a text, got {value!r}")
+
+
+def check_choice(owner: Any, field: str, choices: tuple[str, ...]) -> None:
+    """Raise ManifestError unless the field is one of the choices."""
+    value = getattr(owner, field)
+    if value not in choices:
+        raise ManifestError(f"{_prefix(owner)}{field} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def set_number(owner: Any, field: str) -> None:
+    """Store the field of a frozen dataclass as float; ManifestError when it is no finite number."""
+    value = getattr(owner, field)
+    if not is_number(value):
+        raise ManifestError(f"{_prefix(owner)}{field} must be a finite number, got {value!r}")
+    object.__setattr__(owner, field, float(value))
+
+
+def check_file(file: str) -> None:
+    """A manifest from somewhere else must not make us open files that are none of its own."""
+    if PurePosixPath(file).is_absolute() or PureWindowsPath(file).drive or ".." in re.split(r"[/\\]", file):
+        raise ManifestError(
+            f"files must lie beside the manifest or below, got {file!r}: name model.onnx and put it there"
+        )
+
+
+def check_sha256(value: Any, file: str) -> None:
+    """Raise ManifestError unless the value is a sha256 in hexadecimal digits."""
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ManifestError(f"sha256 of {file} must be 64 hexadecimal digits, got {value!r}")
+
+
+def _prefix(owner: Any) -> str:
+    """Section of the YAML an object stands for, as a prefix: InputContract -> "input."."""
+    name = type(owner).__name__.removesuffix("Contract").lower()
+    return "" if name == "manifest" else f"{name}."
