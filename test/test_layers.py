@@ -269,6 +269,11 @@ def test_outside_imports_stay_in_their_rooms():
     assert not wrong, "outside libraries belong to the rooms of OUTSIDE:\n" + "\n".join(wrong)
 
 
+def is_function(node: ast.AST) -> bool:
+    """Whether it is a function or method."""
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
 def code_lines(path: Path) -> set[int]:
     """The line numbers that carry code: no blank lines, comments or docstrings."""
     text = path.read_text(encoding="utf-8")
@@ -291,7 +296,7 @@ def test_parts_stay_small(path):
     assert len(text) <= most, f"{path} has {len(text)} lines, at most {most}: split it where two things meet"
     carried = code_lines(path)
     for node in ast.walk(ast.parse("\n".join(text))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if is_function(node):
             end = node.end_lineno or node.lineno
             length = len(carried.intersection(range(node.lineno, end + 1)))
             excused = EXCUSE.search("\n".join(text[node.lineno - 2 : end]))
@@ -307,6 +312,19 @@ def test_import_loads_nothing_heavy(module):
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")), ids=dotted)
+def test_verbs_import_at_the_top_what_is_always_installed(path):
+    """`ros` needs rclpy, which may not be installed; torch and the like come by `lazy`."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_function(node)]
+    inside = [
+        node.module or ""
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.ImportFrom)
+    ]
+    assert [module for module in inside if not module.startswith("recon3d_ros.ros.")] == []
 
 
 def test_the_reader_of_imports_sees_every_kind(tmp_path, monkeypatch):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from recon3d_ros.backends.engine_spec import EngineSpec, engine_spec, target_of
+from recon3d_ros.backends.engine_store import EngineOptions, EngineStore, StoredEngine
+from recon3d_ros.backends.vendor import load_vendor
+from recon3d_ros.cli.progress_bar import show_stages
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.files.text_table import aligned
-
-if TYPE_CHECKING:
-    from recon3d_ros.backends.engine_spec import EngineSpec
-    from recon3d_ros.backends.engine_store import StoredEngine
-    from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import find_model, list_models, verify
+from recon3d_ros.serving import open_checked
+from recon3d_ros.serving.opening import network_sizes_wh
 
 HELP = (
     "Manage the TensorRT engines of this computer in $XDG_CACHE_HOME/recon3d_ros/engines. list: show "
@@ -75,8 +77,6 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from recon3d_ros.backends.engine_store import EngineStore
-
     store = EngineStore()
     lines = [_HEADER, *(_row(entry) for entry in store.entries())]
     print("\n".join(aligned(lines)))
@@ -101,9 +101,6 @@ def _row(entry: StoredEngine) -> tuple[str, ...]:
 
 
 def _build(args: argparse.Namespace, manifest: Manifest, precision: str) -> None:
-    from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
-    from recon3d_ros.cli.progress_bar import show_stages
-
     spec, store = _spec(args, manifest, precision), EngineStore()
     with show_stages(spec.label) as progress:
         content = spec.load_or_build(store, EngineOptions(rebuild=args.force, progress=progress))
@@ -113,9 +110,6 @@ def _build(args: argparse.Namespace, manifest: Manifest, precision: str) -> None
 
 
 def _check(args: argparse.Namespace, manifest: Manifest, precision: str) -> None:
-    from recon3d_ros.model_zoo.registry import verify
-    from recon3d_ros.serving import open_checked
-
     verify(manifest)
     backend = open_checked(manifest, _config(args, precision))
     backend.close()
@@ -124,8 +118,6 @@ def _check(args: argparse.Namespace, manifest: Manifest, precision: str) -> None
 
 def _prune(args: argparse.Namespace) -> int:
     """Keep what a model has today, as built by this version for this machine, and what passed or waits."""
-    from recon3d_ros.backends.engine_store import EngineStore
-
     store = EngineStore()
     removed = [entry for entry in store.entries() if args.all or not _usable(entry, args)]
     for entry in removed:
@@ -136,10 +128,6 @@ def _prune(args: argparse.Namespace) -> int:
 
 
 def _usable(entry: StoredEngine, args: argparse.Namespace) -> bool:
-    from recon3d_ros.backends.engine_spec import target_of
-    from recon3d_ros.backends.vendor import load_vendor
-    from recon3d_ros.model_zoo.registry import list_models
-
     if not entry.key or entry.quarantined:
         return False
     sums = {a.sha256 for manifest in list_models(args.models_dir)[0] for a in manifest.artifacts}
@@ -154,8 +142,6 @@ def _usable(entry: StoredEngine, args: argparse.Namespace) -> bool:
 
 
 def _manifests(args: argparse.Namespace) -> Sequence[Manifest]:
-    from recon3d_ros.model_zoo.registry import find_model, list_models
-
     if bool(args.model) == args.all:
         raise ConfigError(f"expected a model or --all, got {'both' if args.all else 'neither'}: give one")
     if args.model:
@@ -176,9 +162,5 @@ def _config(args: argparse.Namespace, precision: str) -> ModelConfig:
 
 
 def _spec(args: argparse.Namespace, manifest: Manifest, precision: str) -> EngineSpec:
-    from recon3d_ros.backends.engine_spec import engine_spec
-    from recon3d_ros.backends.engine_store import EngineOptions
-    from recon3d_ros.serving.opening import network_sizes_wh
-
     sizes = network_sizes_wh(manifest, _config(args, precision), check=True)
     return engine_spec(manifest, precision, EngineOptions(args.flavour, sizes))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError
 from recon3d_ros.files.text_table import aligned
-
-if TYPE_CHECKING:
-    from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import list_models, verify
 
 HELP = "List the available models: task, size, licence and accuracy."
 
@@ -35,8 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the table, or the verdict on every model; a wrong manifest hides none of the others."""
-    from recon3d_ros.model_zoo.registry import list_models
-
     manifests, wrong = list_models(args.models_dir)
     code = _verify(manifests) if args.verify else _list(manifests)
     for error in wrong:
@@ -52,8 +48,6 @@ def _list(manifests: Sequence[Manifest]) -> int:
 
 
 def _verify(manifests: Sequence[Manifest]) -> int:
-    from recon3d_ros.model_zoo.registry import verify
-
     code = 0
     for manifest in manifests:
         try:
