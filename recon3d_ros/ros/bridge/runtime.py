@@ -16,6 +16,7 @@ import yaml
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -150,6 +151,31 @@ def _qos_error(entity: str, topic: str, exc: Exception) -> ConfigError:
         f"expected valid QoS for the {entity} of {topic!r}, got: {exc}; correct the qos_overrides parameters "
         "(for example reliability: reliable | best_effort, history: keep_last, depth: 5)."
     )
+
+
+def survive_wrong_requests(node: LifecycleNode) -> None:
+    """Answer a request for a transition that the state does not have with `success: false`.
+
+    rclpy lets the error of its state machine out of the service's callback, which ends the executor and so
+    the process: `ros2 lifecycle set NODE activate` twice would end a robot's depth node.
+    """
+    service = node._service_change_state
+    change_state = service.callback
+
+    def guarded(request: Any, response: Any) -> Any:
+        try:
+            return change_state(request, response)
+        except Exception as exc:
+            state = node._state_machine.current_state[1]
+            asked = request.transition.label or f"number {request.transition.id}"
+            node.get_logger().warning(
+                f"expected a transition that the state {state} has, got {asked} ({exc}); "
+                "ros2 lifecycle list shows them"
+            )
+            response.success = False
+            return response
+
+    service.callback = guarded
 
 
 def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:

@@ -20,10 +20,9 @@ from recon3d_ros.errors import Recon3dError
 from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
-from recon3d_ros.ros.bridge.runtime import run_node
+from recon3d_ros.ros.bridge.runtime import run_node, survive_wrong_requests
 from recon3d_ros.ros.bridge.transforms import Tf2Source
 from recon3d_ros.ros.node.channel import CameraChannel
-from recon3d_ros.ros.node.lifecycle import survive_wrong_requests
 from recon3d_ros.ros.node.model_switch import ModelSwitch, SwitchResult
 from recon3d_ros.ros.node.node_status import NodeStatus
 from recon3d_ros.ros.node.save_service import SaveService

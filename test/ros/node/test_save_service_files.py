@@ -19,8 +19,8 @@ from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.ros.bridge.conversions import camera_to_info
-from recon3d_ros.ros.node import saving
-from recon3d_ros.ros.node.saving import save_frame
+from recon3d_ros.ros.node import save_service
+from recon3d_ros.ros.node.save_service import save_frame
 
 WIDTH, HEIGHT = 61, 47
 STAMP_NS = 1_700_000_000_123_456_789
@@ -101,7 +101,7 @@ def test_one_camera_and_a_cloud_that_nobody_wanted(tmp_path):
     frame = Frame(5, image, PinholeCamera.simple(WIDTH, HEIGHT, fx=50.0))
     pipeline = Pipeline(Estimator.open(ModelConfig(model="fake_mono")), PipelineConfig())
     result = pipeline.process(frame)
-    lean = saving.Result(result.depth_map, None, timings_ms={})
+    lean = save_service.Result(result.depth_map, None, timings_ms={})
     path = save_frame(tmp_path, frame, lean, [camera_to_info(frame.camera, 5, "")], {})
     assert path.name == "frame_5"
     (again,) = folder_frames(path)
@@ -133,7 +133,7 @@ def test_the_same_frame_twice_gets_a_folder_each(tmp_path, frame, result, infos)
     ],
 )
 def test_a_disk_that_is_nearly_full_is_left_alone(tmp_path, frame, result, infos, monkeypatch, usage, words):
-    monkeypatch.setattr(saving.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(save_service.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OutputError, match=words):
         save_frame(tmp_path, frame, result, infos, {})
     assert list(tmp_path.iterdir()) == []
