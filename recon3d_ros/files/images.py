@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from recon3d_ros.errors import DataError, ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files.disk import read_bytes, write_atomically
 
+# A marker of a JPEG that ends or has a length: no stuffed zero, filling byte, restart or TEM.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small detail
 
 
@@ -177,11 +180,20 @@ def colour_limits(values: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def _is_cut_jpeg(encoded: bytes) -> bool:
-    """Whether the last scan (SOS, FFDA) of a JPEG has no end (EOI, FFD9; ITU T.81, B.1.1.3).
+    """Whether a JPEG ends before its end marker (EOI, FFD9; ITU T.81, B.1.1.3).
 
-    Neither occurs within a scan. Older versions of OpenCV fill what is missing with grey.
+    What stands behind it is something else: phones append a video, cameras a preview. Older versions of
+    OpenCV fill what is missing with grey.
     """
-    return encoded[:2] == b"\xff\xd8" and encoded.rfind(b"\xff\xd9") < encoded.rfind(b"\xff\xda")
+    if encoded[:2] != b"\xff\xd8":
+        return False
+    at = 2
+    while marker := _JPEG_MARKER.search(encoded, at):
+        kind, at = marker[0][-1], marker.end()
+        if kind == 0xD9:
+            return False
+        at += int.from_bytes(encoded[at : at + 2], "big")  # over the segment; what is coded has no markers
+    return True
 
 
 def _write_encoded(path: Path | str, image: NDArray[Any]) -> None:

@@ -1,13 +1,14 @@
 """Pixels of image messages to the package's images (RGB or mono, uint8) and back.
 
 The named encodings are converted here from a view of the message with OpenCV alone. cv_bridge, imported in
-this module only, answers for all others (rgb16, nv21 and the like): its wheel on PyPI ignores `step`, lacks
+this module only, decodes all others (such as nv24): its wheel on PyPI ignores `step`, lacks
 mono16, 16-bit Bayer and bayer_grbg8, and byte-swaps with a call NumPy 2 removed; its apt build does not load
 under NumPy 2 (ros-perception/vision_opencv#535).
 """
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -26,7 +27,15 @@ _TO_RGB: dict[str, tuple[str, int, int | None]] = {
     "rgba8": ("u1", 4, cv2.COLOR_RGBA2RGB),
     "bgra8": ("u1", 4, cv2.COLOR_BGRA2RGB),
     "mono8": ("u1", 1, None),
+    "rgb16": ("u2", 3, None),
+    "bgr16": ("u2", 3, cv2.COLOR_BGR2RGB),
+    "rgba16": ("u2", 4, cv2.COLOR_RGBA2RGB),
+    "bgra16": ("u2", 4, cv2.COLOR_BGRA2RGB),
     "8UC1": ("u1", 1, None),
+    # In OpenCV's order of colours, as rviz shows them.
+    "8UC3": ("u1", 3, cv2.COLOR_BGR2RGB),
+    "8UC4": ("u1", 4, cv2.COLOR_BGRA2RGB),
+    "16UC1": ("u2", 1, None),
     "mono16": ("u2", 1, None),
     "yuv422": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
     "uyvy": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
@@ -40,6 +49,15 @@ _TO_RGB: dict[str, tuple[str, int, int | None]] = {
     "bayer_bggr16": ("u2", 1, cv2.COLOR_BayerRG2RGB),
     "bayer_gbrg16": ("u2", 1, cv2.COLOR_BayerGR2RGB),
     "bayer_grbg16": ("u2", 1, cv2.COLOR_BayerGB2RGB),
+}
+
+# A plane of luminance, and below it a pair of chrominance for every 2x2 pixels: interleaved (nv12, nv21), or
+# one plane after the other.
+_YUV_420: dict[str, int] = {
+    "nv12": cv2.COLOR_YUV2RGB_NV12,
+    "nv21": cv2.COLOR_YUV2RGB_NV21,
+    "yuv420": cv2.COLOR_YUV2RGB_I420,
+    "i420": cv2.COLOR_YUV2RGB_I420,
 }
 
 _RGB_TO = {
@@ -96,7 +114,14 @@ def msg_to_image(msg: Any) -> np.ndarray:
     Raises:
         ImageError: unknown encoding, empty, truncated or not decodable.
     """
-    return decode_image(msg) if hasattr(msg, "encoding") else decode_compressed(msg.data, msg.format)
+    if hasattr(msg, "encoding"):
+        return decode_image(msg)
+    image = decode_compressed(msg.data, msg.format)
+    # "bayer_rggb8; png compressed bayer_rggb8" holds the mosaic; with "jpeg compressed bgr8" it has colours.
+    encoding = msg.format.partition(";")[0].strip()
+    if image.ndim == 2 and encoding.startswith("bayer_") and encoding in _TO_RGB:
+        return _in_rgb(image, encoding, _TO_RGB[encoding][2])
+    return image
 
 
 def decode_image(msg: ImageFields) -> np.ndarray:
@@ -111,6 +136,8 @@ def decode_image(msg: ImageFields) -> np.ndarray:
     Raises:
         ImageError: unknown encoding or malformed message.
     """
+    if msg.encoding in _YUV_420:
+        return _in_rgb(_yuv_420_planes(msg), msg.encoding, _YUV_420[msg.encoding])
     if msg.encoding not in _TO_RGB:
         return _decode_with_cv_bridge(msg)
     dtype, channels, code = _TO_RGB[msg.encoding]
@@ -119,16 +146,40 @@ def decode_image(msg: ImageFields) -> np.ndarray:
         native = np.ascontiguousarray(pixels, dtype=np.uint16)  # also swaps bytes where needed
         pixels = cv2.convertScaleAbs(native, alpha=255.0 / 65535.0)
     if code is not None:
-        try:
-            return cv2.cvtColor(np.ascontiguousarray(pixels), code)
-        except cv2.error as exc:  # such as an odd width in yuv422
-            raise ImageError(
-                f"expected a size that is possible in {msg.encoding}, got {msg.width}x{msg.height}, which "
-                f"OpenCV refuses ({exc.err}); change size or encoding in the camera driver."
-            ) from exc
+        return _in_rgb(pixels, msg.encoding, code)
     pixels = np.ascontiguousarray(pixels)
     pixels.flags.writeable = False
     return pixels
+
+
+def _in_rgb(pixels: np.ndarray, encoding: str, code: int | None) -> np.ndarray:
+    try:
+        return cv2.cvtColor(np.ascontiguousarray(pixels), code)  # type: ignore[arg-type]
+    except cv2.error as exc:  # such as an odd width in yuv422
+        height, width = pixels.shape[:2]
+        raise ImageError(
+            f"expected a size that is possible in {encoding}, got {width}x{height}, which OpenCV refuses "
+            f"({exc.err}); change size or encoding in the camera driver."
+        ) from exc
+
+
+def _yuv_420_planes(msg: ImageFields) -> np.ndarray:
+    """View the luminance and the chrominance below it as one image, (H * 3 / 2, W) uint8."""
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    if height % 2 or width % 2 or (step != width and not msg.encoding.startswith("nv")):
+        raise ImageError(
+            f"expected even sides, and rows without padding, of an image in {msg.encoding}, got {width}x"
+            f"{height} with step {step}; change size or encoding in the camera driver."
+        )
+    below = SimpleNamespace(
+        height=height * 3 // 2,
+        width=width,
+        step=step,
+        encoding=msg.encoding,
+        is_bigendian=0,
+        data=msg.data,
+    )
+    return message_view(below, "u1", 1)
 
 
 def encode_pixels(image: np.ndarray, encoding: str) -> tuple[np.ndarray, str]:

@@ -53,6 +53,22 @@ def test_what_is_no_image_is_an_image_error(tmp_path, content):
 
 
 @pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("seed", range(8))
+def test_what_stands_behind_a_jpeg_does_not_count(tmp_path, seed, progressive):
+    """Phones write the video of a motion photo there; its bytes may look like markers."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (31, 47, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    video = b"\0\0\0\x18ftypmp42" + rng.integers(0, 256, 4000, np.uint8).tobytes() + b"\xff\xda\xff"
+    path = tmp_path / "MVIMG_1.jpg"
+    path.write_bytes(jpeg + video)
+    assert files.read_image(path).shape == pixels.shape
+    path.write_bytes(jpeg[: len(jpeg) // 2] + b"\0" * 99)
+    with pytest.raises(ImageError):
+        files.read_image(path)
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
 def test_a_jpeg_that_is_cut_off_is_no_image(tmp_path, progressive):
     """Some versions of OpenCV would fill it with grey; what cameras append behind the end does no harm."""
     noise = cv2.resize(np.random.default_rng(0).integers(0, 255, (9, 11, 3), np.uint8), (131, 97))

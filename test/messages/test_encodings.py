@@ -114,21 +114,89 @@ def test_other_encodings_go_through_cv_bridge(monkeypatch):
             return RGB
 
     monkeypatch.setitem(sys.modules, "cv_bridge", SimpleNamespace(CvBridge=CvBridge))
-    np.testing.assert_array_equal(msg_to_image(message(RGB.astype(np.uint16), "rgb16")), RGB)
-    assert asked == [("rgb16", "rgb8")]
+    np.testing.assert_array_equal(msg_to_image(message(RGB, "nv24")), RGB)
+    assert asked == [("nv24", "rgb8")]
 
 
 def test_without_cv_bridge_an_unknown_encoding_says_what_is_known(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
-    with pytest.raises(ImageError, match=r"'nv21'.*install cv_bridge.*rgb8"):
-        msg_to_image(message(np.zeros((6, 8, 2), np.uint8), "nv21"))
+    with pytest.raises(ImageError, match=r"'nv24'.*install cv_bridge.*rgb8"):
+        msg_to_image(message(np.zeros((6, 8, 2), np.uint8), "nv24"))
 
 
-@pytest.mark.parametrize("encoding", ["", "foo", "32FC1", "8UC3"])
+@pytest.mark.parametrize("encoding", ["", "foo", "32FC1", "8UC2"])
 def test_unknown_encoding(encoding):
     pixels = np.zeros((H, W, 3), np.uint8)
     with pytest.raises(ImageError, match=f"got '{encoding}'"):
         msg_to_image(message(pixels, encoding))
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("encoding", ["rgb16", "bgr16", "rgba16", "bgra16"])
+def test_colours_of_16_bits(encoding, big_endian):
+    pixels = channels_of(encoding.replace("16", "8"), RGB).astype(np.uint16) * 257
+    np.testing.assert_array_equal(msg_to_image(message(pixels, encoding, 4, big_endian)), RGB)
+
+
+@pytest.mark.parametrize(("encoding", "named"), [("8UC3", "bgr8"), ("8UC4", "bgra8")])
+def test_unnamed_channels_are_in_the_order_of_opencv(encoding, named):
+    np.testing.assert_array_equal(msg_to_image(message(channels_of(named, RGB), encoding, 5)), RGB)
+
+
+def test_unnamed_16_bits_are_mono16():
+    values = np.arange(H * W, dtype=np.uint16).reshape(H, W) * 800
+    np.testing.assert_array_equal(
+        msg_to_image(message(values, "16UC1")), msg_to_image(message(values, "mono16"))
+    )
+
+
+def yuv_420(rgb: np.ndarray, encoding: str) -> np.ndarray:
+    """The planes of a 4:2:0 encoding, (H * 3 / 2, W)."""
+    height, width = rgb.shape[:2]
+    planes = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    if encoding in ("yuv420", "i420"):
+        return planes
+    u, v = planes[height:].reshape(2, height // 2, width // 2)
+    pairs = (u, v) if encoding == "nv12" else (v, u)
+    return np.vstack([planes[:height], np.stack(pairs, axis=2).reshape(height // 2, width)])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "padding"), [("nv12", 0), ("nv12", 6), ("nv21", 0), ("nv21", 6), ("yuv420", 0), ("i420", 0)]
+)
+def test_luminance_with_chrominance_below_it(encoding, padding):
+    rgb = np.empty((8, 12, 3), np.uint8)
+    rgb[:] = (200, 100, 30)
+    rgb[:, 6:] = (20, 60, 220)
+    msg = message(yuv_420(rgb, encoding), encoding, padding)
+    msg.height = 8
+    image = msg_to_image(msg)
+    assert image.shape == rgb.shape and np.abs(image.astype(int) - rgb).max() <= 4
+    msg.data = msg.data[: -(padding + 1)]
+    with pytest.raises(ImageError, match="truncated"):
+        msg_to_image(msg)
+
+
+def test_420_planes_need_even_sides():
+    with pytest.raises(ImageError, match="even sides"):
+        msg_to_image(message(np.zeros((H, W), np.uint8), "nv12"))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_compressed_mosaic_has_the_colours_that_its_format_names(bits):
+    rgb = np.empty((8, 12, 3), np.uint8)
+    rgb[:] = (200, 100, 30)
+    bayer = mosaic("rggb", rgb)
+    if bits == 16:
+        bayer = bayer.astype(np.uint16) * 257
+    encoding = f"bayer_rggb{bits}"
+    data = array("B", cv2.imencode(".png", bayer)[1].tobytes())
+    image = msg_to_image(CompressedImage(format=f"{encoding}; png compressed {encoding}", data=data))
+    np.testing.assert_array_equal(image, rgb)
+    # What the publisher has demosaiced already stays as it is.
+    data = array("B", cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+    image = msg_to_image(CompressedImage(format=f"{encoding}; png compressed bgr8", data=data))
+    np.testing.assert_array_equal(image, rgb)
 
 
 def test_truncated_data():
