@@ -47,7 +47,7 @@ def open_backend(
     """Open a model in the runtime of this name; ``auto`` takes the best one of the CPU.
 
     ``auto`` gives the fake to the built-in models alone. ``threads`` is the number of CPU threads, 0 for all;
-    ``precision`` names the artifact, ``auto`` the one with the most accurate answers; ``engine`` is for the
+    ``precision`` names the artifact, ``auto`` the most accurate one; ``engine`` is for the
     backends that build one.
 
     Raises:
@@ -57,7 +57,7 @@ def open_backend(
         ContractError: the file does not keep what the manifest promises.
     """
     if name == "auto":
-        # A manifest that forgot its file must not answer with made-up depth: only what is built in is faked.
+        # A manifest that forgot its file must not give made-up depth: only what is built in is faked.
         name = "fake" if manifest.path is None and not manifest.artifacts else "onnxruntime"
     if name not in BACKENDS:
         raise ConfigError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")

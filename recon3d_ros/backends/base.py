@@ -36,12 +36,12 @@ class Backend(Protocol):
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """Tensors it answers."""
+        """Tensors it gives."""
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network once, on one frame, or on several where N is free in `inputs`.
 
-        The arrays of the answer belong to the caller, the fed ones may be reused.
+        The output arrays belong to the caller, the input arrays may be reused.
 
         Raises:
             ContractError: a tensor is missing, not expected, or of wrong dtype or shape.
@@ -49,13 +49,13 @@ class Backend(Protocol):
         """
 
     def close(self) -> None:
-        """Release the model; a closed backend answers no more."""
+        """Release the model; a closed backend runs no more."""
 
 
 class DeviceBackend(Backend, Protocol):
     """A backend that can also run on tensors that stay in the memory of a GPU.
 
-    The estimator then prepares images and restores answers on that GPU, too
+    The estimator then prepares images and brings outputs to their size on that GPU, too
     (:mod:`recon3d_ros.cuda.stages`); `infer` goes on working with arrays of the host.
     """
 
@@ -64,7 +64,7 @@ class DeviceBackend(Backend, Protocol):
         """The GPU it runs on; everything below happens in its thread, within ``with device.active()``."""
 
     def bind(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
-        """Fix the shapes of all inputs, and answer dtype and shape of every output, all sides known.
+        """Fix the shapes of all inputs; returns dtype and shape of every output, all sides known.
 
         Raises:
             ContractError: the model does not take these shapes.
@@ -116,7 +116,7 @@ def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
 
 
 def batch_is_free(layout: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
-    """True when one inference may answer several frames: N varies in every tensor.
+    """True when one inference may take several frames: N varies in every tensor.
 
     ``layout`` is that of the outputs.
     """

@@ -56,10 +56,10 @@ def build_in_child(
             "target": str(target),
             "parent": os.getpid(),
         }
-        answer = _run(command, json.dumps(request), progress)
-        if "error" in answer:
-            kind = getattr(errors, str(answer.get("kind")), BackendError)
-            raise kind(answer["error"])
+        reply = _run(command, json.dumps(request), progress)
+        if "error" in reply:
+            kind = getattr(errors, str(reply.get("kind")), BackendError)
+            raise kind(reply["error"])
         try:
             return target.read_bytes()
         except OSError as exc:
@@ -70,7 +70,7 @@ def build_in_child(
 
 def _run(command: Sequence[str], request: str, progress: Progress) -> dict[str, Any]:
     """Run the child to its end; returns the last message that is no progress."""
-    answer: dict[str, Any] = {}
+    reply: dict[str, Any] = {}
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with tempfile.TemporaryFile() as complaints:
         with subprocess.Popen(
@@ -85,13 +85,13 @@ def _run(command: Sequence[str], request: str, progress: Progress) -> dict[str, 
                     said = _message(line)
                     if "stage" in said:
                         progress.update(said["stage"], said.get("share"))
-                    answer = said if "error" in said or "built" in said else answer
+                    reply = said if "error" in said or "built" in said else reply
             except BaseException:  # nobody waits for it any more
                 child.kill()
                 raise
         complaints.seek(0)
         tail = " ".join(complaints.read()[-400:].decode(errors="replace").split())
-    return answer or {"error": _death(child.returncode, tail), "kind": "BackendError"}
+    return reply or {"error": _death(child.returncode, tail), "kind": "BackendError"}
 
 
 def _message(line: str) -> dict[str, Any]:

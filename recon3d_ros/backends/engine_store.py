@@ -94,7 +94,7 @@ class StoredEngine:
 
     @property
     def quarantined(self) -> bool:
-        """Whether the engine gave a wrong answer."""
+        """Whether the engine failed its self-check."""
         return self.verdict not in ("", "passed")
 
 

@@ -13,21 +13,21 @@ from recon3d_ros.backends.base import TensorSpec, check_feed, expected_inputs, e
 from recon3d_ros.model_zoo.manifest import Manifest
 
 # Weight of each channel of each image in the brightness; no two are equal, so that images or colours which
-# change places change the answer.
+# change places change the output.
 _WEIGHTS = ((0.5, 0.3, 0.2), (0.15, 0.1, 0.05))
 _SIGMA = 0.01  # of the value
 _METRES_OF_UNIT = {"m": 1.0, "cm": 0.01}
 
 
 class FakeBackend:
-    """Answers a plane that depends on the size and the mean colours of its inputs, and on nothing else.
+    """Gives a plane that depends on the size and the mean colours of its inputs, and on nothing else.
 
     Let b be the sum over images and channels of a weight times the mean of the channel, over every fourth
     row and column, with image values in [0, 1] (the normalisation undone) and channels in the order of the
-    tensor, and let y in (0, 1) run down the rows. Every row is constant. A stereo model answers the
+    tensor, and let y in (0, 1) run down the rows. Every row is constant. A stereo model gives the
     disparity (0.02 + 0.08 y) (0.5 + b) * width, nearer further down; a metric model the depth
     (5 - 4 y) (0.5 + b) metres; a relative one the inverse of that. Confidence is 1, sigma a hundredth of
-    the answer; each frame of a batch is answered by itself.
+    the value; each frame of a batch is taken by itself.
 
     Args:
         manifest: Any model; its contracts are obeyed, its file is not needed.
@@ -46,7 +46,7 @@ class FakeBackend:
         self._manifest = manifest
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Answer for these inputs, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
+        """Make the planes for these inputs, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         check_feed(self.inputs, feed)
         contract, output = self._manifest.input, self._manifest.output
         batches = [feed[name] for name in contract.names]

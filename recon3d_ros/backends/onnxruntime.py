@@ -24,7 +24,7 @@ class OnnxRuntimeBackend:
         manifest: Says which file, and what its tensors must be.
         threads: CPU threads inside one inference, 0 for all cores this process may use.
         precision: Of the artifact; ``auto`` is fp32, or what there is.
-        also: Outputs of the file to answer beside those that the manifest names.
+        also: Outputs of the file to return beside those that the manifest names.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -58,13 +58,13 @@ class OnnxRuntimeBackend:
             raise BackendError(f"model {self._model_name} is closed, open it again")
         check_feed(self.inputs, feed)
         try:
-            answers = self._session.run(self._output_names, dict(feed))
+            outputs = self._session.run(self._output_names, dict(feed))
         except Exception as exc:
             raise BackendError(
                 f"ONNX Runtime failed on {self._model_name} ({one_line(str(exc))}): "
                 "check size_wh or multiple_of in its manifest, and the free memory"
             ) from exc
-        return dict(zip(self._output_names, answers, strict=True))
+        return dict(zip(self._output_names, outputs, strict=True))
 
     def close(self) -> None:
         """Release the model and its threads."""

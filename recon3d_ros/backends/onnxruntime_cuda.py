@@ -79,7 +79,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     def bind(self, inputs: Mapping[str, tuple[int, ...]]) -> dict[str, TensorSpec]:
         """Fix the shapes, as :meth:`recon3d_ros.backends.base.DeviceBackend.bind`; within `device.active`.
 
-        What the network answers to new shapes is seen by asking it once.
+        The shapes of the outputs for new inputs are found by running the network once.
         """
         key = tuple(sorted(inputs.items()))
         if key not in self._known:

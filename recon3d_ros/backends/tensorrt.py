@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class UnknownSizeError(ContractError):
-    """Images of a size the engine was not built for; it is sound, and answers the others."""
+    """Images of a size the engine was not built for; it is sound, and runs the others."""
 
 
 class TensorRtBackend:

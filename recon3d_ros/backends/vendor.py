@@ -16,7 +16,7 @@ from recon3d_ros.system.lazy import how_to_install, require
 FLAVOURS = ("tensorrt", "tensorrt_rtx")  # in the order that auto prefers
 _KEPT_MESSAGES = 50
 
-# What the vendor says -> what it means and which command helps. The first that fits is told.
+# What the vendor says -> what it means and which command helps. The first that fits counts.
 _REFUSED = frozenset({3, 4, 5})  # those of them that another build may heal
 _MEANINGS = (
     (

@@ -221,7 +221,7 @@ class Estimator:
         return maps
 
     def _on_gpu(self, frame: Frame) -> DepthMap | None:
-        """The answer made on the backend's GPU from the pixels on; None when the CPU has to prepare it."""
+        """The depth map made on the backend's GPU from the pixels on; None when the CPU has to prepare it."""
         if not (self._gpu.offered and self.is_metric):
             return None
         self._images(frame)  # refuses a single image for a stereo model

@@ -58,7 +58,7 @@ class GpuStages:
         return wanted and device_of_backend(self._backend) is not None
 
     def estimate(self, frame: Frame, fit: Fit) -> DepthMap | None:
-        """Answer one frame on the GPU; None when that is not for the GPU, and the CPU has to prepare it.
+        """Estimate one frame on the GPU; None when that is not for the GPU, and the CPU has to prepare it.
 
         Args:
             frame: With a pair for a stereo model.

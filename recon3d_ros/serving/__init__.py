@@ -1,4 +1,4 @@
-"""Which backend serves: nothing answers before its check, the next safer one takes over, nothing waits."""
+"""Which backend serves: nothing serves before its check, the next safer one takes over, nothing waits."""
 
 from recon3d_ros.serving.check import GOLDEN_SHARES, off_share, self_check
 from recon3d_ros.serving.opening import interim_config, open_checked, resolve_auto, wants_engine

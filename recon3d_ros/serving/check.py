@@ -31,8 +31,8 @@ def self_check(manifest: Manifest, backend: Backend) -> None:
         return
     images, expected = _read_golden(manifest)
     fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
-    answer = backend.infer(Preprocessor(manifest.input, fit, len(images)).tensors(images))
-    got = answer[manifest.output.name]
+    outputs = backend.infer(Preprocessor(manifest.input, fit, len(images)).tensors(images))
+    got = outputs[manifest.output.name]
     _require_share(manifest, backend, got, expected, "does not give its golden answer")
 
 
