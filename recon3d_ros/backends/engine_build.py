@@ -155,4 +155,4 @@ def _add_profile(builder: Any, config: Any, shapes: Shapes) -> None:
     for name, shape in shapes.items():
         profile.set_shape(name, shape, shape, shape)
     if config.add_optimization_profile(profile) < 0:
-        raise BackendError(f"the builder takes no inputs of {shapes}: give other engine_sizes")
+        raise BackendError(f"the builder does not accept inputs of {shapes}: give other engine_sizes")

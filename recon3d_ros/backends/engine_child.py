@@ -110,7 +110,9 @@ def _death(code: int, tail: str) -> str:
             "with recon3d engines build before the node starts"
         )
     how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return f"the build {how} ({tail or 'without a word'}): try recon3d engines build, which shows all of it"
+    return (
+        f"the build {how} ({tail or 'without a message'}): try recon3d engines build, which shows all of it"
+    )
 
 
 def main() -> None:

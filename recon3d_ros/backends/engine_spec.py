@@ -94,8 +94,8 @@ def profile_shapes(manifest: Manifest, sizes_wh: tuple[tuple[int, int], ...]) ->
     sizes = [manifest.input.size_wh] if manifest.input.size_wh else list(dict.fromkeys(sizes_wh))
     if not sizes:
         raise ContractError(
-            f"model {manifest.name} takes images of any size, an engine only those it is built for: give "
-            "engine_sizes, such as 640x480"
+            f"model {manifest.name} accepts images of any size, an engine only the sizes it is built for: "
+            "give engine_sizes, such as 640x480"
         )
     images = 2 if manifest.is_stereo else 1
     return tuple(

@@ -263,7 +263,7 @@ class EngineStore:
         for entry in self.entries():
             same = (entry.key.get("model"), entry.key.get("precision")) == (key.model, key.precision)
             if same and entry.key.get("flavour") == key.flavour:
-                return f"{entry.stem}{_SUFFIX} is of other circumstances ({_difference(entry.key, key)})"
+                return f"{entry.stem}{_SUFFIX} is for another configuration ({_difference(entry.key, key)})"
         return ""
 
 

@@ -112,7 +112,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
 
     def capture(self, pointers: Mapping[str, int], stream: int) -> None:
         """Refused, see `can_capture`."""
-        raise BackendError("ONNX Runtime is not captured: its memory moves as it likes")
+        raise BackendError("ONNX Runtime is not captured: its buffers move")
 
     def close(self) -> None:
         """Release the model and the GPU; twice is harmless."""
@@ -168,8 +168,8 @@ def _require_cuda() -> Any:
     vendor = require("onnxruntime", extra="cuda")
     if _PROVIDER not in vendor.get_available_providers():
         raise MissingDependencyError(
-            "expected the package onnxruntime-gpu, got onnxruntime, which knows no CUDA: "
-            f"pip uninstall onnxruntime, then {how_to_install('cuda')}"
+            "expected the package onnxruntime-gpu, got onnxruntime, which has no CUDA: pip uninstall "
+            f"onnxruntime, then {how_to_install('cuda')}"
         )
     if hasattr(vendor, "preload_dlls"):  # finds the libraries of NVIDIA's wheels
         vendor.preload_dlls()

@@ -92,7 +92,8 @@ class TensorRtBackend:
             if wanted not in self._spec.profiles:
                 raise UnknownSizeError(
                     f"the engine of {self._spec.manifest.name} is built for "
-                    f"{'; '.join(self._spec.key.shapes)}, got {wanted}: name the images' size in engine_sizes"
+                    f"{'; '.join(self._spec.key.shapes)}, got {wanted}: add the size of the images to "
+                    "engine_sizes"
                 )
             index = self._spec.profiles.index(wanted)
             with self.device.alone:

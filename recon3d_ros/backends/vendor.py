@@ -21,8 +21,8 @@ _REFUSED = frozenset({3, 4, 5})  # those of them that another build may heal
 _MEANINGS = (
     (
         r"out of ?memory|cudaErrorMemoryAllocation|INSUFFICIENT_GPU_MEMORY|insufficient memory",
-        "the GPU has no memory left: end what nvidia-smi lists (Jetson: tegrastats), or give smaller "
-        "engine_sizes",
+        "the GPU has no memory left: end processes that nvidia-smi lists (Jetson: tegrastats), or give "
+        "smaller engine_sizes",
     ),
     (
         r"driver version is insufficient|OLD_CUDA_DRIVER|OLD_CUDA_RUNTIME|cudaError 35\b|error: 35\b",
@@ -32,8 +32,8 @@ _MEANINGS = (
     (r"no CUDA-capable device|cudaError 100\b|error: 100\b", NO_GPU),
     (
         r"UNSUPPORTED_CC|incompatible device|compute capabilit(y|ies)|kernel image",
-        "it is built for another GPU, or this GPU is none it knows: build it here with recon3d engines build "
-        "--force, or set tensorrt_flavour to the other one",
+        "it is built for another GPU, or does not support this GPU: build it here with recon3d engines "
+        "build --force, or set tensorrt_flavour to the other one",
     ),
     (
         r"[Vv]ersion tag|VERSION_MISMATCH|kSERIALIZATION_VERSION|plan file .*version",
@@ -41,7 +41,7 @@ _MEANINGS = (
     ),
     (
         r"MALFORMED_ENGINE|magic tag|corrupt",
-        "the file is no sound engine: build it again with recon3d engines build --force",
+        "the file is not a valid engine: build it again with recon3d engines build --force",
     ),
     (
         r"illegal (memory access|address|instruction)|launch fail|device-side assert|cudaError 7\d\d\b|"
@@ -153,13 +153,13 @@ def refusal(vendor: Vendor, model: str, errors: list[Any]) -> Recon3dError:
         if operator:
             reason = _reason(error.desc())
             return BackendError(
-                f"{vendor.flavour} {vendor.version} takes no {operator} as in node {node!r} of {model} "
-                f"({reason}): use another precision of the model, as recon3d convert makes; {MEANWHILE}"
+                f"{vendor.flavour} {vendor.version} does not support {operator} in node {node!r} of "
+                f"{model} ({reason}): use another precision of the model (recon3d convert); {MEANWHILE}"
             )
     said = one_line("; ".join(error.desc() for error in errors) or "; ".join(vendor.messages[-1:]))
     return BackendError(
-        f"{vendor.flavour} {vendor.version} cannot read {model} ({said or 'it gives no reason'}): "
-        f"use another precision of the model, as recon3d convert makes; {MEANWHILE}"
+        f"{vendor.flavour} {vendor.version} cannot read {model} ({said or 'it gives no reason'}): use "
+        f"another precision of the model (recon3d convert); {MEANWHILE}"
     )
 
 

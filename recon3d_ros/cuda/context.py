@@ -17,7 +17,7 @@ from recon3d_ros.system.lazy import require
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the legacy stream, so that it can be captured
 _DRIVER = "restart the computer if the driver was updated, else install a newer NVIDIA driver"
 _RECOMPILE = "remove the compiled kernels of pycuda from the user's cache and start again"
-_INCOMPLETE = "install the NVIDIA driver whole: one of its libraries is missing"
+_INCOMPLETE = "reinstall the NVIDIA driver: one of its libraries is missing"
 # What the driver says (cuGetErrorString) -> what to do about it.
 _REMEDIES = (
     ("out of memory", "close other GPU programs, or give smaller images (max_size_wh in the manifest)"),
@@ -25,7 +25,7 @@ _REMEDIES = (
         "no cuda-capable device",
         "look at nvidia-smi and at the container's --gpus option, or set backend to onnxruntime",
     ),
-    ("busy or unavailable", "end the program that has the GPU for itself, nvidia-smi names it"),
+    ("busy or unavailable", "end the program that uses the GPU exclusively, see nvidia-smi"),
     ("device ordinal", "choose a device that nvidia-smi lists"),
     ("no kernel image", _RECOMPILE),
     ("kernel image is invalid", _RECOMPILE),
@@ -160,8 +160,8 @@ def _check_version(driver: ModuleType) -> None:
     built, runs = tuple(driver.get_version())[:2], int(driver.get_driver_version())
     if (runs // 1000, 0) < (built[0], 0):  # within one major version an older driver will do
         raise MissingDependencyError(
-            f"expected an NVIDIA driver for CUDA {built[0]}, for which pycuda was built, the one that runs "
-            f"knows {runs // 1000}.{runs % 1000 // 10}: install a newer driver, or build pycuda again"
+            f"expected an NVIDIA driver for CUDA {built[0]}, for which pycuda was built, the installed one "
+            f"supports {runs // 1000}.{runs % 1000 // 10}: install a newer driver, or build pycuda again"
         )
 
 

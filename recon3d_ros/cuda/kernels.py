@@ -45,7 +45,8 @@ class Kernels:
         except (OSError, RuntimeError, device.driver.CompileError) as exc:  # pytools: ExecError is an OSError
             raise MissingDependencyError(
                 f"nvcc is needed to compile the kernels for {device.name} (sm_{major}{minor}) and failed "
-                f"({_first_line(exc)}): install the CUDA toolkit that knows this GPU and put its bin on PATH"
+                f"({_first_line(exc)}): install a CUDA toolkit that supports this GPU and add its bin to "
+                "PATH"
             ) from exc
         with translated(device.driver, f"loading the kernels for sm_{major}{minor}"):
             self._module: Any = device.driver.module_from_buffer(binary)

@@ -33,7 +33,7 @@ def self_check(manifest: Manifest, backend: Backend) -> None:
     fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
     outputs = backend.infer(Preprocessor(manifest.input, fit, len(images)).tensors(images))
     got = outputs[manifest.output.name]
-    _require_share(manifest, backend, got, expected, "does not give its golden answer")
+    _require_share(manifest, backend, got, expected, "does not reproduce its golden output")
 
 
 def cross_check(manifest: Manifest, backend: Backend, size_wh: tuple[int, int], threads: int = 0) -> None:

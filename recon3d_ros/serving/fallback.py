@@ -114,4 +114,4 @@ class FallbackBackend:
         reason = str(exc)  # not the error itself, which keeps memory of the GPU where it is kept
         if reason not in self._reasons:
             self._reasons.add(reason)
-            log.warning("%s; ONNX Runtime answers instead", reason)
+            log.warning("%s; ONNX Runtime is used instead", reason)

@@ -140,7 +140,7 @@ class _Opening:
         except Recon3dError as exc:
             if not (on_gpu and self.fall_back):
                 raise
-            log.warning("%s; ONNX Runtime answers on the CPU instead", str(exc))
+            log.warning("%s; ONNX Runtime on the CPU is used instead", str(exc))
             return self._open_fallback()
         return self._with_fallback(backend) if on_gpu else backend
 

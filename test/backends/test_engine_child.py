@@ -54,7 +54,7 @@ def test_engine_and_progress_come_back():
         ("os.abort()", "died of SIGABRT"),
         ("import ctypes; ctypes.string_at(0)", "died of SIGSEGV"),
         ("raise RuntimeError('no luck')", "exit code 1 (.*RuntimeError: no luck)"),
-        ("pass", "exit code 0 (without a word)"),
+        ("pass", "exit code 0 (without a message)"),
         ("say(built=3)", "cannot be read back (No such file"),
     ],
     ids=["out of memory", "abort", "crash", "exception", "silence", "no file"],

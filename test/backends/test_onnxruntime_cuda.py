@@ -113,7 +113,7 @@ def test_a_gpu_that_fails_costs_no_frame(on_stand_in, pycuda, tiny_model, warned
         got, expected = (pipeline.process(frame_of(seed)) for pipeline in (gpu, cpu))
         np.testing.assert_allclose(got.depth_map.depth, expected.depth_map.depth, rtol=1e-5)
     assert gpu.estimator.backend_name == "onnxruntime"
-    assert "CUDA failure 700: an illegal" in warned[0] and "ONNX Runtime answers instead" in warned[0]
+    assert "CUDA failure 700: an illegal" in warned[0] and "ONNX Runtime is used instead" in warned[0]
     gpu.estimator.close()
     assert pycuda.allocated == {} and pycuda.balanced
 
@@ -138,7 +138,9 @@ def test_a_cuda_that_does_not_start_is_no_slow_success(on_stand_in, tiny_model, 
         open_backend("onnxruntime_cuda", load_manifest(path))
     pipeline = pipeline_of(path, "onnxruntime_cuda")
     assert pipeline.estimator.backend_name == "onnxruntime"
-    assert len(warned) == 1 and "could not start CUDA" in warned[0] and "on the CPU instead" in warned[0]
+    assert (
+        len(warned) == 1 and "could not start CUDA" in warned[0] and "on the CPU is used instead" in warned[0]
+    )
 
 
 def test_without_a_gpu(on_stand_in, tiny_model, monkeypatch):

@@ -87,7 +87,7 @@ def replaced_engine(fake_gpu, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"no engine", "is no sound engine"),
+        (b"no engine", "is not a valid engine"),
         (json.dumps({"kind": "good", "profiles": [], "output": "depth"}).encode(), "names the output"),
     ],
     ids=["unreadable", "wrong outputs"],

@@ -31,7 +31,7 @@ SAID = [
         "another version",
         True,
     ),
-    ("MALFORMED_ENGINE", "no sound engine", True),
+    ("MALFORMED_ENGINE", "not a valid engine", True),
     ("an illegal memory access was encountered (cudaError 700)", "dmesg", False),
     ("something\n  new", "something new", False),
 ]

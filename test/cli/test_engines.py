@@ -43,7 +43,7 @@ def test_a_wrong_engine_is_told_pruned_or_forced(fake_gpu, engines):
     fake_gpu.kinds = {"fp16": "wrong"}
     words = ("net", "--precision", "fp16,fp32", "--sizes", "100x60")
     code, out, err = engines("check", *words)
-    assert code == 5 and "golden answer" in err and out.startswith("net (fp32): passed")
+    assert code == 5 and "golden output" in err and out.startswith("net (fp32): passed")
     code, _, err = engines("build", *words)
     assert code == 6 and "quarantine" in err and "--force" in err
     assert "1 removed, 1 kept" in engines("prune")[1]

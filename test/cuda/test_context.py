@@ -88,7 +88,7 @@ def test_a_failed_start_holds_nothing(pycuda):
 
 def test_a_driver_older_than_pycuda_is_named(pycuda):
     pycuda.driver.get_driver_version = lambda: 11040
-    with pytest.raises(MissingDependencyError, match=r"CUDA 12.* knows 11\.4.*newer driver"):
+    with pytest.raises(MissingDependencyError, match=r"CUDA 12.* supports 11\.4.*newer driver"):
         Device()
 
 

@@ -98,7 +98,7 @@ def test_an_engine_that_fails_costs_no_frame(gpu, pycuda, when, path, warned):
         gpu.module.dies = seed >= when
         assert_same(engine.process(frame_of(seed)), cpu.process(frame_of(seed)))
     assert engine.estimator.backend_name == "onnxruntime"
-    assert "the GPU failed" in warned[0] and "ONNX Runtime answers instead" in warned[0]
+    assert "the GPU failed" in warned[0] and "ONNX Runtime is used instead" in warned[0]
     assert len(warned) == (2 if path == "stages" else 1)
     engine.estimator.close()
     assert pycuda.balanced and pycuda.allocated == {}

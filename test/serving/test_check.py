@@ -87,7 +87,7 @@ def test_int8_is_excused_more_than_fp32(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", [{"right": None}, {"expected": None}])
 def test_a_golden_file_that_lacks_something_is_one_sentence(tmp_path: Path, changed: dict) -> None:
     manifest = with_golden(tmp_path, **changed)
-    with pytest.raises(ArtifactError, match=r"expected the images left, right and the answer expected in"):
+    with pytest.raises(ArtifactError, match=r"expected the images left, right and the output expected in"):
         self_check(manifest, FakeOf(manifest))
     (tmp_path / "golden.npz").write_bytes(b"no npz")
     with pytest.raises(ArtifactError, match=r"golden.npz, got"):
@@ -120,7 +120,9 @@ def test_an_artifact_that_answers_otherwise_does_not_open(tmp_path: Path) -> Non
     )
     dump_manifest(manifest, tmp_path / "other.yaml")
     config = ModelConfig(model=str(tmp_path / "other.yaml"))
-    with pytest.raises(ModelError, match=r"other \(fp32\) in onnxruntime does not give its golden answer"):
+    with pytest.raises(
+        ModelError, match=r"other \(fp32\) in onnxruntime does not reproduce its golden output"
+    ):
         Estimator.open(config)
     estimator = Estimator.open(config, check=False)
     assert estimator.precision == "fp32" and estimator.batches

@@ -60,7 +60,7 @@ def test_what_answers_wrong_is_put_into_quarantine_and_the_next_safer_one_serves
     estimator = Estimator.open(config(fake_gpu, precision="int8"), fall_back=True)
     assert estimator.precision == "fp32" and precisions(fake_gpu) == ["int8", "fp16", "fp32"]
     assert [w.rpartition("; ")[2] for w in warned] == ["trying fp16", "trying fp32"]
-    assert "does not give its golden answer" in warned[0]
+    assert "does not reproduce its golden output" in warned[0]
     verdicts = {entry.key["precision"]: entry.verdict for entry in fake_gpu.store.entries()}
     assert (
         verdicts["fp32"] == "passed" and "pixels off" in verdicts["int8"] and "pixels off" in verdicts["fp16"]
@@ -88,7 +88,7 @@ def test_an_engine_that_is_wrong_only_at_the_size_of_the_images_does_not_serve(f
 
 def test_without_anyone_to_warn_nothing_else_serves_in_its_place(fake_gpu):
     fake_gpu.kinds = {"fp16": "wrong"}
-    with pytest.raises(ModelError, match=r"net \(fp16\) in tensorrt does not give"):
+    with pytest.raises(ModelError, match=r"net \(fp16\) in tensorrt does not reproduce"):
         Estimator.open(config(fake_gpu))
     assert precisions(fake_gpu) == ["fp16"]
 
@@ -117,7 +117,7 @@ def test_a_gpu_that_dies_costs_no_frame(fake_gpu, warned):
     assert (estimator.backend_name, estimator.precision) == ("onnxruntime", "fp32")
     np.testing.assert_allclose(after.depth, before.depth, rtol=1e-4, equal_nan=True)
     estimator.estimate(frame())
-    assert len(warned) == 1 and warned[0].endswith("; ONNX Runtime answers instead")
+    assert len(warned) == 1 and warned[0].endswith("; ONNX Runtime is used instead")
     assert "the GPU failed" in warned[0]
     estimator.close()
 

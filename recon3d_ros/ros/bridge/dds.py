@@ -58,8 +58,8 @@ def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> st
     write_atomically(path, _SEGMENT.sub(str(segment), text).encode())
     environment.update(dict.fromkeys(PROFILE_VARIABLES, str(path.resolve())))
     return (
-        f"{SHARED_MEMORY} has {free >> 20} MiB free, so each process takes a segment of {segment >> 20} MiB "
-        f"instead of {usual >> 20}; clouds may get lost (give a container more by --shm-size=1g)"
+        f"{SHARED_MEMORY} has {free >> 20} MiB free, so each process takes a segment of {segment >> 20} "
+        f"MiB instead of {usual >> 20}; clouds may get lost (for a container use --shm-size=1g)"
     )
 
 

@@ -49,7 +49,7 @@ def warn_of_unknown(node: Node) -> None:
             continue
         near = difflib.get_close_matches(name, known, n=1)
         node.get_logger().warning(
-            f"expected parameters that {node.get_name()} has, got {name}, which changes nothing: "
+            f"expected a parameter of {node.get_name()}, got {name}, which has no effect: "
             + (f"did you mean {near[0]}?" if near else "docs/parameters.md lists them")
         )
 

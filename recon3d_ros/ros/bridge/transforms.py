@@ -93,7 +93,7 @@ class Tf2Source:
         except ImportError as exc:
             raise MissingDependencyError(
                 f"expected tf2_ros to look up frames, got {exc}; apt install ros-<distro>-tf2-ros-py "
-                "(no wheel has it), or leave target_frame and floor_frame empty and give scale_poses."
+                "(there is no wheel), or leave target_frame and floor_frame empty and give scale_poses."
             ) from exc
         buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(buffer, self._node)
@@ -115,7 +115,7 @@ class Tf2Source:
             FrameError: the frames are not connected, or not at that time.
         """
         if self._buffer is None:
-            raise _unknown(target_frame, source_frame, "nobody listens to /tf yet")
+            raise _unknown(target_frame, source_frame, "no subscription to /tf yet")
         stamp, latest = Time(nanoseconds=stamp_ns), Time()
         frames, began = (target_frame, source_frame), time.monotonic()
         patient = began >= self._impatient_until_s.get(frames, began)

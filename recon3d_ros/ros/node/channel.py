@@ -156,7 +156,7 @@ class CameraChannel:
         """Let nothing that was seen before have a part in what is seen from now on."""
         self._intake.forget()
         self.scale_inputs.forget()
-        text = f"{' and '.join(self.image_topics)}: {why}, starting afresh"
+        text = f"{' and '.join(self.image_topics)}: {why}, resetting the filters"
         self._node.get_logger().info(text, throttle_duration_sec=5.0)
 
     def ask(self, on_result: OnResult | None) -> None:
@@ -268,7 +268,7 @@ class CameraChannel:
         if 0.0 < self._config.max_age_ms < age_ms:
             message = (
                 f"expected images at most {self._config.max_age_ms:g} ms old, got {age_ms:.0f} ms; "
-                "synchronise the clocks, set use_sim_time for a bag or simulator, or max_age_ms to 0"
+                "synchronize the clocks, set use_sim_time for a bag or simulator, or max_age_ms to 0"
             )
             self.health.count_dropped(Cause.TOO_OLD, message)
             return

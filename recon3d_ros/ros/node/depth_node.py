@@ -171,7 +171,7 @@ class DepthNode(LifecycleNode):
             channel.deactivate()
         switch, self._switch = self._switch, None
         if switch is not None and not switch.close():
-            self.get_logger().error("the model did not finish its frame in time; leaving without it")
+            self.get_logger().error("the model did not finish its frame in time; shutting down without it")
         self._close_channels()
 
     def _close_channels(self) -> None:
@@ -195,7 +195,7 @@ class DepthNode(LifecycleNode):
             use()
             if new[ModelConfig] != before[ModelConfig] and self._switch and self._switch.loading:
                 name = new[ModelConfig].model
-                self.get_logger().info(f"loading {name} beside the model that serves")
+                self.get_logger().info(f"loading {name} in the background")
 
         return commit
 
@@ -251,17 +251,17 @@ class DepthNode(LifecycleNode):
             if not result.engine:  # why it is not the engine that was meant stays in the diagnostics
                 self._status.notice("")
             self.get_logger().info(
-                f"{labels['model']} on {labels['backend']} serves now, loaded in {result.seconds:.1f} s"
+                f"now using {labels['model']} on {labels['backend']}, loaded in {result.seconds:.1f} s"
             )
             return
         serving = self._switch.serving
         name = serving[ModelConfig].model
         if result.engine:
-            message = f"no engine for {name}, onnxruntime goes on: {result.failure}"
+            message = f"no engine for {name}, keeping onnxruntime: {result.failure}"
             self._status.notice(message)
             self.get_logger().warning(message)
             return
-        message = f"cannot change to {result.model.model}, {name} goes on: {result.failure}"
+        message = f"cannot change to {result.model.model}, keeping {name}: {result.failure}"
         self._status.notice(message)
         self.get_logger().error(message)
         values = serving.difference(self._live.current)

@@ -343,8 +343,8 @@ def _check_model(model: ModelConfig, scale: ScaleConfig, stereo: bool) -> None:
         )
     if not manifest.is_metric and not scale.is_on:
         raise ConfigError(
-            f"expected a model that knows metres, or something that tells its scale, got the relative model "
-            f"{model.model!r} alone; set scale_sources, or take a metric model."
+            "expected a metric model, or scale_sources for a relative one, got the relative model "
+            f"{model.model!r} without; set scale_sources, or use a metric model."
         )
     if stereo and scale.is_on:
         raise ConfigError(

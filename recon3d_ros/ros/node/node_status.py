@@ -67,7 +67,7 @@ class NodeStatus:
         except Exception as exc:  # such as a stuck reader of a keep_all override: no reason to end the node
             if self._node.context.ok():
                 self._node.get_logger().warning(
-                    f"cannot publish /diagnostics ({exc}); check its readers", throttle_duration_sec=5.0
+                    f"cannot publish /diagnostics ({exc}); check its subscribers", throttle_duration_sec=5.0
                 )
 
     def _look_at_qos(self) -> None:
@@ -94,9 +94,9 @@ class NodeStatus:
             told.append((Level.WARN, notice))
         told += [(Level.WARN, problem) for problem in self._mismatches]
         if state == "finalized":
-            told.append((Level.OK, "finalized: shut down for good; start the node again to use it"))
+            told.append((Level.OK, "finalized: start the node again to use it"))
         elif state != "active":
-            told.append((Level.OK, f"{state}: waiting for whoever manages this node"))
+            told.append((Level.OK, f"{state}: waiting for a lifecycle manager"))
         elif self._loading and report.level is Level.OK:
             told.append((Level.OK, f"loading {self._loading}, {report.message} meanwhile"))
         else:

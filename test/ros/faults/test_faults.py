@@ -134,7 +134,7 @@ def test_model_files_that_vanish_or_change_while_they_serve(make_robot, scene, t
     good = tmp_path / "again"
     shutil.copytree(folder, good)
     assert set_model(robot, good / "recon3d_stereo.yaml").successful
-    robot.wait(lambda: "serves now" in robot.said(), "the good model was not taken")
+    robot.wait(lambda: "now using" in robot.said(), "the good model was not taken")
     serves("of the second model")
 
 

@@ -63,7 +63,7 @@ def test_the_old_model_serves_until_the_new_one_is_ready(bench, scene, monkeypat
         lambda: bench.status()["model"] == REAL, lambda: bench.send(scene.images(), scene.infos()), "a switch"
     )
     bench.expect("points", scene.images(), scene.infos())
-    assert bench.wait(lambda: [log for log in bench.logs() if f"{REAL} on onnxruntime serves now" in log])
+    assert bench.wait(lambda: [log for log in bench.logs() if f"now using {REAL} on onnxruntime" in log])
     assert bench.status()["dropped_model"] == bench.status()["dropped_internal"] == "0"
     same = [p.endpoint_gid for p in bench.probe.get_publishers_info_by_topic("/switch/points")]
     assert same == publishers
@@ -103,7 +103,7 @@ def test_a_model_that_does_not_open_is_given_up_and_the_parameter_goes_back(benc
         lambda: bench.send(scene.images(), scene.infos()),  # else the silent camera is what is told
     )
     assert status["level"] == "1" and "sha256" in status["message"] and status["model"] == "fake_stereo"
-    assert any("cannot change to" in log and "fake_stereo goes on" in log for log in bench.logs())
+    assert any("cannot change to" in log and "keeping fake_stereo" in log for log in bench.logs())
     bench.expect("points", scene.images(), scene.infos())
 
 

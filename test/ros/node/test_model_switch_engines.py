@@ -64,7 +64,7 @@ def test_onnx_runtime_serves_until_the_engine_passed(served, scene):
     status = bench.status()
     assert status["dropped_model"] == status["dropped_internal"] == "0" and "model_loading" not in status
     assert [p for p, _ in gpu.built] == ["fp16"] and bench.node.get_parameter("backend").value == "tensorrt"
-    assert [log for log in bench.logs() if "net on tensorrt serves now" in log]
+    assert [log for log in bench.logs() if "now using net on tensorrt" in log]
 
 
 def test_a_wrong_engine_never_serves_and_the_warning_stays(fake_gpu, make_engine_bench, scene):
@@ -76,7 +76,7 @@ def test_a_wrong_engine_never_serves_and_the_warning_stays(fake_gpu, make_engine
         "a warning",
     )
     assert status["backend"] == "onnxruntime" and status["level"] == "1"
-    assert "does not give its golden answer" in status["message"]
+    assert "does not reproduce its golden output" in status["message"]
     assert any("trying fp32" in log for log in bench.warnings())
     assert bench.node.get_parameter("backend").value == "tensorrt"
     bench.expect("points", scene.images(), scene.infos())
@@ -100,7 +100,7 @@ def test_a_gpu_that_dies_costs_no_frame(fake_gpu, make_engine_bench, scene):
     fake_gpu.module.dies = True
     bench.expect("points", scene.images(), scene.infos())
     serve(bench, scene, "onnxruntime")
-    assert any("ONNX Runtime answers instead" in log for log in bench.warnings())
+    assert any("ONNX Runtime is used instead" in log for log in bench.warnings())
     assert bench.status()["dropped_model"] == bench.status()["dropped_internal"] == "0"
 
 
