@@ -1,22 +1,224 @@
-"""What happened to the frames: counts, rates, latencies and the last thing that went wrong. Needs no ROS."""
+"""How a camera of the node fares: counts, rates, latencies, image faults and the last thing that went wrong.
+
+Needs no ROS.
+"""
+# long: one class, the state of a camera, with the windows and statistics it is made of
 
 from __future__ import annotations
 
+import re
+import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from threading import Lock
+from typing import NamedTuple
 
-from recon3d_ros.geometry import DepthMap, Frame
-from recon3d_ros.ros.health.health_parts import WINDOW_S, Answers, Silence, Throttle, Window
-from recon3d_ros.ros.health.health_report import Cause, Level, Report, cause_of
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.geometry import Frame
 from recon3d_ros.ros.health.image_watch import ImageWatch
+from recon3d_ros.ros.health.outcome import BINS, Cause, FrameOutcome
 from recon3d_ros.ros.scale.report import ScaleState
-from recon3d_ros.scale import Scale
 
-__all__ = ["Cause", "Health", "Level", "Report", "cause_of"]
+WINDOW_S = 5.0  # rates, and how long a fault shows in the state
+LATENCIES_KEPT = 300
+_MAPS_KEPT = 30
+_KINDS_KEPT = 100
 
-_NO_TIMINGS: Mapping[str, float] = {}
-_NO_REASONS: Mapping[str, str] = {}
+
+class Level(Enum):
+    """State of one camera; the values are those of diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+class Percentiles(NamedTuple):
+    """Nearest-rank percentiles of the last values."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+def percentiles(values: Sequence[float]) -> Percentiles | None:
+    """Nearest-rank percentiles; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return Percentiles(*(ordered[round(share * last)] for share in (0.5, 0.95, 0.99)))
+
+
+@dataclass(frozen=True)
+class Report:
+    """A moment's state.
+
+    Attributes:
+        level: OK; WARN after a fault, 1 s without images, with a finding in the images, or when a frame takes
+            longer than 5 s; ERROR when faults leave no output at all, or after 5 s without images.
+        message: one sentence; the last actionable message unless OK.
+        rate_in_hz: complete frames (mono images, stereo pairs) per second over the last 5 s.
+        rate_out_hz: frames published per second over the last 5 s.
+        received: complete frames since the start.
+        published: frames published since the start.
+        skipped: frames ignored because nobody subscribed.
+        drops: number per cause since the start.
+        latency_ms: of acquisition to publication, by the node's clock; None before the first.
+        processing_ms: of the worker's time for one frame; None before the first.
+        stages_ms: of each stage of the pipeline, by its name.
+        valid_share: mean share of pixels with a depth in the last frames; None before the first.
+        confidence_histogram: shares of ten equal bins from 0 to 1 in the last frames; None without a model
+            that says its confidence.
+        findings: what is wrong in the images, one sentence each; None before the first look at them.
+        scale: of a mono model; None when nothing is asked to tell it, or before the first frame.
+    """
+
+    level: Level
+    message: str
+    rate_in_hz: float
+    rate_out_hz: float
+    received: int
+    published: int
+    skipped: int
+    drops: dict[Cause, int]
+    latency_ms: Percentiles | None
+    processing_ms: Percentiles | None
+    stages_ms: dict[str, Percentiles] = field(default_factory=dict)
+    valid_share: float | None = None
+    confidence_histogram: tuple[float, ...] | None = None
+    findings: tuple[str, ...] | None = None
+    scale: ScaleState | None = None
+
+
+class Window:
+    """Moments of the last `WINDOW_S` seconds."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def add(self, now: float) -> None:
+        """Note one more."""
+        self._times.append(now)
+        self.count(now)
+
+    def count(self, now: float) -> int:
+        """How many are not older than the window."""
+        while self._times and now - self._times[0] > WINDOW_S:
+            self._times.popleft()
+        return len(self._times)
+
+
+class Silence:
+    """How long images have been missing, and how long is too long.
+
+    The limits are 1 s and 5 s. A camera slower than one image in 0.3 s gets three and six of its usual
+    periods (the median of the last three to five), so that a time-lapse camera is no fault.
+
+    Args:
+        now: moment from which images are expected.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._last: float | None = None
+        self._periods_s: deque[float] = deque(maxlen=5)
+
+    def restart(self, now: float) -> None:
+        """Expect images from now on; the pause before was wanted."""
+        self._since, self._last = now, None
+
+    def heard(self, now: float) -> None:
+        """An image came."""
+        if self._last is not None:
+            self._periods_s.append(now - self._last)
+        self._since = self._last = now
+
+    def seconds(self, now: float) -> float:
+        """Since the last image, or since they are expected."""
+        return now - self._since
+
+    @property
+    def limits_s(self) -> tuple[float, float]:
+        """The silence that is worth a warning, and the one that is an error."""
+        usual_s = statistics.median(self._periods_s) if len(self._periods_s) >= 3 else 0.0
+        return max(1.0, 3.0 * usual_s), max(5.0, 6.0 * usual_s)
+
+
+class FrameStatistics:
+    """Times of the stages, and what the last depth maps looked like."""
+
+    def __init__(self) -> None:
+        self._latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._processing_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._stages_ms: dict[str, deque[float]] = {}
+        self._valid_shares: deque[float] = deque(maxlen=_MAPS_KEPT)
+        self._confidences: deque[NDArray[np.int64]] = deque(maxlen=_MAPS_KEPT)
+
+    def add(self, outcome: FrameOutcome) -> None:
+        """Note a published frame."""
+        self._latency_ms.append(outcome.latency_ms)
+        self._processing_ms.append(outcome.processing_ms)
+        for stage, value in outcome.timings_ms.items():
+            self._stages_ms.setdefault(stage, deque(maxlen=LATENCIES_KEPT)).append(value)
+        if outcome.depth is None:
+            return
+        self._valid_shares.append(outcome.depth.valid_share)
+        if outcome.depth.confidences is None:
+            self._confidences.clear()  # another model: the histogram of the old one says nothing any more
+        else:
+            self._confidences.append(outcome.depth.confidences)
+
+    @property
+    def latency_ms(self) -> Percentiles | None:
+        """See `Report`."""
+        return percentiles(self._latency_ms)
+
+    @property
+    def processing_ms(self) -> Percentiles | None:
+        """See `Report`."""
+        return percentiles(self._processing_ms)
+
+    @property
+    def stages_ms(self) -> dict[str, Percentiles]:
+        """See `Report`."""
+        found = {stage: percentiles(values) for stage, values in self._stages_ms.items()}
+        return {stage: values for stage, values in found.items() if values is not None}
+
+    @property
+    def valid_share(self) -> float | None:
+        """See `Report`."""
+        return statistics.fmean(self._valid_shares) if self._valid_shares else None
+
+    @property
+    def confidence_histogram(self) -> tuple[float, ...] | None:
+        """See `Report`."""
+        total = np.sum(self._confidences, axis=0) if self._confidences else np.zeros(BINS)
+        return tuple((total / total.sum()).tolist()) if total.sum() else None
+
+
+class Throttle:
+    """Lets each kind of message (numbers aside) through at most once per `period_s`."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._last: dict[str, float] = {}
+
+    def is_due(self, message: str, now: float) -> bool:
+        """Whether the message may be said now; if so it counts as said."""
+        kind = re.sub(r"[0-9.e+-]+", "#", message)
+        last = self._last.get(kind)
+        if last is not None and now - last < self._period_s:
+            return False
+        if len(self._last) >= _KINDS_KEPT:
+            self._last.clear()
+        self._last[kind] = now
+        return True
 
 
 class Health:
@@ -42,7 +244,7 @@ class Health:
         self._throttle = Throttle(throttle_s)
         self._drops = dict.fromkeys(Cause, 0)
         self._received = self._published = self._skipped = 0
-        self._in, self._out, self._answers = Window(), Window(), Answers()
+        self._in, self._out, self._statistics = Window(), Window(), FrameStatistics()
         self._started = clock()
         self._silence = Silence(self._started)
         self._fault: tuple[float, str] | None = None
@@ -52,8 +254,8 @@ class Health:
         self._checks = ImageWatch()
         self._scale: ScaleState | None = None
 
-    def count_received(self) -> None:
-        """Count a complete frame, whatever becomes of it."""
+    def received(self) -> None:
+        """Count a complete frame that came; `record` hears what becomes of it."""
         with self._lock:
             now = self._clock()
             self._received += 1
@@ -62,67 +264,36 @@ class Health:
             self._in.add(now)
             self._silence.heard(now)
 
-    def count_skipped(self, count: int = 1) -> None:
-        """Count frames that nobody wanted."""
+    def unmatched(self, count: int, message: str = "") -> None:
+        """Count images that lost their partner, which are no frames; with a message it is a fault."""
         with self._lock:
-            self._skipped += count
-            self._last_skipped = self._clock()
-            self._unanswered_since = None
-
-    def count_published(
-        self,
-        latency_ms: float,
-        processing_ms: float,
-        timings_ms: Mapping[str, float] = _NO_TIMINGS,
-        depth_map: DepthMap | None = None,
-    ) -> None:
-        """Count a frame that went out.
-
-        Args:
-            latency_ms: acquisition to publication, by the node's clock.
-            processing_ms: the worker's time.
-            timings_ms: time of each stage of the pipeline.
-            depth_map: the answer; a grid of its pixels is looked at, and nothing of it is kept.
-        """
-        with self._lock:
-            self._published += 1
-            self._unanswered_since = None
-            self._out.add(self._clock())
-            self._answers.add(latency_ms, processing_ms, timings_ms)
-            if depth_map is not None:
-                self._answers.look_at(depth_map)
-
-    def count_dropped(self, cause: Cause, message: str = "", count: int = 1) -> None:
-        """Count dropped frames; with a message it is a fault: the state shows it and the log gets it."""
-        with self._lock:
-            self._drops[cause] += count
-            if not message:
-                return
-            now = self._clock()
-            self._fault = (now, message)
-            due = self._throttle.is_due(f"{cause.value}:{message}", now)
+            self._drops[Cause.UNMATCHED] += count
+            due = self._is_new_fault(Cause.UNMATCHED, message)
         if due:
-            self._warn(f"frame dropped ({cause.value}): {message}")
+            self._warn(f"frame dropped ({Cause.UNMATCHED.value}): {message}")
 
-    def count_scale(
-        self, scale: Scale | None, asked: Sequence[str] = (), unused: Mapping[str, str] = _NO_REASONS
-    ) -> ScaleState | None:
-        """Note the scale of a frame; return the state with it.
-
-        Args:
-            scale: None where nothing is asked to tell it; what was noted before is of no interest then.
-            asked: the sources.
-            unused: why some of them said nothing of the frame.
-        """
+    def record(self, outcome: FrameOutcome) -> None:
+        """Take what became of a frame that was received, once."""
+        cause, due = outcome.cause, False
         with self._lock:
-            self._scale = None if scale is None else ScaleState.after(self._scale, scale, asked, unused)
-            return self._scale
-
-    def count_error(self, error: Exception) -> None:
-        """Count a frame dropped by an exception, under the cause its type tells."""
-        cause = cause_of(error)
-        text = str(error) if cause is not Cause.INTERNAL else f"{type(error).__name__}: {error}"
-        self.count_dropped(cause, text)
+            if outcome.published or outcome.scale is not None:
+                self._scale = outcome.scale
+            if outcome.published:
+                self._published += 1
+                self._unanswered_since = None
+                self._out.add(self._clock())
+                self._statistics.add(outcome)
+            elif cause is None:
+                self._skipped += 1
+                self._last_skipped = self._clock()
+                self._unanswered_since = None
+            else:
+                self._drops[cause] += 1
+                due = self._is_new_fault(cause, outcome.message)
+        if due and cause is not None:
+            self._warn(f"frame dropped ({cause.value}): {outcome.message}")
+        if outcome.frame is not None:
+            self._look_at(outcome.frame)
 
     def idle(self, on: bool, reason: str = "nobody subscribes") -> None:
         """Say whether images are not wanted now; when they are wanted again, silence counts from then."""
@@ -132,31 +303,6 @@ class Health:
                 self._last_skipped = float("-inf")  # or the first seconds of work would be called idle
             self._idle = reason if on else ""
             self._unanswered_since = None if on else self._unanswered_since
-
-    def check(self, frame: Frame) -> None:
-        """Look at the images, at most once a second: dark, blurred, blocked, swapped and so on.
-
-        Cheap when it is not due, so it may be called with every frame; it belongs behind the publication. A
-        check that fails is told and costs no frame: this one was counted as published.
-
-        Args:
-            frame: the rectified image or pair.
-        """
-        now = self._clock()
-        if not self._checks.is_due(now):
-            return
-        try:
-            self._checks.look_at(frame, now)
-        except Exception as exc:
-            failed = f"cannot check the images ({type(exc).__name__}: {exc}); please report it with ~/save"
-            messages: tuple[str, ...] = (failed,)
-        else:
-            messages = self._checks.messages or ()
-        for message in messages:
-            with self._lock:
-                due = self._throttle.is_due(message, now)
-            if due:
-                self._warn(message)
 
     def report(self) -> Report:
         """Sum up."""
@@ -173,14 +319,40 @@ class Health:
                 published=self._published,
                 skipped=self._skipped,
                 drops=dict(self._drops),
-                latency_ms=self._answers.latency_ms,
-                processing_ms=self._answers.processing_ms,
-                stages_ms=self._answers.stages_ms,
-                valid_share=self._answers.valid_share,
-                confidence_histogram=self._answers.confidence_histogram,
+                latency_ms=self._statistics.latency_ms,
+                processing_ms=self._statistics.processing_ms,
+                stages_ms=self._statistics.stages_ms,
+                valid_share=self._statistics.valid_share,
+                confidence_histogram=self._statistics.confidence_histogram,
                 findings=self._checks.messages,
                 scale=self._scale,
             )
+
+    def _is_new_fault(self, cause: Cause, message: str) -> bool:
+        """Note a fault; whether the log is to hear of it. The lock is held."""
+        if not message:
+            return False
+        now = self._clock()
+        self._fault = (now, message)
+        return self._throttle.is_due(f"{cause.value}:{message}", now)
+
+    def _look_at(self, frame: Frame) -> None:
+        """Look at the images, at most once a second; a check that fails is told and costs no frame."""
+        now = self._clock()
+        if not self._checks.is_due(now):
+            return
+        try:
+            self._checks.look_at(frame, now)
+        except Exception as exc:
+            failed = f"cannot check the images ({type(exc).__name__}: {exc}); please report it with ~/save"
+            messages: tuple[str, ...] = (failed,)
+        else:
+            messages = self._checks.messages or ()
+        for message in messages:
+            with self._lock:
+                due = self._throttle.is_due(message, now)
+            if due:
+                self._warn(message)
 
     def _state(self, now: float) -> tuple[Level, str]:
         """The worst of what is wrong; of equals the first, which says most."""

@@ -22,14 +22,15 @@ from recon3d_ros.messages.kinds import stamp_to_ns
 from recon3d_ros.pipeline import Result
 from recon3d_ros.ros.bridge.runtime import PausableCallbackGroup, subscribe, transported
 from recon3d_ros.ros.bridge.transforms import TransformSource
-from recon3d_ros.ros.health.health import Cause, Health, cause_of
+from recon3d_ros.ros.health.health import Health
+from recon3d_ros.ros.health.outcome import SKIPPED, Cause, FrameOutcome
 from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import ScaleInputs
 
 LINGER_S = 2.0  # images stay subscribed this long after the last reader left: readers often come back at once
 INFO_PERIOD_S = 1.0  # how often camera_info is looked at while nobody wants results
 
-OnResult = Callable[[RawFrame, Frame, Result], None]
+OnResult = Callable[[Frame, Result], None]
 
 
 class CameraChannel:
@@ -164,12 +165,13 @@ class CameraChannel:
         self._on_result = on_result
         self.tick()
 
-    def report(self, error: Exception) -> None:
-        """Count an exception as a lost frame of this camera; any thread."""
-        if not self._node.context.ok():
+    def record(self, outcome: FrameOutcome) -> None:
+        """Take what became of a frame; any thread."""
+        error = outcome.error
+        if error is not None and not self._node.context.ok():
             return  # shutting down: publishers are gone, that is no fault
-        self.health.count_error(error)
-        if cause_of(error) is Cause.INTERNAL:
+        self.health.record(outcome)
+        if error is not None and outcome.cause is Cause.INTERNAL:
             self._node.get_logger().debug("".join(traceback.format_exception(error)))
 
     def now_ns(self) -> int:
@@ -180,11 +182,11 @@ class CameraChannel:
         """False once the node was told to stop publishing; any thread."""
         return self._active
 
-    def on_result(self, raw: RawFrame, frame: Frame, result: Result) -> None:
+    def on_result(self, frame: Frame, result: Result) -> None:
         """Answer who asked; the worker calls it after publishing."""
         asked, self._on_result = self._on_result, None
         if asked is not None:
-            asked(raw, frame, result)
+            asked(frame, result)
 
     def _open_images(self) -> None:
         group = MutuallyExclusiveCallbackGroup()
@@ -216,7 +218,7 @@ class CameraChannel:
             try:
                 callback(msg)
             except Exception as exc:
-                self.report(exc)
+                self.record(FrameOutcome.failed(exc))
 
         return guarded
 
@@ -242,7 +244,7 @@ class CameraChannel:
         if count == 0:
             return
         if paired:  # a lost or late image now and then is no fault
-            self.health.count_dropped(Cause.UNMATCHED, count=count)
+            self.health.unmatched(count)
             return
         left, right = self.image_topics[LEFT], self.image_topics[RIGHT]
         gap_ns = self._intake.sync.last_gap_ns
@@ -256,13 +258,13 @@ class CameraChannel:
                 f"{self._intake.sync.tolerance_ns / NS_PER_MS:g} ms apart, got {gap_ns / NS_PER_MS:g} ms; "
                 f"trigger the cameras together or {remedy}"
             )
-        self.health.count_dropped(Cause.UNMATCHED, message, count)
+        self.health.unmatched(count, message)
 
     def _accept(self, messages: Messages) -> None:
         """Put a complete frame into the mailbox, unless nobody wants it or it is too old."""
-        self.health.count_received()
+        self.health.received()
         if not self.wanted():
-            self.health.count_skipped()
+            self.record(SKIPPED)
             return
         age_ms = (self.now_ns() - stamp_to_ns(messages[LEFT].header.stamp)) / NS_PER_MS
         if 0.0 < self._config.max_age_ms < age_ms:
@@ -270,10 +272,10 @@ class CameraChannel:
                 f"expected images at most {self._config.max_age_ms:g} ms old, got {age_ms:.0f} ms; "
                 "synchronize the clocks, set use_sim_time for a bag or simulator, or max_age_ms to 0"
             )
-            self.health.count_dropped(Cause.TOO_OLD, message)
+            self.record(FrameOutcome(cause=Cause.TOO_OLD, message=message))
             return
         if self._submit(self._intake.raw_frame(messages)):
-            self.health.count_dropped(Cause.BUSY)
+            self.record(FrameOutcome(cause=Cause.BUSY))
 
     def _on_step_back(self, seconds: float) -> None:
         self.forget(f"stamps went back by {seconds:.3f} s")

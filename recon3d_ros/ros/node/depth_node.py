@@ -22,6 +22,7 @@ from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
 from recon3d_ros.ros.bridge.runtime import run_node, survive_wrong_requests
 from recon3d_ros.ros.bridge.transforms import Tf2Source
+from recon3d_ros.ros.health.outcome import SKIPPED, FrameOutcome
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.model_switch import ModelSwitch, SwitchResult
 from recon3d_ros.ros.node.node_status import NodeStatus
@@ -164,7 +165,7 @@ class DepthNode(LifecycleNode):
             channel.deactivate()
         assert self._switch is not None
         for slot, _ in self._switch.take_back():
-            self._channels[slot].health.count_skipped()
+            self._channels[slot].record(SKIPPED)
 
     def _tear_down(self) -> None:
         for channel in self._channels:
@@ -275,7 +276,7 @@ class DepthNode(LifecycleNode):
 
     def _report(self, error: Exception) -> None:
         for channel in self._channels[:1]:
-            channel.report(error)
+            channel.record(FrameOutcome.failed(error))
 
     def _publish_diagnostics(self) -> None:
         labels = self._switch.labels if self._switch is not None else {}

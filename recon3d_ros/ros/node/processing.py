@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.pipeline import Pipeline, Result
-from recon3d_ros.ros.health.health import Cause, Health
+from recon3d_ros.ros.health.outcome import SKIPPED, Cause, DepthStatistics, FrameOutcome
 from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import ScaleInputs
 from recon3d_ros.ros.scale.report import ScaleState
@@ -25,11 +25,10 @@ class Camera(Protocol):
     """What the worker needs of one camera; see `channel.CameraChannel`."""
 
     outputs: Outputs
-    health: Health
     scale_inputs: ScaleInputs
 
-    def report(self, error: Exception) -> None:
-        """Count an exception as a lost frame of this camera."""
+    def record(self, outcome: FrameOutcome) -> None:
+        """Take what became of a frame."""
 
     def now_ns(self) -> int:
         """The node's clock."""
@@ -37,7 +36,7 @@ class Camera(Protocol):
     def accepts_results(self) -> bool:
         """False once the node was told to stop publishing."""
 
-    def on_result(self, raw: RawFrame, frame: Frame, result: Result) -> None:
+    def on_result(self, frame: Frame, result: Result) -> None:
         """Called after a frame was published, or could not be."""
 
 
@@ -73,7 +72,7 @@ class Processor:
         except BaseException:
             self._estimator.close()
             raise
-        self._lanes = [_Lane(camera) for camera in cameras]
+        self._streams = [_CameraStream(camera) for camera in cameras]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -112,54 +111,55 @@ class Processor:
     def handle(self, items: Sequence[tuple[int, RawFrame]]) -> None:
         """Process and publish one frame each of one or more cameras; faults stay with their camera."""
         pipelines = self._pipelines  # read once: another thread may replace it
-        jobs: list[_Job] = []
+        decoded: list[_DecodedFrame] = []
         for slot, raw in items:
             try:
-                frame, timings_ms = self._lanes[slot].frame(raw, pipelines[slot])
+                frame, timings_ms = self._streams[slot].frame(raw, pipelines[slot])
             except Exception as exc:
-                self._cameras[slot].report(exc)
+                self._cameras[slot].record(FrameOutcome.failed(exc))
                 continue
-            jobs.append(_Job(slot, raw, frame, timings_ms))
-        for job, depth_map, estimate_ms in self._estimate(jobs):
+            decoded.append(_DecodedFrame(slot, frame, timings_ms))
+        for pending, depth_map in self._estimate(decoded):
             try:
-                self._lanes[job.slot].finish(job, depth_map, estimate_ms, pipelines[job.slot])
+                self._streams[pending.slot].finish(pending, depth_map, pipelines[pending.slot])
             except Exception as exc:
-                self._cameras[job.slot].report(exc)
+                self._cameras[pending.slot].record(FrameOutcome.failed(exc))
 
     def close(self) -> None:
         """Close the model."""
         self._estimator.close()
 
-    def _estimate(self, jobs: list[_Job]) -> list[tuple[_Job, DepthMap, float]]:
-        """Answer all at once; when that fails one by one, so that a bad frame costs only its own camera."""
-        answers: list[tuple[_Job, DepthMap, float]] = []
-        groups = [jobs] if jobs else []
+    def _estimate(self, decoded: list[_DecodedFrame]) -> list[tuple[_DecodedFrame, DepthMap]]:
+        """Estimate all at once; when that fails one by one, so that a bad frame costs only its own camera."""
+        estimated: list[tuple[_DecodedFrame, DepthMap]] = []
+        groups = [decoded] if decoded else []
         while groups:
             group = groups.pop(0)
             started = time.perf_counter()
             try:
-                maps = self._estimator.estimate_many([job.frame for job in group])
+                maps = self._estimator.estimate_many([one.frame for one in group])
             except Exception as exc:
                 if len(group) == 1:
-                    self._cameras[group[0].slot].report(exc)
-                groups += [[job] for job in group] if len(group) > 1 else []
+                    self._cameras[group[0].slot].record(FrameOutcome.failed(exc))
+                groups += [[one] for one in group] if len(group) > 1 else []
                 continue
             estimate_ms = (time.perf_counter() - started) * 1e3 / len(group)
-            answers += [(job, depth_map, estimate_ms) for job, depth_map in zip(group, maps)]
-        return answers
+            for one in group:
+                one.timings_ms["estimate"] = estimate_ms
+            estimated += zip(group, maps)
+        return estimated
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class _DecodedFrame:
     """A frame on its way, and how long each stage took so far."""
 
     slot: int
-    raw: RawFrame
     frame: Frame
-    timings_ms: Mapping[str, float]
+    timings_ms: dict[str, float]
 
 
-class _Lane:
+class _CameraStream:
     """The worker's side of one camera: notices when history has to be forgotten."""
 
     def __init__(self, camera: Camera) -> None:
@@ -172,40 +172,43 @@ class _Lane:
         self._epoch = raw.epoch
         return raw.frame()
 
-    def finish(self, job: _Job, depth_map: DepthMap, estimate_ms: float, pipeline: Pipeline) -> None:
+    def finish(self, decoded: _DecodedFrame, depth_map: DepthMap, pipeline: Pipeline) -> None:
         """Scale, filter, make the cloud and publish, each as far as somebody wants it."""
-        camera, raw, frame = self._camera, job.raw, job.frame
+        camera, frame = self._camera, decoded.frame
         if not camera.accepts_results():
-            camera.health.count_skipped()
+            camera.record(SKIPPED)
             return
         started = time.perf_counter()
         into = camera.outputs.prepare(frame, pipeline)
         observed = camera.scale_inputs.observe(frame)
         result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
-        timings_ms = {**job.timings_ms, "estimate": estimate_ms, **result.timings_ms}
+        timings_ms = {**decoded.timings_ms, **result.timings_ms}
         result = replace(result, timings_ms=timings_ms)
         asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
-        state = camera.health.count_scale(result.scale, asked, observed.unused)
-        if state is not None:
-            camera.outputs.publish_scale(frame, state)
-            if not state.scale.trusted:
-                self._withhold(job, result, state)
-                return
+        state = camera.scale_inputs.state(result.scale, asked, observed)
         try:
-            camera.outputs.publish(frame, result)
-        except Exception:
-            camera.on_result(raw, frame, result)  # ~/save is for what cannot be published, too
-            raise
-        finish_ms = (time.perf_counter() - started) * 1e3
-        # By a clock that a bag or simulator drives a frame may seem to come from the future.
-        latency_ms = max(0.0, (camera.now_ns() - raw.stamp_ns) / NS_PER_MS)
-        processing_ms = sum(job.timings_ms.values()) + estimate_ms + finish_ms
-        camera.health.count_published(latency_ms, processing_ms, timings_ms, result.depth_map)
-        camera.on_result(raw, frame, result)
-        camera.health.check(frame)
+            outcome = self._publish(frame, result, state)
+        except Exception as exc:  # ~/save is for what cannot be published, too
+            outcome = FrameOutcome.failed(exc, state)
+        if outcome.published:
+            finish_ms = (time.perf_counter() - started) * 1e3
+            outcome = replace(
+                outcome,
+                # By a clock that a bag or simulator drives a frame may seem to come from the future.
+                latency_ms=max(0.0, (camera.now_ns() - frame.stamp_ns) / NS_PER_MS),
+                processing_ms=sum(decoded.timings_ms.values()) + finish_ms,
+                timings_ms=timings_ms,
+                depth=DepthStatistics.of(result.depth_map),
+            )
+        camera.record(outcome)
+        camera.on_result(frame, result)
 
-    def _withhold(self, job: _Job, result: Result, state: ScaleState) -> None:
-        """Give out no depth: metres that nobody vouches for are worse than none."""
-        self._camera.health.count_dropped(Cause.NO_SCALE, state.message)
-        self._camera.on_result(job.raw, job.frame, result)
-        self._camera.health.check(job.frame)
+    def _publish(self, frame: Frame, result: Result, state: ScaleState | None) -> FrameOutcome:
+        """Publish a frame, but no depth in metres that nobody vouches for: that is worse than none."""
+        outputs = self._camera.outputs
+        if state is not None:
+            outputs.publish_scale(frame, state)
+            if not state.scale.trusted:
+                return FrameOutcome(cause=Cause.NO_SCALE, message=state.message, scale=state, frame=frame)
+        outputs.publish(frame, result)
+        return FrameOutcome(published=True, scale=state, frame=frame)

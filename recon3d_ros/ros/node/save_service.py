@@ -26,7 +26,6 @@ from std_srvs.srv import Trigger
 from recon3d_ros import files
 from recon3d_ros.errors import OutputError, Recon3dError
 from recon3d_ros.geometry import Frame, PointPacker
-from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.pipeline import Result
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.scale.report import ScaleState
@@ -131,7 +130,6 @@ class SaveService:
         request: _Request,
         channel: CameraChannel,
         parameters: dict[str, Any],
-        raw: RawFrame,
         frame: Frame,
         result: Result,
     ) -> None:

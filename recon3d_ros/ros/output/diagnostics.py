@@ -8,7 +8,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from recon3d_ros.ros.bridge.conversions import make_header
-from recon3d_ros.ros.health.health_report import Level, Percentiles, Report
+from recon3d_ros.ros.health.health import Level, Percentiles, Report
 from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.system.machine import resident_mb, temperatures_c
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple
@@ -23,7 +23,8 @@ from recon3d_ros.ros.bridge.conversions import depth_from_msg, stamp_to_ns
 from recon3d_ros.ros.bridge.runtime import subscribe
 from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.scale.messages import cloud_to_points, range_to_anchors, scan_to_points
-from recon3d_ros.scale import Anchors, Mount, Observation, from_depth_image, from_points
+from recon3d_ros.ros.scale.report import ScaleState
+from recon3d_ros.scale import Anchors, Mount, Observation, Scale, from_depth_image, from_points
 
 NS_PER_MS = 1_000_000
 DEPTH_INFO = "scale/depth/camera_info"
@@ -74,6 +75,7 @@ class ScaleInputs:
         self._depth_info: CameraInfo | None = None
         self._is_open = False
         self._plan = plan
+        self._state: ScaleState | None = None
         self._use(plan)
 
     def configure(self, plan: ScalePlan) -> None:
@@ -149,6 +151,18 @@ class ScaleInputs:
             except Exception as exc:  # the seam: whatever a strange message causes, depth goes on without it
                 unused[source] = f"{type(exc).__name__}: {exc}"
         return Observed(tuple(found), unused)
+
+    def state(self, scale: Scale | None, asked: Sequence[str], observed: Observed) -> ScaleState | None:
+        """Count a frame for its sources; for the worker's thread.
+
+        Args:
+            scale: of the frame; None where nothing is asked to tell it, which ends the count.
+            asked: the sources of the scale.
+            observed: what they knew of the frame.
+        """
+        before = self._state
+        self._state = None if scale is None else ScaleState.after(before, scale, asked, observed.unused)
+        return self._state
 
     def _use(self, plan: ScalePlan) -> None:
         with self._lock:

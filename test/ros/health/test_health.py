@@ -14,7 +14,9 @@ from recon3d_ros.errors import (
     ImageError,
 )
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, StereoRig
-from recon3d_ros.ros.health.health import Cause, Health, Level, cause_of
+from recon3d_ros.ros.health.health import Health, Level
+from recon3d_ros.ros.health.outcome import SKIPPED, Cause, DepthStatistics, FrameOutcome, cause_of
+from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import Scale
 
 
@@ -56,12 +58,27 @@ def test_cause_of(error, cause):
     assert cause_of(error) is cause
 
 
+def publish(health, latency_ms=1.0, processing_ms=1.0, timings_ms=None, depth_map=None, frame=None):
+    """Record a frame that went out."""
+    depth = None if depth_map is None else DepthStatistics.of(depth_map)
+    health.record(
+        FrameOutcome(
+            published=True,
+            latency_ms=latency_ms,
+            processing_ms=processing_ms,
+            timings_ms=timings_ms or {},
+            depth=depth,
+            frame=frame,
+        )
+    )
+
+
 def test_rates_and_percentiles(health, clock):
     for i in range(101):
         clock.now = 100.0 + i * 0.1
-        health.count_received()
+        health.received()
         if i % 2 == 0:
-            health.count_published(latency_ms=float(i), processing_ms=i / 10)
+            publish(health, latency_ms=float(i), processing_ms=i / 10)
     report = health.report()
     assert report.rate_in_hz == pytest.approx(10, rel=0.05)
     assert report.rate_out_hz == pytest.approx(5, rel=0.05)
@@ -92,8 +109,8 @@ def test_images_that_never_come_are_a_warning_then_an_error(health, clock):
 
 def feed(health, clock, period_s, count=10):
     for _ in range(count):
-        health.count_received()
-        health.count_published(1.0, 1.0)
+        health.received()
+        publish(health)
         clock.now += period_s
 
 
@@ -101,8 +118,8 @@ def test_a_stalled_camera_comes_back_by_itself(health, clock):
     feed(health, clock, 0.1)
     clock.now -= 0.1
     assert levels_after(health, clock, 0.9, 1.1, 4.9, 5.1) == STALL
-    health.count_received()
-    health.count_published(1.0, 1.0)
+    health.received()
+    publish(health)
     assert (health.report().level, health.report().message) == (Level.OK, "publishing")
 
 
@@ -141,7 +158,7 @@ def test_stages_valid_share_and_confidence(health):
     confidence[:12] = 0.31
     confidence[12:24] = np.nan
     for stage_ms in (1.0, 2.0, 3.0):
-        health.count_published(9.0, 8.0, {"estimate": stage_ms, "filter": 0.5}, answer(0.5, confidence))
+        publish(health, 9.0, 8.0, {"estimate": stage_ms, "filter": 0.5}, answer(0.5, confidence))
     report = health.report()
     assert report.stages_ms["estimate"] == (2.0, 3.0, 3.0)
     assert set(report.stages_ms) == {"estimate", "filter"}
@@ -149,9 +166,9 @@ def test_stages_valid_share_and_confidence(health):
     histogram = np.zeros(10)
     histogram[3], histogram[9] = 1 / 3, 2 / 3  # of the finite ones; +-1 row of the grid
     np.testing.assert_allclose(report.confidence_histogram, histogram, atol=0.1)
-    health.count_published(9.0, 8.0, {}, answer(1.0))  # a model without confidence came instead
+    publish(health, 9.0, 8.0, {}, answer(1.0))  # a model without confidence came instead
     assert health.report().confidence_histogram is None
-    health.count_published(9.0, 8.0, {}, answer(1.0, np.full((48, 64), np.nan, np.float32)))
+    publish(health, 9.0, 8.0, {}, answer(1.0, np.full((48, 64), np.nan, np.float32)))
     assert health.report().confidence_histogram is None
 
 
@@ -164,19 +181,18 @@ def test_images_are_looked_at_once_a_second_and_believed_at_the_second_look(heal
     dark = Frame(0, np.zeros((240, 320), np.uint8), camera)
     assert health.report().findings is None
     for _ in range(9):  # within one second: one look
-        health.count_received()
-        health.count_published(1.0, 1.0)
-        health.check(dark)
+        health.received()
+        publish(health, frame=dark)
         clock.now += 0.1
     assert health.report().findings == () and health.report().level is Level.OK
     clock.now += 0.2
-    health.count_received()
-    health.check(dark)
+    health.received()
+    publish(health, frame=dark)
     report = health.report()
     assert report.level is Level.WARN and "dark" in report.message and "dark" in warnings[0]
     clock.now += 1.1
-    health.count_received()
-    health.check(Frame(0, picture(), camera))
+    health.received()
+    publish(health, frame=Frame(0, picture(), camera))
     assert health.report().findings == () and health.report().level is Level.OK
 
 
@@ -184,29 +200,29 @@ def test_a_pair_is_looked_at_again_soon_when_something_is_seen(health, clock):
     rig = StereoRig.simple(320, 240, fx=300.0, baseline_m=0.1)
     same = Frame(0, picture(), rig.left, picture(), rig)
     for _ in range(2):
-        health.check(same)
+        publish(health, frame=same)
         clock.now += 1.1
     (message,) = health.report().findings
     assert "same image" in message
 
 
 def test_faults_are_errors_without_output_and_warnings_with(health, clock):
-    health.count_received()
-    health.count_error(CalibrationError("expected fx > 0, got 0"))
+    health.received()
+    health.record(FrameOutcome.failed(CalibrationError("expected fx > 0, got 0")))
     assert (health.report().level, health.report().message) == (Level.ERROR, "expected fx > 0, got 0")
-    health.count_published(1.0, 1.0)
+    publish(health)
     assert health.report().level is Level.WARN
     clock.now += 4.0
     clock.now += 1.5
-    health.count_received()  # the fault is older than the window now
+    health.received()  # the fault is older than the window now
     assert health.report().level is Level.OK
     assert health.report().drops[Cause.CAMERA_INFO] == 1
 
 
 def test_busy_is_counted_but_no_fault(health, warnings):
-    health.count_received()
-    health.count_published(1.0, 1.0)
-    health.count_dropped(Cause.BUSY)
+    health.received()
+    publish(health)
+    health.record(FrameOutcome(cause=Cause.BUSY))
     assert health.report().level is Level.OK
     assert health.report().drops[Cause.BUSY] == 1
     assert warnings == []
@@ -214,48 +230,57 @@ def test_busy_is_counted_but_no_fault(health, warnings):
 
 def test_a_model_that_hangs_is_a_warning(health, clock):
     for _ in range(20):
-        health.count_received()
-        health.count_published(1.0, 1.0)
+        health.received()
+        publish(health)
         clock.now += 1.0
     for _ in range(30):  # images go on, nothing comes out
-        health.count_received()
-        health.count_dropped(Cause.BUSY)
+        health.received()
+        health.record(FrameOutcome(cause=Cause.BUSY))
         clock.now += 1.0
     report = health.report()
     assert report.level is Level.WARN and "for 30 s" in report.message
-    health.count_published(1.0, 1.0)
+    publish(health)
     assert (health.report().level, health.report().message) == (Level.OK, "publishing")
 
 
 def test_a_first_frame_after_a_pause_is_no_hanging_model(health, clock):
-    health.count_received()  # ... whose fault is over
+    health.received()  # ... whose fault is over
     clock.now += 60.0
-    health.count_received()
+    health.received()
     clock.now += 1.0
     assert (health.report().level, health.report().message) == (Level.OK, "working on a frame")
 
 
 def test_idle_is_ok_and_says_so(health):
-    health.count_received()
-    health.count_skipped()
+    health.received()
+    health.record(SKIPPED)
     assert health.report().level is Level.OK
     assert "nobody subscribes" in health.report().message
 
 
 def test_warnings_are_throttled_by_kind_not_by_number(health, clock, warnings):
     for i in range(50):
-        health.count_dropped(Cause.TOO_OLD, f"got {i}.5 ms")
-        health.count_dropped(Cause.IMAGE, "unknown encoding 'foo'")
+        health.record(FrameOutcome(cause=Cause.TOO_OLD, message=f"got {i}.5 ms"))
+        health.record(FrameOutcome(cause=Cause.IMAGE, message="unknown encoding 'foo'"))
     assert len(warnings) == 2
     clock.now += 5.0
-    health.count_dropped(Cause.TOO_OLD, "got 99 ms")
+    health.record(FrameOutcome(cause=Cause.TOO_OLD, message="got 99 ms"))
     assert len(warnings) == 3
     assert "too_old" in warnings[2] and "got 99 ms" in warnings[2]
     assert health.report().drops[Cause.TOO_OLD] == 51
 
 
+def test_images_without_a_partner_are_no_frames(health, warnings):
+    health.unmatched(2)
+    assert health.report().drops[Cause.UNMATCHED] == 2 and health.report().received == 0 and not warnings
+    health.unmatched(1, "expected both, got one")
+    report = health.report()
+    assert report.drops[Cause.UNMATCHED] == 3 and report.message == "expected both, got one"
+    assert warnings == ["frame dropped (unmatched): expected both, got one"]
+
+
 def test_unexpected_errors_name_their_type(health, warnings):
-    health.count_error(KeyError("left"))
+    health.record(FrameOutcome.failed(KeyError("left")))
     assert "KeyError" in warnings[0]
     assert health.report().drops[Cause.INTERNAL] == 1
 
@@ -266,18 +291,18 @@ def test_a_look_at_the_images_that_fails_is_told_and_costs_no_frame(health, cloc
 
     monkeypatch.setattr("recon3d_ros.ros.health.image_watch.check_image", fails)
     camera = PinholeCamera.simple(200, 150, fx=100.0)
-    health.check(Frame(0, np.zeros((150, 200), np.uint8), camera))
+    publish(health, frame=Frame(0, np.zeros((150, 200), np.uint8), camera))
     assert len(warnings) == 1 and "a bug of this test" in warnings[0]
     assert sum(health.report().drops.values()) == 0
 
 
 def test_frames_that_were_skipped_do_not_hide_the_work_that_follows(health, clock):
-    health.count_skipped()
+    health.record(SKIPPED)
     health.idle(True)
     clock.now += 1.0
     health.idle(False)
-    health.count_received()
-    health.count_published(1.0, 1.0)
+    health.received()
+    publish(health)
     assert health.report().message == "publishing"
 
 
@@ -285,36 +310,45 @@ def scale_of(age_s, sources=(), trusted=True):
     return Scale(2.0, 0.0, 0.1, sources, dict.fromkeys(sources, 1), age_s, trusted, "range: nothing in reach")
 
 
+def tell(health, scale, asked=("range",), unused=None):
+    """Record a frame that went out with this scale."""
+    state = ScaleState.after(health.report().scale, scale, asked, unused or {})
+    health.record(FrameOutcome(published=True, scale=state))
+
+
 def test_a_scale_that_ages_warns_and_a_fresh_one_does_not(health):
-    health.count_received()
-    health.count_published(1.0, 1.0)
-    health.count_scale(scale_of(0.0, ("range",)), ("range",))
+    health.received()
+    tell(health, scale_of(0.0, ("range",)))
     assert health.report().level is Level.OK
-    health.count_scale(scale_of(0.9), ("range",))  # a sensor may be slower than the camera
+    tell(health, scale_of(0.9))  # a sensor may be slower than the camera
     assert health.report().level is Level.OK
-    health.count_scale(scale_of(3.2), ("range",), {"range": "expected messages on /sonar, got none"})
+    tell(health, scale_of(3.2), unused={"range": "expected messages on /sonar, got none"})
     report = health.report()
     assert report.level is Level.WARN
     assert "got none for 3 s" in report.message and "/sonar" in report.message
-    health.count_scale(scale_of(0.0, ("range",)), ("range",))
+    tell(health, scale_of(0.0, ("range",)))
     assert health.report().level is Level.OK
 
 
 def test_frames_are_counted_for_every_source(health):
     for sources in (("range",), ("range", "floor"), ("floor",)):
-        health.count_scale(scale_of(0.0, sources), ("range", "floor", "scan"))
+        tell(health, scale_of(0.0, sources), ("range", "floor", "scan"))
     state = health.report().scale
     assert (state.frames_used, state.frames_unused) == (
         {"range": 2, "floor": 2},
         {"floor": 1, "range": 1, "scan": 3},
     )
-    assert health.count_scale(None) is None and health.report().scale is None  # switched off
-    assert health.count_scale(scale_of(0.0), ("range",)).frames_unused == {"range": 1}
+    health.record(FrameOutcome(cause=Cause.BUSY))  # it came not so far that a scale was asked for
+    assert health.report().scale is state
+    publish(health)
+    assert health.report().scale is None  # switched off
+    tell(health, scale_of(0.0))
+    assert health.report().scale.frames_unused == {"range": 1}
 
 
 def test_without_a_trusted_scale_nothing_comes_out_and_that_is_an_error(health):
-    state = health.count_scale(scale_of(9.0, trusted=False), ("range",))
-    health.count_dropped(Cause.NO_SCALE, state.message)
+    state = ScaleState.after(None, scale_of(9.0, trusted=False), ("range",), {})
+    health.record(FrameOutcome(cause=Cause.NO_SCALE, message=state.message, scale=state))
     report = health.report()
-    assert report.level is Level.ERROR and report.drops[Cause.NO_SCALE] == 1
+    assert report.level is Level.ERROR and report.drops[Cause.NO_SCALE] == 1 and report.scale is state
     assert report.message.startswith("expected a scale that can be trusted") and "in reach" in report.message

@@ -16,7 +16,7 @@ from recon3d_ros.messages.intake import Intake
 from recon3d_ros.offline import process_bag
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, stamp_to_ns
-from recon3d_ros.ros.health.health import Cause
+from recon3d_ros.ros.health.outcome import Cause
 
 pytest.importorskip("rosbags")
 MS = 1_000_000

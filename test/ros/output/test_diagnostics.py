@@ -10,8 +10,10 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from recon3d_ros.errors import ImageError
-from recon3d_ros.ros.health.health import Cause, Health
+from recon3d_ros.ros.health.health import Health
+from recon3d_ros.ros.health.outcome import Cause, FrameOutcome
 from recon3d_ros.ros.output.diagnostics import diagnostic_array, diagnostic_status
+from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import Scale
 
 
@@ -31,10 +33,13 @@ def message_of(health: Health) -> tuple[DiagnosticStatus, dict[str, str]]:
 def test_all_counts_are_there():
     health = Health(lambda message: None, "/image")
     for _ in range(4):
-        health.count_received()
-    health.count_published(20.0, 10.0, {"estimate": 7.0})
-    health.count_dropped(Cause.BUSY, count=2)
-    health.count_error(ImageError("expected pixels, got none"))
+        health.received()
+    health.record(
+        FrameOutcome(published=True, latency_ms=20.0, processing_ms=10.0, timings_ms={"estimate": 7.0})
+    )
+    for _ in range(2):
+        health.record(FrameOutcome(cause=Cause.BUSY))
+    health.record(FrameOutcome.failed(ImageError("expected pixels, got none")))
     status, values = message_of(health)
     assert (status.level, status.message) == (DiagnosticStatus.WARN, "expected pixels, got none")
     assert (values["model"], values["frames_in"], values["frames_out"]) == ("net", "4", "1")
@@ -71,8 +76,9 @@ def test_every_camera_has_its_status():
 def test_every_key_is_explained():
     """docs/diagnostics.md has a row for every key the node publishes."""
     health = Health(lambda message: None)
-    health.count_published(20.0, 10.0)
-    health.count_scale(Scale(2.0, 0.0, 0.1, ("range",), {"range": 1}, 0.0, True, ""), ("range", "scan"))
+    scale = Scale(2.0, 0.0, 0.1, ("range",), {"range": 1}, 0.0, True, "")
+    state = ScaleState.after(None, scale, ("range", "scan"), {})
+    health.record(FrameOutcome(published=True, latency_ms=20.0, processing_ms=10.0, scale=state))
     _, values = message_of(health)
     text = (Path(__file__).resolve().parents[3] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
     keys = {re.sub(r"_p\d\d$", "", key) for key in values} - {"model"}
@@ -90,5 +96,5 @@ def test_levels():
     assert message_of(health)[0].level == DiagnosticStatus.WARN
     clock.now = 6.0
     assert message_of(health)[0].level == DiagnosticStatus.ERROR
-    health.count_received()
+    health.received()
     assert message_of(health)[0].level == DiagnosticStatus.OK

@@ -1,0 +1,111 @@
+"""What becomes of one frame: the one thing that the node's health hears of it. Needs no ROS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.errors import BackendError, CalibrationError, FrameError, ImageError, ModelError
+from recon3d_ros.geometry import DepthMap, Frame
+from recon3d_ros.ros.scale.report import ScaleState
+
+BINS = 10
+# About so many pixels on a grid tell a share to a percent; all of them would cost as much as the filters.
+_GRID_PIXELS = 5000
+
+
+class Cause(str, Enum):
+    """Why a frame (or for UNMATCHED one image) gave no output."""
+
+    BUSY = "busy"  # a newer frame came before the worker was free: normal when the model is slower
+    UNMATCHED = "unmatched"
+    TOO_OLD = "too_old"
+    CAMERA_INFO = "camera_info"
+    IMAGE = "image"
+    MODEL = "model"
+    NO_TRANSFORM = "no_transform"
+    NO_SCALE = "no_scale"
+    INTERNAL = "internal"
+
+
+def cause_of(error: Exception) -> Cause:
+    """Map an exception to the cause it is counted under."""
+    if isinstance(error, CalibrationError):
+        return Cause.CAMERA_INFO
+    if isinstance(error, ImageError):
+        return Cause.IMAGE
+    if isinstance(error, (ModelError, BackendError)):
+        return Cause.MODEL
+    if isinstance(error, FrameError):
+        return Cause.NO_TRANSFORM
+    return Cause.INTERNAL
+
+
+class DepthStatistics(NamedTuple):
+    """What a depth map looks like, from a grid of its pixels.
+
+    Attributes:
+        valid_share: share of pixels with a depth.
+        confidences: (10,) int64, number of confidences in equal bins from 0 to 1; None of a model without.
+    """
+
+    valid_share: float
+    confidences: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, depth_map: DepthMap) -> DepthStatistics:
+        """Look at a depth map; nothing of it is kept."""
+        step = max(1, math.isqrt(depth_map.depth.size // _GRID_PIXELS))
+        depth = depth_map.depth[::step, ::step]
+        valid_share = float(np.mean(np.isfinite(depth) & (depth > 0)))
+        if depth_map.confidence is None:
+            return cls(valid_share, None)
+        confidence = depth_map.confidence[::step, ::step]
+        known = np.clip(confidence[np.isfinite(confidence)], 0.0, 1.0)
+        bins = np.minimum((known * BINS).astype(np.int64), BINS - 1)
+        return cls(valid_share, np.bincount(bins, minlength=BINS))
+
+
+@dataclass(frozen=True, eq=False)
+class FrameOutcome:
+    """What became of a complete frame (one image, or a pair): published, dropped, or skipped if neither.
+
+    Attributes:
+        published: it went out.
+        cause: why it was dropped.
+        message: what to do about it; only then it is a fault, which the state shows and the log gets.
+        error: the exception that ended it.
+        latency_ms: acquisition to publication, by the node's clock.
+        processing_ms: the worker's time.
+        timings_ms: time of each stage.
+        depth: of its depth map.
+        scale: with it; None where nothing is asked to tell it, and of frames that did not come so far.
+        frame: the rectified images, if they are worth a look: dark, blurred, blocked, swapped and so on.
+    """
+
+    published: bool = False
+    cause: Cause | None = None
+    message: str = ""
+    error: Exception | None = None
+    latency_ms: float = 0.0
+    processing_ms: float = 0.0
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    depth: DepthStatistics | None = None
+    scale: ScaleState | None = None
+    frame: Frame | None = None
+
+    @classmethod
+    def failed(cls, error: Exception, scale: ScaleState | None = None) -> FrameOutcome:
+        """Of a frame that an exception ended; its type tells the cause."""
+        cause = cause_of(error)
+        text = str(error) if cause is not Cause.INTERNAL else f"{type(error).__name__}: {error}"
+        return cls(cause=cause, message=text, error=error, scale=scale)
+
+
+SKIPPED = FrameOutcome()  # nobody wanted it
