@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recon3d_ros.errors import OutputError
@@ -78,24 +77,3 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-@contextmanager
-def held(*numbers: signal.Signals) -> Iterator[None]:
-    """Act on signals afterwards only: no child may be left that has started, but is not stopped yet."""
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda came_now, frame: came.append(came_now)) for number in numbers
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
-
-
-def end_in_order(signum: int, frame: object) -> None:
-    """A handler of SIGTERM: unwind through the end of the children, as Ctrl-C does."""
-    raise KeyboardInterrupt

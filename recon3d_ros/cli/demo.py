@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon3d_ros.cli.children import Child, end_in_order, held
+from recon3d_ros.cli.children import Child
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.signals import stop_signals_deferred
 from recon3d_ros.config import ModelConfig, PipelineConfig, options
 from recon3d_ros.config.camera_topics import LEFT, image_topics
 from recon3d_ros.config.recorder import RecorderConfig
@@ -98,7 +98,6 @@ def main(args: argparse.Namespace) -> int:
     shortest_s = next(spec.minimum for spec in options(RecorderConfig) if spec.name == "seconds") or 0.0
     if not shortest_s <= args.seconds < float("inf"):
         raise ConfigError(f"expected --seconds of at least {shortest_s:g}, got {args.seconds:g}: give more")
-    signal.signal(signal.SIGTERM, end_in_order)
     limits = read_options(args, PipelineConfig)
     model = read_options(args, ModelConfig)
     make_folder(args.out)
@@ -166,13 +165,13 @@ def _children(
     notes = [*plan.notes, *([note] if note else [])]
     children: list[Child] = []
     try:
-        with held(signal.SIGINT, signal.SIGTERM):
+        with stop_signals_deferred():
             for name, words in _commands(args, plan, model, limits, notes).items():
                 children.append(Child(name, words, environment, args.out))
         yield children
     finally:
         try:
-            with held(signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave the others running
+            with stop_signals_deferred():  # a second Ctrl-C must not leave the others running
                 for child in children:
                     child.interrupt()
                 for child in children:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from recon3d_ros import __version__
+from recon3d_ros.cli.signals import stop_signals_interrupt
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.system.logs import logs_sent_to
 
@@ -25,28 +27,30 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE, as if the reader's end had stopped us
 
 
 class Verb(NamedTuple):
-    """Where a verb lives and its line in `recon3d --help`."""
+    """Where a verb lives, and its line in `recon3d --help`."""
 
     module: str
     summary: str
 
 
+# The order of VERBS in `recon3d --help`: the title of a group, before its first verb.
+GROUPS = {"run": "images and bags", "node": "ROS 2", "models": "models", "train": "training"}
 VERBS: dict[str, Verb] = {
     "run": Verb("recon3d_ros.cli.run", "compute depth maps and point clouds from image files"),
     "process": Verb("recon3d_ros.cli.process", "process a recorded bag, without ROS"),
-    "models": Verb("recon3d_ros.cli.models", "list the models and verify their files"),
-    "evaluate": Verb("recon3d_ros.cli.evaluate", "measure the accuracy of models on data sets"),
-    "train": Verb("recon3d_ros.cli.train", "train a network"),
-    "export": Verb("recon3d_ros.cli.export", "write a checkpoint as an ONNX model with its manifest"),
-    "convert": Verb("recon3d_ros.cli.convert", "make fp16 and int8 files of a model"),
-    "engines": Verb("recon3d_ros.cli.engines", "list, build, check and prune TensorRT engines"),
-    "benchmark": Verb("recon3d_ros.cli.benchmark", "measure the speed on this computer"),
+    "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),
     "play": Verb(
         "recon3d_ros.cli.play", "publish a folder, video, webcam or the procedural world as a camera"
     ),
-    "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),
     "doctor": Verb("recon3d_ros.cli.doctor", "find problems with live camera topics"),
     "demo": Verb("recon3d_ros.cli.demo", "run camera and node for ten seconds and write a report"),
+    "models": Verb("recon3d_ros.cli.models", "list the models and verify their files"),
+    "evaluate": Verb("recon3d_ros.cli.evaluate", "measure the accuracy of models on data sets"),
+    "benchmark": Verb("recon3d_ros.cli.benchmark", "measure the speed on this computer"),
+    "convert": Verb("recon3d_ros.cli.convert", "make fp16 and int8 files of a model"),
+    "engines": Verb("recon3d_ros.cli.engines", "list, build, check and prune TensorRT engines"),
+    "train": Verb("recon3d_ros.cli.train", "train a network"),
+    "export": Verb("recon3d_ros.cli.export", "write a checkpoint as an ONNX model with its manifest"),
 }
 
 
@@ -58,16 +62,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: what the verb returned, the code of a Recon3dError (see `recon3d_ros.errors`),
-        1 when the operating system refuses a file, 130 after Ctrl-C, 141 when the reader of our output went
-        away.
+        1 when the operating system refuses a file, 130 after Ctrl-C, SIGTERM or SIGHUP, 141 when the reader
+        of our output went away.
 
     Raises:
-        SystemExit: from argparse, with 0 after `--help` and 2 after arguments that do not parse.
+        SystemExit: from argparse, with 0 after `--help` and 2 after no arguments, or some that do not parse.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
     try:
-        args = build_parser(words).parse_args(words)
-        with logs_sent_to(TerminalHandler()):
+        parser = build_parser(words)
+        if not words:
+            parser.print_help(sys.stderr)
+            raise SystemExit(2)
+        args = parser.parse_args(words)
+        with logs_sent_to(TerminalHandler()), stop_signals_interrupt():
             code: int = args.main(args)
         sys.stdout.flush()  # so that a closed pipe shows here and not in the interpreter's exit
         return code
@@ -75,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"recon3d: error: {' '.join(str(exc).split())}", file=sys.stderr)
         return exc.exit_code
     except KeyboardInterrupt:
+        _flush_or_silence_stdout()  # the terminal may be gone
         return INTERRUPTED
     except BrokenPipeError:
         _silence_stdout()
@@ -117,21 +127,46 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="recon3d",
         description="Compute metric depth and point clouds from camera images.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=16),
+        usage="recon3d [-h] [--version] <verb> ...",
+        epilog=_verbs_text(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"recon3d {__version__}")
     typed = next((word for word in words if not word.startswith("-")), None)
-    verbs = parser.add_subparsers(dest="verb", metavar="<verb>", required=True)
+    # argparse knows no groups of verbs: they are in the epilog.
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="<verb>", required=True, prog="recon3d", help=argparse.SUPPRESS
+    )
     for name, verb in VERBS.items():
         if name != typed:
-            verbs.add_parser(name, help=verb.summary)
+            verbs.add_parser(name)
             continue
         module = importlib.import_module(verb.module)
         # No abbreviations: the day --models-dir gets a neighbour, somebody's --mod would change its meaning.
-        verb_parser = verbs.add_parser(name, help=verb.summary, description=module.HELP, allow_abbrev=False)
+        verb_parser = verbs.add_parser(name, description=module.HELP, allow_abbrev=False)
         module.add_arguments(verb_parser)
         verb_parser.set_defaults(main=module.main)
     return parser
+
+
+def _verbs_text() -> str:
+    """The verbs in their groups, for the help."""
+    lines = []
+    for name, verb in VERBS.items():
+        if name in GROUPS:
+            lines += ["", f"{GROUPS[name]}:"]
+        lines.append(f"    {name:<11} {verb.summary}")
+    return "\n".join([*lines[1:], "", "recon3d <verb> --help shows the options of a verb."])
+
+
+def _prepare_streams() -> None:
+    """Let no stream that is closed, and no character that it cannot show, be an error."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8, nor terminals
 
 
 def _flush_or_silence_stdout() -> None:

@@ -59,9 +59,11 @@ def write_atomically(path: Path | str, *chunks: bytes) -> None:
         with open(draft, "wb") as file:
             file.writelines(chunks)
         os.replace(draft, path)
-    except OSError as exc:
+    except BaseException as exc:  # Ctrl-C leaves no draft either
         with contextlib.suppress(OSError):
             draft.unlink()
+        if not isinstance(exc, OSError):
+            raise
         raise OutputError(
             f"cannot write {path} ({exc.strerror}): free the disk or choose another place"
         ) from exc

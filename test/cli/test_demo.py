@@ -99,13 +99,15 @@ def test_a_crashed_node_ends_the_demo_with_its_last_lines(pairs, tmp_path):
     assert not running(tmp_path)
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 130)])
 def test_interrupted_it_leaves_no_process(pairs, tmp_path, number, code):
     out = tmp_path / "out"
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the demo starts with what is ignored here
     with subprocess.Popen(command("--input", pairs, "--model", "fake_stereo", "--out", out)) as process:
         deadline = time.monotonic() + 60
         while not (out / "recorder.log").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
+        signal.signal(signal.SIGHUP, former)
         process.send_signal(number)
         assert process.wait(40) == code
     assert not running(tmp_path)

@@ -6,6 +6,8 @@ import importlib
 import logging
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import types
@@ -14,6 +16,7 @@ import pytest
 
 from recon3d_ros import errors
 from recon3d_ros.cli import main as cli
+from recon3d_ros.files import write_atomically
 
 
 @pytest.fixture
@@ -116,6 +119,59 @@ def test_interrupt_gives_130_without_a_traceback(verb, capsys):
     verb.action = interrupted
     assert cli.main(["probe"]) == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_a_file_is_written_leaves_no_draft(verb, tmp_path, monkeypatch, number):
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may have it ignored
+    monkeypatch.setattr("os.replace", lambda *_: signal.raise_signal(number))
+    verb.action = lambda args: write_atomically(tmp_path / "out.ply", b"half")
+    try:
+        assert cli.main(["probe"]) == 130
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_stdout_is_no_error():
+    command = f"exec {shlex.quote(sys.executable)} -m recon3d_ros models >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_names_that_are_not_utf8_and_terminals_that_are_not(tmp_path):
+    (tmp_path / "talking_verb.py").write_text(
+        "HELP = 'talk'\n"
+        "def add_arguments(parser): parser.add_argument('file')\n"
+        "def main(args):\n"
+        "    print(args.file, '20 \\N{DEGREE SIGN}C')\n"
+        "    return 0\n"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from recon3d_ros.cli import main as cli\n"
+        "cli.VERBS['talk'] = cli.Verb('talking_verb', 'talk')\n"
+        "sys.exit(cli.main(['talk', *sys.argv[1:]]))\n"
+    )
+    for encoding, degree in (("utf-8:strict", "\N{DEGREE SIGN}"), ("ascii:strict", "\\xb0")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, b"caf\xe9.png"],
+            capture_output=True,
+            timeout=60,
+            env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"},
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.decode() == f"caf\\udce9.png 20 {degree}C\n"
+
+
+def test_alone_it_shows_every_verb_in_a_group(capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main([])
+    text = capsys.readouterr().err
+    assert exit_info.value.code == 2
+    assert [line.split()[0] for line in text.splitlines() if line.startswith("    ")] == list(cli.VERBS)
+    assert all(f"{title}:" in text.splitlines() for title in cli.GROUPS.values())
+    assert cli.GROUPS.keys() <= cli.VERBS.keys() and next(iter(cli.VERBS)) in cli.GROUPS
 
 
 @pytest.mark.parametrize(

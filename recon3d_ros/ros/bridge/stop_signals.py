@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a node in order."""
+"""SIGINT, SIGTERM and SIGHUP end a node in order."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """While entered, the first SIGINT or SIGTERM sets a flag, and raises where it may.
+    """While entered, the first SIGINT, SIGTERM or SIGHUP sets a flag, and raises where it may.
+
+    A SIGHUP that is ignored (`nohup`) stays so.
 
     In place of rclpy's own handlers. Those shut the context down in a thread of their own, which walks over
     the executors' guard conditions while the main thread makes or frees one: such a process prints the
@@ -30,7 +32,11 @@ class StopSignals:
         self._may_raise = False
 
     def __enter__(self) -> StopSignals:
-        self._former = {number: signal.signal(number, self._on_signal) for number in _NUMBERS}
+        self._former = {
+            number: signal.signal(number, self._on_signal)
+            for number in _NUMBERS
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+        }
         return self
 
     def __exit__(

@@ -22,9 +22,12 @@ from recon3d_ros.ros.node.depth_node import DepthNode
 class Watched(Node):
     """Stops itself by a signal in a timer, unless the test does it elsewhere, and tells its end."""
 
+    made = threading.Event()
+
     def __init__(self, number: signal.Signals | None = None) -> None:
         super().__init__("watched")
         self.destroyed = 0
+        self.made.set()
         if number is not None:
             self.create_timer(0.01, lambda: signal.raise_signal(number))
 
@@ -50,9 +53,23 @@ def run(capfd):
     return run
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_in_a_callback(run, number):
-    run(number)
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may have it ignored
+    try:
+        run(number)
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+def test_what_nohup_has_ignored_stays_so():
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            signal.raise_signal(signal.SIGHUP)
+            assert not signals.came
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
@@ -70,10 +87,16 @@ def test_while_the_executor_is_made(run, monkeypatch, late):
 
 
 def test_while_nothing_happens(run):
-    robot = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
-    robot.start()
+    def robot():
+        assert Watched.made.wait(30)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Watched.made.clear()
+    thread = threading.Thread(target=robot)
+    thread.start()
     run()
-    robot.join()
+    thread.join()
 
 
 def test_while_a_model_is_opened_its_thread_ends_too(monkeypatch):
