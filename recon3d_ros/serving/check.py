@@ -114,6 +114,6 @@ def _read_golden(manifest: Manifest) -> tuple[list[NDArray[np.uint8]], NDArray[n
             return [content[name] for name in manifest.input.names], content["expected"]
     except (OSError, ValueError, KeyError, EOFError) as exc:
         raise ArtifactError(
-            f"expected the images {', '.join(manifest.input.names)} and the answer expected in {path}, "
+            f"expected the images {', '.join(manifest.input.names)} and the output expected in {path}, "
             f"got: {exc}: copy the file again"
         ) from exc
