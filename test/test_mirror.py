@@ -1,0 +1,194 @@
+"""Tests stand where their module stands: of `geometry/camera.py` in `test/geometry/test_camera.py`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+PACKAGE = TESTS.parent / "recon3d_ros"
+NAMED = re.compile(r"recon3d_ros(?:\.[a-z_0-9]+)+")
+FOLDERS = {
+    ".".join(path.parent.relative_to(PACKAGE).parts): path for path in sorted(PACKAGE.rglob("*/__init__.py"))
+}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.stem not in ("__init__", "__main__")
+}
+# What has no test file of its name, and where its behaviour is tested. The test imports the module, or one
+# of its room that uses it: a part that nobody uses alone is tested where somebody uses it.
+TESTED_IN = {
+    "backends.base": "backends/test_onnxruntime.py",
+    "backends.engine_spec": "backends/test_tensorrt.py",
+    "backends.gpu": "backends/test_vendor.py",
+    "backends.runtime_cache": "backends/test_tensorrt.py",
+    "cli.children": "cli/test_demo.py",
+    "cli.doctor": "ros/doctor/test_doctor.py",
+    "cli.play": "cli/test_main.py",
+    "cli.process": "offline/test_processing.py",
+    "cli.progress_bar": "cli/test_engines.py",
+    "cli.results": "cli/test_run.py",
+    "config.camera_topics": "messages/test_intake.py",
+    "config.doctor": "config/test_config.py",
+    "config.model": "config/test_config.py",
+    "config.node": "config/test_config.py",
+    "config.options": "config/test_config.py",
+    "config.pipeline": "config/test_config.py",
+    "config.process": "config/test_config.py",
+    "config.recorder": "config/test_config.py",
+    "config.scale": "config/test_config.py",
+    "config.source": "config/test_config.py",
+    "convert.half": "convert/test_conversion.py",
+    "convert.images": "convert/test_conversion.py",
+    "cuda.arguments": "cuda/test_build.py",
+    "cuda.buffers": "cuda/test_stages.py",
+    "cuda.graph": "cuda/test_stages.py",
+    "cuda.kernels": "cuda/test_build.py",
+    "cuda.layout": "cuda/test_kernels_prepare.py",
+    "datasets.bags.writer": "datasets/bags/test_reader.py",
+    "datasets.index": "datasets/test_catalogue.py",
+    "datasets.rgbd.sets": "datasets/test_catalogue.py",
+    "datasets.stereo.sets": "datasets/test_catalogue.py",
+    "estimation.gpu_stages": "cuda/test_engine_frames.py",
+    "evaluation.set_scores": "cli/test_evaluate.py",
+    "filters.cells": "filters/test_voxel.py",
+    "geometry.checks": "geometry/test_camera.py",
+    "messages.kinds": "messages/test_camera_info.py",
+    "model_zoo.contract": "model_zoo/test_manifest.py",
+    "model_zoo.validation": "model_zoo/test_manifest.py",
+    "networks.layers": "networks/test_networks.py",
+    "networks.mono_contract": "networks/test_mono.py",
+    "offline.sinks": "offline/test_processing.py",
+    "preprocess.fit": "preprocess/test_preprocess.py",
+    "preprocess.postprocess": "preprocess/test_preprocess.py",
+    "preprocess.tensors": "preprocess/test_preprocess.py",
+    "ros.bench.cloud": "cli/test_benchmark.py",
+    "ros.doctor.finding": "ros/doctor/test_checks.py",
+    "ros.doctor.graph_monitor": "ros/doctor/test_doctor.py",
+    "ros.doctor.topic_monitor": "ros/doctor/test_frames.py",
+    "ros.health.health_parts": "ros/health/test_health.py",
+    "ros.health.health_report": "ros/health/test_health.py",
+    "ros.node.node_status": "ros/node/test_multi_camera.py",
+    "ros.node.processing": "ros/node/test_channel.py",
+    "ros.output.image_message": "ros/output/test_outputs.py",
+    "ros.scale.inputs": "ros/scale/test_node.py",
+    "ros.scale.report": "ros/scale/test_node.py",
+    "scale.affine": "scale/test_recovery.py",
+    "scale.correspondences": "scale/test_factor.py",
+    "scale.tracks": "scale/test_recovery.py",
+    "serving.fallback": "serving/test_opening.py",
+    "system.lazy": "test_errors.py",
+    "system.progress": "backends/test_engine_child.py",
+    "training.export.description": "training/export/test_export.py",
+    "training.losses.scored": "training/losses/test_terms.py",
+    "training.run.checkpoint": "training/run/test_resume.py",
+    "training.run.loop": "training/run/test_state.py",
+    "training.run.objective": "training/run/test_warm_start.py",
+    "training.run.schedule": "training/run/test_state.py",
+    "training.samples.example": "training/test_mono_training.py",
+    "training.samples.sources": "training/test_mono_training.py",
+    "training.samples.tasks": "training/samples/test_rendering.py",
+    "training.samples.teacher": "training/test_mono_training.py",
+    "training.samples.validation": "training/test_learning.py",
+    "world.rendering.shading": "world/rendering/test_render.py",
+    "world.rendering.visibility": "world/rendering/test_render.py",
+    "world.scenes.indoor": "world/scenes/test_scene.py",
+    "world.scenes.materials": "world/rendering/test_sampling.py",
+    "world.scenes.outdoor": "world/rendering/test_sampling.py",
+    "world.scenes.showcase": "world/rendering/test_camera.py",
+    "world.scenes.street_furniture": "world/scenes/test_furniture.py",
+    "world.scenes.thin_objects": "world/scenes/test_furniture.py",
+    "world.textures.atlas": "world/rendering/test_batch.py",
+    "world.textures.cutouts": "world/textures/test_patterns.py",
+    "world.textures.noise": "world/textures/test_patterns.py",
+    "world.textures.prints": "world/textures/test_patterns.py",
+}
+
+
+def own_test(module: str) -> Path:
+    """Where the tests of a module stand by its name."""
+    *rooms, name = module.split(".")
+    return TESTS.joinpath(*rooms, f"test_{name}.py")
+
+
+@cache
+def imported_by(path: Path) -> frozenset[str]:
+    """The modules of ours that a file imports or names, in functions and strings, too."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(module for name in _names(tree) if (module := _module_of(name)) is not None)
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names of ours in the order of the file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from NAMED.findall(node.value)
+
+
+def _module_of(name: str) -> str | None:
+    """The module or folder that a dotted name lies in; the module that a folder takes it from."""
+    parts = name.split(".")[1:] if name.startswith("recon3d_ros.") else []
+    for count in range(len(parts), 0, -1):
+        module = ".".join(parts[:count])
+        if module in MODULES:
+            return module
+        if module in FOLDERS:
+            return _offered(module).get(".".join(parts[count:]), module)
+    return None
+
+
+@cache
+def _offered(folder: str) -> dict[str, str]:
+    """What a folder's `__init__` offers under which name, and the module that it takes it from."""
+    return {
+        alias.asname or alias.name: node.module.removeprefix("recon3d_ros.")
+        for node in ast.walk(ast.parse(FOLDERS[folder].read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("recon3d_ros.")
+        for alias in node.names
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_its_tests(module):
+    if own_test(module).is_file():
+        assert module not in TESTED_IN, f"{module} has tests of its own: take it out of the table"
+        assert reaches(own_test(module), module), f"{own_test(module)} does not import what it tests"
+        return
+    assert module in TESTED_IN, f"write {own_test(module).relative_to(TESTS.parent)}, or add to TESTED_IN"
+    path = TESTS / TESTED_IN[module]
+    assert path.is_file(), f"{path}, where {module} is tested, is not there"
+    assert reaches(path, module), f"neither {path} nor what it imports imports {module}"
+
+
+def reaches(test: Path, module: str) -> bool:
+    """Whether a test, or a conftest.py above it, imports a module, by way of others of either room, too."""
+    folders = [folder for folder in test.parents if folder.is_relative_to(TESTS)]
+    files = [test, *(path for folder in folders if (path := folder / "conftest.py").is_file())]
+    rooms = {module.partition(".")[0], test.relative_to(TESTS).parts[0]}
+    seen: set[str] = set()
+    new = {used for path in files for used in imported_by(path)}
+    new |= {used for one in new for used in imported_by((MODULES | FOLDERS)[one])}
+    while new and module not in seen:
+        seen |= new
+        mine = [used for used in new if used.partition(".")[0] in rooms]
+        new = {used for one in mine for used in imported_by((MODULES | FOLDERS)[one])} - seen
+    return module in seen
+
+
+def test_the_table_names_modules_that_are_there():
+    assert set(TESTED_IN) <= set(MODULES)
+
+
+def test_reading_imports_follows_what_a_folder_offers():
+    assert imported_by(TESTS / "geometry" / "test_camera.py") >= {"geometry.camera"}
+    assert not reaches(TESTS / "geometry" / "test_camera.py", "training.config")
