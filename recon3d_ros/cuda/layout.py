@@ -9,7 +9,6 @@ levels, as OpenCV's uint8 does. See docs/cuda.md for how far the two are apart.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.cuda.arguments import (
@@ -116,12 +115,3 @@ def finish_layout(camera: PinholeCamera, config: PipelineConfig, intensity: bool
     a.min_depth, a.max_depth = config.min_depth_m, config.max_depth_m
     a.min_confidence, a.max_slope = config.min_confidence, config.max_edge_jump * 2  # over two pixels
     return a
-
-
-def rays(camera: PinholeCamera, decimation: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Slopes of the rays of every column and every row, as :class:`recon3d_ros.geometry.PointPacker`."""
-    camera = camera.as_rectified()
-    height, width = camera.image_shape_hw
-    x = (np.arange(0, width, decimation) - camera.cx) / camera.fx
-    y = (np.arange(0, height, decimation) - camera.cy) / camera.fy
-    return x.astype(np.float32), y.astype(np.float32)

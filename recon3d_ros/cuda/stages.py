@@ -21,6 +21,7 @@ from recon3d_ros.cuda.context import Device
 from recon3d_ros.cuda.graph import GraphCache
 from recon3d_ros.cuda.kernels import Kernels
 from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.geometry.packer import ray_slopes
 from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess import Fit
@@ -265,7 +266,7 @@ class _CloudBuffers:
     """The memory of `CudaStages.finish` for one camera and one density of the cloud."""
 
     def __init__(self, device: Device, camera: PinholeCamera, decimation: int) -> None:
-        shape, tables = camera.image_shape_hw, layout.rays(camera, decimation)
+        shape, tables = camera.image_shape_hw, ray_slopes(camera, decimation)
         self.depth, self.values = (Buffer(device, shape, np.float32) for _ in range(2))
         self.cloud = Buffer(device, (len(tables[1]), len(tables[0]), 4), np.float32, pinned=False)
         self.rays = [Buffer.of(device, table) for table in tables]

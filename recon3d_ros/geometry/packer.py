@@ -38,11 +38,9 @@ class PointPacker:
         self.camera = camera.as_rectified()
         self.fields = fields
         self._step = decimation
-        height, width = self.camera.image_shape_hw
-        rays_x = (np.arange(0, width, decimation) - self.camera.cx) / self.camera.fx
-        rays_y = (np.arange(0, height, decimation) - self.camera.cy) / self.camera.fy
-        self._rays_x = rays_x.astype(np.float32)[None, :]
-        self._rays_y = rays_y.astype(np.float32)[:, None]
+        width, _ = self.camera.image_size_wh
+        rays_x, rays_y = ray_slopes(self.camera, decimation)
+        self._rays_x, self._rays_y = rays_x[None, :], rays_y[:, None]
         self.shape_hw = (len(rays_y), len(rays_x))
         self._rows = min(self.shape_hw[0], max(1, _BLOCK_PX // self.shape_hw[1]))
         block = (self._rows, self.shape_hw[1])
@@ -151,3 +149,17 @@ class PointPacker:
             part = image[rows]
             grey[:] = to_grey(part)[:, :: self._step]
         return grey
+
+
+def ray_slopes(camera: PinholeCamera, decimation: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """X / z of every column and y / z of every row that makes points, (columns,) and (rows,) float32.
+
+    Args:
+        camera: Its rectified projection P is used.
+        decimation: Of every so many rows and columns one makes points, from the first on.
+    """
+    camera = camera.as_rectified()
+    width, height = camera.image_size_wh
+    x = (np.arange(0, width, decimation) - camera.cx) / camera.fx
+    y = (np.arange(0, height, decimation) - camera.cy) / camera.fy
+    return x.astype(np.float32), y.astype(np.float32)

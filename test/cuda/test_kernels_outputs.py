@@ -16,7 +16,6 @@ from recon3d_ros.cuda.layout import (
     confidence_layout,
     finish_layout,
     output_taps,
-    rays,
     restore_layout,
     sigma_layout,
     value_layout,
@@ -24,6 +23,7 @@ from recon3d_ros.cuda.layout import (
 from recon3d_ros.errors import ContractError
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, PinholeCamera, PointPacker, StereoRig
+from recon3d_ros.geometry.packer import ray_slopes
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
 from recon3d_ros.preprocess import (
     confidence_to_image_grid,
@@ -186,7 +186,7 @@ def run_finish(kernels, frame: Frame, estimate: DepthMap, config: PipelineConfig
     a = finish_layout(frame.camera, config, config.point_fields == "xyzi")
     height, width = frame.image.shape[:2]
     a.image = Pixels(frame.image.ctypes.data, width, 1 if frame.image.ndim == 2 else 3)
-    rays_x, rays_y = rays(frame.camera, n)
+    rays_x, rays_y = ray_slopes(frame.camera, n)
     out = [np.full((height, width), 7, np.float32) for _ in range(2)]
     cloud = np.full((-(-height // n), -(-width // n), 4), 7, np.float32)
     a.depth, a.out_depth, a.out_disparity = (x.ctypes.data for x in (estimate.depth, *out))
