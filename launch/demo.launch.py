@@ -1,31 +1,26 @@
 """A camera made of the procedural world (or of files), the depth node and rviz."""
 
-import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
+from recon3d_ros.config.launch_arguments import describe, values
+from recon3d_ros.config.parameters import IMAGE_SOURCE
 from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the source; one that is not given is left to config/demo.yaml.
-SOURCE = {
-    "source": "world, world_indoor, world_outdoor, a folder, a video, or the index of a webcam",
-    "rate_hz": "images per second",
-    "camera": "camera_info YAML of the images",
-    "mono": "true: publish only the left camera of a pair (with mode:=mono)",
-    "image_transport": "raw or compressed",
-    "use_sim_time": "true: use the time of /clock",
-}
-TEXT = ("source", "camera", "image_transport")
+SOURCE = ("source", "rate_hz", "camera", "mono", "image_transport", "use_sim_time")
 
 
 def generate_launch_description():
     depth = PythonLaunchDescriptionSource(str(share_path("launch", "depth.launch.py")))
     arguments = [
-        DeclareLaunchArgument(name, default_value="", description=text) for name, text in SOURCE.items()
+        DeclareLaunchArgument(name, default_value="", description=text)
+        for name, text in describe(IMAGE_SOURCE, SOURCE).items()
     ]
     return LaunchDescription(
         [
@@ -44,7 +39,8 @@ def make_source(context):
         return LaunchConfiguration(name).perform(context)
 
     given = {
-        name: value(name) if name in TEXT else yaml.safe_load(value(name)) for name in SOURCE if value(name)
+        name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
+        for name, value in values(IMAGE_SOURCE, {name: value(name) for name in SOURCE}).items()
     }
     source = Node(
         package="recon3d_ros",

@@ -3,32 +3,35 @@
 An argument that is not given leaves its parameter to params_file, and to the node's default.
 """
 
-import yaml
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 from recon3d_ros.config.camera_topics import image_topics
+from recon3d_ros.config.launch_arguments import describe, parameter_files, values
+from recon3d_ros.config.options import parse_bool
+from recon3d_ros.config.parameters import DEPTH_NODE
 from recon3d_ros.ros.bridge.dds import profile_environment
 from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the node.
-PARAMETERS = {
-    "mode": "stereo or mono",
-    "model": "name of a model, or path of its manifest (.yaml)",
-    "rectify": "true: subscribe to image_raw and rectify with camera_info",
-    "image_transport": "raw or compressed",
-    "approximate_sync": "true: pair stamps that differ by at most sync_tolerance_ms; false: equal stamps",
-    "sync_tolerance_ms": "largest stamp difference of a stereo pair, in ms; 0: the stamps must be equal",
-    "scale_sources": "sources of the scale of a mono model, for example floor or range,scan; docs/scale.md",
-    "camera_height_m": "with floor: height of the camera above the floor",
-    "camera_pitch_deg": "with floor: downward tilt of the camera",
-    "floor_frame": "with floor: tf frame for both, such as base_footprint",
-    "autostart": "false: a lifecycle manager configures and activates the node",
-    "use_sim_time": "true: use the time of /clock, for bags and simulators",
-}
+PARAMETERS = (
+    "mode",
+    "model",
+    "rectify",
+    "image_transport",
+    "approximate_sync",
+    "sync_tolerance_ms",
+    "scale_sources",
+    "camera_height_m",
+    "camera_pitch_deg",
+    "floor_frame",
+    "autostart",
+    "use_sim_time",
+)
 # Arguments that are topics: what they replace, each relative to the namespace.
 TOPICS = {
     "left_image": ("left/image_rect", "left/image_raw"),
@@ -51,7 +54,8 @@ SHOWN = ("/points", "/depth/preview", "/left/image_rect")
 def generate_launch_description():
     profile = [SetEnvironmentVariable(name, value) for name, value in profile_environment().items()]
     parameters = [
-        DeclareLaunchArgument(name, default_value="", description=text) for name, text in PARAMETERS.items()
+        DeclareLaunchArgument(name, default_value="", description=text)
+        for name, text in describe(DEPTH_NODE, PARAMETERS).items()
     ]
     topics = [
         DeclareLaunchArgument(name, default_value="", description=f"topic instead of {' or '.join(replaced)}")
@@ -77,28 +81,33 @@ def generate_launch_description():
     return LaunchDescription([*profile, *parameters, *topics, *others, OpaqueFunction(function=make_nodes)])
 
 
+def typed(given):
+    """Keep texts as texts: launch_ros would make a number of the model 1e3."""
+    return {
+        name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
+        for name, value in given.items()
+    }
+
+
 def make_nodes(context):
     """The nodes, now that the values of the arguments are known."""
 
     def value(name):
         return LaunchConfiguration(name).perform(context)
 
-    # "true" becomes a bool and 0.3 a number, as they would in a params file.
-    given = {name: yaml.safe_load(value(name)) for name in PARAMETERS if value(name)}
-    if isinstance(given.get("scale_sources"), str):
-        given["scale_sources"] = [source.strip() for source in given["scale_sources"].split(",")]
-    parameters = [value("params_file")] if value("params_file") else []
+    given = values(DEPTH_NODE, {name: value(name) for name in PARAMETERS})
+    parameters = parameter_files(value("params_file"))
     remappings = [(old, value(name)) for name, replaced in TOPICS.items() for old in replaced if value(name)]
     depth_node = Node(
         package="recon3d_ros",
         executable="depth_node",
         name="depth_node",
         namespace=value("namespace"),
-        parameters=[*parameters, given] if given else parameters,
+        parameters=[*parameters, typed(given)] if given else parameters,
         remappings=remappings,
         output="screen",
         emulate_tty=True,
-        respawn=yaml.safe_load(value("respawn")),
+        respawn=parse_bool("respawn", value("respawn")),
         respawn_delay=2.0,
     )
     stereo = given.get("mode", "stereo") == "stereo"

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recon3d_ros.config import options
 from recon3d_ros.config.parameters import DEPTH_NODE, IMAGE_SOURCE, parameters
-from recon3d_ros.config.source import SourceConfig
+from recon3d_ros.errors import Recon3dError
 
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
@@ -36,11 +35,6 @@ def test_the_launch_files_are_there():
 @pytest.mark.parametrize("file, name", PARAMETERS)
 def test_arguments_for_parameters_name_parameters(file, name):
     assert set(constant(file, name)) <= {*parameters(PARAMETERS[file, name]), "use_sim_time"}
-
-
-def test_text_arguments_of_the_source_are_text():
-    texts = {spec.name for spec in options(SourceConfig) if spec.type is str}
-    assert set(constant("demo.launch.py", "TEXT")) == set(constant("demo.launch.py", "SOURCE")) & texts
 
 
 @pytest.fixture
@@ -127,6 +121,35 @@ def test_simulated_time_reaches_everybody(launched):
         if any("use_sim_time: true" in Path(path).read_text() for path in files):
             told.add(node.node_executable)
     assert told == {"depth_node", "rviz2", "image_source"}
+
+
+@pytest.mark.parametrize(("word", "value"), [("True", True), ("TRUE", True), ("1", True), ("False", False)])
+def test_a_switch_is_read_as_people_write_it(launched, word, value):
+    (node,), context = launched(LAUNCH / "stereo.launch.py", use_sim_time=word, respawn=word, rectify=word)
+    assert node._ExecuteLocal__respawn is value
+    given = parameters_of(node, context)
+    assert given["use_sim_time"] is value and given["rectify"] is value
+
+
+def test_texts_stay_texts(launched):
+    (node,), context = launched(LAUNCH / "stereo.launch.py", model="1e3", floor_frame="true")
+    given = parameters_of(node, context)
+    assert (given["model"], given["floor_frame"]) == ("1e3", "true")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("stereo", {"params_file": "/no/such.yaml"}, "expected a parameter file at /no/such.yaml"),
+        ("stereo", {"respawn": "often"}, "respawn must be true or false"),
+        ("stereo", {"camera_height_m": "high"}, "camera_height_m must be of type float"),
+        ("stereo", {"mode": "mono"}, "use mono.launch.py"),
+        ("mono", {"mode": "stereo"}, "use stereo.launch.py"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(launched, name, arguments, words):
+    with pytest.raises(Recon3dError, match=words):
+        launched(LAUNCH / f"{name}.launch.py", **arguments)
 
 
 @pytest.mark.parametrize("sources", ["floor,range", "[floor, range]", "floor, range"])

@@ -6,6 +6,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
+from recon3d_ros.config.launch_arguments import parameter_files
+from recon3d_ros.config.options import parse_bool
 from recon3d_ros.system.share import share_path
 
 ARGUMENTS = {
@@ -38,7 +40,8 @@ def make_nodes(context):
         return LaunchConfiguration(name).perform(context)
 
     consumer = read_consumers()[value("consumer")]
-    parameters = {**consumer["parameters"], "use_sim_time": value("use_sim_time") == "true"}
+    sim_time = parse_bool("use_sim_time", value("use_sim_time") or "false")
+    parameters = {**consumer["parameters"], "use_sim_time": sim_time}
     if value("frame"):
         parameters[consumer["frame"]] = value("frame")
     remappings = [(name, asked["topic"]) for name, asked in consumer["inputs"].items()]
@@ -50,7 +53,7 @@ def make_nodes(context):
         Node(
             **node,
             namespace=value("namespace"),
-            parameters=[parameters, *([value("params_file")] if value("params_file") else [])],
+            parameters=[parameters, *parameter_files(value("params_file"))],
             remappings=remappings,
             output="screen",
         )

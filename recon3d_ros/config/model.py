@@ -16,6 +16,7 @@ class ModelConfig(Config):
     model: str = option(
         "auto",
         "name of a model, or path of its manifest (.yaml); auto = our model for the task and the backend",
+        path=True,
     )
     precision: str = option(
         "auto",
@@ -43,7 +44,9 @@ class ModelConfig(Config):
         choices=("graph", "stages", "inference"),
     )
     threads: int = option(0, "CPU threads for inference, 0 = all cores", minimum=0, maximum=1024)
-    models_dir: str = option("", "folder of model manifests; empty = the included models", read_only=True)
+    models_dir: str = option(
+        "", "folder of model manifests; empty = the included models", read_only=True, path=True
+    )
 
     @property
     def engine_sizes_wh(self) -> tuple[tuple[int, int], ...]:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recon3d_ros.errors import ConfigError
 
 _METADATA_KEY = "option"
+_SWITCH = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +28,7 @@ class Option:
     """One configurable value, as a parameter server or a command line needs to know it.
 
     ``type`` is bool, int, float, str or tuple (of str); ``choices`` is empty when any value within the limits
-    is allowed; ``read_only`` values are fixed while a node runs.
+    is allowed; ``read_only`` values are fixed while a node runs; a ``path`` may begin with ``~/``.
     """
 
     name: str
@@ -29,6 +40,7 @@ class Option:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     read_only: bool = False
+    path: bool = False
 
     def checked(self, value: Any) -> Any:
         """Return ``value`` as this option's type; a whole number will do for a float, a list for a tuple.
@@ -51,16 +63,53 @@ class Option:
             raise ConfigError(f"{self.name} must be one of {', '.join(self.choices)}, got {value!r}")
         if self.type is float and not math.isfinite(value):
             raise ConfigError(f"{self.name} must be finite, got {value}")
+        if self.path and value.startswith("~/"):  # no shell expands what stands behind := or in a YAML file
+            value = str(Path(value).expanduser())
         too_small = self.minimum is not None and value < self.minimum
         too_big = self.maximum is not None and value > self.maximum
         if too_small or too_big:
             raise ConfigError(f"{self.name} must be {self._limits()}, got {value}")
         return value
 
+    def parsed(self, text: str) -> Any:
+        """Return the value that a word of a launch file means; `true`, `True` and `1` are all true.
+
+        Raises:
+            ConfigError: it is no value of this option.
+        """
+        if self.type is bool:
+            return parse_bool(self.name, text)
+        if self.type is tuple:
+            words = text.strip().removeprefix("[").removesuffix("]").split(",")
+            return self.checked(tuple(word for word in map(_unquoted, words) if word))
+        if self.type is str:
+            return self.checked(text)
+        try:
+            number = self.type(text)
+        except ValueError:
+            raise ConfigError(f"{self.name} must be of type {self.type.__name__}, got {text!r}") from None
+        return self.checked(number)
+
     def _limits(self) -> str:
         limits = [f"at least {self.minimum:g}"] if self.minimum is not None else []
         limits += [f"at most {self.maximum:g}"] if self.maximum is not None else []
         return f"{' and '.join(limits)} {self.unit}".rstrip()
+
+
+def parse_bool(name: str, text: str) -> bool:
+    """Read a switch as launch files, YAML and people write it.
+
+    Raises:
+        ConfigError: it is neither true nor false.
+    """
+    word = text.strip().lower()
+    if word not in _SWITCH:
+        raise ConfigError(f"{name} must be true or false, got {text!r}")
+    return _SWITCH[word]
+
+
+def _unquoted(word: str) -> str:
+    return word.strip().strip("\"'")
 
 
 def option(
@@ -72,6 +121,7 @@ def option(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     read_only: bool = False,
+    path: bool = False,
 ) -> Any:
     """Declare a field of a :class:`Config`; its type is that of ``default``."""
     spec = {
@@ -83,6 +133,7 @@ def option(
         "maximum": maximum,
         "choices": choices,
         "read_only": read_only,
+        "path": path,
     }
     return dataclasses.field(default=default, metadata={_METADATA_KEY: spec})
 

@@ -21,7 +21,9 @@ class PipelineConfig(Config):
     max_depth_m: float = option(20.0, "farther pixels are out of range (+Inf)", unit="m", minimum=0.0)
     border_px: int = option(0, "width of the image border without depth", unit="px", minimum=0, maximum=1024)
     roi_mask: str = option(
-        "", "image file whose black pixels are removed, for example the body of the robot; empty = none"
+        "",
+        "image file whose black pixels are removed, for example the body of the robot; empty = none",
+        path=True,
     )
     min_confidence: float = option(
         0.0,

@@ -17,6 +17,7 @@ class SourceConfig(Config):
         "world, world_indoor or world_outdoor (procedural, with exact depth), a folder of images, with "
         "left/ and right/ or with EuRoC's cam0/ and cam1/, a video file, or the index of a webcam",
         read_only=True,
+        path=True,
     )
     rate_hz: float = option(
         0.0,
@@ -47,6 +48,7 @@ class SourceConfig(Config):
         "",
         "camera_info YAML, for a pair with left: and right:; empty = camera.yaml in the folder",
         read_only=True,
+        path=True,
     )
     fov_deg: float = option(
         0.0,
