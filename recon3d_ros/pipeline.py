@@ -29,7 +29,7 @@ from recon3d_ros.scale import Observation, Scale, ScaleRecovery
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedOutputs:
     """Which results are needed; the depth map is always computed.
 
     Attributes:
@@ -41,7 +41,7 @@ class Wanted:
     free: bool = True
 
 
-ALL = Wanted()
+ALL_OUTPUTS = RequestedOutputs()
 DEFAULTS = PipelineConfig()
 
 
@@ -110,7 +110,7 @@ class Pipeline:
         self,
         frame: Frame,
         cloud_into: NDArray[np.float32] | None = None,
-        want: Wanted = ALL,
+        requested: RequestedOutputs = ALL_OUTPUTS,
         observations: Sequence[Observation] = (),
     ) -> Result:
         """Estimate the depth of a frame, then :meth:`refine` it.
@@ -118,7 +118,7 @@ class Pipeline:
         Args:
             frame: Rectified image or pair with calibration.
             cloud_into: (H, W, F) float32 to write an organized cloud into, see :meth:`refine`.
-            want: Which results are needed.
+            requested: Which results are needed.
             observations: See :meth:`refine`.
 
         Raises:
@@ -129,7 +129,7 @@ class Pipeline:
         started = time.perf_counter()
         estimate = self.estimator.estimate(frame)
         took_ms = (time.perf_counter() - started) * 1e3
-        result = self.refine(frame, estimate, cloud_into, want, observations)
+        result = self.refine(frame, estimate, cloud_into, requested, observations)
         return replace(result, timings_ms={"estimate": took_ms, **result.timings_ms})
 
     def refine(
@@ -137,7 +137,7 @@ class Pipeline:
         frame: Frame,
         estimate: DepthMap,
         cloud_into: NDArray[np.float32] | None = None,
-        want: Wanted = ALL,
+        requested: RequestedOutputs = ALL_OUTPUTS,
         observations: Sequence[Observation] = (),
     ) -> Result:
         """Apply the scale and the filters to an estimate, and compute its cloud.
@@ -147,7 +147,7 @@ class Pipeline:
             estimate: Output of the estimator; it is not changed.
             cloud_into: (H, W, F) float32 of the size and fields of :meth:`cloud_layout` to write an organized
                 cloud into, e.g. a view of a message's buffer; without it a new array is made.
-            want: Which results are needed.
+            requested: Which results are needed.
             observations: Measurements of the scale sources for this frame.
 
         Raises:
@@ -166,7 +166,7 @@ class Pipeline:
             # Another object than the estimate: what a GPU still holds has no scale, and is not taken.
             estimate = scale.apply(estimate)
             clock.lap("scale")
-        fields = self.fields(frame) if want.cloud else None
+        fields = self.fields(frame) if requested.cloud else None
         finished = self.estimator.finish_on_gpu(estimate, frame, self.config, fields, cloud_into)
         if finished is not None:
             depth_map, cloud = finished
@@ -174,10 +174,10 @@ class Pipeline:
         else:
             depth_map = self.filters.apply(estimate, frame)
             clock.lap("filter")
-            if want.cloud:
-                cloud = self._cloud(frame, depth_map, cloud_into)
+            if fields is not None:
+                cloud = self._cloud(frame, depth_map, fields, cloud_into)
                 clock.lap("cloud")
-        if want.free and self.config.free_space_frames:
+        if requested.free and self.config.free_space_frames:
             free_points = UnorganizedCloud(self._free.update(depth_map, frame.image), XYZ, frame.frame_id)
             clock.lap("free")
         else:
@@ -215,8 +215,14 @@ class Pipeline:
         n = self.config.decimation
         return (-(-height // n), -(-width // n)), self.fields(frame)
 
-    def _cloud(self, frame: Frame, depth_map: DepthMap, into: NDArray[np.float32] | None) -> Cloud:
-        config, packer = self.config, self._packer_of(depth_map.camera, self.fields(frame))
+    def _cloud(
+        self,
+        frame: Frame,
+        depth_map: DepthMap,
+        fields: tuple[str, ...],
+        into: NDArray[np.float32] | None,
+    ) -> Cloud:
+        config, packer = self.config, self._packer_of(depth_map.camera, fields)
         unorganized = bool(config.voxel_m or config.outlier_radius_m)
         if unorganized:
             into = self._scratch_of((*packer.shape_hw, len(packer.fields)))

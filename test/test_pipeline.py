@@ -17,7 +17,7 @@ from recon3d_ros.files import write_image
 from recon3d_ros.geometry import XYZ, XYZI, XYZRGB, Frame, StereoRig, UnorganizedCloud
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.registry import BUILT_IN
-from recon3d_ros.pipeline import Pipeline, Wanted
+from recon3d_ros.pipeline import Pipeline, RequestedOutputs
 from recon3d_ros.scale import ScaleRecovery, from_points
 
 WIDTH, HEIGHT = 61, 47
@@ -110,7 +110,7 @@ def test_cloud_goes_into_the_given_memory_or_is_left_out(frame: Frame, estimator
     into = np.frombuffer(message, np.float32).reshape(HEIGHT, WIDTH, 4)
     result = pipeline.process(frame, cloud_into=into)
     assert result.cloud.data is into and into[20, 30, 2] == result.depth_map.depth[20, 30]
-    without = pipeline.process(frame, want=Wanted(cloud=False))
+    without = pipeline.process(frame, requested=RequestedOutputs(cloud=False))
     assert without.cloud is None and list(without.timings_ms) == ["estimate", "filter"]
 
 
@@ -251,7 +251,7 @@ def test_free_space_needs_frames_in_a_row_that_somebody_looked_at(frame: Frame, 
     frame = dataclasses.replace(frame, image=np.minimum(frame.image, 200))
     numbers = []
     for free in (True, True, True, False, True, True):
-        points = pipeline.process(frame, want=Wanted(free=free)).free_points
+        points = pipeline.process(frame, requested=RequestedOutputs(free=free)).free_points
         numbers.append(None if points is None else len(points))
     assert numbers == [0, 35, 35, None, 0, 35]
     pipeline.reset()

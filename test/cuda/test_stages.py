@@ -20,7 +20,7 @@ from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.registry import BUILT_IN
-from recon3d_ros.pipeline import Pipeline, Wanted
+from recon3d_ros.pipeline import Pipeline, RequestedOutputs
 from recon3d_ros.scale import ScaleRecovery
 
 
@@ -350,7 +350,7 @@ def test_the_pipeline_finishes_on_the_gpu(pycuda, decimation, fields):
     np.testing.assert_array_equal(into[..., :3], cpu.cloud.data[..., :3])
     np.testing.assert_array_equal(into[..., 3].view(np.uint32), cpu.cloud.data[..., 3].view(np.uint32))
     assert np.isfinite(gpu.depth_map.depth).any() and np.isinf(gpu.depth_map.depth).any()
-    unseen = pipeline.refine(frame, estimate, want=Wanted(cloud=False))
+    unseen = pipeline.refine(frame, estimate, requested=RequestedOutputs(cloud=False))
     assert unseen.cloud is None and set(unseen.timings_ms) == {"finish"}
     estimator.close()
     assert pycuda.allocated == {} and pycuda.balanced

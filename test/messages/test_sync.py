@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recon3d_ros.config.camera_topics import LEFT, RIGHT
-from recon3d_ros.messages.sync import StereoSync
+from recon3d_ros.messages.intake import StereoSync
 
 
 def test_equal_stamps_pair_in_both_orders():

@@ -7,6 +7,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -17,7 +18,6 @@ from recon3d_ros.config import ModelConfig, NodeConfig
 from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, scale_plan
 from recon3d_ros.config.scale_inputs import ScalePlan
 from recon3d_ros.errors import Recon3dError
-from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
 from recon3d_ros.ros.bridge.runtime import run_node, survive_wrong_requests
@@ -141,7 +141,7 @@ class DepthNode(LifecycleNode):
         plan = self._plan(parameters)
         try:
             for slot, name in enumerate(node_config.cameras or ("",)):
-                submit = self._submitter(switch, slot)
+                submit = partial(switch.put, slot)
                 self._channels.append(CameraChannel(self, name, node_config, submit, self._transforms, plan))
             switch.open(parameters)
         except BaseException:
@@ -151,10 +151,6 @@ class DepthNode(LifecycleNode):
         topics = [topic for channel in self._channels for topic in channel.image_topics]
         labels = switch.labels
         self.get_logger().info(f"{labels['model']} on {labels['backend']}, for {', '.join(topics)}")
-
-    @staticmethod
-    def _submitter(switch: ModelSwitch, slot: int) -> Callable[[RawFrame], bool]:
-        return lambda raw: switch.put(slot, raw)
 
     def _activate(self) -> None:
         for channel in self._channels:

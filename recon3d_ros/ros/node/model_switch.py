@@ -17,9 +17,8 @@ from recon3d_ros.estimation.estimator import MODEL_ROOMS
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.model_zoo.registry import find_model
-from recon3d_ros.ros.node.mailbox import Mailbox
-from recon3d_ros.ros.node.processing import Camera, Processor
-from recon3d_ros.ros.node.worker import Worker
+from recon3d_ros.ros.node.processing import Camera, FrameProcessor
+from recon3d_ros.ros.node.worker import Mailbox, Worker
 from recon3d_ros.serving import interim_config, wants_engine
 from recon3d_ros.system.logs import KeptWarnings
 from recon3d_ros.system.progress import Progress, progress_text
@@ -288,9 +287,9 @@ class ModelSwitch:
     ) -> Worker[RawFrame]:
         pipeline, scale = parameters[PipelineConfig], scale_plan(parameters).recovery
 
-        def open_processor() -> Processor:
+        def open_processor() -> FrameProcessor:
             _check_model(model, scale, self._stereo)
-            return Processor(model, pipeline, scale, self._stereo, self._cameras, progress)
+            return FrameProcessor(model, pipeline, scale, self._stereo, self._cameras, progress)
 
         return Worker(Mailbox(len(self._cameras)), open_processor, self._report)
 
@@ -358,8 +357,8 @@ def _brings(parameters: ParameterSet, opening: _Opening) -> bool:
     return opening.engine or parameters[ModelConfig] == opening.model
 
 
-def _processor(worker: Worker[RawFrame]) -> Processor:
-    assert isinstance(worker.handler, Processor)
+def _processor(worker: Worker[RawFrame]) -> FrameProcessor:
+    assert isinstance(worker.handler, FrameProcessor)
     return worker.handler
 
 

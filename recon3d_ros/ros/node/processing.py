@@ -15,7 +15,7 @@ from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.ros.health.outcome import SKIPPED, Cause, DepthStatistics, FrameOutcome
 from recon3d_ros.ros.output.outputs import Outputs
-from recon3d_ros.ros.scale.inputs import ScaleInputs
+from recon3d_ros.ros.scale.inputs import NOTHING_OBSERVED, ScaleInputs
 from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import ScaleRecovery
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
@@ -40,7 +40,7 @@ class Camera(Protocol):
         """Called after a frame was published, or could not be."""
 
 
-class Processor:
+class FrameProcessor:
     """Owns the model; lives in the worker's thread.
 
     Args:
@@ -180,8 +180,8 @@ class _CameraStream:
             return
         started = time.perf_counter()
         into = camera.outputs.prepare(frame, pipeline)
-        observed = camera.scale_inputs.observe(frame)
-        result = pipeline.refine(frame, depth_map, into, camera.outputs.want, observed.observations)
+        observed = camera.scale_inputs.observe(frame) if pipeline.recovery is not None else NOTHING_OBSERVED
+        result = pipeline.refine(frame, depth_map, into, camera.outputs.requested, observed.observations)
         timings_ms = {**decoded.timings_ms, **result.timings_ms}
         result = replace(result, timings_ms=timings_ms)
         asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources

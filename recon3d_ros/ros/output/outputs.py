@@ -15,7 +15,7 @@ from recon3d_ros.errors import FrameError
 from recon3d_ros.files import colour_depth
 from recon3d_ros.geometry import Cloud, Frame, OrganizedCloud
 from recon3d_ros.geometry.transform import transform_cloud
-from recon3d_ros.pipeline import Pipeline, Result, Wanted
+from recon3d_ros.pipeline import Pipeline, RequestedOutputs, Result
 from recon3d_ros.ros.bridge.conversions import camera_to_info, disparity_to_msg
 from recon3d_ros.ros.bridge.runtime import advertise
 from recon3d_ros.ros.bridge.transforms import TransformSource
@@ -41,7 +41,7 @@ _NEAREST_M = 0.05  # of the preview's colours where min_depth_m is 0
 
 
 class Outputs:
-    """The publishers of one camera; `prepare`, `want` and `publish` belong to the worker's thread.
+    """The publishers of one camera; `prepare`, `requested` and `publish` belong to the worker's thread.
 
     Args:
         node: who publishes.
@@ -75,7 +75,7 @@ class Outputs:
         self._cloud: PointCloud2 | None = None
         self._limits = PipelineConfig()
         self._told: set[str] = set()
-        self.want = Wanted(cloud=False, free=False)
+        self.requested = RequestedOutputs(cloud=False, free=False)
 
     def configure(self, config: NodeConfig) -> None:
         """Change depth_encoding and target_frame from the next frame on; not for the worker's thread.
@@ -102,21 +102,21 @@ class Outputs:
             self._node.destroy_publisher(self._publishers.popitem()[1])
 
     def prepare(self, frame: Frame, pipeline: Pipeline) -> np.ndarray | None:
-        """See who subscribes, into `want`, and make room for the cloud of this frame.
+        """See who subscribes, into `requested`, and make room for the cloud of this frame.
 
         Returns:
             (H, W, F) float32 view of the next message; None when nobody subscribes to clouds, or when the
             pipeline makes unorganized ones, whose size is known only afterwards.
         """
         self._limits = pipeline.config
-        self.want = Wanted(cloud=self._asked(POINTS), free=self._asked(FREE))
-        if self.want.free and not pipeline.config.free_space_frames:
+        self.requested = RequestedOutputs(cloud=self._asked(POINTS), free=self._asked(FREE))
+        if self.requested.free and not pipeline.config.free_space_frames:
             self._tell(
                 FREE,
                 "set free_space_frames, which is 0, to the number of frames that make a pixel free space",
             )
         self._cloud = None
-        layout = pipeline.cloud_layout(frame) if self.want.cloud else None
+        layout = pipeline.cloud_layout(frame) if self.requested.cloud else None
         if layout is None:
             return None
         shape_hw, fields = layout
@@ -154,8 +154,8 @@ class Outputs:
 
     def _publish_clouds(self, frame: Frame, result: Result, target_frame: str) -> None:
         clouds = {
-            POINTS: result.cloud if self.want.cloud else None,
-            FREE: result.free_points if self.want.free else None,
+            POINTS: result.cloud if self.requested.cloud else None,
+            FREE: result.free_points if self.requested.free else None,
         }
         wanted = {name: cloud for name, cloud in clouds.items() if cloud is not None}
         if not wanted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple
@@ -51,7 +51,10 @@ class Observed(NamedTuple):
     """What the sources know of one image, and why the others know nothing, one sentence each."""
 
     observations: tuple[Observation, ...]
-    unused: dict[str, str]
+    unused: Mapping[str, str]
+
+
+NOTHING_OBSERVED = Observed((), {})
 
 
 class ScaleInputs:

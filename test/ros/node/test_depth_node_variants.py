@@ -237,3 +237,31 @@ def test_a_start_that_cannot_be_fails_with_one_sentence(make_bench, parameters, 
     with pytest.raises(error, match=words) as caught:
         make_bench(parameters, "/bad")
     assert "\n" not in str(caught.value)
+
+
+def test_approximate_sync_says_whether_the_tolerance_counts(make_bench, scene):
+    parameters = {"model": "fake_stereo", "approximate_sync": False, "sync_tolerance_ms": 5.0}
+    bench = make_bench(parameters, "/sync", outputs=("points",))
+
+    def send_apart(by_ms):
+        for msg in scene.infos().items():
+            bench.publish(*msg)
+        stamp_ns = bench.new_stamp_ns()
+        images = scene.images()
+        for topic, offset_ms in zip(("left/image_rect", "right/image_rect"), (0, by_ms)):
+            images[topic].header.stamp = ns_to_stamp(stamp_ns + offset_ms * 1_000_000)
+            bench.publish(topic, images[topic])
+
+    def unmatched():
+        return int(bench.status()["dropped_unmatched"])
+
+    bench.wait(lambda: unmatched() > 2, lambda: send_apart(3))
+    message = bench.wait(lambda: m if "approximate_sync" in (m := bench.status()["message"]) else None)
+    assert "at most 0 ms apart" in message and bench.status()["frames_in"] == "0"
+    send_apart(0)
+    bench.wait(lambda: bench.received["points"], what="a pair of equal stamps")
+    assert bench.set_parameters(approximate_sync=True)[0].successful
+    bench.received["points"].clear()
+    bench.wait(lambda: bench.received["points"], lambda: send_apart(3), "a pair within the tolerance")
+    before = unmatched()
+    bench.wait(lambda: unmatched() > before + 2, lambda: send_apart(30))  # farther away than the tolerance

@@ -7,7 +7,7 @@ from threading import Thread
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recon3d_ros.ros.node.mailbox import Mailbox
+from recon3d_ros.ros.node.worker import Mailbox
 
 
 def test_newest_item_wins():

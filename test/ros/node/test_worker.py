@@ -7,8 +7,7 @@ import threading
 import pytest
 
 from recon3d_ros.errors import ArtifactError
-from recon3d_ros.ros.node.mailbox import Mailbox
-from recon3d_ros.ros.node.worker import Worker
+from recon3d_ros.ros.node.worker import Mailbox, Worker
 
 
 class Recorder:

@@ -133,7 +133,7 @@ def estimate(frame):
 def send(outputs, pipeline, frame, estimate):
     """One frame as the worker handles it."""
     into = outputs.prepare(frame, pipeline)
-    result = pipeline.refine(frame, estimate, into, outputs.want)
+    result = pipeline.refine(frame, estimate, into, outputs.requested)
     outputs.publish(frame, result)
     return result
 
