@@ -13,7 +13,8 @@
         ├── DataError                 exit code 7   data sets, folders, videos, bags
         ├── OutputError               exit code 8   a result could not be written
         ├── MissingDependencyError    exit code 9   an optional library or system package
-        └── FrameError                exit code 10  no transform between two coordinate frames
+        ├── FrameError                exit code 10  no transform between two coordinate frames
+        └── PartialResultError        exit code 11  some inputs failed, the results of the others are there
 
 The command line exits with ``exit_code``; the node counts the error, warns and goes on.
 """
@@ -91,3 +92,9 @@ class FrameError(Recon3dError):
     """Two coordinate frames are not connected at the time in question."""
 
     exit_code = 10
+
+
+class PartialResultError(Recon3dError):
+    """Some inputs could not be processed; the results of the others are written."""
+
+    exit_code = 11

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,14 @@ from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
 from recon3d_ros.datasets.folders import CAMERA_FILE, image_files, images_of, rectified_frames
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
-from recon3d_ros.errors import ConfigError
+from recon3d_ros.errors import (
+    CalibrationError,
+    ConfigError,
+    DataError,
+    ImageError,
+    PartialResultError,
+    Recon3dError,
+)
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import read_camera_yaml, read_image
 from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
@@ -97,22 +105,45 @@ def main(args: argparse.Namespace) -> int:
     auto = model.model == ModelConfig().model
     is_metric = scale.is_on or auto or find_model(model.model, model.models_dir).is_metric
     frames = _frames(args, calibrated=is_metric)
+    unread: list[Recon3dError] = []
+    readable = _readable(frames, unread)
+    first = next(readable, None)
+    if first is None:
+        raise unread[0]
     writer = Writer(args.out, view=not args.no_view, turntable=args.turntable)
-    estimator = Estimator.open(model, stereo=frames[0].is_stereo)
+    estimator = Estimator.open(model, stereo=first.is_stereo)
     try:
         answer = (
             _metric_answer(estimator, limits, scale, writer, args.separate)
             if is_metric
             else _relative_answer(estimator, writer)
         )
-        for frame in tqdm(frames, unit="frame", disable=None, leave=False):  # silent where no terminal is
+        every = chain([first], readable)
+        # Silent where no terminal is.
+        for frame in tqdm(every, total=len(frames), unit="frame", disable=None, leave=False):
             size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
             tqdm.write(f"{frame.name or 'frame'} {size}: {answer(frame)}")
     finally:
         estimator.close()
+    count = len(frames) - len(unread)
     suffix = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
-    print(f"{len(frames)} frame{'s'[: len(frames) != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
+    print(f"{count} frame{'s'[: count != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
+    if unread:
+        raise PartialResultError(
+            f"{len(unread)} of {len(frames)} frames could not be read, first: {unread[0]}"
+        )
     return 0
+
+
+def _readable(frames: Sequence[Frame], unread: list[Recon3dError]) -> Iterator[Frame]:
+    """The frames that can be read; why the others cannot goes into `unread`."""
+    for i in range(len(frames)):
+        try:
+            frame = frames[i]
+        except (ImageError, DataError, CalibrationError) as exc:
+            unread.append(exc)
+        else:
+            yield frame
 
 
 def _metric_answer(
@@ -167,7 +198,7 @@ def _frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
     if args.input is not None:
         return _input_frames(args, calibrated)
     files = (args.left, args.right) if pair else (args.image, None)
-    camera = _camera(args, *files)
+    camera = _camera(args, [files])
     if camera is not None:
         return rectified_frames(images_of([files], rate_hz=1.0), camera, [files[0].stem])
     if calibrated or pair:
@@ -187,8 +218,7 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
             f"expected a folder of images with --camera or --fx, got {args.input}"
             + (", which has its own camera: leave them out" if own_camera else ": check the path")
         )
-    first = image_files(folder)[0] if args.fx is not None else (None, None)
-    camera = _camera(args, *first)
+    camera = _camera(args, image_files(folder) if args.fx is not None else [])
     plain = layout is not None and layout.name == "images"
     if plain and not (calibrated or camera or (folder / CAMERA_FILE).exists()):
         files = image_files(folder)
@@ -209,9 +239,9 @@ def _uncalibrated_frames(paths: Sequence[Path]) -> LazySequence[Frame]:
 
 
 def _camera(
-    args: argparse.Namespace, first: Path | None, right: Path | None
+    args: argparse.Namespace, files: Sequence[tuple[Path, Path | None]]
 ) -> PinholeCamera | StereoRig | None:
-    """The camera that the flags name, None when they name none; --fx takes the size from the first image."""
+    """The camera that the flags name, None when they name none; --fx takes the size from the images."""
     if args.camera is not None:
         if (args.fx, args.baseline_m, args.cx, args.cy, args.doffs_px) != (None, None, None, None, 0.0):
             raise ConfigError(
@@ -219,18 +249,40 @@ def _camera(
                 "of them"
             )
         return _read_cameras(args.camera)
-    if args.fx is None or first is None:
+    if args.fx is None or not files:
         if (args.fx, args.baseline_m, args.cx, args.cy) != (None,) * 4:
             lacks = "a folder or files of images" if args.fx is not None else "--fx (px)"
             raise ConfigError(f"expected {lacks} with --fx, --baseline-m, --cx and --cy, got none: give it")
         return None
-    height, width = read_image(first).shape[:2]
+    height, width = _first_shape([left for left, _ in files])
+    right = files[0][1]
     if args.baseline_m is not None:
         rig = StereoRig.simple(width, height, args.fx, args.baseline_m, args.cx, args.cy, args.doffs_px)
-        return rig if right is not None else rig.left
+        if right is None:
+            raise ConfigError(
+                "expected a stereo pair with --baseline-m, got a single image: give --left and --right, or a "
+                "folder with left/ and right/; leave --baseline-m out for one camera"
+            )
+        return rig
     if right is not None:
         raise ConfigError("expected --baseline-m with --fx for a stereo pair, got none: give it in metres")
     return PinholeCamera.simple(width, height, args.fx, args.cx, args.cy)
+
+
+def _first_shape(paths: Sequence[Path]) -> tuple[int, ...]:
+    """Rows and columns of the first image that can be read.
+
+    Raises:
+        ImageError, DataError: Of the first one, when none can.
+    """
+    failure: Recon3dError | None = None
+    for path in paths:
+        try:
+            return read_image(path).shape[:2]
+        except (ImageError, DataError) as exc:
+            failure = failure or exc
+    assert failure is not None
+    raise failure
 
 
 def _read_cameras(paths: Sequence[Path]) -> PinholeCamera | StereoRig:

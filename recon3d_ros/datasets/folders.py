@@ -17,6 +17,9 @@ from recon3d_ros.geometry import Frame, FrameRectifier, PinholeCamera, StereoRig
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp"})
 CAMERA_FILE = "camera.yaml"
+# Folders of the left and of the right images: ours and image_pipeline's, KITTI's grey and colour cameras.
+PAIR_FOLDERS = (("left", "right"), ("image_0", "image_1"), ("image_2", "image_3"), ("image_02", "image_03"))
+_LEFT = re.compile(r"(?<![a-z])left(?![a-z])", re.IGNORECASE)
 # File names with this many digits or more are taken for nanoseconds; fewer are frame numbers.
 STAMP_DIGITS = 16
 
@@ -32,7 +35,9 @@ class RawImages(NamedTuple):
 def folder_images(path: Path | str, rate_hz: float = 10.0) -> LazySequence[RawImages]:
     """The images of a folder, unrectified, in natural order of their names ("9" before "10").
 
-    A folder with subfolders `left` and `right` is a stereo pair's, joined by equal file names without suffix.
+    A folder with subfolders `left` and `right` (or KITTI's `image_0` and `image_1`, `image_2` and `image_3`)
+    is a stereo pair's, joined by equal file names without suffix; so is one with `left_0001` beside
+    `right_0001`, or with `im0` and `im1`.
     Names of 16 or more digits are stamps in nanoseconds (as EuRoC's), others are spaced by `rate_hz`.
 
     Raises:
@@ -105,9 +110,40 @@ def image_files(folder: Path) -> list[tuple[Path, Path | None]]:
     """
     if not folder.is_dir():
         raise DataError(f"expected a folder of images at {folder}, found none: check the path")
-    if (folder / "left").is_dir() and (folder / "right").is_dir():
-        return [*paired_files(folder / "left", folder / "right")]
-    return [(path, None) for path in _listed(folder)]
+    for left, right in PAIR_FOLDERS:
+        if (folder / left).is_dir() and (folder / right).is_dir():
+            return [*paired_files(folder / left, folder / right)]
+    paths = _listed(folder)
+    return [*_pairs_among(paths)] or [(path, None) for path in paths]
+
+
+def _pairs_among(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """The pairs among the images of one folder, by their names; none when they are one camera's.
+
+    Raises:
+        DataError: when there are pairs, and images beside them.
+    """
+    by_stem = {path.stem: path for path in paths}
+    pairs = [(path, by_stem[partner]) for path in paths if (partner := _partner_of(path.stem)) in by_stem]
+    if by_stem.keys() in ({"im0", "im1"}, {"image_0", "image_1"}, {"view0", "view1"}):  # else frame numbers
+        pairs = [(paths[0], paths[1])]
+    if alone := sorted(by_stem.keys() - {path.stem for pair in pairs for path in pair}) if pairs else []:
+        raise DataError(
+            f"expected pairs of left and right images in {paths[0].parent}, or images of one camera, but "
+            f"{len(alone)} beside the pairs have no partner, first {alone[0]}: move or rename them"
+        )
+    return pairs
+
+
+def _partner_of(stem: str) -> str | None:
+    """The name of the right image that belongs to a left one; None when it is no left one."""
+
+    def right(match: re.Match[str]) -> str:
+        word = match[0]
+        return "RIGHT" if word.isupper() else "Right" if word[0].isupper() else "right"
+
+    partner, count = _LEFT.subn(right, stem)
+    return partner if count else None
 
 
 def paired_files(
@@ -135,7 +171,12 @@ def _listed(folder: Path, suffixes: Collection[str] = IMAGE_SUFFIXES) -> list[Pa
         DataError: when it cannot be listed, has none, or two of one name.
     """
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in suffixes]
+        # Hidden files are a file manager's (macOS writes ._000.png beside 000.png), and folders no images.
+        paths = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+        ]
     except OSError as exc:
         raise DataError(f"cannot list {folder} ({exc.strerror}): check its permissions") from exc
     if not paths:

@@ -129,6 +129,42 @@ def test_a_folder_of_pairs(folder, camera):
     assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in STEREO_FILES]
 
 
+def test_a_folder_of_left_and_right_names_is_a_pair(folder):
+    (folder / "both").mkdir()
+    for side in ("left", "right"):
+        shutil.copy(folder / f"{side[0]}.png", folder / "both" / f"{side}.png")
+    assert run(folder, "--input", "@both", "--fx", "80", "--baseline-m", "0.1") == 0
+    assert written(folder) == [f"left_{name}" for name in STEREO_FILES]
+
+
+@pytest.mark.parametrize("images", [("--image", "@l.png"), ("--input", "@left")])
+@pytest.mark.parametrize("camera", [("--fx", "80", "--baseline-m", "0.1"), ("--camera", "@stereo.yaml")])
+def test_a_stereo_calibration_of_single_images_is_refused(folder, images, camera, capsys):
+    assert run(folder, *images, *camera, model="auto") in (2, 7)
+    assert "expected" in capsys.readouterr().err and not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("broken", ["0", "1"])
+def test_one_bad_image_of_many_is_counted_and_the_others_are_done(folder, capsys, broken):
+    (folder / "many").mkdir()
+    for name in "0123":
+        shutil.copy(folder / "l.png", folder / "many" / f"{name}.png")
+    (folder / "many" / f"{broken}.png").write_bytes(b"no image")
+    assert run(folder, "--input", "@many", "--fx", "80", model="fake_mono") == 11
+    assert written(folder) == [f"{name}_{kind}" for name in "0123" if name != broken for kind in MONO_FILES]
+    said = capsys.readouterr()
+    assert "3 frames of fake_mono" in said.out
+    assert "1 of 4 frames could not be read, first: expected a whole PNG" in said.err
+
+
+def test_nothing_but_bad_images_is_the_error_of_the_first(folder, capsys):
+    for name in "ab":
+        (folder / "left" / f"{name}.png").write_bytes(b"no image")
+    write_image(folder / "c.png", picture(3))
+    assert run(folder, "--input", "@left", "--camera", "@left.yaml", model="fake_mono") == 4
+    assert "a.png" in capsys.readouterr().err
+
+
 def test_a_folder_of_single_images_with_a_mono_model(folder):
     assert run(folder, "--input", "@left", "--camera", "@left.yaml", model="fake_mono") == 0
     assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in MONO_FILES]

@@ -60,6 +60,51 @@ def test_an_image_without_partner_is_named(tmp_path):
         folder_images(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (("left.png",), ("right.png",)),
+        (("left_0001.png", "left_0002.png"), ("right_0001.png", "right_0002.png")),
+        (("0001-LEFT.jpg", "0002-LEFT.jpg"), ("0001-RIGHT.jpg", "0002-RIGHT.jpg")),
+        (("Left1.bmp",), ("Right1.bmp",)),
+        (("im0.png",), ("im1.png",)),
+        (("image_0.png",), ("image_1.png",)),
+        (("image_0/7.png", "image_0/8.png"), ("image_1/7.png", "image_1/8.png")),
+        (("image_2/7.png",), ("image_3/7.png",)),
+    ],
+)
+def test_a_pair_is_known_by_its_names(tmp_path, left, right):
+    for names, value in ((left, 50), (right, 150)):
+        for name in names:
+            _write(tmp_path / name, value)
+    images = folder_images(tmp_path)
+    assert [(int(raw.left.mean()), int(raw.right.mean())) for raw in images] == [(50, 150)] * len(left)
+
+
+@pytest.mark.parametrize(
+    "names", [("left_1", "left_2"), ("im0", "im1", "im2"), ("cleft", "cright"), ("a", "b")]
+)
+def test_images_of_one_camera_are_no_pair(tmp_path, names):
+    for name in names:
+        _write(tmp_path / f"{name}.png", 1)
+    assert [raw.right for raw in folder_images(tmp_path)] == [None] * len(names)
+
+
+def test_an_image_beside_pairs_is_named(tmp_path):
+    for name in ("left_1", "right_1", "left_2", "mask"):
+        _write(tmp_path / f"{name}.png", 1)
+    with pytest.raises(DataError, match="2 beside the pairs have no partner, first left_2"):
+        folder_images(tmp_path)
+
+
+def test_hidden_files_and_folders_are_no_images(tmp_path):
+    for side in ("left", "right"):
+        _write(tmp_path / side / "000.png", 1)
+        (tmp_path / side / "._000.png").write_bytes(b"\0\5\x16\7Mac OS X")
+        (tmp_path / side / "thumbnails.png").mkdir()
+    assert len(folder_images(tmp_path)) == 1
+
+
 def test_two_images_of_one_name_are_refused(tmp_path):
     """Their results would overwrite each other, and a pair would be joined by chance."""
     for path in ("a.png", "a.bmp", "left/b.png", "left/b.bmp", "right/b.png"):

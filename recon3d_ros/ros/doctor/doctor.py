@@ -30,7 +30,7 @@ from recon3d_ros.ros.doctor.topic_monitor import TopicMonitor, endpoint_name
 from recon3d_ros.ros.health.health import Level
 from recon3d_ros.ros.output.outputs import TYPES
 
-# Exit codes of the command, apart from those of errors (1 to 10): nothing found, warnings only, errors.
+# Exit codes of the command, apart from those of errors (1 to 11): nothing found, warnings only, errors.
 HEALTHY, WARNINGS, ERRORS = 0, 20, 21
 _CLOUD_POINT_BYTES = 16
 _LOST = ("silent", "gaps")
