@@ -14,6 +14,7 @@ import pytest
 import rclpy
 
 from recon3d_ros.cli import node
+from recon3d_ros.config.parameters import scale_plan
 from recon3d_ros.errors import DataError
 from recon3d_ros.ros.node.depth_node import DepthNode
 
@@ -51,7 +52,7 @@ def test_the_command_on_the_page_of_scales_needs_no_tf():
     try:
         typed = shlex.split(command.replace("my_mono.yaml", "fake_mono"))
         example = DepthNode(context=context, cli_args=words(*typed))
-        plan = example._plan({})
+        plan = scale_plan(example._live.current)
         assert plan.sensors == ("scan",) and not plan.needs_tf
         example.destroy_node()
     finally:
