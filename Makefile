@@ -37,7 +37,8 @@ WANT_RTX := $(if $(filter 0,$(TENSORRT)),,$(filter x86_64,$(shell uname -m)))
 FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train) $(if $(WANT_RTX),$(VENV)/.rtx)
 
 # A file's tests stay together: they share fixtures. More processes than eight gain nothing and cost memory.
-IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile $(if $(filter 0,$(SLOW)),-m "not slow")
+IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile \
+	$(if $(filter 0,$(SLOW)),-m "not slow",--hypothesis-profile=thorough)
 
 .PHONY: demo test lint types docs test-numpy1 test-main test-all clean system
 .DELETE_ON_ERROR:
@@ -70,9 +71,11 @@ docs: $(DOCS_VENV)/.docs
 	$(DOCS_VENV)/bin/sphinx-build -q -W --keep-going -c docs -d out/docs/doctrees . out/docs/html
 
 # NumPy 1.26 and the oldest libraries that setup.py allows, without ROS and torch: their tests are skipped here.
-# What knows no NumPy (how nvcc compiles, how pytest ends) runs in the other half alone.
+# What knows no NumPy (the plan of the rooms, the pages, packaging, how nvcc compiles, how pytest ends) runs in the
+# other half alone.
+NO_NUMPY := $(addprefix test/,cuda/test_build.py test_conftest.py test_docs.py test_layers.py test_mirror.py test_package.py)
 test-numpy1: $(OLD_VENV)/.test
-	$(OLD_VENV)/bin/python -m pytest $(IN_PARALLEL) -q -r fE --ignore=test/cuda/test_build.py --ignore=test/test_conftest.py
+	$(OLD_VENV)/bin/python -m pytest $(IN_PARALLEL) -q -r fE $(addprefix --ignore=,$(NO_NUMPY))
 
 test-main: $(FULL)
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL)

@@ -37,8 +37,9 @@ NEEDS = {
 FOLDERS = {"ros": "rclpy", "networks": "torch", "training": "torch"}
 
 # The same examples in every run, however busy the machine is: who is told of a failure sees it, too.
-# `pytest --hypothesis-profile=default` looks for new ones.
-settings.register_profile("repeatable", derandomize=True, deadline=None)
+# `thorough` is what `make test-all` takes; `pytest --hypothesis-profile=default` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40)
+settings.register_profile("thorough", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 # Before anything imports rclpy: children of the tests inherit both. The claim ends with this process.
