@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends.base import TensorSpec, check_feed, expected_inputs, expected_outputs
+from recon3d_ros.backends.base import check_feed, expected_inputs, expected_outputs
+from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
 
 # Weight of each channel of each image in the brightness; no two are equal, so that images or colours which

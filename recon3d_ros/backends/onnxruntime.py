@@ -7,8 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed, one_line
+from recon3d_ros.backends.base import check_contract, check_feed, one_line
 from recon3d_ros.errors import ArtifactError, BackendError, Recon3dError
+from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.system.lazy import require
 from recon3d_ros.system.machine import usable_cores

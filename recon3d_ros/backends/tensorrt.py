@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends.base import TensorSpec, check_contract, check_feed
+from recon3d_ros.backends.base import check_contract, check_feed
 from recon3d_ros.backends.engine_spec import EngineSpec, engine_spec
 from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
 from recon3d_ros.backends.gpu import NO_GPU, find_gpu
@@ -24,6 +24,7 @@ from recon3d_ros.backends.runtime_cache import RuntimeCache
 from recon3d_ros.backends.vendor import EngineRefused, Vendor, tensor_spec
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError, ContractError, OutputError
+from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
 
 log = logging.getLogger(__name__)

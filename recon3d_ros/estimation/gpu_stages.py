@@ -1,7 +1,7 @@
 """The seam between the estimator and the GPU: frames go that way as long as the backend offers it.
 
 All decisions are here: whether a frame can go over the GPU at all, and that a GPU which fails once is left
-alone, while the same backend goes on with tensors made on the CPU, or with its spare.
+alone, while the same backend goes on with tensors made on the CPU, or with its fallback.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ import logging
 import weakref
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import Backend, DeviceBackend, device_of_backend
 from recon3d_ros.config import PipelineConfig
-from recon3d_ros.cuda.context import Device
-from recon3d_ros.cuda.kernels import Kernels
-from recon3d_ros.cuda.stages import CudaStages
 from recon3d_ros.errors import BackendError, ContractError, MissingDependencyError
 from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, OrganizedCloud
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess import Fit
+
+if TYPE_CHECKING:  # loaded with the first frame on a GPU
+    from recon3d_ros.cuda.context import Device
+    from recon3d_ros.cuda.kernels import Kernels
+    from recon3d_ros.cuda.stages import CudaStages
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +155,9 @@ class GpuStages:
 
     def _stages_of(self, backend: DeviceBackend, fit: Fit, image: NDArray[np.uint8]) -> CudaStages:
         """The memory for such frames, allocated when they come first; those used last are kept."""
+        from recon3d_ros.cuda.kernels import Kernels
+        from recon3d_ros.cuda.stages import CudaStages
+
         contract = self._manifest.input
         shape = contract.tensor_shape(fit.network_size_wh, 2 if self._manifest.is_stereo else 1)
         outputs = backend.bind(dict.fromkeys(contract.names, shape))

@@ -99,9 +99,9 @@ def _limited(plane: NDArray[Any], factor: float, low: float, high: float) -> NDA
 def _plane(output: NDArray[Any], contract: OutputContract) -> NDArray[Any]:
     """The (h, w) plane of an output of any layout."""
     contract.plane_hw(output.shape)
-    if contract.layout == "NHWC":
-        return output[0, :, :, 0]
-    return output.reshape(-1, *output.shape[-2:])[0]
+    nhwc = contract.layout == "NHWC"
+    plane: NDArray[Any] = output[0, :, :, 0] if nhwc else output.reshape(-1, *output.shape[-2:])[0]
+    return plane
 
 
 def _uncovered(plane: NDArray[Any], fit: Fit) -> NDArray[Any]:
@@ -129,4 +129,6 @@ def _blended(values: NDArray[Any], factor: float, count: int) -> NDArray[np.floa
     at = np.clip((np.arange(count) + 0.5) / factor - 0.5, 0, len(values) - 1)
     low = at.astype(int)
     part = (at - low).astype(np.float32)[:, None]
-    return values[low] * (1 - part) + values[np.minimum(low + 1, len(values) - 1)] * part
+    blended: NDArray[np.float32] = values[low] * (1 - part)
+    blended += values[np.minimum(low + 1, len(values) - 1)] * part
+    return blended

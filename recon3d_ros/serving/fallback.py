@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend, TensorSpec
 from recon3d_ros.errors import BackendError, ContractError, Recon3dError
+
+if TYPE_CHECKING:
+    from recon3d_ros.cuda.context import Device
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +50,10 @@ class FallbackBackend:
         return self._last.precision
 
     @property
-    def device(self) -> Any:
+    def device(self) -> Device | None:
         """The primary's GPU; None once it failed."""
-        return None if self._failed else getattr(self._primary, "device", None)
+        device: Device | None = getattr(self._primary, "device", None)
+        return None if self._failed else device
 
     @property
     def can_capture(self) -> bool:

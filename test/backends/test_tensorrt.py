@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from recon3d_ros.backends import EngineOptions, open_backend
-from recon3d_ros.backends.base import TensorSpec, device_of_backend
+from recon3d_ros.backends.base import device_of_backend
 from recon3d_ros.errors import BackendError, ContractError, MissingDependencyError
+from recon3d_ros.model_zoo.contract import TensorSpec
 
 SIZES = ((64, 32), (96, 64))
 

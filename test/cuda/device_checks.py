@@ -17,14 +17,13 @@ import threading
 import numpy as np
 import pytest
 
-from recon3d_ros.backends.base import TensorSpec
 from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
-from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
 from recon3d_ros.model_zoo.registry import BUILT_IN
 from recon3d_ros.pipeline import Pipeline
 
