@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recon3d_ros.ros.node.channel import CameraChannel
-from recon3d_ros.ros.node.processing import Processor
+from recon3d_ros.ros.node.processing import FrameProcessor
 from recon3d_ros.ros.node.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,7 +40,7 @@ class Tracer:
 @pytest.fixture
 def tracer():
     (on_image,) = (c for c in CameraChannel._on_image.__code__.co_consts if isinstance(c, CodeType))
-    tracer = Tracer(on_image, Processor.handle.__code__)
+    tracer = Tracer(on_image, FrameProcessor.handle.__code__)
     threading.setprofile(tracer)  # of the threads that start from now on
     yield tracer
     threading.setprofile(None)
@@ -51,7 +51,7 @@ def test_one_stereo_pair_passes_the_modules_that_the_page_names(tracer, make_ben
     section = page.partition("## The path of a frame")[2].partition("\n## ")[0]
     steps = re.findall(r"^\| \d+ \| `([\w/]+\.py)` \|", section, re.MULTILINE)
     named = set(re.findall(r"`([\w/]+\.py)`", section))
-    assert 0 < len(steps) <= MOST_STEPS
+    assert 0 < len(steps) <= MOST_STEPS and all((PACKAGE / file).is_file() for file in named)
     bench = make_bench({"model": "recon3d_stereo_light", "max_depth_m": 100.0}, "/path")
     for output in ("points", "depth/image"):  # what is made once, such as buffers, is no part of the path
         bench.expect(output, scene.images(), scene.infos())
