@@ -180,7 +180,7 @@ class Pipeline:
         if requested.free and self.config.free_space_frames:
             free_points = UnorganizedCloud(self._free.update(depth_map, frame.image), XYZ, frame.frame_id)
             clock.lap("free")
-        else:
+        elif self.config.free_space_frames:
             self._free.reset()  # frames that nobody looked at are not in a row
         if cloud is not None:
             cloud = replace(cloud, frame_id=frame.frame_id)

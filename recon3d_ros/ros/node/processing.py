@@ -180,12 +180,15 @@ class _CameraStream:
             return
         started = time.perf_counter()
         into = camera.outputs.prepare(frame, pipeline)
-        observed = camera.scale_inputs.observe(frame) if pipeline.recovery is not None else NOTHING_OBSERVED
+        recovery, observed = pipeline.recovery, NOTHING_OBSERVED
+        if recovery is not None:
+            observed = camera.scale_inputs.observe(frame)
         result = pipeline.refine(frame, depth_map, into, camera.outputs.requested, observed.observations)
         timings_ms = {**decoded.timings_ms, **result.timings_ms}
         result = replace(result, timings_ms=timings_ms)
-        asked = () if pipeline.recovery is None else pipeline.recovery.config.scale_sources
-        state = camera.scale_inputs.state(result.scale, asked, observed)
+        state: ScaleState | None = None
+        if recovery is not None and result.scale is not None:
+            state = camera.scale_inputs.count(result.scale, recovery.config.scale_sources, observed)
         try:
             outcome = self._publish(frame, result, state)
         except Exception as exc:  # ~/save is for what cannot be published, too

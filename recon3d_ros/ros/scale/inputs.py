@@ -87,6 +87,8 @@ class ScaleInputs:
         Raises:
             ConfigError: a QoS override is no value of its policy; the sources stay as they were.
         """
+        if not plan.config.is_on:
+            self._state = None  # the count begins anew when the scale is asked for again
         if plan.sensors == self._plan.sensors:
             self._plan = plan
             return
@@ -155,16 +157,15 @@ class ScaleInputs:
                 unused[source] = f"{type(exc).__name__}: {exc}"
         return Observed(tuple(found), unused)
 
-    def state(self, scale: Scale | None, asked: Sequence[str], observed: Observed) -> ScaleState | None:
+    def count(self, scale: Scale, asked: Sequence[str], observed: Observed) -> ScaleState:
         """Count a frame for its sources; for the worker's thread.
 
         Args:
-            scale: of the frame; None where nothing is asked to tell it, which ends the count.
+            scale: of the frame.
             asked: the sources of the scale.
             observed: what they knew of the frame.
         """
-        before = self._state
-        self._state = None if scale is None else ScaleState.after(before, scale, asked, observed.unused)
+        self._state = ScaleState.after(self._state, scale, asked, observed.unused)
         return self._state
 
     def _use(self, plan: ScalePlan) -> None:
