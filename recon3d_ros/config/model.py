@@ -1,4 +1,4 @@
-"""Options of the model that answers."""
+"""Options of the model: which one, and how it is executed."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class CameraChannel:
         self._image_subscriptions: list[Subscription] = []
         self._info_group = PausableCallbackGroup()
         self._wanted_s = self._listened_s = float("-inf")
-        self._on_result: OnResult | None = None
+        self._result_callback: OnResult | None = None
         self._active = self._idle = False
 
     @property
@@ -151,7 +151,7 @@ class CameraChannel:
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to an output, or waits for a result."""
-        return self._on_result is not None or self.outputs.wanted()
+        return self._result_callback is not None or self.outputs.wanted()
 
     def forget(self, why: str) -> None:
         """Let nothing that was seen before have a part in what is seen from now on."""
@@ -160,9 +160,9 @@ class CameraChannel:
         text = f"{' and '.join(self.image_topics)}: {why}, resetting the filters"
         self._node.get_logger().info(text, throttle_duration_sec=5.0)
 
-    def ask(self, on_result: OnResult | None) -> None:
-        """Ask for the next result, in the worker's thread, once; None takes the question back."""
-        self._on_result = on_result
+    def request_result(self, callback: OnResult | None) -> None:
+        """Have the next result given to a callback, in the worker's thread, once; None cancels that."""
+        self._result_callback = callback
         self.tick()
 
     def record(self, outcome: FrameOutcome) -> None:
@@ -183,10 +183,10 @@ class CameraChannel:
         return self._active
 
     def on_result(self, frame: Frame, result: Result) -> None:
-        """Answer who asked; the worker calls it after publishing."""
-        asked, self._on_result = self._on_result, None
-        if asked is not None:
-            asked(frame, result)
+        """Hand a result to who requested it; the worker calls it after publishing."""
+        callback, self._result_callback = self._result_callback, None
+        if callback is not None:
+            callback(frame, result)
 
     def _open_images(self) -> None:
         group = MutuallyExclusiveCallbackGroup()

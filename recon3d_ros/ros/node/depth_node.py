@@ -75,7 +75,7 @@ class DepthNode(LifecycleNode):
         self._jumps = self.get_clock().create_jump_callback(backward, post_callback=self._on_jump)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on while simulated time stands still
         self.create_timer(TICK_S, self._tick, clock=steady)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._tell, clock=steady)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._diagnose, clock=steady)
         if self._live.current[NodeConfig].autostart:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
@@ -218,7 +218,7 @@ class DepthNode(LifecycleNode):
         for step in (*(channel.tick for channel in self._channels), self._save.tick, self._look_at_model):
             self._survive(step)
 
-    def _tell(self) -> None:
+    def _diagnose(self) -> None:
         self._survive(self._publish_diagnostics)
 
     def _survive(self, step: Callable[[], None]) -> None:

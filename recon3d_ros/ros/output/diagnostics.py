@@ -42,7 +42,7 @@ def diagnostic_status(
         **labels,
         **_counts(report),
         **_times(report),
-        **_answers(report),
+        **_depth_values(report),
         **_scale(report),
         **_machine(),
     }
@@ -95,7 +95,7 @@ def _times(report: Report) -> dict[str, str]:
     }
 
 
-def _answers(report: Report) -> dict[str, str]:
+def _depth_values(report: Report) -> dict[str, str]:
     values = {}
     if report.valid_share is not None:
         values["valid_share"] = f"{report.valid_share:.3f}"

@@ -74,7 +74,7 @@ class Outputs:
         self._images = {name: ImageMessage() for name in (DEPTH, PREVIEW, CONFIDENCE)}
         self._cloud: PointCloud2 | None = None
         self._limits = PipelineConfig()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self.requested = RequestedOutputs(cloud=False, free=False)
 
     def configure(self, config: NodeConfig) -> None:
@@ -109,9 +109,11 @@ class Outputs:
             pipeline makes unorganized ones, whose size is known only afterwards.
         """
         self._limits = pipeline.config
-        self.requested = RequestedOutputs(cloud=self._asked(POINTS), free=self._asked(FREE))
+        self.requested = RequestedOutputs(
+            cloud=self._has_subscribers(POINTS), free=self._has_subscribers(FREE)
+        )
         if self.requested.free and not pipeline.config.free_space_frames:
-            self._tell(
+            self._warn_once(
                 FREE,
                 "set free_space_frames, which is 0, to the number of frames that make a pixel free space",
             )
@@ -137,17 +139,17 @@ class Outputs:
 
     def publish_scale(self, frame: Frame, state: ScaleState) -> None:
         """Publish the scale of a frame, trusted or not, if somebody wants it."""
-        if self._asked(SCALE):
+        if self._has_subscribers(SCALE):
             name = f"{self._node.get_fully_qualified_name()}: {self._camera}"
             self._publishers[SCALE].publish(scale_to_msg(state, name, frame.stamp_ns, frame.frame_id))
 
-    def _asked(self, name: str) -> bool:
+    def _has_subscribers(self, name: str) -> bool:
         publisher = self._publishers.get(name)
         return publisher is not None and publisher.get_subscription_count() > 0
 
-    def _tell(self, name: str, remedy: str) -> None:
-        if name not in self._told:
-            self._told.add(name)
+    def _warn_once(self, name: str, remedy: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
             self._node.get_logger().warning(
                 f"expected data to publish on {self._publishers[name].topic_name}, got none; {remedy}"
             )
@@ -195,20 +197,20 @@ class Outputs:
     def _publish_images(self, frame: Frame, result: Result, depth_encoding: str) -> None:
         found, stamped = result.depth_map, (frame.stamp_ns, frame.frame_id)
         shape_hw = found.depth.shape
-        if self._asked(DEPTH):
+        if self._has_subscribers(DEPTH):
             msg, pixels = self._images[DEPTH].take(shape_hw, depth_encoding, *stamped)
             write_depth(found.depth, pixels)
             self._publishers[DEPTH].publish(msg)
-        if self._asked(INFO):
+        if self._has_subscribers(INFO):
             self._publishers[INFO].publish(camera_to_info(found.camera, *stamped))
-        if self._asked(PREVIEW):
+        if self._has_subscribers(PREVIEW):
             msg, pixels = self._images[PREVIEW].take(shape_hw, "rgb8", *stamped)
             nearest_m = max(self._limits.min_depth_m, _NEAREST_M)
             pixels[:] = colour_depth(found.depth, nearest_m, self._limits.max_depth_m)
             self._publishers[PREVIEW].publish(msg)
-        if self._asked(CONFIDENCE):
+        if self._has_subscribers(CONFIDENCE):
             self._publish_confidence(found.confidence, stamped)
-        if self._asked(DISPARITY) and found.disparity is not None and frame.rig is not None:
+        if self._has_subscribers(DISPARITY) and found.disparity is not None and frame.rig is not None:
             limits_m = (self._limits.min_depth_m, self._limits.max_depth_m)
             self._publishers[DISPARITY].publish(
                 disparity_to_msg(found.disparity, frame.rig, limits_m, self._limits.border_px, *stamped)
@@ -216,7 +218,7 @@ class Outputs:
 
     def _publish_confidence(self, confidence: np.ndarray | None, stamped: tuple[int, str]) -> None:
         if confidence is None:
-            self._tell(CONFIDENCE, "use a model with a confidence output (recon3d models lists them)")
+            self._warn_once(CONFIDENCE, "use a model with a confidence output (recon3d models lists them)")
             return
         msg, pixels = self._images[CONFIDENCE].take(confidence.shape, "32FC1", *stamped)
         np.copyto(pixels, confidence)
