@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
+from recon3d_ros.cli.progress_bar import show_stages
 from recon3d_ros.convert import METHODS, Images, convert, folder_images, to_text
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.model_zoo.manifest import Manifest
@@ -41,12 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Convert, print the table."""
     manifest = find_model(args.model, args.models_dir)
-    with tqdm(
-        desc=manifest.name, bar_format="{desc}: {postfix} [{elapsed}]", disable=None, leave=False
-    ) as bar:
-        done = convert(
-            manifest, _precisions(args.precision), _images(manifest, args.images), bar.set_postfix_str
-        )
+    with show_stages(manifest.name) as progress:
+        done = convert(manifest, _precisions(args.precision), _images(manifest, args.images), progress)
     print(to_text(done.rows))
     print(f"{done.manifest.path}: {', '.join(artifact.file for artifact in done.manifest.artifacts)}")
     return 0

@@ -10,15 +10,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from recon3d_ros import __version__
 from recon3d_ros.cli.signals import stop_signals_interrupt
+from recon3d_ros.cli.terminal import TerminalHandler
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.system.logs import logs_sent_to
 
@@ -93,29 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"recon3d: error: {exc}: check the path, its permissions and the disk", file=sys.stderr)
         _flush_or_silence_stdout()
         return Recon3dError.exit_code
-
-
-class TerminalHandler(logging.Handler):
-    """Prints what the package logs: warnings and errors to stderr, all else as it is to stdout.
-
-    A progress bar of tqdm makes room for it.
-    """
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one record, at once; called by `logging`."""
-        text = self.format(record)
-        serious = record.levelno >= logging.WARNING
-        with _bars_away():
-            if serious:
-                print(f"recon3d: {record.levelname.lower()}: {' '.join(text.split())}", file=sys.stderr)
-            else:
-                print(text, flush=True)
-
-
-def _bars_away() -> AbstractContextManager[None]:
-    """Nothing to do, unless a verb has imported tqdm."""
-    tqdm = sys.modules.get("tqdm")
-    return nullcontext() if tqdm is None else tqdm.tqdm.external_write_mode()
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:

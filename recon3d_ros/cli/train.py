@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.progress_bar import show_share
+from recon3d_ros.cli.terminal import TerminalHandler
 from recon3d_ros.config import options
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.model_zoo.registry import find_weights
 from recon3d_ros.networks import NETWORKS, task_of
 from recon3d_ros.system import lazy
+from recon3d_ros.system.logs import logs_sent_to
 from recon3d_ros.training.config import HERE, SIZES_TEXT, TrainConfig
 
 HELP = (
@@ -76,31 +77,20 @@ def main(args: argparse.Namespace) -> int:
         name_model = lazy.load("recon3d_ros.training.export.export:name_model")
         name_model(args.export, args.name, config.network, force=args.force)  # refused now, not after hours
     train = lazy.load("recon3d_ros.training.run.loop:train")
-    leads = lazy.load("recon3d_ros.training.run.distributed:find_team")().leads
+    is_main = lazy.load("recon3d_ros.training.run.distributed:find_process_group")().is_main
     stop = _Stop()
     former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    # Without a terminal: lines only.
-    style = "{percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
+    lines = TerminalHandler()
+    lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     try:
-        with tqdm(total=1.0, bar_format=style, disable=None if leads else True, leave=False) as bar:
-
-            def print_line(line: str) -> None:
-                with tqdm.external_write_mode():
-                    # Flushed: the line is there to be watched, also through a pipe.
-                    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
-
-            def move_bar(share: float) -> None:
-                bar.update(min(share, 1.0) - bar.n)
-
-            checkpoint = train(
-                config, resume=args.resume, report=print_line, progress=move_bar, stop=lambda: stop.asked
-            )
+        with show_share(is_main) as progress, logs_sent_to(lines):
+            checkpoint = train(config, resume=args.resume, progress=progress, stop=lambda: stop.asked)
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
     if stop.asked:
         raise KeyboardInterrupt  # all is saved; the exit code tells
-    if leads:
+    if is_main:
         print(f"checkpoint: {checkpoint}")
         if args.export:
             export = lazy.load("recon3d_ros.training.export.export:export")

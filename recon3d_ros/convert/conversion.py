@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from recon3d_ros.model_zoo.manifest import Artifact, Manifest, dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of, verify
 from recon3d_ros.preprocess import plan_fit, to_image_grid
 from recon3d_ros.serving import GOLDEN_SHARES, off_share, self_check
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 METHODS = ("fp16", "int8")
 # Nodes stay in float until no more than this share of the pixels is off (see serving.off_share).
@@ -56,7 +57,7 @@ def convert(
     manifest: Manifest,
     precisions: Sequence[str] = METHODS,
     images: Sequence[Images] | None = None,
-    step: Callable[[str], None] = lambda _: None,
+    progress: Progress = NO_PROGRESS,
 ) -> Conversion:
     """Write the artifacts of these precisions beside the manifest, and the manifest with them.
 
@@ -67,7 +68,7 @@ def convert(
         precisions: Of `METHODS`.
         images: What the model will see: every second one finds the ranges of int8, the others compare. Scenes
             of the world without.
-        step: Told what is done.
+        progress: Receives what is done.
 
     Raises:
         DataError: there is only one image.
@@ -87,8 +88,8 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="recon3d-convert-") as folder:
         for precision in precisions:
             draft = Path(folder) / f"{source.stem.removesuffix('_fp32')}_{precision}.onnx"
-            kept = comparison.make(precision, source, draft, step)
-            step(f"{precision}: comparing")
+            kept = comparison.make(precision, source, draft, progress)
+            progress.update(f"{precision}: comparing")
             rows.append(comparison.checked_row(precision, draft, len(kept)))
             artifacts[precision] = Artifact(draft.name, sha256_of(draft), precision)
         done = replace(manifest, artifacts=tuple(artifacts.values()))
@@ -110,16 +111,12 @@ class _Comparison:
         }
         backend.close()
 
-    def make(self, precision: str, source: Path, draft: Path, step: Callable[[str], None]) -> tuple[str, ...]:
+    def make(self, precision: str, source: Path, draft: Path, progress: Progress) -> tuple[str, ...]:
         """Write the draft; returns the nodes left in float."""
         if precision == "fp16":
-            step(precision)
+            progress.update(precision)
             return to_fp16(source, draft)
-
-        def report(what: str) -> None:
-            step(f"{precision}: {what}")
-
-        return to_int8(source, draft, self._calibration, self._mean_error, ALLOWED_SHARE, report)
+        return to_int8(source, draft, self._calibration, self._mean_error, ALLOWED_SHARE, progress)
 
     def checked_row(self, precision: str, draft: Path, float_nodes: int) -> PrecisionRow:
         """The row of a draft that may serve.

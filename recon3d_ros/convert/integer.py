@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.convert.graph import WEIGHTED, load, weighted_nodes
 from recon3d_ros.system.lazy import require
+from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 Feed = dict[str, NDArray[Any]]
 
@@ -76,7 +77,7 @@ def to_int8(
     frames: Sequence[Feed],
     error: Callable[[Path, int], float],
     allowed: float,
-    step: Callable[[str], None] = lambda _: None,
+    progress: Progress = NO_PROGRESS,
 ) -> tuple[str, ...]:
     """Write the model in int8, with those nodes in float whose rounding changes the output most.
 
@@ -89,7 +90,7 @@ def to_int8(
         frames: Tensors of calibration images.
         error: Of a file, on so many of the frames: how far it is from fp32.
         allowed: Largest error that needs no exception.
-        step: Told what is done.
+        progress: Receives what is done.
 
     Returns:
         Names of the weighted nodes that stay in float.
@@ -98,19 +99,19 @@ def to_int8(
         MissingDependencyError: onnx or onnxruntime is not installed.
     """
     quantizer = Quantizer(source, frames)
-    step("all nodes")
+    progress.update("int8: all nodes")
     quantizer.write(target, quantizer.nodes)
     if error(target, len(frames)) <= allowed:
         return ()
     ranking = []
     for i, node in enumerate(quantizer.nodes):
-        step(f"node {i + 1} of {len(quantizer.nodes)}")
+        progress.update(f"int8: node {i + 1} of {len(quantizer.nodes)}")
         quantizer.write(target, [node], frames=_PROBES)
         ranking.append((error(target, _PROBES), node))
     worst = [node for _, node in sorted(ranking, reverse=True)]
     count = 1
     while True:
-        step(f"{count} nodes in float")
+        progress.update(f"int8: {count} nodes in float")
         count = min(count, max(1, len(worst) // 2))
         quantizer.write(target, set(worst[count:]))
         if error(target, len(frames)) <= allowed or count >= len(worst) // 2:

@@ -102,7 +102,7 @@ class ConvexUpsampler(nn.Module):
 
 
 class Uncertainty(nn.Module):
-    """How far an answer may be off: a Laplace scale (Kendall and Gal, NeurIPS 2017) and a probability.
+    """How far an estimate may be off: a Laplace scale (Kendall and Gal, NeurIPS 2017) and a probability.
 
     It looks at the network without moving it: its inputs are detached, or the network would learn to excuse
     hard pixels instead of solving them. Gains and offsets correct what training images, harder than clean
@@ -133,10 +133,10 @@ class Uncertainty(nn.Module):
 
     def forward(self, *seen: Tensor) -> tuple[Tensor, Tensor]:
         """Maps at H/4 -> logarithm of the scale and logit of the confidence, (B, 1, H, W) each."""
-        answer = self.judge(torch.cat(seen, dim=1).detach()).float()
-        log_scale, trust = F.pixel_shuffle(answer[:, :16], 4), F.pixel_shuffle(answer[:, 16:], 4)
+        output = self.judge(torch.cat(seen, dim=1).detach()).float()
+        log_scale, confidence_logit = F.pixel_shuffle(output[:, :16], 4), F.pixel_shuffle(output[:, 16:], 4)
         log_scale = self.scale_gain * log_scale.clamp(-5.0, 5.0) + self.scale_offset
-        return log_scale, self.trust_gain * trust + self.trust_offset
+        return log_scale, self.trust_gain * confidence_logit + self.trust_offset
 
 
 def exponential(logits: Tensor) -> Tensor:

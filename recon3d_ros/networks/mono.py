@@ -1,9 +1,9 @@
 """A monocular depth network of 2-D convolutions only: an encoder, a decoder with skips, a softmax over depth.
 
 The trunk is of separable convolutions, the encoder's added to the decoder's, as in FastDepth (Wofk et al.,
-ICRA 2019), and as wide as that one, pruned, where `TAUGHT` names a module: so each can learn from it alone.
-Depth is the mean of a distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et al., AdaBins,
-CVPR 2021), brought to full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
+ICRA 2019), and as wide as that one, pruned, where `DISTILLABLE` names a module: so each can learn from it
+alone. Depth is the mean of a distribution over logarithmic bins (Fu et al., DORN, CVPR 2018; Bhat et al.,
+AdaBins, CVPR 2021), brought to full size by the convex upsampling of RAFT (Teed and Deng, ECCV 2020).
 
 Depth is canonical (Yin et al., Metric3D, ICCV 2023): what it would be if the focal length were
 `CANONICAL_FOCAL_PX`. One image cannot tell a far thing from a small focal length, so the network is spared
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks.layers import ConvexUpsampler, ConvUnit, SeparableUnit, Uncertainty, exponential
-from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX, TAUGHT
+from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX, DISTILLABLE
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class MonoConfig:
             raise ConfigError(f"expected 0 < near_m < far_m, got {self}: correct it")
 
     @property
-    def taught_channels(self) -> dict[str, int]:
-        """Channels of the features by module of `TAUGHT`."""
+    def distillable_channels(self) -> dict[str, int]:
+        """Channels of the features by module of `DISTILLABLE`."""
         c4, c8, c16, c32 = (level[-1] for level in self.encoder)
-        return dict(zip(TAUGHT, (c4, c8, c16, c32, c8, c4, self.hidden)))
+        return dict(zip(DISTILLABLE, (c4, c8, c16, c32, c8, c4, self.hidden)))
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class MonoOutput:
         logits: (B, bins, H/4, W/4); bin k stands for the k-th canonical depth of `MonoNetwork.log_centres`.
         depth: (B, 1, H, W) canonical depth, m.
         log_scale: (B, 1, H, W) logarithm of the Laplace scale of the error of log depth.
-        trust: (B, 1, H, W) logit of the probability that the relative error is below `TRUSTED_SHARE`.
-        features: What another network can teach, by the name of the module that made it, each of `TAUGHT`.
+        confidence_logit: (B, 1, H, W) logit of the probability of a relative error below `ACCURATE_SHARE`.
+        features: What another network can teach, by the module of `DISTILLABLE` that made it.
     """
 
     logits: Tensor
     depth: Tensor
     log_scale: Tensor
-    trust: Tensor
+    confidence_logit: Tensor
     features: dict[str, Tensor]
 
 
@@ -95,7 +95,7 @@ class MonoNetwork(nn.Module):
     MULTIPLE_OF = 32
     FOCAL_PX = CANONICAL_FOCAL_PX
     # A relative error of depth below it is no outlier: nearly the threshold of delta_1.
-    TRUSTED_SHARE = 0.25
+    ACCURATE_SHARE = 0.25
 
     log_centres: Tensor
     log_gain: Tensor
@@ -124,21 +124,22 @@ class MonoNetwork(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The exported graph: canonical depth (m), confidence in [0, 1] and sigma (m), (B, 1, H, W) each.
 
-        Confidence is the probability that the relative error is below `TRUSTED_SHARE`; sigma is one standard
+        Confidence is the probability that the relative error is below `ACCURATE_SHARE`; sigma is one standard
         deviation.
         """
         output = self.analyse(image)
         # One standard deviation of a Laplace distribution is sqrt(2) scales; d(depth) = depth d(log depth).
         sigma = math.sqrt(2.0) * torch.exp(output.log_scale) * output.depth
-        return output.depth, torch.sigmoid(output.trust), sigma
+        return output.depth, torch.sigmoid(output.confidence_logit), sigma
 
     def analyse(self, image: Tensor, given: Mapping[str, Tensor] | None = None) -> MonoOutput:
         """The same with the intermediate results that the losses need.
 
         Args:
             image: As in `forward`.
-            given: By module of `TAUGHT`, what others see in place of its answer, of the same shape: then each
-                learns by itself (teacher forcing, Williams and Zipser 1989; in blocks Li et al., CVPR 2020).
+            given: By module of `DISTILLABLE`, what others see in place of its output, of the same shape:
+                then each learns by itself (teacher forcing, Williams and Zipser 1989; in blocks Li et al.,
+                CVPR 2020).
 
         Raises:
             ConfigError: What is given has another shape.
@@ -152,21 +153,21 @@ class MonoNetwork(nn.Module):
         details = F.pixel_unshuffle(half, 2)
         depth = torch.exp(self.upsampler(mean, hidden, details) + self.log_gain)
         spread = (weight * (self.log_centres - mean).abs()).sum(dim=1, keepdim=True) / total
-        log_scale, trust = self.uncertainty(hidden, details, mean, spread)
-        return MonoOutput(logits, depth, log_scale, trust, features)
+        log_scale, confidence_logit = self.uncertainty(hidden, details, mean, spread)
+        return MonoOutput(logits, depth, log_scale, confidence_logit, features)
 
     def _trunk(self, half: Tensor, given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-        """Half-size features -> what each module of `TAUGHT` answers, and what the heads see of the last."""
+        """Half-size features -> the output of each module of `DISTILLABLE`, and what the heads see."""
         features: dict[str, Tensor] = {}
 
-        def seen(name: str, answer: Tensor) -> Tensor:
-            features[name] = answer
+        def seen(name: str, output: Tensor) -> Tensor:
+            features[name] = output
             if name not in given:
-                return answer
-            if given[name].shape != answer.shape:
+                return output
+            if given[name].shape != output.shape:
                 raise ConfigError(
-                    f"expected features of (B, C, h, w) {tuple(answer.shape)} in place of {name}, got "
-                    f"{tuple(given[name].shape)}: take a teacher of these channels that answers for any size"
+                    f"expected features of (B, C, h, w) {tuple(output.shape)} in place of {name}, got "
+                    f"{tuple(given[name].shape)}: take a teacher of these channels that takes any size"
                 )
             return given[name]
 

@@ -69,14 +69,14 @@ class StereoOutput:
         quarter: (B, 1, H/4, W/4) disparity in px of the input grid, before upsampling.
         disparity: (B, 1, H, W) in px of the input grid.
         log_scale: (B, 1, H, W) logarithm of the Laplace scale of the disparity's error, px.
-        trust: (B, 1, H, W) logit of the probability that the error is below `TRUSTED_PX`.
+        confidence_logit: (B, 1, H, W) logit of the probability that the error is below `ACCURATE_PX`.
     """
 
     logits: Tensor
     quarter: Tensor
     disparity: Tensor
     log_scale: Tensor
-    trust: Tensor
+    confidence_logit: Tensor
 
 
 class StereoNetwork(nn.Module):
@@ -87,7 +87,7 @@ class StereoNetwork(nn.Module):
 
     MULTIPLE_OF = 32
     # An error below it is no outlier, as KITTI counts.
-    TRUSTED_PX = 3.0
+    ACCURATE_PX = 3.0
 
     def __init__(self, config: StereoConfig) -> None:
         super().__init__()
@@ -103,11 +103,15 @@ class StereoNetwork(nn.Module):
     def forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The exported graph: disparity (px), confidence in [0, 1] and sigma (px), (B, 1, H, W) each.
 
-        Confidence is the probability that the error is below `TRUSTED_PX`; sigma is one standard deviation.
+        Confidence is the probability that the error is below `ACCURATE_PX`; sigma is one standard deviation.
         """
         output = self.analyse(left, right)
         # The standard deviation of a Laplace distribution is sqrt(2) times its scale.
-        return output.disparity, torch.sigmoid(output.trust), math.sqrt(2.0) * torch.exp(output.log_scale)
+        return (
+            output.disparity,
+            torch.sigmoid(output.confidence_logit),
+            math.sqrt(2.0) * torch.exp(output.log_scale),
+        )
 
     def analyse(self, left: Tensor, right: Tensor) -> StereoOutput:
         """The same with the intermediate results that the losses need."""
@@ -122,8 +126,8 @@ class StereoNetwork(nn.Module):
         details = F.pixel_unshuffle(half[:batch], 2)
         disparity = self.upsampler(coarse, hidden, details)
         seen = torch.cat([mass, coarse / self.config.largest_px], dim=1)
-        log_scale, trust = self.uncertainty(hidden, details, seen)
-        return StereoOutput(logits, coarse, disparity, log_scale, trust)
+        log_scale, confidence_logit = self.uncertainty(hidden, details, seen)
+        return StereoOutput(logits, coarse, disparity, log_scale, confidence_logit)
 
 
 class Encoder(nn.Module):

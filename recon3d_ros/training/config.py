@@ -10,7 +10,7 @@ from typing import Any
 from recon3d_ros.config import Config, option, options
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
-from recon3d_ros.networks.mono_contract import TAUGHT
+from recon3d_ros.networks.mono_contract import DISTILLABLE
 from recon3d_ros.training.losses.table import DEFAULT_LOSSES, DEPTH_ONLY, DISPARITY_ONLY, LOSSES, parse_losses
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
@@ -42,7 +42,7 @@ class TrainConfig(Config):
     teacher_features: str = option(
         "",
         "tensors of the teacher that modules of the network learn, module=tensor,module=tensor, out of "
-        f"{', '.join(TAUGHT)}; empty = none",
+        f"{', '.join(DISTILLABLE)}; empty = none",
     )
     teacher_forcing: bool = option(
         False,
@@ -131,18 +131,18 @@ class TrainConfig(Config):
         return parse_sources(self.data)
 
     @property
-    def taught(self) -> dict[str, str]:
+    def teacher_tensors(self) -> dict[str, str]:
         """The tensors of `teacher_features` by the module that learns them."""
-        taught: dict[str, str] = {}
+        tensors: dict[str, str] = {}
         for part in filter(None, (part.strip() for part in self.teacher_features.split(","))):
             module, _, tensor = part.partition("=")
-            if module not in TAUGHT or module in taught or not tensor:
+            if module not in DISTILLABLE or module in tensors or not tensor:
                 raise ConfigError(
                     "expected module=tensor in teacher_features, each module once out of "
-                    f"{', '.join(TAUGHT)}, got '{part}': to_sixteenth=some_tensor"
+                    f"{', '.join(DISTILLABLE)}, got '{part}': to_sixteenth=some_tensor"
                 )
-            taught[module] = tensor
-        return taught
+            tensors[module] = tensor
+        return tensors
 
     def changes(self, former: Mapping[str, Any]) -> str:
         """What is otherwise than in the options of a checkpoint: `name value (was value)`, ..."""
@@ -173,7 +173,7 @@ class TrainConfig(Config):
             if loss in losses and not getattr(self, need):
                 flag = need.replace("_", "-")
                 raise ConfigError(f"expected {need} for the loss '{loss}', got none: see --{flag}")
-        if self.taught and not self.teacher:
+        if self.teacher_tensors and not self.teacher:
             raise ConfigError("expected a teacher with teacher_features, got none: see --teacher")
         if self.teacher_forcing and "features" not in losses:
             raise ConfigError(

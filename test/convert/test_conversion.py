@@ -17,6 +17,7 @@ from recon3d_ros.errors import ArtifactError, BackendError, DataError, ManifestE
 from recon3d_ros.files import write_image
 from recon3d_ros.model_zoo.manifest import load_manifest
 from recon3d_ros.model_zoo.registry import find_model, verify
+from recon3d_ros.system.progress import Progress
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime", minversion="1.20")
@@ -27,7 +28,12 @@ FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 def test_both_files_lie_beside_the_manifest_and_answer_as_fp32(three_convs: Callable[..., Path]) -> None:
     path = three_convs()
     said: list[str] = []
-    done = convert(load_manifest(path), step=said.append)
+
+    class Heard(Progress):
+        def update(self, stage: str, share: float | None = None) -> None:
+            said.append(stage)
+
+    done = convert(load_manifest(path), progress=Heard())
     again = load_manifest(path)
     assert again == done.manifest
     verify(again)  # the sums of all three

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="networks are torch modules")
 
 from recon3d_ros.errors import ConfigError  # noqa: E402
 from recon3d_ros.networks import build_network, task_of  # noqa: E402
-from recon3d_ros.networks.mono_contract import TAUGHT  # noqa: E402
+from recon3d_ros.networks.mono_contract import DISTILLABLE  # noqa: E402
 
 TINY = {
     "stem": 8,
@@ -55,7 +55,7 @@ def test_images_of_a_batch_do_not_see_each_other(network):
 def test_doubt_does_not_move_the_depth(network):
     network.train()
     output = network.analyse(torch.rand(2, 3, 32, 64))
-    (output.trust.mean() + output.log_scale.mean()).backward()
+    (output.confidence_logit.mean() + output.log_scale.mean()).backward()
     moved = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     assert moved == {"uncertainty"}
 
@@ -63,8 +63,8 @@ def test_doubt_does_not_move_the_depth(network):
 def test_what_can_be_taught_has_the_channels_it_says(network):
     with torch.no_grad():
         features = network.analyse(torch.rand(1, 3, 64, 96)).features
-    assert tuple(features) == TAUGHT
-    assert {name: int(x.shape[1]) for name, x in features.items()} == network.config.taught_channels
+    assert tuple(features) == DISTILLABLE
+    assert {name: int(x.shape[1]) for name, x in features.items()} == network.config.distillable_channels
     assert [int(x.shape[2]) for x in features.values()] == [16, 8, 4, 2, 4, 8, 16]
 
 
@@ -76,7 +76,7 @@ def test_given_what_it_would_see_anyway_nothing_changes(network):
     torch.testing.assert_close(forced.depth, alone.depth)
 
 
-@pytest.mark.parametrize("name", TAUGHT)
+@pytest.mark.parametrize("name", DISTILLABLE)
 def test_with_all_given_a_module_learns_by_itself(network, name):
     image = torch.rand(2, 3, 64, 96)
     with torch.no_grad():

@@ -30,7 +30,7 @@ def test_answer_has_the_size_of_the_image_and_the_range_of_the_bins(network, sha
     left, right = torch.rand(2, 2, 3, *shape_hw).unbind()
     with torch.no_grad():
         output = network.analyse(left, right)
-    for plane in (output.disparity, output.log_scale, output.trust):
+    for plane in (output.disparity, output.log_scale, output.confidence_logit):
         assert plane.shape == (2, 1, *shape_hw)
     assert output.logits.shape == (2, 12, shape_hw[0] // 4, shape_hw[1] // 4)
     assert output.quarter.shape == (2, 1, shape_hw[0] // 4, shape_hw[1] // 4)
@@ -54,7 +54,7 @@ def test_uncertainty_looks_on_and_moves_nothing(network):
     """Whatever is asked of confidence and scale, only the head that answers it learns."""
     network.train()
     output = network.analyse(*torch.rand(2, 2, 3, 64, 96).unbind())
-    (output.log_scale.square() + output.trust.square()).mean().backward()
+    (output.log_scale.square() + output.confidence_logit.square()).mean().backward()
     moved = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     assert moved == {"uncertainty"}
     # ... while the disparity moves all of the others.

@@ -28,11 +28,10 @@ from recon3d_ros.training.run.checkpoint import load_checkpoint
 from recon3d_ros.training.run.loop import train
 from recon3d_ros.training.run.state import resume_run, start_run
 from recon3d_ros.training.samples import sources
-from recon3d_ros.training.samples.batches import Crops, Order, batches
-from recon3d_ros.training.samples.example import as_tensor
-from recon3d_ros.training.samples.sources import find_sources, import_data, shrunk, split
+from recon3d_ros.training.samples.batches import CropDataset, EndlessBatchSampler, batches
+from recon3d_ros.training.samples.sources import import_data, open_stores, shrunk, split
 from recon3d_ros.training.samples.store import SampleStore, pack_view, unpack_view
-from recon3d_ros.training.samples.tasks import CPU, LIGHTS, Adapter, MonoTask, mono_input
+from recon3d_ros.training.samples.tasks import CPU, VARIANTS, FeatureAdapter, MonoTask, as_tensor, mono_input
 from recon3d_ros.training.samples.teacher import known_mean, prepare, thinned
 
 TINY = {
@@ -105,12 +104,12 @@ def test_teacher_answers_in_canonical_metres_and_with_features(teacher, tmp_path
     file = prepare(teacher, ("coarse", "coarser"), tmp_path / "run" / "graph.onnx")
     assert file.channels == (3, 3)
     image = np.full((48, 128, 3), (100, 0, 0), np.uint8)
-    depth, coarse, coarser = file.lesson(image)
+    depth, coarse, coarser = file.predict(image)
     # 130 px of 64 rows are 97.5 px of the 48 of the crop.
     np.testing.assert_allclose(depth, np.full((12, 32), 200 / 255 * CANONICAL_FOCAL_PX / 97.5), rtol=1e-4)
     # Of more rows than the crop has at 1/16, the centres.
     assert coarse.shape == (3, 4, 4) and coarser.shape == (3, 2, 2) and coarse.dtype == np.float16
-    higher = file.lesson(cv2.resize(image, (128, 96)))[0]
+    higher = file.predict(cv2.resize(image, (128, 96)))[0]
     np.testing.assert_allclose(higher, np.full((24, 32), 200 / 255 * CANONICAL_FOCAL_PX / 195), rtol=1e-4)
 
 
@@ -134,7 +133,7 @@ def free_teacher(teacher, tmp_path):
 def test_teacher_of_any_size_sees_the_crop_as_it_is(free_teacher, tmp_path):
     image = np.zeros((64, 128, 3), np.uint8)
     image[16:32, 48:64] = 200
-    depth, coarse = prepare(free_teacher, ("coarse",), tmp_path / "graph.onnx").lesson(image)
+    depth, coarse = prepare(free_teacher, ("coarse",), tmp_path / "graph.onnx").predict(image)
     assert depth.shape == (16, 32) and coarse.shape == (3, 4, 8)
     # Its focal length is that of its input, and so of the crop.
     assert depth[5, 13] == pytest.approx(2 * 200 / 255 * CANONICAL_FOCAL_PX / 130.0, rel=1e-3)
@@ -145,10 +144,10 @@ def test_modules_see_the_teachers_features_on_their_own_grid(
     free_teacher, world_views, mono_config, tmp_path
 ):
     """Of the very image: nothing is thinned, and no other light is shown."""
-    whole = prepare(free_teacher, ("coarse",), tmp_path / "graph.onnx", whole=True)
-    task = MonoTask((64, 64), whole)
-    image, _, _, coarse = crop = Crops({world_views.folder: 1.0}, (96, 64), 3, task)[0]
-    assert task.lights == 1 and coarse.shape == (3, 4, 6)
+    teacher = prepare(free_teacher, ("coarse",), tmp_path / "graph.onnx", full_grid=True)
+    task = MonoTask((64, 64), teacher)
+    image, _, _, coarse = crop = CropDataset({world_views.folder: 1.0}, (96, 64), 3, task)[0]
+    assert task.variants == 1 and coarse.shape == (3, 4, 6)
     pooled = image.reshape(3, 4, 16, 6, 16).mean(axis=(2, 4))
     np.testing.assert_allclose(coarse, pooled, atol=2e-3)
     forcing = {"teacher": str(free_teacher), "teacher_features": "to_sixteenth=coarse", "losses": "features"}
@@ -186,37 +185,37 @@ def test_adapter_compares_the_same_places():
     places = torch.arange(8 * 16, dtype=torch.float32).reshape(1, 1, 8, 16)
     for rows in (2, 4, 8):
         theirs = torch.from_numpy(thinned(places[0].numpy(), rows))[None]
-        ours, standard = Adapter(1, 1)(places, theirs.float())
+        ours, standard = FeatureAdapter(1, 1)(places, theirs.float())
         torch.testing.assert_close(ours, standard)
         assert standard.shape == theirs.shape and abs(float(standard.mean())) < 1e-3
 
 
 def test_adapter_projects_to_other_channels_only():
     ours, theirs = torch.rand(2, 5, 8, 12), 3.0 * torch.rand(2, 4, 4, 6) + 1.0
-    projected, standard = Adapter(5, 4)(ours, theirs)
+    projected, standard = FeatureAdapter(5, 4)(ours, theirs)
     assert projected.shape == standard.shape == (2, 4, 4, 6)
     torch.testing.assert_close(standard.std(dim=(0, 2, 3)), torch.ones(4), atol=0.02, rtol=0.0)
-    assert not list(Adapter(4, 4).parameters()) and list(Adapter(5, 4).parameters())
+    assert not list(FeatureAdapter(4, 4).parameters()) and list(FeatureAdapter(5, 4).parameters())
 
 
 def test_a_taught_view_is_learnt_in_several_lights(world_views, teacher, tmp_path):
     task = MonoTask((64, 64), prepare(teacher, ("coarse",), tmp_path / "graph.onnx"))
-    crops = Crops({world_views.folder: 1.0}, (96, 64), 3, task)
-    taught = [crops[index] for index in range(2 * LIGHTS)]
-    for first in (0, LIGHTS):
-        one, *others = taught[first : first + LIGHTS]
+    crops = CropDataset({world_views.folder: 1.0}, (96, 64), 3, task)
+    taught = [crops[index] for index in range(2 * VARIANTS)]
+    for first in (0, VARIANTS):
+        one, *others = taught[first : first + VARIANTS]
         for other in others:
             assert not np.array_equal(one[0], other[0])
             for a, b in zip(one[1:], other[1:], strict=True):
                 np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(taught[0][2], taught[LIGHTS][2])
+    assert not np.array_equal(taught[0][2], taught[VARIANTS][2])
     # Whoever begins in the middle of a view sees the same.
-    late = Crops({world_views.folder: 1.0}, (96, 64), 3, task)[LIGHTS + 1]
-    for a, b in zip(late, taught[LIGHTS + 1], strict=True):
+    late = CropDataset({world_views.folder: 1.0}, (96, 64), 3, task)[VARIANTS + 1]
+    for a, b in zip(late, taught[VARIANTS + 1], strict=True):
         np.testing.assert_array_equal(a, b)
     # Of two images in one nobody knows the depth, but the teacher has an answer.
-    known = [np.isfinite(crops[index * LIGHTS][1]).any() for index in range(40)]
-    assert 6 < sum(known) < 28 and all(np.isfinite(crops[i * LIGHTS][2]).all() for i in range(40))
+    known = [np.isfinite(crops[index * VARIANTS][1]).any() for index in range(40)]
+    assert 6 < sum(known) < 28 and all(np.isfinite(crops[i * VARIANTS][2]).all() for i in range(40))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,9 @@ def test_larger_images_are_shrunk_as_their_camera(mono_config):
     assert shrunk(image, small, fy, (384, 288))[0] is image
 
 
-def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config, tmp_path, monkeypatch):
+def test_frames_that_validate_and_the_guard_after_them_do_not_train(
+    mono_config, tmp_path, monkeypatch, caplog
+):
     frames = [
         Frame(i, np.full((48, 64, 3), i, np.uint8), PinholeCamera.simple(64, 48, 52.0), name=str(i))
         for i in range(20)
@@ -262,9 +263,10 @@ def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config,
 
     monkeypatch.setattr(sources, "open_dataset", lambda name: Film())
     config = mono_config(data="film=3,world", validation_pairs=8)
-    found = find_sources(config, 5)
-    lines: list[str] = []
-    import_data(config, found, lines.append)
+    found = open_stores(config, 5)
+    caplog.set_level("INFO", "recon3d_ros.training")
+    import_data(config, found)
+    lines = caplog.messages
     film = found.training[0][0]
     shown = [int(unpack_view(film.open(i))[0][0, 0, 0]) for i in range(len(film))]
     assert shown == list(range(5, 20)) and len(found.held_out) == 4
@@ -275,7 +277,7 @@ def test_frames_that_validate_and_the_guard_after_them_do_not_train(mono_config,
 
 
 def test_parts_of_one_set_have_stores_of_their_own_and_its_licence(mono_config):
-    found = find_sources(mono_config(data="robot[:40]=2,robot[40:],nyuv2_train"), 5)
+    found = open_stores(mono_config(data="robot[:40]=2,robot[40:],nyuv2_train"), 5)
     folders = [store.folder.name for store, _ in found.training]
     assert len(set(folders)) == 3 and folders[2] == "nyuv2_train"
     parts = ["nyuv2_train[0:100]", "/home/me/robot[40:]", "walks/run.mcap:/image:/depth"]
@@ -303,7 +305,7 @@ def test_set_without_depth_is_one_sentence(mono_config, tmp_path):
     assert open_dataset(folder)[0].depth is None
     config = mono_config(data=str(folder), out=str(tmp_path / "run"))
     with pytest.raises(DataError, match="depth"):
-        import_data(config, find_sources(config, 5), print)
+        import_data(config, open_stores(config, 5))
 
 
 def test_few_steps_beat_the_best_constant(mono_config, world_views):
@@ -317,8 +319,8 @@ def test_few_steps_beat_the_best_constant(mono_config, world_views):
         losses="log_l1=1,cross_entropy=0.5",
     )
     run = start_run(config, TINY)
-    crops = Crops({world_views.folder: 1.0}, (96, 64), 1, run.task)
-    stream = batches(crops, Order(0, 4), 0, False)
+    crops = CropDataset({world_views.folder: 1.0}, (96, 64), 1, run.task)
+    stream = batches(crops, EndlessBatchSampler(0, 4), 0, False)
     for _ in range(150):
         run.advance(stream)
     run.network.eval()
@@ -326,7 +328,7 @@ def test_few_steps_beat_the_best_constant(mono_config, world_views):
     for index in range(len(world_views)):
         packed = world_views.open(index)
         with torch.no_grad():
-            deltas.append(run.task.examine(run.network, packed, run.device).metrics["delta_1"])
+            deltas.append(run.task.evaluate(run.network, packed, run.device).metrics["delta_1"])
         truth = unpack_view(packed)[1]
         known = truth[np.isfinite(truth)]
         constants.append((np.maximum(known / 2.2, 2.2 / known) < 1.25).mean())

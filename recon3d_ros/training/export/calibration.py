@@ -20,7 +20,7 @@ from recon3d_ros import world
 from recon3d_ros.geometry import Sample
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.export.description import crop_size_wh
-from recon3d_ros.training.losses.scored import Scored
+from recon3d_ros.training.losses.loss_input import LossInput
 from recon3d_ros.training.samples.sources import WORLD, first_source
 from recon3d_ros.training.samples.store import VIEW_CHANNELS, SampleStore, pack_pair
 from recon3d_ros.training.samples.tasks import StereoTask, task_for
@@ -60,7 +60,7 @@ def calibrate(network: Network, content: Mapping[str, Any], folder: Path, count:
 
 
 @torch.no_grad()
-def calibrate_scale(network: Any, predictions: Iterable[Scored]) -> float:
+def calibrate_scale(network: Any, predictions: Iterable[LossInput]) -> float:
     """Set the gain of a mono network in place; without predictions it stays as it is.
 
     Args:
@@ -72,12 +72,12 @@ def calibrate_scale(network: Any, predictions: Iterable[Scored]) -> float:
     """
     former = float(network.log_gain)
     network.log_gain.zero_()
-    medians = [float(-scored.log_error[scored.logged].median()) for scored in predictions]
+    medians = [float(-inputs.log_error[inputs.logged].median()) for inputs in predictions]
     network.log_gain.fill_(float(np.median(medians)) if medians else former)
     return float(network.log_gain)
 
 
-def calibrate_uncertainty(network: Any, predictions: Iterable[Scored]) -> dict[str, float]:
+def calibrate_uncertainty(network: Any, predictions: Iterable[LossInput]) -> dict[str, float]:
     """Fit the four numbers in place; without predictions they stay as they are.
 
     Args:
@@ -91,7 +91,7 @@ def calibrate_uncertainty(network: Any, predictions: Iterable[Scored]) -> dict[s
     former = {name: float(getattr(head, name)) for name in NEUTRAL}
     for name, value in NEUTRAL.items():
         getattr(head, name).fill_(value)
-    parts = [_observe(scored, seed) for seed, scored in enumerate(predictions)]
+    parts = [_observe(inputs, seed) for seed, inputs in enumerate(predictions)]
     found = _fit_all(*(torch.cat(column) for column in zip(*parts))) if parts else former
     for name, value in found.items():
         getattr(head, name).fill_(value)
@@ -103,9 +103,9 @@ def is_calibrated(network: Any) -> bool:
     return any(float(getattr(network.uncertainty, name)) != value for name, value in NEUTRAL.items())
 
 
-def _fit_all(error: Tensor, log_scale: Tensor, trust: Tensor, right: Tensor) -> dict[str, float]:
+def _fit_all(error: Tensor, log_scale: Tensor, confidence_logit: Tensor, right: Tensor) -> dict[str, float]:
     def distrust(gain: Tensor, offset: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(gain * trust + offset, right)
+        return F.binary_cross_entropy_with_logits(gain * confidence_logit + offset, right)
 
     def surprise(gain: Tensor, offset: Tensor) -> Tensor:
         scaled = gain * log_scale + offset
@@ -116,11 +116,11 @@ def _fit_all(error: Tensor, log_scale: Tensor, trust: Tensor, right: Tensor) -> 
 
 
 @torch.no_grad()
-def _observe(scored: Scored, seed: int) -> tuple[Tensor, ...]:
+def _observe(inputs: LossInput, seed: int) -> tuple[Tensor, ...]:
     """Error, logarithm of its scale, logit, and 1 for trusted, of some pixels with known truth."""
-    known = np.flatnonzero(scored.known.numpy())
+    known = np.flatnonzero(inputs.known.numpy())
     pick = torch.from_numpy(np.random.default_rng(seed).permutation(known)[:PIXELS_PER_SAMPLE])
-    planes = (scored.error, scored.log_scale, scored.trust, scored.trusted.float())
+    planes = (inputs.error, inputs.log_scale, inputs.confidence_logit, inputs.is_accurate.float())
     return tuple(plane.reshape(-1)[pick] for plane in planes)
 
 
@@ -141,7 +141,7 @@ def _fit(loss: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, float]:
 @torch.no_grad()
 def calibration_predictions(
     network: Network, content: Mapping[str, Any], folder: Path, count: int, lenses: Sequence[float] = (1.0,)
-) -> Iterator[Scored]:
+) -> Iterator[LossInput]:
     """Predictions beside the truth to set scale, confidence and sigma by.
 
     Of stereo, scenes of the world that nothing else has seen. Of mono, what the run held out, when it lies in
@@ -156,7 +156,7 @@ def calibration_predictions(
         held_out = (store.open(index) for index in range(min(count, len(store))))
         samples = (magnified(packed, lens) for packed in held_out for lens in lenses)
     for packed in samples:
-        yield task.whole(network, packed)
+        yield task.full_image(network, packed)
 
 
 def held_out_places(content: Mapping[str, Any], folder: Path) -> int:

@@ -24,7 +24,7 @@ from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.training.export.calibration import calibrate
 from recon3d_ros.training.export.description import describe, held_out_accuracy, read_accuracy
 from recon3d_ros.training.run.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
-from recon3d_ros.training.samples.example import as_tensor
+from recon3d_ros.training.samples.tasks import as_tensor
 
 OPSET = 17
 # Rounding may flip which of two equally likely bins wins: a few pixels may differ, not more. In px or m.

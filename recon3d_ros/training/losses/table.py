@@ -8,7 +8,7 @@ import math
 from recon3d_ros.errors import ConfigError
 
 _ROOM = "recon3d_ros.training.losses.terms:"
-# name -> function of a `scored.Scored`, a scalar tensor; docs/training.md says what each is good for.
+# name -> function of a `LossInput`, a scalar tensor; docs/training.md says what each is good for.
 LOSSES = {
     name: _ROOM + name
     for name in (
@@ -29,9 +29,9 @@ LOSSES = {
         "features",
     )
 }
-# Those of `scored.ScoredDepth` alone.
+# Those of `DepthLossInput` alone.
 DEPTH_ONLY = ("normals", "distill", "features")
-# Those of `scored.ScoredDisparity` alone.
+# Those of `DisparityLossInput` alone.
 DISPARITY_ONLY = ("thin", "out_of_range")
 # By task. Smooth L1 on a soft-argmin alone stands still: it rewards the mean of a flat distribution.
 DEFAULT_LOSSES = {

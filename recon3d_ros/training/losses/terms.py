@@ -1,4 +1,4 @@
-"""What a network can be asked for. Each loss is a scalar of a `Scored` answer; `loss_table` names them.
+"""The losses. Each is a scalar of a `LossInput`; `losses.table` names them.
 
 Pixels without a truth count nowhere, except for `edge_smoothness`, which needs none.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recon3d_ros.training.losses.scored import Scored, ScoredDepth, ScoredDisparity
+from recon3d_ros.training.losses.loss_input import DepthLossInput, DisparityLossInput, LossInput
 
 LAPLACE_SCALE_BINS = 0.5
 # lambda of Eigen et al.: 0 = absolute, 1 = the scale does not count at all.
@@ -18,45 +18,46 @@ SCALE_SHARE = 0.5
 GRADIENT_STEPS_PX = (1, 2, 4, 8)
 
 
-def smooth_l1(scored: Scored) -> Tensor:
+def smooth_l1(inputs: LossInput) -> Tensor:
     """Huber's loss with its bend at 1 px or 1 m (Girshick, Fast R-CNN, ICCV 2015)."""
-    return scored.mean(F.smooth_l1_loss(scored.estimate, scored.truth, reduction="none"))
+    return inputs.mean(F.smooth_l1_loss(inputs.estimate, inputs.truth, reduction="none"))
 
 
-def mae(scored: Scored) -> Tensor:
+def mae(inputs: LossInput) -> Tensor:
     """Mean absolute error, px or m."""
-    return scored.mean((scored.estimate - scored.truth).abs())
+    return inputs.mean((inputs.estimate - inputs.truth).abs())
 
 
-def mse(scored: Scored) -> Tensor:
+def mse(inputs: LossInput) -> Tensor:
     """Mean squared error, px^2 or m^2."""
-    return scored.mean((scored.estimate - scored.truth).square())
+    return inputs.mean((inputs.estimate - inputs.truth).square())
 
 
-def cosine(scored: Scored) -> Tensor:
+def cosine(inputs: LossInput) -> Tensor:
     """1 - cos of the angle between estimate and truth, each image one vector; the scale does not count.
 
     Images without a known pixel are left out of the mean.
     """
-    estimate, truth = ((plane * scored.known).flatten(1).float() for plane in (scored.estimate, scored.truth))
+    estimate, truth = ((plane * inputs.known).flatten(1).float() for plane in (inputs.estimate, inputs.truth))
     images = (truth.square().sum(dim=1) > 0.0).float()
     apart = 1.0 - F.cosine_similarity(estimate, truth, dim=1, eps=1e-6)
     return (apart * images).sum() / images.sum().clamp(min=1.0)
 
 
-def log_l1(scored: Scored) -> Tensor:
+def log_l1(inputs: LossInput) -> Tensor:
     """Mean absolute error of the logarithm: relative errors, far and near alike."""
-    return scored.mean_logged(scored.log_error.abs())
+    return inputs.mean_logged(inputs.log_error.abs())
 
 
-def scale_invariant_log(scored: Scored) -> Tensor:
+def scale_invariant_log(inputs: LossInput) -> Tensor:
     """Variance-like error of the logarithm per image (Eigen et al., NeurIPS 2014, eq. 4, lambda 0.5).
 
     Of disparity it is the same as of depth: f B drops out of the difference of the logarithms. Truth below
-    `Scored.smallest` is left out; an estimate below it goes on along the tangent, so that its gradient pulls.
+    `LossInput.smallest` is left out; an estimate below it goes on along the tangent, so that its gradient
+    pulls.
     """
-    counted = scored.logged.float()
-    apart = scored.log_error * counted
+    counted = inputs.logged.float()
+    apart = inputs.log_error * counted
     count = counted.sum(dim=(1, 2)).clamp(min=1.0)
     mean_square = apart.square().sum(dim=(1, 2)) / count
     mean = apart.sum(dim=(1, 2)) / count
@@ -64,33 +65,33 @@ def scale_invariant_log(scored: Scored) -> Tensor:
     return ((mean_square - SCALE_SHARE * mean.square()) * images).sum() / images.sum().clamp(min=1.0)
 
 
-def gradient(scored: Scored) -> Tensor:
+def gradient(inputs: LossInput) -> Tensor:
     """Mean absolute difference of the slopes of the error of the logarithm, over four distances.
 
     The scale-invariant gradient matching of Li and Snavely (MegaDepth, CVPR 2018, eq. 4): edges where the
     truth has them, flat in between.
     """
-    error = torch.where(scored.logged, scored.log_error, torch.zeros_like(scored.measured))
+    error = torch.where(inputs.logged, inputs.log_error, torch.zeros_like(inputs.measured))
     total = torch.zeros((), device=error.device)
     for step in GRADIENT_STEPS_PX:
         for axis in (1, 2):
             length = error.shape[axis] - step
             if length < 1:
                 continue
-            both = scored.logged.narrow(axis, 0, length) & scored.logged.narrow(axis, step, length)
+            both = inputs.logged.narrow(axis, 0, length) & inputs.logged.narrow(axis, step, length)
             slope = (error.narrow(axis, step, length) - error.narrow(axis, 0, length)).abs()
             total = total + (slope * both).sum() / both.sum().clamp(min=1)
     return total / len(GRADIENT_STEPS_PX)
 
 
-def normals(scored: ScoredDepth) -> Tensor:
+def normals(inputs: DepthLossInput) -> Tensor:
     """1 - cos between the surface normals of estimate and truth (Hu et al., WACV 2019, eq. 6).
 
     Points are back-projected with the canonical focal length and the centre of the crop: equal for both, so a
     stretched window stretches, and one off the centre shears, both alike.
     """
-    ours, _ = surface_normals(scored.estimate.float(), scored.focal_px)
-    theirs, sure = surface_normals(torch.where(scored.known, scored.measured, torch.nan), scored.focal_px)
+    ours, _ = surface_normals(inputs.estimate.float(), inputs.focal_px)
+    theirs, sure = surface_normals(torch.where(inputs.known, inputs.measured, torch.nan), inputs.focal_px)
     apart = 1.0 - (ours * torch.nan_to_num(theirs)).sum(dim=1)
     return (apart * sure).sum() / sure.sum().clamp(min=1)
 
@@ -115,81 +116,83 @@ def surface_normals(depth: Tensor, focal_px: float) -> tuple[Tensor, Tensor]:
     return normal, torch.isfinite(normal).all(dim=1)
 
 
-def distill(scored: ScoredDepth) -> Tensor:
-    """Mean absolute error of the logarithm against what a teacher answered to the same crop, where it did."""
-    taught = scored.taught
-    if taught is None:
-        return torch.zeros((), device=scored.measured.device)
-    size_hw = (int(taught.shape[1]), int(taught.shape[2]))
-    estimate = F.adaptive_avg_pool2d(scored.estimate[:, None], size_hw)[:, 0]
-    answered = torch.isfinite(taught)
+def distill(inputs: DepthLossInput) -> Tensor:
+    """Mean absolute error of the logarithm against a teacher's depth of the same crop, where it has some."""
+    teacher_depth = inputs.teacher_depth
+    if teacher_depth is None:
+        return torch.zeros((), device=inputs.measured.device)
+    size_hw = (int(teacher_depth.shape[1]), int(teacher_depth.shape[2]))
+    estimate = F.adaptive_avg_pool2d(inputs.estimate[:, None], size_hw)[:, 0]
+    predicted = torch.isfinite(teacher_depth)
     apart = torch.log(estimate.clamp(min=1e-3)) - torch.log(
-        torch.where(answered, taught, 1.0).clamp(min=1e-3)
+        torch.where(predicted, teacher_depth, 1.0).clamp(min=1e-3)
     )
-    return (apart.abs() * answered).sum() / answered.sum().clamp(min=1)
+    return (apart.abs() * predicted).sum() / predicted.sum().clamp(min=1)
 
 
-def features(scored: ScoredDepth) -> Tensor:
+def features(inputs: DepthLossInput) -> Tensor:
     """Huber's loss between a teacher's features and ours brought into their space (FitNets, ICLR 2015)."""
-    total = torch.zeros((), device=scored.measured.device)
-    for ours, theirs in scored.lessons:
+    total = torch.zeros((), device=inputs.measured.device)
+    for ours, theirs in inputs.feature_pairs:
         total = total + F.smooth_l1_loss(ours.float(), theirs)
     return total
 
 
-def edge_smoothness(scored: Scored) -> Tensor:
+def edge_smoothness(inputs: LossInput) -> Tensor:
     """First-order smoothness, less where the image has edges (Godard et al., CVPR 2017, eq. 3), px or m.
 
     It counts where nothing is known, too: that is what it is for.
     """
-    total = torch.zeros((), device=scored.image.device)
+    total = torch.zeros((), device=inputs.image.device)
     for axis in (1, 2):
-        slope = scored.estimate.diff(dim=axis).abs()
-        contrast = scored.image.diff(dim=axis + 1).abs().mean(dim=1)
+        slope = inputs.estimate.diff(dim=axis).abs()
+        contrast = inputs.image.diff(dim=axis + 1).abs().mean(dim=1)
         total = total + (slope * torch.exp(-contrast)).mean()
     return total
 
 
-def uncertainty(scored: Scored) -> Tensor:
+def uncertainty(inputs: LossInput) -> Tensor:
     """Negative log-likelihood of the error under a Laplace distribution, and of being trusted or not.
 
-    The error comes without gradient: the answer shall not move for it.
+    The error comes without gradient: the prediction shall not move for it.
     """
-    laplace = scored.error.detach() * torch.exp(-scored.log_scale) + scored.log_scale
-    trusted = scored.trusted.float()
-    return scored.mean(laplace + F.binary_cross_entropy_with_logits(scored.trust, trusted, reduction="none"))
+    laplace = inputs.error.detach() * torch.exp(-inputs.log_scale) + inputs.log_scale
+    is_accurate = inputs.is_accurate.float()
+    return inputs.mean(
+        laplace + F.binary_cross_entropy_with_logits(inputs.confidence_logit, is_accurate, reduction="none")
+    )
 
 
-def cross_entropy(scored: Scored) -> Tensor:
+def cross_entropy(inputs: LossInput) -> Tensor:
     """Cross-entropy between the network's distribution over bins and a Laplace around the truth.
 
     A quarter-size cell covers 4x4 pixels; the target is the mean of the Laplace distributions around four of
     them, so a cell on an edge has two modes instead of one between the surfaces.
     """
-    logits = scored.logits
+    logits = inputs.logits
     logs = torch.log_softmax(logits.float(), dim=1)
-    target, weight = target_distribution(scored.positions, scored.known, logits.shape[1])
+    target, weight = target_distribution(inputs.positions, inputs.known, logits.shape[1])
     return -(target * logs).sum(dim=1).mul(weight).sum() / weight.sum().clamp(min=1.0)
 
 
-def thin(scored: ScoredDisparity) -> Tensor:
+def thin(inputs: DisparityLossInput) -> Tensor:
     """Cross-entropy and a fifth of `smooth_l1` again, of thin things alone, as a share of all that is known.
 
     They cover few pixels, and where one shares a cell with what is behind it, its mode is the smaller one:
     without more weight they vanish. With a weight of 2 each of their pixels counts three times.
     """
-    logs = torch.log_softmax(scored.logits.float(), dim=1)
-    target, weight = target_distribution(scored.positions, scored.thin, scored.logits.shape[1])
-    missed = -(target * logs).sum(dim=1).mul(weight).sum() / (scored.known.sum() / 16.0).clamp(min=1.0)
-    return missed + 0.2 * scored.mean(
-        scored.thin * F.smooth_l1_loss(scored.estimate, scored.truth, reduction="none")
+    logs = torch.log_softmax(inputs.logits.float(), dim=1)
+    target, weight = target_distribution(inputs.positions, inputs.thin, inputs.logits.shape[1])
+    missed = -(target * logs).sum(dim=1).mul(weight).sum() / (inputs.known.sum() / 16.0).clamp(min=1.0)
+    return missed + 0.2 * inputs.mean(
+        inputs.thin * F.smooth_l1_loss(inputs.estimate, inputs.truth, reduction="none")
     )
 
 
-def out_of_range(scored: ScoredDisparity) -> Tensor:
-    """Negative log-likelihood of no trust where the truth is nearer than the network can answer."""
-    unsure = F.softplus(scored.trust) * scored.beyond
-    return unsure.sum() / (scored.beyond | scored.known).sum().clamp(min=1)
+def out_of_range(inputs: DisparityLossInput) -> Tensor:
+    """Negative log-likelihood of no confidence where the truth is nearer than the network can tell."""
+    unsure = F.softplus(inputs.confidence_logit) * inputs.beyond
+    return unsure.sum() / (inputs.beyond | inputs.known).sum().clamp(min=1)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Pictures of how a training goes: curves over the steps, and answers beside the truth."""
+"""Pictures of how a training goes: curves over the steps, and predictions beside the truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.evaluation.panels import WORST_PX, WORST_SHARE
 from recon3d_ros.files import colour_inverse_depth, colour_limits
-from recon3d_ros.training.samples.example import Example
+from recon3d_ros.training.samples.tasks import ValidationResult
 
 Picture = NDArray[np.uint8]
 Curve = Sequence[tuple[float, float]]
@@ -91,7 +91,7 @@ def _write(image: Picture, text: str, at: tuple[int, int], colour: tuple[int, in
     cv2.putText(image, text, at, FONT, 0.42, colour, 1, cv2.LINE_AA)
 
 
-def draw_examples(examples: Sequence[Example]) -> Picture:
+def draw_results(results: Sequence[ValidationResult]) -> Picture:
     """A row per sample: image, truth, estimate, error (red from 6 px, or 50 % of depth) and confidence.
 
     Near is red in both; unknown is black.
@@ -102,26 +102,26 @@ def draw_examples(examples: Sequence[Example]) -> Picture:
     head = np.full((24, TILE_WIDTH * len(COLUMNS), 3), PAPER, np.uint8)
     for index, title in enumerate(COLUMNS):
         _write(head, title, (index * TILE_WIDTH + 6, 16))
-    return np.concatenate([head, *(_row(example) for example in examples)])
+    return np.concatenate([head, *(_row(result) for result in results)])
 
 
-def _row(example: Example) -> Picture:
-    truth, estimate = example.truth, example.estimate
+def _row(result: ValidationResult) -> Picture:
+    truth, estimate = result.truth, result.estimate
     error, worst = np.abs(estimate - truth), WORST_PX
-    if "abs_rel" in example.metrics:
+    if "abs_rel" in result.metrics:
         with np.errstate(divide="ignore", invalid="ignore"):
             error, worst = error / truth, WORST_SHARE
             truth, estimate = 1.0 / truth, 1.0 / estimate
     low, high = colour_limits(truth)
-    grey = np.round(np.nan_to_num(np.clip(example.confidence, 0.0, 1.0)) * 255.0).astype(np.uint8)
+    grey = np.round(np.nan_to_num(np.clip(result.confidence, 0.0, 1.0)) * 255.0).astype(np.uint8)
     tiles = (
-        example.image,
+        result.image,
         colour_inverse_depth(truth, low, high),
         colour_inverse_depth(estimate, low, high),
         colour_inverse_depth(error, 0.0, worst),
         np.repeat(grey[..., None], 3, axis=2),
     )
-    height, width = example.truth.shape
+    height, width = result.truth.shape
     size_wh = (TILE_WIDTH, max(round(TILE_WIDTH * height / width), 1))
     # Nearest: mixed colours of the map would be other values.
     return np.concatenate(

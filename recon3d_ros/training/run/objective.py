@@ -9,23 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from recon3d_ros.system import lazy
-from recon3d_ros.training.losses.scored import Scored
+from recon3d_ros.training.losses.loss_input import LossInput
 from recon3d_ros.training.losses.table import LOSSES
 
 if TYPE_CHECKING:
     from recon3d_ros.training.samples.tasks import Task
 
 
-def weighted_loss(scored: Scored, weights: Mapping[str, float]) -> Tensor:
+def weighted_loss(inputs: LossInput, weights: Mapping[str, float]) -> Tensor:
     """The sum of the named losses, each times its weight.
 
     Args:
-        scored: Answer and truth.
+        inputs: Prediction and truth.
         weights: By name, of `parse_losses`.
     """
-    total = torch.zeros((), device=scored.measured.device)
+    total = torch.zeros((), device=inputs.measured.device)
     for name, weight in weights.items():
-        total = total + weight * lazy.load(LOSSES[name])(scored)
+        total = total + weight * lazy.load(LOSSES[name])(inputs)
     return total
 
 
@@ -56,13 +56,13 @@ class Objective(nn.Module):
         self.adapters = nn.ModuleDict(adapters or {})
 
     @property
-    def moves_all(self) -> bool:
-        """Whether each weight gets a gradient: most losses ask for the answer, one for its doubt."""
+    def reaches_all_weights(self) -> bool:
+        """Whether each weight gets a gradient: most losses need the prediction, one its uncertainty."""
         idle = {"cross_entropy", "uncertainty", "features"}
         return "uncertainty" in self.weights and bool(set(self.weights) - idle)
 
     def forward(self, *batch: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1], the truth (B, H, W), what else the task's crops have -> a scalar."""
         with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=self.mixed):
-            scored = self.task.score(self.network, self.adapters, list(batch))
-        return weighted_loss(scored, self.weights)
+            inputs = self.task.loss_input(self.network, self.adapters, list(batch))
+        return weighted_loss(inputs, self.weights)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from recon3d_ros.files import finite, make_folder, write_atomically, write_image
-from recon3d_ros.training.run.curves import draw_curves, draw_examples
-from recon3d_ros.training.run.state import Run
-from recon3d_ros.training.samples.example import Example
+from recon3d_ros.training.run.curves import draw_curves, draw_results
+from recon3d_ros.training.run.state import TrainingRun
+from recon3d_ros.training.samples.tasks import ValidationResult
 
 # Pairs in the sample picture.
 EXAMPLES = 6
@@ -25,18 +25,18 @@ class Records:
     numbers, so files that a killed run left ahead of it are put right by the run that goes on.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TrainingRun) -> None:
         self.folder = Path(run.config.out)
-        self.examples: list[Example] = []
+        self.results: list[ValidationResult] = []
         self._events = _open_events(self.folder / "events", run.step)
         self._told = len(run.losses)
 
-    def look(self, example: Example) -> None:
+    def look(self, result: ValidationResult) -> None:
         """Keep the first pairs of a validation for the picture."""
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(example)
+        if len(self.results) < EXAMPLES:
+            self.results.append(result)
 
-    def write(self, run: Run) -> None:
+    def write(self, run: TrainingRun) -> None:
         """Write all after a validation.
 
         Raises:
@@ -47,7 +47,7 @@ class Records:
         for name, rows in (("history.jsonl", run.history), ("losses.jsonl", curve)):
             write_atomically(self.folder / name, b"".join(_line(row) for row in rows))
         write_image(self.folder / "curve.png", draw_curves(run.losses, run.history))
-        samples = draw_examples(self.examples)
+        samples = draw_results(self.results)
         write_image(self.folder / "samples.png", samples)
         if self._events is not None:
             for step, loss in run.losses[self._told :]:
@@ -57,7 +57,7 @@ class Records:
             self._events.add_image("held_out/samples", samples, run.step, dataformats="HWC")
             self._events.flush()
         self._told = len(run.losses)
-        self.examples.clear()
+        self.results.clear()
 
     def close(self) -> None:
         """Give the file of events back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,15 +18,14 @@ from recon3d_ros.errors import ArtifactError, ConfigError
 from recon3d_ros.model_zoo.manifest import load_manifest
 from recon3d_ros.networks import build_network, network_config, task_of
 from recon3d_ros.networks.mono import MonoNetwork
-from recon3d_ros.system.machine import usable_cores
 from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.run.checkpoint import load_checkpoint, load_weights, save_checkpoint
-from recon3d_ros.training.run.distributed import Team
+from recon3d_ros.training.run.device import has_bf16, pick_device
+from recon3d_ros.training.run.distributed import ProcessGroup
 from recon3d_ros.training.run.objective import Objective
-from recon3d_ros.training.run.schedule import one_cycle
-from recon3d_ros.training.run.warm_start import spread_alike, warm_start
+from recon3d_ros.training.run.warm_start import match_feature_statistics, warm_start
 from recon3d_ros.training.samples.sources import first_source, sources_of
-from recon3d_ros.training.samples.tasks import Adapter, task_for
+from recon3d_ros.training.samples.tasks import FeatureAdapter, task_for
 from recon3d_ros.training.samples.teacher import TeacherFile, prepare
 
 if TYPE_CHECKING:
@@ -37,11 +37,13 @@ AVERAGE_DECAY = 0.998
 LARGEST_GRADIENT = 1.0
 # Steps per point of the curve of the loss.
 CURVE_STEPS = 20
+# Of the learning rate: the part of the budget in which it rises, and its end as a share of the peak.
+WARM_UP_SHARE, LOWEST_RATE = 0.05, 0.01
 # Of the world, to see how a teacher's features are spread.
 FIRST_PICTURES = 8
 
 
-class Run:
+class TrainingRun:
     """Network, its running average, optimiser and progress.
 
     Attributes:
@@ -57,13 +59,13 @@ class Run:
         config: TrainConfig,
         network: Network,
         device: torch.device,
-        team: Team | None = None,
+        processes: ProcessGroup | None = None,
         teacher: TeacherFile | None = None,
     ) -> None:
         self.config = replace(config, device=str(device))  # no longer "auto": the checkpoint tells
         self.device = device
         network.to(device).train()
-        self.team = team or Team()
+        self.processes = processes or ProcessGroup()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.task = task_for(network, config.size_wh, teacher)
         if config.keep_statistics:
@@ -75,16 +77,13 @@ class Run:
         self.mixed = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
         if config.compile:  # after the average was made: that one is looked at now and then alone
             self.network.analyse = torch.compile(self.network.analyse)
-        adapters: dict[str, Adapter] = {}
-        if isinstance(network, MonoNetwork) and teacher and "features" in config.loss_weights:
-            ours = network.config.taught_channels
-            adapters = {name: Adapter(ours[name], n) for name, n in zip(config.taught, teacher.channels)}
+        adapters = feature_adapters(config, network, teacher)
         objective = Objective(self.network, self.task, config.loss_weights, self.mixed, adapters).to(device)
         self.adapters = objective.adapters
         self.optimizer = torch.optim.AdamW(
             objective.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
-        self.objective = self.team.share(objective, device, whole=objective.moves_all)
+        self.objective = self.processes.wrap(objective, device, all_used=objective.reaches_all_weights)
         self.sources: list[list[str]] = []
         self.step = self.samples = 0
         self.seconds = 0.0
@@ -112,7 +111,7 @@ class Run:
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
-        self.samples += len(batch[0]) * self.team.size
+        self.samples += len(batch[0]) * self.processes.world_size
         self.loss_sum += loss.detach()
         if self.step % CURVE_STEPS == 0:
             self.losses.append([self.step, float(self.loss_sum) / CURVE_STEPS])
@@ -146,11 +145,43 @@ class Run:
     def describe(self) -> str:
         """One line: what is trained, where, from when on."""
         parameters = sum(p.numel() for p in self.network.parameters())
-        device = f"{self.team.size} x {self.device}" if self.team.size > 1 else str(self.device)
+        device = (
+            f"{self.processes.world_size} x {self.device}"
+            if self.processes.world_size > 1
+            else str(self.device)
+        )
         how = f"{'bf16' if self.mixed else 'fp32'}{', compiled' if self.config.compile else ''}"
         told = f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in {how}"
         told += f", from step {self.step} ({self.seconds / 60:.1f} min)"
         return f"{told}; changed: {self.changes}" if self.changes else told
+
+
+def feature_adapters(
+    config: TrainConfig, network: Network, teacher: TeacherFile | None
+) -> dict[str, FeatureAdapter]:
+    """By module, what brings its features into the teacher's space; empty where no loss compares them."""
+    if not isinstance(network, MonoNetwork) or teacher is None or "features" not in config.loss_weights:
+        return {}
+    channels = network.config.distillable_channels
+    return {
+        name: FeatureAdapter(channels[name], n) for name, n in zip(config.teacher_tensors, teacher.channels)
+    }
+
+
+def one_cycle(progress: float) -> float:
+    """The factor of the peak learning rate (Smith, Super-Convergence, 2018).
+
+    Args:
+        progress: How much of the budget is spent, 0 to 1.
+
+    Returns:
+        A linear rise from 0.1 to 1 in the first `WARM_UP_SHARE` of the budget, then half a cosine down to
+        `LOWEST_RATE`.
+    """
+    if progress < WARM_UP_SHARE:
+        return 0.1 + 0.9 * progress / WARM_UP_SHARE
+    fall = min((progress - WARM_UP_SHARE) / (1.0 - WARM_UP_SHARE), 1.0)
+    return LOWEST_RATE + (1.0 - LOWEST_RATE) * 0.5 * (1.0 + math.cos(math.pi * fall))
 
 
 @torch.no_grad()
@@ -169,7 +200,9 @@ def checkpoint_path(config: TrainConfig) -> Path:
     return Path(config.out) / "checkpoint.pt"
 
 
-def start_run(config: TrainConfig, network_settings: dict[str, Any] | None, team: Team | None = None) -> Run:
+def start_run(
+    config: TrainConfig, network_settings: dict[str, Any] | None, processes: ProcessGroup | None = None
+) -> TrainingRun:
     """A new run with freshly initialised weights.
 
     Raises:
@@ -188,21 +221,21 @@ def start_run(config: TrainConfig, network_settings: dict[str, Any] | None, team
     teacher = find_teacher(config)
     if saved:
         warm_start(network, saved["average"], saved["config"])
-    elif teacher and teacher.whole:
-        spread_alike(network, first_lessons(config, teacher))
-    run = Run(config, network, pick_device(config, team), team, teacher)
+    elif teacher and teacher.full_grid:
+        match_feature_statistics(network, sample_teacher_features(config, teacher))
+    run = TrainingRun(config, network, pick_device(config, processes), processes, teacher)
     run.sources = all_sources(config, saved or {})
     return run
 
 
-def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
+def resume_run(config: TrainConfig, processes: ProcessGroup | None = None) -> TrainingRun:
     """The run that `config.out` holds, as it was when it was last saved.
 
     Raises:
         ArtifactError: There is no checkpoint, it is corrupt, or it belongs to another network or teacher.
         ConfigError: The device is not there, or another source would validate.
     """
-    device = pick_device(config, team)
+    device = pick_device(config, processes)
     path = checkpoint_path(config)
     saved = load_checkpoint(path, str(device), resume=True)
     if saved["network"] != config.network:
@@ -218,7 +251,7 @@ def resume_run(config: TrainConfig, team: Team | None = None) -> Run:
         )
     network = build_network(saved["network"], saved["config"])
     load_weights(network, saved["state"], path)
-    run = Run(config, network, device, team, find_teacher(config))
+    run = TrainingRun(config, network, device, processes, find_teacher(config))
     load_weights(run.adapters, saved.get("adapters", {}), path)
     run.sources = all_sources(config, saved)
     load_weights(run.average.module, saved["average"], path)
@@ -251,49 +284,15 @@ def find_teacher(config: TrainConfig) -> TeacherFile | None:
     if not config.teacher:
         return None
     graph = Path(config.out) / "teacher.onnx"
-    return prepare(Path(config.teacher), tuple(config.taught.values()), graph, config.teacher_forcing)
-
-
-def first_lessons(config: TrainConfig, teacher: TeacherFile) -> dict[str, Tensor]:
-    """What a teacher answers to a few pictures of the world, by the module that learns it: (B, C, h, w)."""
-    seeds = range(config.first_scene, config.first_scene + FIRST_PICTURES)
-    images = (world.view_sample(seed, config.size_wh).frame.image for seed in seeds)
-    lessons = [teacher.lesson(image)[1:] for image in images]
-    batches = (torch.from_numpy(np.stack(features)).float() for features in zip(*lessons))
-    return dict(zip(config.taught, batches))
-
-
-def pick_device(config: TrainConfig, team: Team | None = None) -> torch.device:
-    """The device of `config.device`; on the CPU also sets the number of threads."""
-    team = team or Team()
-    cuda = torch.cuda.is_available()
-    name = config.device if config.device != "auto" else ("cuda" if cuda else "cpu")
-    if name == "cuda" and team.size > 1:
-        name = f"cuda:{team.local_rank}"
-    try:
-        device = torch.device(name)
-    except RuntimeError as exc:
-        raise ConfigError(f"expected a device such as cpu or cuda, got '{name}': correct --device") from exc
-    here = torch.cuda.device_count() if cuda else 0
-    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= here):
-        raise ConfigError(f"expected a device that torch has here, got '{name}': choose --device cpu")
-    if device.type == "cpu":
-        torch.set_num_threads(config.threads or max(usable_cores() // team.local_size, 1))
-    return device
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself; emulated it is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    flags = torch.backends.cpu.get_cpu_capability()
-    return (
-        "AVX512" in flags and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _cpu_flag("avx512_bf16")
+    return prepare(
+        Path(config.teacher), tuple(config.teacher_tensors.values()), graph, config.teacher_forcing
     )
 
 
-def _cpu_flag(flag: str) -> bool:
-    try:
-        return f" {flag} " in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
-    except OSError:
-        return False
+def sample_teacher_features(config: TrainConfig, teacher: TeacherFile) -> dict[str, Tensor]:
+    """A teacher's features of a few pictures of the world, by the module that learns them: (B, C, h, w)."""
+    seeds = range(config.first_scene, config.first_scene + FIRST_PICTURES)
+    images = (world.view_sample(seed, config.size_wh).frame.image for seed in seeds)
+    predictions = [teacher.predict(image)[1:] for image in images]
+    batches = (torch.from_numpy(np.stack(features)).float() for features in zip(*predictions))
+    return dict(zip(config.teacher_tensors, batches))

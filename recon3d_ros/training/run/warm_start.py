@@ -39,8 +39,8 @@ def warm_start(network: torch.nn.Module, weights: dict[str, Tensor], config: dic
 
 
 @torch.no_grad()
-def spread_alike(network: torch.nn.Module, features: Mapping[str, Tensor]) -> None:
-    """Give the last normalisation of modules the mean and spread of what they are to answer.
+def match_feature_statistics(network: torch.nn.Module, features: Mapping[str, Tensor]) -> None:
+    """Give the last normalisation of modules the mean and spread of the features that they are to learn.
 
     A teacher's channels differ by factors of a hundred: spread as usual, a network needed five hundred steps
     to come as far as it came in ninety from here.

@@ -35,17 +35,17 @@ THIN_WIDTH_PX, THIN_STEP_PX = 13, 3.0
 ROWS_OFF_PX = ((0.4, 0.8), (0.25, 2.5))
 
 
-def lit_pair(view: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
+def augment_pair(crop: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
     """All of it but the window.
 
     Args:
-        view: Of `scaled_crop`.
+        crop: Of `scaled_crop`.
         rng: Where all chance comes from.
 
     Returns:
         Left and right (3, h, w) float32 in [0, 1]; disparity (h, w) float32 px, NaN = unknown.
     """
-    left, right, disparity = view
+    left, right, disparity = crop
     if rng.random() < 0.15:
         left, right, disparity = left[::-1], right[::-1], disparity[::-1]
     left, right = sensor_effects(change_photometry([left, right], rng), rng)
@@ -56,7 +56,7 @@ def lit_pair(view: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
 
 
 @dataclass(frozen=True)
-class Window:
+class CropWindow:
     """The part of an image that becomes a crop, px."""
 
     x: int
@@ -79,7 +79,7 @@ def scaled_crop(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Gen
     return cut(packed, window, size_wh)
 
 
-def thin_share(packed: np.ndarray, window: Window) -> float:
+def thin_share(packed: np.ndarray, window: CropWindow) -> float:
     """The share of the pixels of a window that show something narrow before something farther.
 
     What an opening takes away: greyscale erosion, then dilation, of the disparity along rows and columns.
@@ -96,7 +96,7 @@ def thin_share(packed: np.ndarray, window: Window) -> float:
     return float(np.mean(apart > THIN_STEP_PX * STEPS_PER_PX))
 
 
-def draw_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.random.Generator) -> Window:
+def draw_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.random.Generator) -> CropWindow:
     """A window of 0.66 to 2.3 times the size of the crop, its aspect up to a third another one.
 
     It is as large as the image at most.
@@ -108,10 +108,10 @@ def draw_window(shape_hw: tuple[int, ...], size_wh: tuple[int, int], rng: np.ran
     cut_w = int(np.clip(round(width / (scale * stretch)), 32, full_w))
     cut_h = int(np.clip(round(height / scale * stretch), 32, full_h))
     x, y = rng.integers(0, full_w - cut_w + 1), rng.integers(0, full_h - cut_h + 1)
-    return Window(int(x), int(y), cut_w, cut_h)
+    return CropWindow(int(x), int(y), cut_w, cut_h)
 
 
-def cut(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> Pair:
+def cut(packed: np.ndarray, window: CropWindow, size_wh: tuple[int, int]) -> Pair:
     """The window of both images at the size of the crop; the disparity scales with the width.
 
     The camera of the crop is `camera.cropped(x, y, width, height).scaled(size_wh)`: f and disparity grow by

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from recon3d_ros.preprocess import Fit
-from recon3d_ros.training.samples.augment import Window, change_photometry, planes
+from recon3d_ros.training.samples.augment import CropWindow, change_photometry, planes
 from recon3d_ros.training.samples.store import unpack_view
 
 # Of the windows of an aspect, the smallest one's side over the largest one's.
@@ -68,7 +68,7 @@ def photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return planes(change_photometry([image], rng, GREY_SHARE)[0])
 
 
-def draw_view_window(shape_hw: tuple[int, ...], rng: np.random.Generator) -> Window:
+def draw_view_window(shape_hw: tuple[int, ...], rng: np.random.Generator) -> CropWindow:
     """A window as large as the image allows or down to `SMALLEST_WINDOW` of that.
 
     Half of them have the aspect of the image, the others any of `ASPECTS`.
@@ -81,10 +81,10 @@ def draw_view_window(shape_hw: tuple[int, ...], rng: np.random.Generator) -> Win
     height = min(full_h, full_w / aspect) * rng.uniform(low, 1.0)
     cut_w, cut_h = min(max(round(height * aspect), 1), full_w), min(max(round(height), 1), full_h)
     x, y = rng.integers(0, full_w - cut_w + 1), rng.integers(0, full_h - cut_h + 1)
-    return Window(int(x), int(y), cut_w, cut_h)
+    return CropWindow(int(x), int(y), cut_w, cut_h)
 
 
-def cut_view(packed: np.ndarray, window: Window, size_wh: tuple[int, int]) -> View:
+def cut_view(packed: np.ndarray, window: CropWindow, size_wh: tuple[int, int]) -> View:
     """The window at the size of the crop; canonical depth shrinks as the focal length grows.
 
     The camera of the crop is `camera.cropped(x, y, width, height).scaled(size_wh)`; depth is the same, and

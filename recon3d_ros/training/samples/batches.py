@@ -24,12 +24,12 @@ STEREO = StereoTask()
 LAST_STEP_S = 60
 
 
-class Crops(Dataset[tuple[np.ndarray, ...]]):
+class CropDataset(Dataset[tuple[np.ndarray, ...]]):
     """An endless row of crops out of folders with at least one sample each.
 
     Crop `index` comes from the seed and its index alone, whoever makes it: a resumed run goes on with the
     crops that an uninterrupted one would have seen, once all samples are rendered. As many in a row as the
-    task has lights show one view.
+    task has variants show one view.
 
     Args:
         folders: How often each is drawn from; the sum is 1.
@@ -46,16 +46,16 @@ class Crops(Dataset[tuple[np.ndarray, ...]]):
         self.size_wh = size_wh
         self.seed = seed
         self.task = task
-        self._seen: tuple[int, tuple[np.ndarray, ...]] = -1, ()
+        self._last: tuple[int, tuple[np.ndarray, ...]] = -1, ()
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        place, light = divmod(index, self.task.lights)
-        rng = np.random.default_rng((self.seed, place))
-        if self._seen[0] != place:
-            self._seen = place, self._view(rng)
-        return self.task.light(self._seen[1], np.random.default_rng((self.seed, place, light)))
+        crop, variant = divmod(index, self.task.variants)
+        rng = np.random.default_rng((self.seed, crop))
+        if self._last[0] != crop:
+            self._last = crop, self._crop(rng)
+        return self.task.augment(self._last[1], np.random.default_rng((self.seed, crop, variant)))
 
-    def _view(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def _crop(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         one = len(self.stores) == 1
         store = self.stores[0] if one else self.stores[int(rng.choice(len(self.stores), p=self.shares))]
         count = store.refresh()
@@ -63,10 +63,10 @@ class Crops(Dataset[tuple[np.ndarray, ...]]):
         def draw() -> np.ndarray:
             return store.open(int(rng.integers(count)))
 
-        return self.task.view(draw, self.size_wh, rng)
+        return self.task.crop(draw, self.size_wh, rng)
 
 
-class Order:
+class EndlessBatchSampler:
     """Which crops the batches of one process are made of, without an end.
 
     Args:
@@ -88,7 +88,7 @@ class Order:
 
 
 def batches(
-    crops: Crops, order: Order, loaders: int, pin_memory: bool
+    crops: CropDataset, sampler: EndlessBatchSampler, loaders: int, pin_memory: bool
 ) -> Generator[list[torch.Tensor], None, None]:
     """Endless batches of what the crops hold: images (B, 3, h, w), the truth (B, h, w), float32.
 
@@ -99,7 +99,7 @@ def batches(
     """
     loader = DataLoader(
         crops,
-        batch_sampler=order,
+        batch_sampler=sampler,
         num_workers=loaders,
         pin_memory=pin_memory,
         prefetch_factor=4 if loaders else None,

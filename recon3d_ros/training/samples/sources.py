@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ GUARD_FRAMES = 10
 # Of a large set so many places validate, one for each `FRAMES_PER_BLOCK`: a single one says little.
 LARGEST_BLOCKS, FRAMES_PER_BLOCK = 4, 200
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class Sources:
+class DataStores:
     """Stores of a run.
 
     Attributes:
@@ -46,7 +49,7 @@ class Sources:
     world: SampleStore | None
 
 
-def find_sources(config: TrainConfig, channels: int) -> Sources:
+def open_stores(config: TrainConfig, channels: int) -> DataStores:
     """The stores of a run, before they are filled."""
     out = Path(config.out)
     folders = {name: out / "data" / _slug(name) for name in config.sources}
@@ -55,10 +58,10 @@ def find_sources(config: TrainConfig, channels: int) -> Sources:
         folders[WORLD] = Path(config.pairs) if config.pairs else out / "pairs"
     stores = {name: SampleStore(folder, channels) for name, folder in folders.items()}
     training = tuple((stores[name], share) for name, share in config.sources.items())
-    return Sources(training, held_out, stores.get(WORLD))
+    return DataStores(training, held_out, stores.get(WORLD))
 
 
-def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], None]) -> None:
+def import_data(config: TrainConfig, sources: DataStores) -> None:
     """Bring data sets into their stores; what is there already stays.
 
     Frames of the first source validate, and none of them, nor of the guards around them, trains. Images
@@ -90,7 +93,7 @@ def import_data(config: TrainConfig, sources: Sources, report: Callable[[str], N
                 image, depth, fy = shrunk(frame.image, sample.depth, frame.camera.fy, largest_wh)
                 target.write(index, pack_view(image, depth, fy))
             target.refresh()
-        report(f"{name}: {len(rest)} frames to learn from, {len(held)} held out")
+        _LOG.info("%s: %d frames to learn from, %d held out", name, len(rest), len(held))
 
 
 def split(count: int, wanted: int) -> tuple[list[int], list[int]]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recon3d_ros import world
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.networks.mono import MonoNetwork
-from recon3d_ros.training.losses.scored import Scored, ScoredDepth, ScoredDisparity
-from recon3d_ros.training.samples.augment import Window, lit_pair, planes, scaled_crop
+from recon3d_ros.training.losses.loss_input import DepthLossInput, DisparityLossInput, LossInput
+from recon3d_ros.training.samples.augment import CropWindow, augment_pair, planes, scaled_crop
 from recon3d_ros.training.samples.augment_view import blended, collage, cut_view, photometric, view_crop
-from recon3d_ros.training.samples.example import Example, as_tensor
 from recon3d_ros.training.samples.store import (
     PAIR_CHANNELS,
     VIEW_CHANNELS,
@@ -31,11 +31,30 @@ Arrays = tuple[np.ndarray, ...]
 Draw = Callable[[], np.ndarray]  # a stored sample at random
 # Of the crops that a teacher judges: two images blended into one, and one with a part of another.
 BLENDED_SHARE, COLLAGED_SHARE = 0.35, 0.25
-# A teacher is slow: each view that it judges is learnt in so many lights.
-LIGHTS = 2
-# Pairs of the world reach so far beyond what a network can answer: it is to know that it does not know.
+# A teacher is slow: each view that it judges is learnt with so many photometric variants.
+VARIANTS = 2
+# Pairs of the world reach so far beyond the range of a network: it is to know that it does not know.
 BEYOND_RANGE = 1.25
 CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """What the network predicted for one held-out sample.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, the left one of a pair.
+        truth: (H, W) float32, disparity in px or canonical depth in m, NaN = unknown.
+        estimate: (H, W) float32, the same.
+        confidence: (H, W) float32 in [0, 1].
+        metrics: Of the prediction, by name.
+    """
+
+    image: NDArray[np.uint8]
+    truth: NDArray[np.float32]
+    estimate: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -50,38 +69,38 @@ class Task(Protocol):
     metrics: ClassVar[tuple[str, ...]]
 
     @property
-    def lights(self) -> int:
-        """How many crops in a row are one view in different lights."""
+    def variants(self) -> int:
+        """How many crops in a row are one view with different photometric augmentation."""
         ...
 
     def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:
         """A scene of the world, as it is stored."""
         ...
 
-    def view(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:
-        """A random view of a stored sample: images, truth, and what else is learnt from."""
+    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:
+        """A random crop of a stored sample: images, truth, and what else is learnt from."""
         ...
 
-    def light(self, view: Arrays, rng: np.random.Generator) -> Arrays:
-        """The view in a random light: a crop."""
+    def augment(self, crop: Arrays, rng: np.random.Generator) -> Arrays:
+        """The crop with random photometric augmentation."""
         ...
 
-    def score(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> Scored:
-        """The network's answer to a batch of crops beside the truth."""
+    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> LossInput:
+        """What losses get of a batch of crops."""
         ...
 
-    def whole(self, network: Any, packed: np.ndarray) -> Scored:
-        """The network's answer to a whole stored sample, on the CPU, beside the truth."""
+    def full_image(self, network: Any, packed: np.ndarray) -> LossInput:
+        """The same of a whole stored sample, on the CPU."""
         ...
 
-    def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:
-        """What the exported graph answers to it, with its metrics."""
+    def evaluate(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> ValidationResult:
+        """The outputs of the exported graph for it, with their metrics."""
         ...
 
 
 @dataclass(frozen=True)
 class StereoTask:
-    """Disparity of pairs of the world; `largest_px` is what the network can answer."""
+    """Disparity of pairs of the world; `largest_px` is the largest that the network can tell."""
 
     largest_px: float = 192.0
     channels: ClassVar[int] = PAIR_CHANNELS
@@ -91,37 +110,39 @@ class StereoTask:
         return pack_pair(world.training_sample(seed, size_wh, BEYOND_RANGE * self.largest_px))
 
     @property
-    def lights(self) -> int:  # noqa: D102
+    def variants(self) -> int:  # noqa: D102
         return 1
 
-    def view(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
         return scaled_crop(draw(), size_wh, rng)
 
-    def light(self, view: Arrays, rng: np.random.Generator) -> Arrays:  # noqa: D102
-        return lit_pair(view, rng)
+    def augment(self, crop: Arrays, rng: np.random.Generator) -> Arrays:  # noqa: D102
+        return augment_pair(crop, rng)
 
-    def score(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> Scored:  # noqa: D102
+    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> LossInput:  # noqa: D102
         left, right, truth = batch
-        return ScoredDisparity(network.analyse(left, right), left, truth, network.config.step_px)
+        return DisparityLossInput(network.analyse(left, right), left, truth, network.config.step_px)
 
-    def whole(self, network: Any, packed: np.ndarray) -> Scored:  # noqa: D102
+    def full_image(self, network: Any, packed: np.ndarray) -> LossInput:  # noqa: D102
         left, right, truth = unpack_pair(packed)
         views = [as_tensor(image, CPU) for image in (left, right)]
-        return self.score(network, nn.ModuleDict(), [*views, torch.from_numpy(truth)[None]])
+        return self.loss_input(network, nn.ModuleDict(), [*views, torch.from_numpy(truth)[None]])
 
-    def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:  # noqa: D102
+    def evaluate(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> ValidationResult:  # noqa: D102
         left, right, truth = unpack_pair(packed)
-        answer = network(as_tensor(left, device), as_tensor(right, device))
-        disparity, confidence = (plane[0, 0].float().cpu().numpy() for plane in answer[:2])
+        output = network(as_tensor(left, device), as_tensor(right, device))
+        disparity, confidence = (plane[0, 0].float().cpu().numpy() for plane in output[:2])
         metrics = disparity_metrics(disparity, truth)
-        return Example(left, truth, disparity, confidence, {key: metrics[key] for key in self.metrics})
+        return ValidationResult(
+            left, truth, disparity, confidence, {key: metrics[key] for key in self.metrics}
+        )
 
 
 @dataclass(frozen=True)
 class MonoTask:
     """Canonical depth of single images; `teacher` adds what it says of each crop.
 
-    With features that it keeps whole, modules see those in place of one another's. `size_wh` is what whole
+    With features on their full grid, modules see those in place of one another's. `size_wh` is what whole
     images are stretched to.
     """
 
@@ -136,15 +157,15 @@ class MonoTask:
         return pack_view(sample.frame.image, sample.depth, sample.frame.camera.fy)
 
     @property
-    def lights(self) -> int:  # noqa: D102
-        return LIGHTS if self.teacher and not self.forces else 1
+    def variants(self) -> int:  # noqa: D102
+        return VARIANTS if self.teacher and not self.teacher_forcing else 1
 
     @property
-    def forces(self) -> bool:
+    def teacher_forcing(self) -> bool:
         """Whether modules see the teacher's features in place of one another's."""
-        return self.teacher is not None and self.teacher.whole
+        return self.teacher is not None and self.teacher.full_grid
 
-    def view(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
+    def crop(self, draw: Draw, size_wh: tuple[int, int], rng: np.random.Generator) -> Arrays:  # noqa: D102
         image, depth = view_crop(draw(), size_wh, rng)
         if self.teacher is None:
             return image, depth
@@ -159,37 +180,39 @@ class MonoTask:
             )
             depth = np.full_like(depth, np.nan)
         # The teacher sees it in good light: what it says is to be said of the image in any.
-        return (image, depth, *self.teacher.lesson(image))
+        return (image, depth, *self.teacher.predict(image))
 
-    def light(self, view: Arrays, rng: np.random.Generator) -> Arrays:  # noqa: D102
-        image, *rest = view
+    def augment(self, crop: Arrays, rng: np.random.Generator) -> Arrays:  # noqa: D102
+        image, *rest = crop
         # A module that sees the teacher's features is to learn what the teacher made of the very same image.
-        lit = planes(image / np.float32(255)) if self.forces else photometric(image, rng)
+        lit = planes(image / np.float32(255)) if self.teacher_forcing else photometric(image, rng)
         return (lit, *rest)
 
-    def score(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> Scored:  # noqa: D102
-        image, truth, *lesson = batch
-        taught = lesson[0] if lesson else None
-        theirs = {name: feature.float() for name, feature in zip(adapters, lesson[1:])}
-        output = network.analyse(image, theirs if self.forces else None)
-        lessons = [adapters[name](output.features[name], x) for name, x in theirs.items()]
-        return ScoredDepth(output, image, truth, network.log_centres, taught, lessons)
+    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> LossInput:  # noqa: D102
+        image, truth, *predict = batch
+        teacher_depth = predict[0] if predict else None
+        theirs = {name: feature.float() for name, feature in zip(adapters, predict[1:])}
+        output = network.analyse(image, theirs if self.teacher_forcing else None)
+        feature_pairs = [adapters[name](output.features[name], x) for name, x in theirs.items()]
+        return DepthLossInput(output, image, truth, network.log_centres, teacher_depth, feature_pairs)
 
-    def whole(self, network: Any, packed: np.ndarray) -> Scored:  # noqa: D102
+    def full_image(self, network: Any, packed: np.ndarray) -> LossInput:  # noqa: D102
         image, truth = self.served_view(packed)
-        return self.score(network, nn.ModuleDict(), [as_tensor(image, CPU), torch.from_numpy(truth)[None]])
+        return self.loss_input(
+            network, nn.ModuleDict(), [as_tensor(image, CPU), torch.from_numpy(truth)[None]]
+        )
 
-    def examine(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> Example:  # noqa: D102
+    def evaluate(self, network: nn.Module, packed: np.ndarray, device: torch.device) -> ValidationResult:  # noqa: D102
         image, truth = self.served_view(packed)
-        answer = network(as_tensor(image, device))
-        depth, confidence = (plane[0, 0].float().cpu().numpy() for plane in answer[:2])
+        output = network(as_tensor(image, device))
+        depth, confidence = (plane[0, 0].float().cpu().numpy() for plane in output[:2])
         metrics = depth_metrics(depth, truth)
-        return Example(image, truth, depth, confidence, {key: metrics[key] for key in self.metrics})
+        return ValidationResult(image, truth, depth, confidence, {key: metrics[key] for key in self.metrics})
 
     def served_view(self, packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A stored image as `mono_input` has it served, and its truth."""
         height, width = packed.shape[:2]
-        return cut_view(packed, Window(0, 0, width, height), self.size_wh)
+        return cut_view(packed, CropWindow(0, 0, width, height), self.size_wh)
 
 
 def mono_input(size_wh: tuple[int, int]) -> InputContract:
@@ -201,7 +224,7 @@ def mono_input(size_wh: tuple[int, int]) -> InputContract:
     return InputContract(("image",), scale=1.0 / 255.0, size_wh=size_wh, fit="stretch")
 
 
-class Adapter(nn.Module):
+class FeatureAdapter(nn.Module):
     """Brings our features to a teacher's channels and grid, where ours differ; standardises both alike."""
 
     # A channel that hardly varies says little, and is not to be learnt to the last digit.
@@ -219,6 +242,12 @@ class Adapter(nn.Module):
         variance, mean = torch.var_mean(theirs, dim=(0, 2, 3), keepdim=True)
         gain = torch.rsqrt(variance + self.LEAST_VARIANCE)
         return (self.project(ours).float() - mean) * gain, (theirs - mean) * gain
+
+
+def as_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32 in [0, 1]."""
+    planes = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+    return planes.float().div(255.0).contiguous(memory_format=torch.channels_last)
 
 
 def task_for(network: Any, size_wh: tuple[int, int], teacher: TeacherFile | None = None) -> Task:

@@ -1,7 +1,7 @@
-"""A model that teaches a mono network: its answers and inner features, for the crops that the network sees.
+"""A model that teaches a mono network: its predictions and features, for the crops that the network sees.
 
 The teacher needs no truth, so it also judges windows, mirrored and rolled images, and the world's pictures.
-Its answers are brought to the canonical focal length, as all depth is here.
+Its predictions are brought to the canonical focal length, as all depth is here.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from recon3d_ros.system.lazy import require
 
 # Of finer features one of so many pixels of the crop is kept: neighbours say nearly the same.
 FEATURE_STEP_PX = 16
-# Its answer is kept at a quarter of the crop's size, as the network's own distribution is.
-TAUGHT_STEP_PX = 4
+# Its prediction is kept at a quarter of the crop's size, as the network's own distribution is.
+TEACHER_STEP_PX = 4
 
 
 @dataclass(frozen=True)
 class TeacherFile:
-    """Where a teacher lies: its manifest, the graph that also answers `features`, and their names.
+    """Where a teacher lies: its manifest, the graph that also outputs `features`, and their names.
 
     Attributes:
         manifest: Path of the manifest.
         graph: ONNX file with the features among its outputs.
         features: Tensors of that graph, (1, C, h, w) each.
-        whole: Whether features are kept on their own grid, for modules to see in place of one another's.
+        full_grid: Whether features are kept on their own grid, for modules to see in place of one another's.
     """
 
     manifest: str
     graph: str
     features: tuple[str, ...] = ()
-    whole: bool = False
+    full_grid: bool = False
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -52,12 +52,12 @@ class TeacherFile:
         shapes = {value.name: value.type.tensor_type.shape for value in inferred.graph.output}
         return tuple(shapes[name].dim[1].dim_value for name in self.features)
 
-    def lesson(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+    def predict(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
         """Of (h, w, 3) uint8 RGB: (h/4, w/4) float32 canonical depth in m; features, float16."""
-        return _open(self).lesson(image)
+        return _open(self).predict(image)
 
 
-def prepare(manifest: Path, features: tuple[str, ...], out: Path, whole: bool = False) -> TeacherFile:
+def prepare(manifest: Path, features: tuple[str, ...], out: Path, full_grid: bool = False) -> TeacherFile:
     """Check a teacher, and write its graph with its features among the outputs to `out`.
 
     Raises:
@@ -83,7 +83,7 @@ def prepare(manifest: Path, features: tuple[str, ...], out: Path, whole: bool = 
     model.graph.output.extend(values[name] for name in features)
     out.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(out))
-    return TeacherFile(str(manifest), str(out), features, whole)
+    return TeacherFile(str(manifest), str(out), features, full_grid)
 
 
 class _Teacher:
@@ -95,26 +95,26 @@ class _Teacher:
         self.manifest = replace(
             manifest, artifacts=(Artifact(graph.name, sha256_of(graph)),), path=graph.with_suffix(".yaml")
         )
-        self.features, self.whole = file.features, file.whole
+        self.features, self.full_grid = file.features, file.full_grid
         self.backend = OnnxRuntimeBackend(self.manifest, threads=1, also=file.features)
         self._prepared: dict[tuple[int, ...], tuple[Fit, Preprocessor]] = {}
 
-    def lesson(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+    def predict(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
         height, width = image.shape[:2]
         if (width, height) not in self._prepared:
             fit = plan_fit(self.manifest.input, (width, height))
             self._prepared[width, height] = fit, Preprocessor(self.manifest.input, fit, 1, 1)
         fit, preprocessor = self._prepared[width, height]
-        answers = self.backend.infer(preprocessor.tensors([image]))
+        outputs = self.backend.infer(preprocessor.tensors([image]))
         output = self.manifest.output
-        depth = to_image_grid(answers[output.name], replace(output, focal_px=None), fit)
+        depth = to_image_grid(outputs[output.name], replace(output, focal_px=None), fit)
         assert output.focal_px is not None  # prepare has seen it
         # Its focal length in px of the crop, not of its input.
         focal_px = output.focal_px * fit.image_size_wh[1] / fit.content_size_wh[1]
-        size_wh = (width // TAUGHT_STEP_PX, height // TAUGHT_STEP_PX)
-        taught = known_mean(depth, size_wh) * np.float32(CANONICAL_FOCAL_PX / focal_px)
-        rows = height if self.whole else height // FEATURE_STEP_PX
-        return (taught, *(thinned(answers[name][0], rows) for name in self.features))
+        size_wh = (width // TEACHER_STEP_PX, height // TEACHER_STEP_PX)
+        small = known_mean(depth, size_wh) * np.float32(CANONICAL_FOCAL_PX / focal_px)
+        rows = height if self.full_grid else height // FEATURE_STEP_PX
+        return (small, *(thinned(outputs[name][0], rows) for name in self.features))
 
 
 def known_mean(depth: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from recon3d_ros.training.samples.example import Example
 from recon3d_ros.training.samples.store import SampleStore
-from recon3d_ros.training.samples.tasks import Task
+from recon3d_ros.training.samples.tasks import Task, ValidationResult
 
 
 @torch.no_grad()
@@ -18,7 +17,7 @@ def validate(
     task: Task,
     store: SampleStore,
     device: torch.device,
-    look: Callable[[Example], None] = lambda example: None,
+    look: Callable[[ValidationResult], None] = lambda result: None,
 ) -> dict[str, float]:
     """Means over the samples of the task's metrics.
 
@@ -27,15 +26,15 @@ def validate(
         task: Knows what is asked of it.
         store: Held-out samples.
         device: Where the network lives.
-        look: Gets each answer.
+        look: Gets each result.
     """
     was_training = network.training
     network.eval()
     rows = []
     for index in range(len(store)):
-        example = task.examine(network, store.open(index), device)
-        rows.append([example.metrics[key] for key in task.metrics])
-        look(example)
+        result = task.evaluate(network, store.open(index), device)
+        rows.append([result.metrics[key] for key in task.metrics])
+        look(result)
     network.train(was_training)
     means = np.mean(rows, axis=0)
     return dict(zip(task.metrics, map(float, means)))

@@ -7,7 +7,7 @@ import torch
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoOutput
 from recon3d_ros.training.export.calibration import calibrate_scale, calibrate_uncertainty
-from recon3d_ros.training.losses.scored import ScoredDepth, ScoredDisparity
+from recon3d_ros.training.losses.loss_input import DepthLossInput, DisparityLossInput
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def network(tiny_network, monkeypatch):
         head = network.uncertainty
         zero = torch.zeros_like(unsure)
         log_scale = head.scale_gain * (2.0 * unsure + 5.0) + head.scale_offset
-        trust = head.trust_gain * 9.0 * (0.5 - unsure) + head.trust_offset
-        return StereoOutput(zero.expand(-1, 12, -1, -1), zero, zero, log_scale, trust)
+        confidence_logit = head.trust_gain * 9.0 * (0.5 - unsure) + head.trust_offset
+        return StereoOutput(zero.expand(-1, 12, -1, -1), zero, zero, log_scale, confidence_logit)
 
     monkeypatch.setattr(network, "analyse", analyse)
     return network
@@ -40,15 +40,15 @@ def predictions(network, pairs):
     """Made while they are asked for, when the head is neutral."""
     for left, _, truth in pairs:
         image = torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255))
-        yield ScoredDisparity(network.analyse(image, image), image, torch.from_numpy(truth)[None], 4)
+        yield DisparityLossInput(network.analyse(image, image), image, torch.from_numpy(truth)[None], 4)
 
 
 def test_confidence_becomes_the_share_of_good_pixels(network):
     calibrate_uncertainty(network, predictions(network, map(observed, range(6))))
     left, _, truth = observed(100, (192, 256))
     output = network.analyse(torch.from_numpy(left.transpose(2, 0, 1)[None] / np.float32(255)), None)
-    confidence = torch.sigmoid(output.trust).numpy().ravel()
-    good = (truth < network.TRUSTED_PX).ravel()
+    confidence = torch.sigmoid(output.confidence_logit).numpy().ravel()
+    good = (truth < network.ACCURATE_PX).ravel()
     for chosen in np.array_split(np.argsort(confidence), 10):
         assert abs(confidence[chosen].mean() - good[chosen].mean()) < 0.06
 
@@ -78,7 +78,7 @@ def test_scale_is_the_median_over_the_images_and_without_images_stays():
     def predictions(factors):
         for factor in factors:  # made while they are asked for, without a gain
             output = network.analyse(image)
-            yield ScoredDepth(output, image, factor * output.depth[:, 0], network.log_centres)
+            yield DepthLossInput(output, image, factor * output.depth[:, 0], network.log_centres)
 
     with torch.no_grad():
         network.log_gain.fill_(5.0)

@@ -10,7 +10,7 @@ import torch
 from recon3d_ros.networks.mono import MonoOutput
 from recon3d_ros.system import lazy
 from recon3d_ros.training.losses import terms
-from recon3d_ros.training.losses.scored import ScoredDepth
+from recon3d_ros.training.losses.loss_input import DepthLossInput
 from recon3d_ros.training.losses.table import DISPARITY_ONLY, LOSSES
 
 NAN = float("nan")
@@ -19,16 +19,18 @@ BINS = 9
 CENTRES = torch.linspace(math.log(0.5), math.log(8.0), BINS).view(1, BINS, 1, 1)
 
 
-def scored_for(estimate, truth, *, logits=None, log_scale=0.0, trust=0.0, **taught) -> ScoredDepth:
+def loss_input(
+    estimate, truth, *, logits=None, log_scale=0.0, confidence_logit=0.0, **extra
+) -> DepthLossInput:
     """(B, H, W) planes, or nested lists of them."""
     estimate, truth = (torch.as_tensor(plane, dtype=torch.float32) for plane in (estimate, truth))
     batch, height, width = truth.shape
     if logits is None:
         logits = torch.zeros(batch, BINS, max(height // 4, 1), max(width // 4, 1))
     full = (batch, 1, height, width)
-    scale, trusting = torch.full(full, log_scale), torch.full(full, trust)
+    scale, trusting = torch.full(full, log_scale), torch.full(full, confidence_logit)
     output = MonoOutput(logits, estimate[:, None], scale, trusting, {})
-    return ScoredDepth(output, torch.zeros(batch, 3, height, width), truth, CENTRES, **taught)
+    return DepthLossInput(output, torch.zeros(batch, 3, height, width), truth, CENTRES, **extra)
 
 
 ESTIMATE = [[[1.0, 4.0, 3.0, 7.0, 9.0]]]
@@ -48,57 +50,59 @@ TRUTH = [[[2.0, 4.0, 6.0, NAN, 0.0]]]
     ],
 )
 def test_value_worked_out_by_hand(name, expected):
-    value = lazy.load(LOSSES[name])(scored_for(ESTIMATE, TRUTH))
+    value = lazy.load(LOSSES[name])(loss_input(ESTIMATE, TRUTH))
     assert float(value) == pytest.approx(expected, rel=1e-5)
 
 
 def test_trusted_is_a_relative_error_below_a_quarter():
-    scored = scored_for([[[1.24, 1.26, 7.6, 0.0]]], [[[1.0, 1.0, 10.0, 1.0]]])
-    assert scored.trusted.tolist() == [[[True, False, True, False]]]
+    scored = loss_input([[[1.24, 1.26, 7.6, 0.0]]], [[[1.0, 1.0, 10.0, 1.0]]])
+    assert scored.is_accurate.tolist() == [[[True, False, True, False]]]
 
 
 def test_gradient_sees_no_common_factor_and_counts_slopes():
     truth = torch.rand(1, 12, 20) * 4 + 1
-    assert float(terms.gradient(scored_for(1.7 * truth, truth))) == pytest.approx(0.0, abs=1e-6)
+    assert float(terms.gradient(loss_input(1.7 * truth, truth))) == pytest.approx(0.0, abs=1e-6)
     step = torch.ones(1, 1, 16)
     step[..., 8:] = 2.0
     # Over d px, d of the 16 - d differences cross the step.
     expected = sum(d / (16 - d) for d in terms.GRADIENT_STEPS_PX) * math.log(2.0) / 4
-    assert float(terms.gradient(scored_for(step, torch.ones(1, 1, 16)))) == pytest.approx(expected, rel=1e-5)
+    assert float(terms.gradient(loss_input(step, torch.ones(1, 1, 16)))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_normals_of_a_wall_and_of_a_slanted_one():
     """z = z0 + s x, x = (u - c) z / f: the normal leans by atan(s)."""
-    slope, focal, width = 0.5, ScoredDepth.focal_px, 65
+    slope, focal, width = 0.5, DepthLossInput.focal_px, 65
     u = (torch.arange(width) - (width - 1) / 2).expand(33, width)
     slanted = (3.0 / (1.0 - slope * u / focal))[None]
     wall = torch.full_like(slanted, 3.0)
-    assert float(terms.normals(scored_for(slanted, slanted))) == pytest.approx(0.0, abs=1e-5)
+    assert float(terms.normals(loss_input(slanted, slanted))) == pytest.approx(0.0, abs=1e-5)
     lean = 1.0 - math.cos(math.atan(slope))
-    assert float(terms.normals(scored_for(wall, slanted))) == pytest.approx(lean, rel=2e-3)
+    assert float(terms.normals(loss_input(wall, slanted))) == pytest.approx(lean, rel=2e-3)
     # The same wall further away has the same normal.
-    assert float(terms.normals(scored_for(2.0 * wall, wall))) == pytest.approx(0.0, abs=1e-5)
+    assert float(terms.normals(loss_input(2.0 * wall, wall))) == pytest.approx(0.0, abs=1e-5)
     blank = slanted.clone()
     blank[:, ::2] = NAN
-    assert torch.isfinite(terms.normals(scored_for(wall, blank)))
+    assert torch.isfinite(terms.normals(loss_input(wall, blank)))
 
 
 def test_teacher_is_compared_on_its_own_grid():
-    taught = torch.tensor([[[1.0, 2.0]]])
+    teacher_depth = torch.tensor([[[1.0, 2.0]]])
     estimate = torch.ones(1, 4, 8)
-    value = terms.distill(scored_for(estimate, torch.full((1, 4, 8), NAN), taught=taught))
+    value = terms.distill(loss_input(estimate, torch.full((1, 4, 8), NAN), teacher_depth=teacher_depth))
     assert float(value) == pytest.approx(math.log(2.0) / 2, rel=1e-5)
     silent = torch.tensor([[[NAN, 2.0]]])  # where the teacher knows nothing, nothing is learnt
-    assert float(terms.distill(scored_for(estimate, estimate, taught=silent))) == pytest.approx(math.log(2.0))
-    assert float(terms.distill(scored_for(estimate, estimate))) == 0.0
+    assert float(terms.distill(loss_input(estimate, estimate, teacher_depth=silent))) == pytest.approx(
+        math.log(2.0)
+    )
+    assert float(terms.distill(loss_input(estimate, estimate))) == 0.0
 
 
 def test_features_are_compared_one_by_one():
-    lessons = [
+    feature_pairs = [
         (torch.zeros(1, 2, 3, 3), torch.full((1, 2, 3, 3), 0.5)),
         (torch.zeros(1), torch.tensor([3.0])),
     ]
-    value = terms.features(scored_for(ESTIMATE, TRUTH, lessons=lessons))
+    value = terms.features(loss_input(ESTIMATE, TRUTH, feature_pairs=feature_pairs))
     assert float(value) == pytest.approx(0.5 * 0.25 + 2.5)
 
 
@@ -108,9 +112,9 @@ def test_cross_entropy_is_least_at_the_bin_of_the_truth():
     for k in range(BINS):
         logits = torch.zeros(1, BINS, 1, 1)
         logits[:, k] = 4.0
-        costs.append(float(terms.cross_entropy(scored_for(truth, truth, logits=logits))))
+        costs.append(float(terms.cross_entropy(loss_input(truth, truth, logits=logits))))
     assert costs.index(min(costs)) == 4
-    beyond = scored_for(truth, torch.full((1, 4, 4), 100.0))
+    beyond = loss_input(truth, torch.full((1, 4, 4), 100.0))
     assert (beyond.positions == BINS - 1).all(), "farther than the last bin is the last bin"
 
 
@@ -123,7 +127,7 @@ def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     truth[1, 5, 6] = 0.0
     estimate = (6 * torch.rand(2, 16, 24) + 0.5).requires_grad_()
     logits = torch.randn(2, BINS, 4, 6, requires_grad=True)
-    value = loss(scored_for(estimate, truth, logits=logits, taught=torch.ones(2, 4, 6)))
+    value = loss(loss_input(estimate, truth, logits=logits, teacher_depth=torch.ones(2, 4, 6)))
     assert torch.isfinite(value)
     if value.requires_grad:
         value.backward()
@@ -132,4 +136,4 @@ def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     if name not in ("cross_entropy", "edge_smoothness", "distill", "features"):
         other = estimate.detach().clone()
         other[0, 3:9] += 5.0
-        torch.testing.assert_close(loss(scored_for(other, truth, logits=logits)), value.detach())
+        torch.testing.assert_close(loss(loss_input(other, truth, logits=logits)), value.detach())

@@ -10,7 +10,7 @@ import torch
 from recon3d_ros.networks.stereo import StereoOutput
 from recon3d_ros.system import lazy
 from recon3d_ros.training.losses import terms
-from recon3d_ros.training.losses.scored import ScoredDisparity
+from recon3d_ros.training.losses.loss_input import DisparityLossInput
 from recon3d_ros.training.losses.table import DEFAULT_LOSSES, DEPTH_ONLY, LOSSES, parse_losses
 from recon3d_ros.training.losses.terms import cross_entropy, target_distribution
 from recon3d_ros.training.run.objective import weighted_loss
@@ -20,16 +20,18 @@ OF_DISPARITY = [name for name in LOSSES if name not in DEPTH_ONLY]
 NAN = float("nan")
 
 
-def scored_for(estimate, truth, *, logits=None, log_scale=0.0, trust=0.0, left=None) -> ScoredDisparity:
+def loss_input(
+    estimate, truth, *, logits=None, log_scale=0.0, confidence_logit=0.0, left=None
+) -> DisparityLossInput:
     """(B, H, W) planes, or nested lists of them."""
     estimate, truth = (torch.as_tensor(plane, dtype=torch.float32) for plane in (estimate, truth))
     batch, height, width = truth.shape
     if logits is None:
         logits = torch.zeros(batch, BINS, max(height // 4, 1), max(width // 4, 1))
     full = (batch, 1, height, width)
-    scale, trusting = torch.full(full, log_scale), torch.full(full, trust)
+    scale, trusting = torch.full(full, log_scale), torch.full(full, confidence_logit)
     output = StereoOutput(logits, torch.zeros(()), estimate[:, None], scale, trusting)
-    return ScoredDisparity(
+    return DisparityLossInput(
         output, torch.zeros(batch, 3, height, width) if left is None else left, truth, STEP_PX
     )
 
@@ -64,13 +66,15 @@ TRUTH = [[[4.0, 10.0, 16.0, NAN, 50.0]]]
     ],
 )
 def test_value_worked_out_by_hand(name, expected):
-    value = lazy.load(LOSSES[name])(scored_for(ESTIMATE, TRUTH))
+    value = lazy.load(LOSSES[name])(loss_input(ESTIMATE, TRUTH))
     assert float(value) == pytest.approx(expected, rel=1e-5)
 
 
 def test_uncertainty_of_another_scale_and_trust():
     # Errors 1 and 6 px: the second is no longer within 3 px.
-    value = terms.uncertainty(scored_for([[[5.0, 10.0]]], [[[4.0, 16.0]]], log_scale=1.0, trust=2.0))
+    value = terms.uncertainty(
+        loss_input([[[5.0, 10.0]]], [[[4.0, 16.0]]], log_scale=1.0, confidence_logit=2.0)
+    )
     laplace = ((1.0 + 6.0) * math.exp(-1.0)) / 2 + 1.0
     trusting = (math.log(1 + math.exp(-2.0)) + math.log(1 + math.exp(2.0))) / 2
     assert float(value) == pytest.approx(laplace + trusting, rel=1e-5)
@@ -78,9 +82,9 @@ def test_uncertainty_of_another_scale_and_trust():
 
 def test_out_of_range_asks_for_no_trust_where_no_answer_can_be_right():
     # Of four known or beyond the 44 px of the last bin, one is beyond.
-    value = terms.out_of_range(scored_for(ESTIMATE, TRUTH, trust=2.0))
+    value = terms.out_of_range(loss_input(ESTIMATE, TRUTH, confidence_logit=2.0))
     assert float(value) == pytest.approx(math.log(1 + math.exp(2.0)) / 4, rel=1e-5)
-    within = scored_for([[[9.0, 9.0]]], [[[4.0, 40.0]]], trust=2.0)
+    within = loss_input([[[9.0, 9.0]]], [[[4.0, 40.0]]], confidence_logit=2.0)
     assert float(terms.out_of_range(within)) == 0.0
 
 
@@ -95,7 +99,7 @@ def test_thin_things_are_narrow_and_nearer_than_what_is_beside_them():
     expected[0, :, 5:10] = True
     expected[0, 20:22, :28] = True
     expected[0, :8, 7] = False
-    assert torch.equal(scored_for(truth, truth).thin, expected)
+    assert torch.equal(loss_input(truth, truth).thin, expected)
 
 
 def test_thin_counts_what_is_thin_once_more():
@@ -105,16 +109,16 @@ def test_thin_counts_what_is_thin_once_more():
     estimate = torch.full((1, 16, 32), 8.0)
     # The flat answer costs log(bins) a cell, the missed post 24 px; an eighth of the pixels is thin.
     expected = (math.log(BINS) + 0.2 * 23.5) / 8
-    assert float(terms.thin(scored_for(estimate, truth, logits=logits))) == pytest.approx(expected, rel=1e-5)
+    assert float(terms.thin(loss_input(estimate, truth, logits=logits))) == pytest.approx(expected, rel=1e-5)
     truth[:] = 8.0
-    assert float(terms.thin(scored_for(estimate, truth, logits=logits))) == 0.0
+    assert float(terms.thin(loss_input(estimate, truth, logits=logits))) == 0.0
 
 
 def test_smoothness_counts_slopes_less_at_edges_of_the_image():
     disparity = [[[1.0, 3.0], [1.0, 6.0]]]
     left = torch.zeros(1, 3, 2, 2)
     left[..., 1] = 0.5  # contrast 0.5 along the rows, none down the columns
-    value = terms.edge_smoothness(scored_for(disparity, [[[NAN, NAN], [NAN, NAN]]], left=left))
+    value = terms.edge_smoothness(loss_input(disparity, [[[NAN, NAN], [NAN, NAN]]], left=left))
     across = (2.0 + 5.0) / 2 * math.exp(-0.5)
     down = (0.0 + 3.0) / 2
     assert float(value) == pytest.approx(across + down, rel=1e-5)
@@ -122,16 +126,16 @@ def test_smoothness_counts_slopes_less_at_edges_of_the_image():
 
 def test_cosine_and_log_are_means_over_images_and_do_not_see_the_scale():
     truth = torch.rand(2, 8, 8) * 20 + 2
-    exact = scored_for(1.7 * truth, truth)
+    exact = loss_input(1.7 * truth, truth)
     assert float(terms.cosine(exact)) == pytest.approx(0.0, abs=1e-6)
     half = 0.5 * math.log(1.7) ** 2  # lambda 1/2 leaves half of a common factor
     assert float(terms.scale_invariant_log(exact)) == pytest.approx(half, rel=1e-4)
     blank = truth.clone()
     blank[1] = NAN
-    wrong = scored_for(truth.flip(2), truth)
-    first = scored_for(truth.flip(2)[:1], truth[:1])
+    wrong = loss_input(truth.flip(2), truth)
+    first = loss_input(truth.flip(2)[:1], truth[:1])
     for loss in (terms.cosine, terms.scale_invariant_log):
-        both = scored_for(truth.flip(2), blank)
+        both = loss_input(truth.flip(2), blank)
         torch.testing.assert_close(loss(both), loss(first))
         assert float(loss(wrong)) > 0.0
 
@@ -146,7 +150,7 @@ def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     truth[1, 5, 6] = 0.0  # the sky
     estimate = (30 * torch.rand(2, 16, 16)).requires_grad_()
     logits = torch.randn(2, BINS, 4, 4, requires_grad=True)
-    scored = scored_for(estimate, truth, logits=logits)
+    scored = loss_input(estimate, truth, logits=logits)
     value = loss(scored)
     assert torch.isfinite(value)
     if name not in ("uncertainty", "out_of_range"):  # they look on, here at constants
@@ -159,14 +163,14 @@ def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
         other = estimate.detach().clone()
         other[0, 3:9] += 5.0
         other[1, :, :4] = 0.0
-        torch.testing.assert_close(loss(scored_for(other, truth, logits=logits)), value.detach())
+        torch.testing.assert_close(loss(loss_input(other, truth, logits=logits)), value.detach())
 
 
 @pytest.mark.parametrize("name", [name for name in OF_DISPARITY if name != "edge_smoothness"])
 def test_nothing_known_costs_nothing(name):
     truth = torch.full((1, 8, 8), NAN)
     estimate = torch.ones(1, 8, 8, requires_grad=True)
-    value = lazy.load(LOSSES[name])(scored_for(estimate, truth))
+    value = lazy.load(LOSSES[name])(loss_input(estimate, truth))
     assert float(value.detach()) == 0.0
     if value.requires_grad:
         value.backward()
@@ -175,13 +179,13 @@ def test_nothing_known_costs_nothing(name):
 
 def test_estimate_of_nothing_is_pulled_towards_the_truth_by_the_logarithm():
     estimate = torch.zeros(1, 1, 2, requires_grad=True)
-    terms.scale_invariant_log(scored_for(estimate, [[[10.0, 10.0]]])).backward()
+    terms.scale_invariant_log(loss_input(estimate, [[[10.0, 10.0]]])).backward()
     assert (estimate.grad < 0.0).all()
 
 
 def test_uncertainty_leaves_the_disparity_alone():
     estimate = torch.full((1, 4, 4), 9.0, requires_grad=True)
-    assert not terms.uncertainty(scored_for(estimate, torch.full((1, 4, 4), 4.0))).requires_grad
+    assert not terms.uncertainty(loss_input(estimate, torch.full((1, 4, 4), 4.0))).requires_grad
 
 
 def test_target_is_a_distribution_around_the_truth():
@@ -214,7 +218,7 @@ def test_cross_entropy_of_a_flat_and_of_a_sure_answer():
     flat = torch.zeros(2, BINS, 2, 2)
     sure = flat.clone()
     sure[:, BINS - 1 - 4] = 4.0
-    vague, right = (float(cross_entropy(scored_for(truth, truth, logits=logits))) for logits in (flat, sure))
+    vague, right = (float(cross_entropy(loss_input(truth, truth, logits=logits))) for logits in (flat, sure))
     assert vague == pytest.approx(math.log(BINS), rel=1e-5)
     # The target is a Laplace of half a bin: e^(-2 |k - 4|), normalised; -sum p log q by hand.
     weights = [math.exp(-2.0 * abs(k - 4)) for k in range(BINS)]
@@ -225,7 +229,7 @@ def test_cross_entropy_of_a_flat_and_of_a_sure_answer():
 
 def test_default_is_the_weighted_sum():
     estimate, truth = 30 * torch.rand(2, 1, 8, 12).expand(2, 2, 8, 12)
-    scored = scored_for(estimate, truth, logits=torch.randn(2, BINS, 2, 3))
+    scored = loss_input(estimate, truth, logits=torch.randn(2, BINS, 2, 3))
     total = weighted_loss(scored, parse_losses(DEFAULT_LOSSES["stereo"]))
     parts = (cross_entropy(scored), terms.smooth_l1(scored), terms.uncertainty(scored))
     torch.testing.assert_close(total, parts[0] + 0.2 * parts[1] + 0.2 * parts[2])

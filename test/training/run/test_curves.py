@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d_ros.training.run.curves import TILE_WIDTH, draw_curves, draw_examples
-from recon3d_ros.training.samples.example import Example
+from recon3d_ros.training.run.curves import TILE_WIDTH, draw_curves, draw_results
+from recon3d_ros.training.samples.tasks import ValidationResult
 
 HISTORY = [
     {"step": 10, "bad_px_1": 0.8, "bad_px_2": 0.6, "bad_px_3": 0.5, "epe_px": 6.0},
@@ -43,7 +43,7 @@ def test_sample_shows_five_tiles_and_where_the_error_is():
     disparity[40:, :] += 50.0
     confidence = np.where(disparity > 30.0, 0.0, 1.0).astype(np.float32)
     left = np.full((64, 96, 3), (200, 30, 60), np.uint8)
-    picture = draw_examples([Example(left, truth, disparity, confidence)] * 2)
+    picture = draw_results([ValidationResult(left, truth, disparity, confidence)] * 2)
     height = round(TILE_WIDTH * 64 / 96)
     assert picture.shape == (24 + 2 * height, 5 * TILE_WIDTH, 3)
     tiles = np.split(picture[24 : 24 + height], 5, axis=1)

@@ -19,7 +19,7 @@ def rows(path):
 def test_rows_and_pictures_lie_beside_the_checkpoint(make_config, stores, tiny_network, tmp_path):
     config = make_config(minutes=0.0, max_steps=2 * CURVE_STEPS, width=32, height=32, batch=1)
     run = start_run(config, tiny_network)
-    fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(run, [(stores[0], 1.0)], stores[1])
     assert rows(tmp_path / "history.jsonl") == run.history and run.history[-1]["step"] == config.max_steps
     assert [row["step"] for row in rows(tmp_path / "losses.jsonl")] == [CURVE_STEPS, 2 * CURVE_STEPS]
     assert all(row["loss"] > 0.0 for row in rows(tmp_path / "losses.jsonl"))
@@ -30,11 +30,11 @@ def test_rows_and_pictures_lie_beside_the_checkpoint(make_config, stores, tiny_n
 def test_files_ahead_of_the_checkpoint_are_put_right(make_config, stores, tiny_network, tmp_path):
     """A killed run has written what the last checkpoint does not know."""
     run = start_run(make_config(max_steps=2, minutes=0.0), tiny_network)
-    fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(run, [(stores[0], 1.0)], stores[1])
     with open(tmp_path / "history.jsonl", "a") as file:
         file.write('{"step": 99}\n')
     again = resume_run(make_config(max_steps=3, minutes=0.0))
-    fit(again, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(again, [(stores[0], 1.0)], stores[1])
     assert [row["step"] for row in rows(tmp_path / "history.jsonl")] == [2, 3]
 
 
@@ -53,7 +53,7 @@ def test_events_for_tensorboard(make_config, stores, tiny_network, tmp_path):
     for steps in (CURVE_STEPS, 2 * CURVE_STEPS):  # and on after a pause
         config = make_config(minutes=0.0, max_steps=steps, width=32, height=32, batch=1)
         run = start_run(config, tiny_network) if steps == CURVE_STEPS else resume_run(config)
-        fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+        fit(run, [(stores[0], 1.0)], stores[1])
     told = EventAccumulator(str(tmp_path / "events"))
     told.Reload()
     assert [(event.step, event.value) for event in told.Scalars("train/loss")] == [
@@ -74,7 +74,6 @@ def test_without_tensorboard_there_are_no_events(make_config, stores, tiny_netwo
         start_run(make_config(max_steps=1, minutes=0.0), tiny_network),
         [(stores[0], 1.0)],
         stores[1],
-        report=lambda line: None,
     )
     assert (tmp_path / "curve.png").is_file() and not (tmp_path / "events").exists()
 
@@ -83,5 +82,5 @@ def test_records_that_cannot_be_written_are_one_sentence(make_config, stores, ti
     (tmp_path / "history.jsonl").mkdir()
     run = start_run(make_config(max_steps=1, minutes=0.0), tiny_network)
     with pytest.raises(OutputError, match=r"history\.jsonl"):
-        fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+        fit(run, [(stores[0], 1.0)], stores[1])
     assert run.path.is_file(), "the weights are saved nevertheless"

@@ -22,21 +22,23 @@ STEPS, SAVED, KILLED = 50, 27, 30
 VICTIM = """
 import json, os, signal, sys
 from pathlib import Path
+from recon3d_ros.system.progress import Progress
 from recon3d_ros.training.config import TrainConfig
 from recon3d_ros.training.run.loop import fit
 from recon3d_ros.training.run.state import start_run
 from recon3d_ros.training.samples.store import SampleStore
 settings, network, stores, saved, killed = json.loads(sys.argv[1])
 run = start_run(TrainConfig(**settings), network)
-def look(share):
-    if run.step == saved:
-        run.save()
-    if run.step == killed:
-        os.kill(os.getpid(), signal.SIGKILL)
+class Look(Progress):
+    def update(self, stage, share=None):
+        if run.step == saved:
+            run.save()
+        if run.step == killed:
+            os.kill(os.getpid(), signal.SIGKILL)
 stores = [SampleStore(Path(folder)) for folder in stores]
 for store in stores:
     store.refresh()
-fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None, progress=look)
+fit(run, [(stores[0], 1.0)], stores[1], progress=Look())
 """
 
 
@@ -47,7 +49,7 @@ def test_killed_run_goes_on_with_the_same_curve(make_config, stores, tiny_networ
         )
 
     whole = start_run(config("whole"), tiny_network)
-    fit(whole, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(whole, [(stores[0], 1.0)], stores[1])
 
     folders = [str(store.folder) for store in stores]
     words = json.dumps([asdict(config("killed")), tiny_network, folders, SAVED, KILLED])
@@ -63,7 +65,7 @@ def test_killed_run_goes_on_with_the_same_curve(make_config, stores, tiny_networ
     assert load_checkpoint(tmp_path / "killed" / "checkpoint.pt")["step"] == SAVED
 
     again = resume_run(config("killed"))
-    fit(again, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(again, [(stores[0], 1.0)], stores[1])
     assert again.losses == whole.losses and [step for step, _ in whole.losses] == [20, 40]
     assert (again.step, again.samples) == (whole.step, whole.samples)
     for mine, theirs in ((again.network, whole.network), (again.average.module, whole.average.module)):
@@ -76,11 +78,11 @@ def test_killed_run_goes_on_with_the_same_curve(make_config, stores, tiny_networ
 def test_checkpoint_of_an_older_version_goes_on(make_config, stores, tiny_network):
     """Those of before the curve of the loss."""
     run = start_run(make_config(max_steps=1, minutes=0.0), tiny_network)
-    fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(run, [(stores[0], 1.0)], stores[1])
     content = load_checkpoint(run.path)
     for key in ("losses", "loss_sum"):
         del content[key]
     torch.save(content, run.path)
     again = resume_run(make_config(max_steps=2, minutes=0.0))
-    fit(again, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(again, [(stores[0], 1.0)], stores[1])
     assert again.step == 2

@@ -8,14 +8,13 @@ import torch
 from recon3d_ros.errors import ArtifactError, ConfigError, OutputError
 from recon3d_ros.training.run.checkpoint import load_checkpoint, load_network
 from recon3d_ros.training.run.loop import fit
-from recon3d_ros.training.run.schedule import one_cycle
-from recon3d_ros.training.run.state import resume_run, running_average, start_run
-from recon3d_ros.training.samples.batches import Crops, Order, batches
+from recon3d_ros.training.run.state import one_cycle, resume_run, running_average, start_run
+from recon3d_ros.training.samples.batches import CropDataset, EndlessBatchSampler, batches
 
 
 def stream_of(config, stores):
-    crops = Crops({stores[0].folder: 1.0}, (config.width, config.height), 1)
-    return batches(crops, Order(0, config.batch), 0, False)
+    crops = CropDataset({stores[0].folder: 1.0}, (config.width, config.height), 1)
+    return batches(crops, EndlessBatchSampler(0, config.batch), 0, False)
 
 
 def test_loss_falls_when_a_batch_is_repeated(make_config, stores, tiny_network):
@@ -47,7 +46,7 @@ def test_compiled_run_makes_the_same_step(make_config, stores, tiny_network, mon
 
 def test_resume_continues_where_the_run_was_saved(make_config, stores, tiny_network):
     first = start_run(make_config(max_steps=3), tiny_network)
-    fit(first, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(first, [(stores[0], 1.0)], stores[1])
     again = resume_run(make_config(max_steps=5))
     assert (again.step, again.samples) == (3, 6)
     assert again.seconds == pytest.approx(first.seconds) and again.history == first.history
@@ -59,7 +58,7 @@ def test_resume_continues_where_the_run_was_saved(make_config, stores, tiny_netw
     torch.testing.assert_close(again.advance(iter([batch])), first.advance(iter([batch])))
     for name, value in first.average.module.state_dict().items():
         torch.testing.assert_close(again.average.module.state_dict()[name], value)
-    fit(again, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(again, [(stores[0], 1.0)], stores[1])
     assert again.step == 5 and load_checkpoint(again.path)["step"] == 5
 
 
@@ -74,21 +73,21 @@ def test_interrupted_run_is_saved_and_leaves_no_process(make_config, stores, tin
 
     real, run.advance = run.advance, interrupt
     with pytest.raises(KeyboardInterrupt) as kept:
-        fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+        fit(run, [(stores[0], 1.0)], stores[1])
     assert load_checkpoint(run.path)["step"] == 2
     assert kept.tb is not None and not multiprocessing.active_children()
 
 
 def test_stopped_run_ends_after_its_step_without_a_validation(make_config, stores, tiny_network):
     run = start_run(make_config(), tiny_network)
-    fit(run, [(stores[0], 1.0)], stores[1], report=lambda line: None, stop=lambda: run.step == 3)
+    fit(run, [(stores[0], 1.0)], stores[1], stop=lambda: run.step == 3)
     saved = load_checkpoint(run.path)
     assert (saved["step"], saved["samples"], saved["history"]) == (3, 6, []) and saved["seconds"] > 0.0
 
 
 def test_weights_of_another_checkpoint_to_start_from(make_config, stores, tiny_network, tmp_path):
     first = start_run(make_config(max_steps=2), tiny_network)
-    fit(first, [(stores[0], 1.0)], stores[1], report=lambda line: None)
+    fit(first, [(stores[0], 1.0)], stores[1])
     again = start_run(make_config(out=str(tmp_path / "second"), init=str(first.path)), tiny_network)
     assert again.step == 0 and again.seconds == 0.0
     for name, value in first.average.module.state_dict().items():
@@ -97,11 +96,12 @@ def test_weights_of_another_checkpoint_to_start_from(make_config, stores, tiny_n
         start_run(make_config(out=str(tmp_path / "third"), init=str(tmp_path / "nowhere.pt")), tiny_network)
 
 
-def test_lines_of_progress_and_history(make_config, stores, tiny_network, monkeypatch):
+def test_lines_of_progress_and_history(make_config, stores, tiny_network, monkeypatch, caplog):
     monkeypatch.setattr("recon3d_ros.training.run.loop.LOG_EVERY_S", 0.0)
-    lines: list[str] = []
+    caplog.set_level("INFO", "recon3d_ros.training")
     run = start_run(make_config(max_steps=2, validate_minutes=0.0), tiny_network)
-    fit(run, [(stores[0], 1.0)], stores[1], report=lines.append)
+    fit(run, [(stores[0], 1.0)], stores[1])
+    lines = caplog.messages
     assert any("samples/s" in line and "loss" in line and "8 samples" in line for line in lines)
     assert "held-out" in lines[-1] and [row["step"] for row in run.history] == [1, 2, 2]
     assert 0.0 < run.history[-1]["bad_px_3"] <= 1.0 and run.history[-1]["epe_px"] > 0.0

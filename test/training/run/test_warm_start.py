@@ -8,7 +8,7 @@ import torch
 from recon3d_ros.networks import build_network, network_config
 from recon3d_ros.training.losses.table import DEFAULT_LOSSES, parse_losses
 from recon3d_ros.training.run.objective import Objective
-from recon3d_ros.training.run.warm_start import resampled, spread_alike, warm_start
+from recon3d_ros.training.run.warm_start import match_feature_statistics, resampled, warm_start
 from recon3d_ros.training.samples.tasks import StereoTask
 
 SIZE_WH = (96, 64)
@@ -110,7 +110,7 @@ def test_modules_begin_spread_as_what_they_are_to_answer():
     before = {name: value.clone() for name, value in network.state_dict().items()}
     spread = torch.logspace(-2, 2, 10).view(1, 10, 1, 1)
     theirs = spread * (torch.randn(6, 10, 9, 7) + 3.0)
-    spread_alike(network, {"to_sixteenth": theirs, "to_eighth": torch.rand(6, 5, 18, 14)})
+    match_feature_statistics(network, {"to_sixteenth": theirs, "to_eighth": torch.rand(6, 5, 18, 14)})
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     last = "to_sixteenth.1.mix.1"
     assert changed == {f"{last}.weight", f"{last}.bias"}

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from recon3d_ros.geometry import StereoRig
 from recon3d_ros.training.samples.augment import (
-    Window,
+    CropWindow,
     _through_jpeg,
+    augment_pair,
     change_photometry,
     cut,
     draw_window,
-    lit_pair,
     misalign,
     occlude,
     scaled_crop,
@@ -35,7 +35,7 @@ few = settings(max_examples=40)
 
 
 def crop_of(packed: np.ndarray, size_wh: tuple[int, int], rng: np.random.Generator):
-    return lit_pair(scaled_crop(packed, size_wh, rng), rng)
+    return augment_pair(scaled_crop(packed, size_wh, rng), rng)
 
 
 def slanted_pair(start_px: float, slope: float, down: float, seed: int, tilt: float = 0.2) -> np.ndarray:
@@ -229,8 +229,8 @@ def test_windows_of_thin_things_are_drawn_more_often():
     disparity[:, 20:60] = 40.0
     blank = np.zeros((height, width, 3), np.uint8)
     packed = pack_arrays(blank, blank, disparity)
-    assert thin_share(packed, Window(190, 0, 30, height)) == pytest.approx(5 / 30, abs=0.04)
-    assert thin_share(packed, Window(0, 0, 120, height)) == 0.0
+    assert thin_share(packed, CropWindow(190, 0, 30, height)) == pytest.approx(5 / 30, abs=0.04)
+    assert thin_share(packed, CropWindow(0, 0, 120, height)) == 0.0
     crops = [scaled_crop(packed, (64, 64), np.random.default_rng(seed))[2] for seed in range(200)]
     alone = [
         cut(packed, draw_window((height, width), (64, 64), np.random.default_rng(s)), (64, 64))[2]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
-from recon3d_ros.training.samples.augment import Window
+from recon3d_ros.training.samples.augment import CropWindow
 from recon3d_ros.training.samples.augment_view import (
     collage,
     cut_view,
@@ -48,7 +48,7 @@ def test_stored_depth_is_canonical_and_unknown_stays_unknown():
 )
 def test_a_window_keeps_the_metres_of_its_camera(focal, x, y, width, height, size_wh):
     """Canonical depth times the focal length of the crop is the depth that was put in."""
-    _, depth = cut_view(plane_view(focal), Window(x, y, width, height), size_wh)
+    _, depth = cut_view(plane_view(focal), CropWindow(x, y, width, height), size_wh)
     camera = PinholeCamera.simple(160, 121, focal).cropped(x, y, width, height).scaled(size_wh)
     np.testing.assert_allclose(depth * camera.fy / CANONICAL_FOCAL_PX, 2.0, rtol=3e-3)
 

@@ -1,4 +1,4 @@
-"""NumPy and torch render the same scene alike, and the atlas's mip levels are what they claim."""
+"""NumPy and torch render the same scene alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 
 from recon3d_ros.world.rendering import render
 from recon3d_ros.world.rendering.sampling import training_setup
-from recon3d_ros.world.textures.atlas import mip_chain, sample_texture, texture_atlas
 
 SIZE_WH = (45, 28)
 
@@ -41,27 +40,3 @@ def test_shading_only_where_needed_looks_like_shading_every_ray() -> None:
     quick, full = (render.render_stereo(*setup, full=k, gain=1.0) for k in (False, True))
     np.testing.assert_array_equal(quick.depth, full.depth)
     assert np.abs(quick.frame.image.astype(int) - full.frame.image).mean() < 6
-
-
-def test_mip_levels_average_four_texels() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (8, 8, 4), dtype=np.uint8)
-    chain = mip_chain(image)
-    assert chain.shape == (64 + 16 + 4 + 1, 4)
-    np.testing.assert_allclose(chain[64], image[:2, :2].reshape(4, 4).mean(0), atol=0.51)
-    np.testing.assert_allclose(chain[-1], image.reshape(-1, 4).mean(0), atol=0.51)
-
-
-@pytest.mark.parametrize("smooth", [False, True])
-def test_sampling_repeats_and_meets_texel_centres(smooth: bool) -> None:
-    atlas = texture_atlas()
-    texture = np.array([3, 3, 3], np.int32)
-    u = np.array([10.5, 10.5 + atlas.size, 10.5 - 2 * atlas.size], np.float32) / atlas.size
-    v = np.full(3, 20.5 / atlas.size, np.float32)
-    values = sample_texture(np, atlas, (texture, u, v), np.full(3, -2.0, np.float32), smooth)
-    texel = atlas.texels[3 * atlas.stride + 20 * atlas.size + 10]
-    np.testing.assert_allclose(values, np.tile(texel.astype(float), (3, 1)), atol=0.3)
-    grey = sample_texture(np, atlas, (texture, u, v), np.full(3, -2.0, np.float32), smooth, grey=True)
-    np.testing.assert_allclose(grey, values[:, 1], atol=1e-3)
-    whole = sample_texture(np, atlas, (texture, u, v), np.full(3, 30.0, np.float32), smooth)
-    mean = atlas.texels[3 * atlas.stride : 3 * atlas.stride + atlas.size**2].mean(0)
-    np.testing.assert_allclose(whole[0], mean, atol=3)

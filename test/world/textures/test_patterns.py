@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recon3d_ros.world.textures import patterns
+from recon3d_ros.world.textures.atlas import texture_atlas
 from recon3d_ros.world.textures.cutouts import CUTOUTS
 from recon3d_ros.world.textures.noise import SIZE, spectral_noise
 from recon3d_ros.world.textures.patterns import PATTERNS
@@ -62,3 +64,23 @@ def test_noise_keeps_to_its_band_of_frequencies(power):
     assert (amplitude[band] ** 2).sum() > 0.9 * (amplitude[radius > 0] ** 2).sum()
     low, high = (amplitude[(radius >= a) & (radius < b)].mean() for a, b in ((4, 8), (14, 20)))
     assert low > 2 * high if power else low == pytest.approx(high, rel=0.2)
+
+
+def test_one_more_texture_leaves_all_others_as_they_were(monkeypatch):
+    def bake(**counts):
+        table = {name: (PATTERNS[name][0], count) for name, count in counts.items()}
+        monkeypatch.setattr(patterns, "PATTERNS", table)
+        monkeypatch.setattr(patterns.cutouts, "CUTOUTS", {})
+        return patterns.bake_all()
+
+    before, after = bake(bricks=1, tiles=1), bake(stones=1, bricks=2, tiles=1)
+    assert np.array_equal(after["bricks"][0], before["bricks"][0])
+    assert np.array_equal(after["tiles"][0], before["tiles"][0])
+    assert not np.array_equal(*after["bricks"])
+
+
+def test_opaque_patterns_have_no_holes():
+    atlas = texture_atlas()
+    for group in PATTERNS:
+        for texture in atlas.names[group]:
+            assert (atlas.texels[texture * atlas.stride :][: atlas.stride, 3] == 255).all()

@@ -1,4 +1,4 @@
-"""An answer of a network beside the truth, as losses see it: disparity of a pair, or depth of one image."""
+"""What a loss gets: predictions of a network beside the truth, disparity or depth."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LARGEST_ERROR_PX = 64.0
 THIN_WIDTH_PX, THIN_STEP_PX = 13, 3.0
 
 
-class Scored(ABC):
-    """What all losses need of an answer.
+class LossInput(ABC):
+    """Predictions beside the truth, and what all losses need of both.
 
     Attributes:
         estimate: (B, H, W) px or m.
@@ -28,7 +28,7 @@ class Scored(ABC):
         image: (B, 3, H, W) float RGB in [0, 1].
         logits: (B, bins, H/4, W/4).
         log_scale: (B, H, W) logarithm of the Laplace scale of `error`.
-        trust: (B, H, W) logit of the probability of `trusted`.
+        confidence_logit: (B, H, W) logit of the probability of `is_accurate`.
         smallest: Nearer to zero than this, a logarithm tells about noise only.
     """
 
@@ -39,7 +39,7 @@ class Scored(ABC):
         self.measured = measured
         self.image = image
         self.logits = output.logits
-        self.log_scale, self.trust = output.log_scale[:, 0], output.trust[:, 0]
+        self.log_scale, self.confidence_logit = output.log_scale[:, 0], output.confidence_logit[:, 0]
 
     @property
     @abstractmethod
@@ -58,8 +58,8 @@ class Scored(ABC):
 
     @property
     @abstractmethod
-    def trusted(self) -> Tensor:
-        """(B, H, W) bool: near enough to the truth, what `trust` is the probability of."""
+    def is_accurate(self) -> Tensor:
+        """(B, H, W) bool: near enough to the truth, what `confidence_logit` is the probability of."""
 
     @cached_property
     def truth(self) -> Tensor:
@@ -90,7 +90,7 @@ class Scored(ABC):
         return (values * self.logged).sum() / self.logged.sum().clamp(min=1)
 
 
-class ScoredDisparity(Scored):
+class DisparityLossInput(LossInput):
     """A disparity, px.
 
     Args:
@@ -113,7 +113,7 @@ class ScoredDisparity(Scored):
 
     @property
     def beyond(self) -> Tensor:
-        """(B, H, W) bool: nearer than the last bin, so that no answer can be right."""
+        """(B, H, W) bool: nearer than the last bin, so that no prediction can be right."""
         return torch.isfinite(self.measured) & ~self.known
 
     @cached_property
@@ -134,8 +134,8 @@ class ScoredDisparity(Scored):
         return (self.estimate - self.truth).abs().clamp(max=LARGEST_ERROR_PX)
 
     @property
-    def trusted(self) -> Tensor:  # noqa: D102
-        return self.error.detach() < StereoNetwork.TRUSTED_PX
+    def is_accurate(self) -> Tensor:  # noqa: D102
+        return self.error.detach() < StereoNetwork.ACCURATE_PX
 
 
 def _swept(values: Tensor, axis: int, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -155,7 +155,7 @@ def _swept(values: Tensor, axis: int, pick: Callable[[Tensor, Tensor], Tensor]) 
     return values
 
 
-class ScoredDepth(Scored):
+class DepthLossInput(LossInput):
     """A canonical depth, m.
 
     Args:
@@ -163,8 +163,8 @@ class ScoredDepth(Scored):
         image: (B, 3, H, W) float RGB in [0, 1].
         measured: (B, H, W) canonical depth in m, NaN = unknown.
         log_centres: (1, bins, 1, 1) logarithms of the depths of the bins.
-        taught: (B, h, w) canonical depth in m that a teacher answered, or None.
-        lessons: Pairs of our features, brought into the teacher's space, and the teacher's.
+        teacher_depth: (B, h, w) canonical depth in m that a teacher predicted, or None.
+        feature_pairs: Pairs of our features, brought into the teacher's space, and the teacher's.
     """
 
     smallest = 0.05
@@ -176,13 +176,13 @@ class ScoredDepth(Scored):
         image: Tensor,
         measured: Tensor,
         log_centres: Tensor,
-        taught: Tensor | None = None,
-        lessons: Sequence[tuple[Tensor, Tensor]] = (),
+        teacher_depth: Tensor | None = None,
+        feature_pairs: Sequence[tuple[Tensor, Tensor]] = (),
     ) -> None:
         super().__init__(output.depth, measured, image, output)
         self.first, self.last = (float(log_centres[0, k, 0, 0]) for k in (0, -1))
-        self.taught = taught
-        self.lessons = lessons
+        self.teacher_depth = teacher_depth
+        self.feature_pairs = feature_pairs
 
     @cached_property
     def known(self) -> Tensor:  # noqa: D102
@@ -199,6 +199,6 @@ class ScoredDepth(Scored):
         return self.log_error.abs()
 
     @property
-    def trusted(self) -> Tensor:  # noqa: D102
+    def is_accurate(self) -> Tensor:  # noqa: D102
         apart = (self.estimate - self.truth).abs().detach()
-        return apart < MonoNetwork.TRUSTED_SHARE * self.truth
+        return apart < MonoNetwork.ACCURATE_SHARE * self.truth
