@@ -93,7 +93,7 @@ docs/cuda
 docs/architecture
 docs/api
 CONTRIBUTING
-CHANGELOG
+Changelog <CHANGELOG>
 ```
 """
 

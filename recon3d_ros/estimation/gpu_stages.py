@@ -145,13 +145,13 @@ class GpuStages:
         self._failed = True
         self.close()
         # As text: who keeps the record would keep the frames of the error, and their memory on the GPU.
-        log.warning("%s; the CPU prepares images and restores answers instead", str(exc))
+        log.warning("%s; pre- and postprocessing run on the CPU instead", str(exc))
 
     def _log_without_graph(self, why: str) -> None:
         """Each reason once, not for every size of images."""
         if why and why not in self._logged:
             self._logged.add(why)
-            log.warning("frames go over the GPU without a CUDA graph: %s", why)
+            log.warning("frames are processed on the GPU without a CUDA graph: %s", why)
 
     def _stages_of(self, backend: DeviceBackend, fit: Fit, image: NDArray[np.uint8]) -> CudaStages:
         """The memory for such frames, allocated when they come first; those used last are kept."""

@@ -134,7 +134,7 @@ def check_stamps(monitor: TopicMonitor, simulated: bool) -> Iterator[Finding]:
             "clock",
             monitor.topic,
             f"expected stamps of this computer's clock, got them {abs(age_ms) / 1e3:.3g} s {way}; "
-            "synchronise the clocks (chrony, PTP), or play a bag with --clock and use_sim_time:=true",
+            "synchronize the clocks (chrony, PTP), or play a bag with --clock and use_sim_time:=true",
         )
 
 

@@ -215,7 +215,7 @@ class ScaleInputs:
         if gap_ms > tolerance_ms:
             raise DataError(
                 f"expected a message on {topic} at most {tolerance_ms:g} ms from the image, got "
-                f"{gap_ms:.0f} ms; synchronise the clocks, or raise scale_tolerance_ms"
+                f"{gap_ms:.0f} ms; synchronize the clocks, or raise scale_tolerance_ms"
             )
         return msg
 
