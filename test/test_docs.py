@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 import yaml
 
 import recon3d_ros
+from recon3d_ros.cli.main import VERBS, build_parser
 from recon3d_ros.files import read_ply, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+FIRST_PAGES = [ROOT / "README.md", *sorted((ROOT / "models").glob("*.md"))]
 TEST = re.compile(r"`(test/[\w/]+\.py)(?:::(\w+))?`")
 ROW = re.compile(r"^\| (.+?) \| (yes|no) \| (.+) \|$", re.MULTILINE)
 CAPABILITIES = 57
@@ -88,6 +91,35 @@ def test_the_python_example_of_the_first_page_runs(tmp_path, monkeypatch, capsys
         707.1 * 0.537 / 40, rel=0.05
     )
     assert "[[" in capsys.readouterr().out
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of each `recon3d` command of a page: in its code blocks, or as code at the end of a line."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`(recon3d [a-z]+ --[^`]+)`$", text, re.MULTILINE)
+    return [
+        shlex.split(line.strip(), comments=True)[1:] for line in lines if line.strip().startswith("recon3d ")
+    ]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *FIRST_PAGES], ids=lambda page: page.stem)
+def test_commands_have_flags_that_exist(page):
+    for words in commands(page):
+        if words[0] not in VERBS or "..." in words:
+            continue
+        try:
+            build_parser(words).parse_args(words)
+        except SystemExit as exc:
+            assert exc.code == 0, f"{page.name}: recon3d {' '.join(words)}"
+
+
+def test_the_picture_of_the_first_page_moves_and_is_small():
+    picture = ROOT / "docs" / "cloud.webp"
+    content = picture.read_bytes()
+    assert b"ANIM" in content[:64] and len(content) < 3e6
+    assert any("--turntable" in words for words in commands(ROOT / "README.md"))
 
 
 def test_every_topic_of_the_node_is_in_the_table():
