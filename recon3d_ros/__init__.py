@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in the tab
     from recon3d_ros.errors import MissingDependencyError as MissingDependencyError
     from recon3d_ros.errors import ModelError as ModelError
     from recon3d_ros.errors import OutputError as OutputError
+    from recon3d_ros.errors import PartialResultError as PartialResultError
     from recon3d_ros.errors import Recon3dError as Recon3dError
     from recon3d_ros.estimation import Estimator as Estimator
     from recon3d_ros.estimation import load_model as load_model
@@ -83,6 +84,7 @@ _NAMES_OF = {
         "MissingDependencyError",
         "ModelError",
         "OutputError",
+        "PartialResultError",
         "Recon3dError",
     ),
     "recon3d_ros.estimation": ("Estimator", "load_model"),
