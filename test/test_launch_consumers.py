@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import tempfile
 from pathlib import Path
 
@@ -118,40 +119,78 @@ def test_another_image(made):
         assert parameters_of(node)["use_sim_time"] is True
 
 
-def test_nav2_starts_with_a_copy_of_the_parameters(made, tmp_path, monkeypatch):
-    """With a stand-in for nav2_bringup, whose launch file only declares what it is given."""
+NAVIGATION = """
+import json
+from pathlib import Path
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+def generate_launch_description():
+    arguments = [DeclareLaunchArgument(name, default_value="") for name in ("namespace", "params_file")]
+    return LaunchDescription([*arguments, OpaqueFunction(function=note)])
+
+def note(context):
+    given = context.launch_configurations
+    parameters = Path(given["params_file"]).read_text()
+    text = json.dumps({**given, "parameters": parameters})
+    Path(__file__).with_name("given.json").write_text(text)
+"""
+
+
+@pytest.fixture
+def nav2(tmp_path, monkeypatch):
+    """A stand-in for nav2_bringup, whose launch file notes what it is given: its share folder."""
+    share = tmp_path / "share" / "nav2_bringup"
+    packages = tmp_path / "share/ament_index/resource_index/packages"
+    for folder in (share / "launch", share / "params", packages, tmp_path / "temporary"):
+        folder.mkdir(parents=True)
+    (packages / "nav2_bringup").touch()
+    (share / "params" / "nav2_params.yaml").write_text(yaml.safe_dump(costmap(plugins=["inflation_layer"])))
+    (share / "launch" / "navigation_launch.py").write_text(NAVIGATION)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return share
+
+
+def run_nav2(**arguments: str):
+    """Run nav2.launch.py to its end, as `ros2 launch` does: the settings that whatever comes after it finds."""
+    pytest.importorskip("launch.actions", reason="launch is in no wheel; a ROS 2 workspace has it")
+    pytest.importorskip("launch_ros", reason="launch_ros is in no wheel; a ROS 2 workspace has it")
+    from launch.actions import IncludeLaunchDescription, OpaqueFunction
     from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-    from launch import LaunchContext
+    from launch import LaunchDescription, LaunchService
 
-    share = tmp_path / "share" / "nav2_bringup"
-    for folder in (
-        share / "launch",
-        share / "params",
-        tmp_path / "share/ament_index/resource_index/packages",
-    ):
-        folder.mkdir(parents=True)
-    (tmp_path / "share/ament_index/resource_index/packages/nav2_bringup").touch()
-    (share / "params" / "nav2_params.yaml").write_text(yaml.safe_dump(costmap(plugins=["inflation_layer"])))
-    (share / "launch" / "navigation_launch.py").write_text(
-        "from launch import LaunchDescription\n"
-        "def generate_launch_description():\n    return LaunchDescription([])\n"
+    after: dict = {}
+    include = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(FOLDER / "nav2.launch.py")), launch_arguments=arguments.items()
     )
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    context = LaunchContext()
-    context.launch_configurations["namespace"] = "front"
-    source = PythonLaunchDescriptionSource(str(FOLDER / "nav2.launch.py"))
-    waiting = list(source.get_launch_description(context).entities)
-    while waiting:
-        waiting = [*(waiting.pop(0).visit(context) or ()), *waiting]
-    given = yaml.safe_load(Path(context.launch_configurations["params_file"]).read_text())
-    ours = given["local_costmap"]["local_costmap"]["ros__parameters"]
-    assert ours["plugins"] == ["recon3d_layer", "inflation_layer"] and given["amcl"] == {"kept": True}
+    note = OpaqueFunction(function=lambda context: after.update(context.launch_configurations))
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(LaunchDescription([include, note]))
+    assert service.run() == 0
+    return after
+
+
+def test_nav2_starts_with_a_copy_of_the_parameters(nav2):
+    after = run_nav2(namespace="front")
+    given = json.loads((nav2 / "launch" / "given.json").read_text())
+    parameters = yaml.safe_load(given["parameters"])
+    ours = parameters["local_costmap"]["local_costmap"]["ros__parameters"]
+    assert ours["plugins"] == ["recon3d_layer", "inflation_layer"] and parameters["amcl"] == {"kept": True}
     assert ours["recon3d_layer"]["free"]["topic"] == "/front/points_free"
-    assert yaml.safe_load((share / "params" / "nav2_params.yaml").read_text()) == costmap(
-        plugins=["inflation_layer"]
-    )
+    original = nav2 / "params" / "nav2_params.yaml"
+    assert yaml.safe_load(original.read_text()) == costmap(plugins=["inflation_layer"])
+    assert given["params_file"] != str(original) == after["params_file"]
+    assert not list(Path(tempfile.gettempdir()).iterdir())  # the copy goes with the launch
+
+
+@pytest.mark.parametrize(("word", "ros_namespace"), [("", None), ("robot", "/robot")])
+def test_nav2_has_a_namespace_of_its_own(nav2, word, ros_namespace):
+    after = run_nav2(namespace="front", nav2_namespace=word)
+    given = json.loads((nav2 / "launch" / "given.json").read_text())
+    assert given["namespace"] == word and given.get("ros_namespace") == ros_namespace
+    assert after["namespace"] == "front" and "ros_namespace" not in after
 
 
 def test_nav2_describes_its_arguments():
@@ -163,5 +202,10 @@ def test_nav2_describes_its_arguments():
 
     source = PythonLaunchDescriptionSource(str(FOLDER / "nav2.launch.py"))
     arguments = source.get_launch_description(LaunchContext()).get_launch_arguments()
-    assert {argument.name for argument in arguments} == {"params_file", "namespace", "use_sim_time"}
+    assert {argument.name for argument in arguments} == {
+        "params_file",
+        "namespace",
+        "nav2_namespace",
+        "use_sim_time",
+    }
     assert all(argument.description for argument in arguments)

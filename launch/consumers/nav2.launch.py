@@ -1,11 +1,20 @@
 """Nav2 with the voxel layer of config/nav2_voxel_layer.yaml in its local costmap, beside its own layers."""
 
 import tempfile
+from pathlib import Path
 
 import yaml
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
+from launch.event_handlers import OnShutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
@@ -30,6 +39,9 @@ def generate_launch_description():
                 description="namespace of the depth node, whose cloud is /<namespace>/points",
             ),
             DeclareLaunchArgument(
+                "nav2_namespace", default_value="", description="namespace of the servers of Nav2"
+            ),
+            DeclareLaunchArgument(
                 "use_sim_time", default_value="false", description="use the time of /clock"
             ),
             OpaqueFunction(function=include_nav2, args=[nav2]),
@@ -45,13 +57,26 @@ def include_nav2(context, nav2):
     merged = with_layer(parameters, layers, LaunchConfiguration("namespace").perform(context))
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="nav2_recon3d_", delete=False) as file:
         yaml.safe_dump(merged, file)
-    launch_file = PathJoinSubstitution([nav2, "launch", "navigation_launch.py"])
-    arguments = {"params_file": file.name, "use_sim_time": LaunchConfiguration("use_sim_time")}
-    return [
-        IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(launch_file), launch_arguments=arguments.items()
-        )
+    namespace = LaunchConfiguration("nav2_namespace").perform(context)
+    # navigation_launch.py puts the parameters below `namespace`, and leaves the namespace to who includes it.
+    arguments = {
+        "params_file": file.name,
+        "namespace": namespace,
+        "use_sim_time": LaunchConfiguration("use_sim_time"),
+    }
+    launch_file = PythonLaunchDescriptionSource(
+        PathJoinSubstitution([nav2, "launch", "navigation_launch.py"])
+    )
+    servers = [
+        *([PushRosNamespace(namespace)] if namespace else []),
+        IncludeLaunchDescription(launch_file, launch_arguments=arguments.items()),
     ]
+
+    def remove_copy(event, context):
+        Path(file.name).unlink(missing_ok=True)
+
+    # A group, as the arguments of an included file are those of whatever is launched after it.
+    return [RegisterEventHandler(OnShutdown(on_shutdown=remove_copy)), GroupAction(servers)]
 
 
 def with_layer(parameters, layers, namespace):
