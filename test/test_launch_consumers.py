@@ -153,7 +153,7 @@ def nav2(tmp_path, monkeypatch):
 
 
 def run_nav2(**arguments: str):
-    """Run nav2.launch.py to its end, as `ros2 launch` does: the settings that whatever comes after it finds."""
+    """Run nav2.launch.py to its end, as `ros2 launch` does; return the settings that come after it."""
     pytest.importorskip("launch.actions", reason="launch is in no wheel; a ROS 2 workspace has it")
     pytest.importorskip("launch_ros", reason="launch_ros is in no wheel; a ROS 2 workspace has it")
     from launch.actions import IncludeLaunchDescription, OpaqueFunction
