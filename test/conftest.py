@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import contextlib
 import ctypes
 import faulthandler
@@ -14,7 +15,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -135,8 +138,30 @@ def no_process_is_left() -> Iterator[None]:
     assert not left, f"still running {LEFT_S:.0f} s after these tests, and killed now: {left}"
 
 
-def pytest_unconfigure() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Whoever starts a thread ends it: one that is left would hold up the exit of Python for ever."""
+    before = set(threading.enumerate())
+    yield
+    # Python ends the threads of pools by itself.
+    started = [
+        thread
+        for thread in set(threading.enumerate()) - before
+        if not thread.daemon and thread not in concurrent.futures.thread._threads_queues
+    ]
+    deadline = time.monotonic() + LEFT_S
+    for thread in started:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    left = [thread for thread in started if thread.is_alive()]
+    stacks = sys._current_frames()
+    where = {thread.name: traceback.format_stack(stacks[thread.ident])[-1] for thread in left}
+    assert not left, f"threads still running {LEFT_S:.0f} s after these tests: {where}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Make an exit that hangs a failure that shows where: a thread, a child or a library may hold us up."""
+    if hasattr(config, "workerinput"):
+        return  # a worker of xdist waits for the others, and is killed if it hangs; see no_thread_is_left
     faulthandler.dump_traceback_later(EXIT_S, exit=True)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 2 * EXIT_S)  # for what hangs after the interpreter's own end

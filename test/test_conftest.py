@@ -19,7 +19,12 @@ def test_it():
 LEAVES_A_THREAD = """
 import threading
 def test_it():
-    threading.Thread(target=threading.Event().wait, name="stuck").start()
+    threading.Thread(target=threading.Event().wait, args=(4,), name="stuck").start()
+"""
+HANGS_AT_THE_END = """
+import atexit, threading
+def test_it():
+    atexit.register(threading.Event().wait)
 """
 IS_INTERRUPTED = """
 import signal, subprocess
@@ -53,8 +58,14 @@ def test_a_process_that_is_left_is_named_and_killed(run):
     assert "sleep 77" in done.stdout and "1 passed" in done.stdout and "1 error" in done.stdout
 
 
+def test_a_thread_that_is_left_is_named(run):
+    done = run(LEAVES_A_THREAD, short="LEFT_S")
+    assert "1 passed" in done.stdout and "1 error" in done.stdout
+    assert "threads still running 1 s after these tests" in done.stdout and "stuck" in done.stdout
+
+
 def test_an_exit_that_hangs_shows_where(run):
-    done = run(LEAVES_A_THREAD, short="EXIT_S")
+    done = run(HANGS_AT_THE_END, short="EXIT_S")
     assert "1 passed" in done.stdout
     assert done.returncode == 1
     assert "Timeout" in done.stderr and "threading.py" in done.stderr
