@@ -37,7 +37,7 @@ WANT_RTX := $(if $(filter 0,$(TENSORRT)),,$(filter x86_64,$(shell uname -m)))
 FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train) $(if $(WANT_RTX),$(VENV)/.rtx)
 
 # A file's tests stay together: they share fixtures. More processes than eight gain nothing and cost memory.
-IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile \
+IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder \
 	$(if $(filter 0,$(SLOW)),-m "not slow",--hypothesis-profile=thorough)
 
 .PHONY: demo test lint types docs test-numpy1 test-main test-all clean system

@@ -112,6 +112,22 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     return _skipped(path, parent) if missing_library(path) else None
 
 
+# Files of these rooms take longest. Those of ROS mostly wait for other processes, the others compute.
+LONG = (("ros",), ("training", "cli", "convert", "backends", "evaluation", "world"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In parallel, begin with the long files, waiting ones beside computing ones: none is last and alone."""
+    if not hasattr(config, "workerinput"):
+        return
+    files = dict.fromkeys(item.path for item in items)
+    turn: dict[Path, int] = {}
+    for rooms in LONG:
+        mine = [path for path in files if path.relative_to(Path(__file__).parent).parts[0] in rooms]
+        turn.update({path: i for i, path in enumerate(mine)})
+    items.sort(key=lambda item: turn.get(item.path, len(files)))
+
+
 def left_processes() -> dict[int, str]:
     """Process ids and command lines of what the tests started and still runs."""
     left = {}

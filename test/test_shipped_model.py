@@ -63,11 +63,13 @@ def nyuv2_scores(data_dir, name: str, zoom: float = 1.0) -> tuple[float, float]:
 
 
 # Seen on these: 0.81 and 0.34.
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [("recon3d_mono", 0.77), ("recon3d_mono_open", 0.30)])
 def test_one_camera_sees_photographs(data_dir, name, least):
     assert nyuv2_scores(data_dir, name)[0] > least
 
 
+@pytest.mark.slow
 def test_one_camera_keeps_its_metres_through_another_lens(data_dir):
     """One that ignored the focal length would be off by the zoom, 1.5; ours grows by 8 %."""
     _, plain = nyuv2_scores(data_dir, "recon3d_mono")

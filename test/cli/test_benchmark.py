@@ -11,7 +11,14 @@ from recon3d_ros.system import lazy
 
 
 # Those of several processes take their time: test_benchmark_node.py and test_soak.py run them shortly.
-@pytest.mark.parametrize("name", [n for n, b in benchmark.BENCHMARKS.items() if not b.processes])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "cloud" else pytest.mark.slow)
+        for name, one in benchmark.BENCHMARKS.items()
+        if not one.processes
+    ],
+)
 def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):
     pytest.importorskip("rclpy")
     assert main(["benchmark", name, "--frames", "5", "--json", str(tmp_path / "rows.json")]) == 0

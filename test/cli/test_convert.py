@@ -26,6 +26,7 @@ def test_wrong_words_are_one_sentence_and_a_code(capsys, words, code, message):
     assert err.count("\n") == 1 and err.startswith("recon3d: error: ") and message in err
 
 
+@pytest.mark.slow
 def test_the_shipped_model_becomes_half(tmp_path, capsys, monkeypatch):
     """The real network, on few scenes; int8's search takes longer than a test may."""
     import shutil

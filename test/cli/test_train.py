@@ -105,6 +105,7 @@ def test_bar_on_a_terminal_and_a_checkpoint_after_sigterm(tmp_path):
     assert checkpoint["step"] > 0 and checkpoint["seconds"] > 0.0
 
 
+@pytest.mark.slow
 def test_a_mono_network_goes_on_at_its_own_size(tmp_path):
     """Served at the size that trained it, it would see another one if tuned at the usual size."""
     words = ["train", *QUIET, *SMALL[3:], "--max-steps", "1", "--losses", "log_l1=1"]
@@ -145,6 +146,7 @@ def test_a_model_that_is_there_is_refused_before_the_training(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_stays_what_it_is_and_says_what_a_flag_changed(tmp_path, capsys):
     out = ["train", "--out", str(tmp_path / "run")]
     assert main([*out, *SMALL, *QUIET, "--max-steps", "1", "--losses", "smooth_l1=1"]) == 0

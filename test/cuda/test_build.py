@@ -22,6 +22,7 @@ def test_structs_are_those_of_the_kernels(host):
         assert host.host_size_of(which) == ctypes.sizeof(struct)
 
 
+@pytest.mark.slow
 def test_nvcc_makes_code_for_every_known_gpu_and_ptx(tmp_path: Path):
     nvcc = shutil.which("nvcc")
     if nvcc is None:

@@ -71,6 +71,7 @@ PINNED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", PINNED)
 def test_the_scores_on_real_pairs(data_dir, data):
     metric, bad, epe_px = PINNED[data]

@@ -179,6 +179,7 @@ def test_relative_depth_gets_metres_from_sixteen_beams(video: Video, seed: int) 
     assert len(out.frames) >= 60 and out.falls_short() <= 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "wrong"), [("points", 0.0), ("points", 0.3), ("floor", 0.0)])
 def test_the_size_of_the_answer_does_not_matter(video: Video, source: str, wrong: float) -> None:
     plain = recover(video, source, wrong=wrong)

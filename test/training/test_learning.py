@@ -38,6 +38,7 @@ def best_constant(held_out: SampleStore, metric: str) -> float:
     )
 
 
+@pytest.mark.slow
 def test_few_steps_beat_the_best_constant_and_the_untrained_network(
     world_stores, make_config, tiny_network, tmp_path
 ):

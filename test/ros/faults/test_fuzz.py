@@ -108,7 +108,7 @@ def _changed(draw, values):
     return values
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(msg=st.one_of(images(), compressed()))
 def test_an_image_is_pixels_or_one_error(msg):
     try:
@@ -119,7 +119,7 @@ def test_an_image_is_pixels_or_one_error(msg):
     assert pixels.ndim == 2 or pixels.shape[2] == 3
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(left=infos(), right=infos(), rectify=st.booleans(), pair=st.booleans())
 def test_a_calibration_makes_a_frame_or_one_error(left, right, rectify, pair):
     cache = CalibrationCache(("left", "right") if pair else ("left",), rectify)

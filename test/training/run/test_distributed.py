@@ -53,6 +53,7 @@ def alone(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.slow
 def test_two_processes_have_one_network(make_config, stores, tiny_network, tmp_path):
     config = make_config(minutes=0.0, max_steps=4, width=64, height=32, losses="cross_entropy,smooth_l1=0.2")
     folders = [str(store.folder) for store in stores]

@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
 import torch
 
 from recon3d_ros.training.config import TrainConfig
@@ -42,6 +43,7 @@ fit(run, [(stores[0], 1.0)], stores[1], progress=Look())
 """
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_with_the_same_curve(make_config, stores, tiny_network, tmp_path):
     def config(name: str) -> TrainConfig:
         return make_config(

@@ -24,6 +24,7 @@ def test_loss_falls_when_a_batch_is_repeated(make_config, stores, tiny_network):
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_compiled_run_makes_the_same_step(make_config, stores, tiny_network, monkeypatch):
     """With torch's own tracer and no C++ compiler: what is compiled is what the step calls."""
     compiled = []

@@ -44,6 +44,7 @@ def test_scenes_of_each_kind_differ_and_have_many_primitives(kind: str) -> None:
     assert len(counts) == 4 and min(counts) > 20
 
 
+@pytest.mark.slow
 def test_white_that_is_burnt_out_is_sky_or_a_surface_and_rooms_have_no_sky() -> None:
     surface = sky = 0
     for seed in range(60, 110):
