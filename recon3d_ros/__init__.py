@@ -2,7 +2,7 @@
 
     import recon3d_ros as r3d
 
-    rig = r3d.read_camera_yaml("pair.yaml")  # as camera_calibration writes it, left: and right:
+    rig = r3d.read_camera("pair.yaml")  # as camera_calibration writes it, left: and right:
     rectifier = r3d.FrameRectifier(rig)
     with r3d.load_model() as model:
         pipeline = r3d.Pipeline(model, r3d.PipelineConfig(max_depth_m=10.0))
@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # for type checkers and editors; the same names as in the tab
     from recon3d_ros.errors import Recon3dError as Recon3dError
     from recon3d_ros.estimation import Estimator as Estimator
     from recon3d_ros.estimation import load_model as load_model
-    from recon3d_ros.files import read_camera_yaml as read_camera_yaml
+    from recon3d_ros.files import read_camera as read_camera
     from recon3d_ros.files import read_depth as read_depth
     from recon3d_ros.files import read_image as read_image
     from recon3d_ros.files import read_ply as read_ply
@@ -89,7 +89,7 @@ _NAMES_OF = {
     ),
     "recon3d_ros.estimation": ("Estimator", "load_model"),
     "recon3d_ros.files": (
-        "read_camera_yaml",
+        "read_camera",
         "read_depth",
         "read_image",
         "read_ply",

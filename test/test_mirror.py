@@ -59,6 +59,8 @@ TESTED_IN = {
     "datasets.stereo.sets": "datasets/test_catalogue.py",
     "estimation.gpu_stages": "cuda/test_engine_frames.py",
     "evaluation.set_scores": "cli/test_evaluate.py",
+    "files.camera_document": "files/test_camera_formats.py",
+    "files.camera_kitti": "files/test_camera_formats.py",
     "filters.cells": "filters/test_voxel.py",
     "geometry.checks": "geometry/test_camera.py",
     "messages.kinds": "messages/test_camera_info.py",

@@ -11,7 +11,7 @@ from recon3d_ros.datasets.folders import CAMERA_FILE, image_files, images_of, re
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError, DataError, ImageError, Recon3dError
-from recon3d_ros.files import read_camera_yaml, read_image
+from recon3d_ros.files import read_camera, read_image
 from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
 
 
@@ -32,9 +32,9 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
         "--camera",
         type=Path,
         nargs="+",
-        metavar="YAML",
-        help="camera_info YAML as camera_calibration writes it; for a pair two files, or one with left: and "
-        "right:",
+        metavar="FILE",
+        help="calibration: camera_info YAML of camera_calibration (a pair: two files, or one with left: and "
+        "right:) or of ros2 topic echo, or a file of OpenCV, kalibr, EuRoC or KITTI",
     )
     camera.add_argument("--fx", type=float, metavar="PX", help="instead: focal length of rectified images")
     camera.add_argument("--baseline-m", type=float, metavar="M", help="with --fx: distance of the cameras")
@@ -87,8 +87,8 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
             f"expected a folder of images with --camera or --fx, got {args.input}"
             + (", which has its own camera: leave them out" if own_camera else ": check the path")
         )
-    camera = _camera(args, image_files(folder) if args.fx is not None else [])
     plain = layout is not None and layout.name == "images"
+    camera = _camera(args, image_files(folder) if plain or args.fx is not None else [])
     if plain and not (calibrated or camera or (folder / CAMERA_FILE).exists()):
         files = image_files(folder)
         if files[0][1] is None:
@@ -117,7 +117,7 @@ def _camera(
                 "expected either --camera, or --fx with --baseline-m, --cx and --cy, got both: give one "
                 "of them"
             )
-        return _read_cameras(args.camera)
+        return read_camera(*args.camera, image=files[0][0] if files else None)
     if args.fx is None or not files:
         if (args.fx, args.baseline_m, args.cx, args.cy) != (None,) * 4:
             lacks = "a folder or files of images" if args.fx is not None else "--fx (px)"
@@ -152,15 +152,3 @@ def _first_shape(paths: Sequence[Path]) -> tuple[int, ...]:
             failure = failure or exc
     assert failure is not None
     raise failure
-
-
-def _read_cameras(paths: Sequence[Path]) -> PinholeCamera | StereoRig:
-    cameras = [read_camera_yaml(path) for path in paths]
-    singles = [camera for camera in cameras if isinstance(camera, PinholeCamera)]
-    if len(cameras) == 1:
-        return cameras[0]
-    if len(cameras) != 2 or len(singles) != 2:
-        raise ConfigError(
-            f"expected one camera file, or two of single cameras, got {len(paths)}: give left and right"
-        )
-    return StereoRig(*singles)

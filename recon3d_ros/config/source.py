@@ -46,7 +46,8 @@ class SourceConfig(Config):
     )
     camera: str = option(
         "",
-        "camera_info YAML, for a pair with left: and right:; empty = camera.yaml in the folder",
+        "calibration: camera_info YAML (a pair: with left: and right:), or a file of OpenCV, kalibr, EuRoC "
+        "or KITTI; empty = camera.yaml in the folder",
         read_only=True,
         path=True,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
-from recon3d_ros.files import read_camera_yaml, read_image
+from recon3d_ros.files import read_camera, read_image
 from recon3d_ros.geometry import Frame, FrameRectifier, PinholeCamera, StereoRig
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp"})
@@ -75,7 +75,7 @@ def folder_frames(
     folder = Path(path)
     files = image_files(folder)
     if camera is None:
-        camera = _camera_inside(folder)
+        camera = _camera_inside(folder, files[0][0])
     if (files[0][1] is not None) != isinstance(camera, StereoRig):
         raise DataError(
             f"expected one camera for a folder of images, a stereo camera (left: and right:) for left/ and "
@@ -209,11 +209,11 @@ def stamps_of(stems: Sequence[str], rate_hz: float) -> list[int]:
     return [round(i * 1e9 / rate_hz) for i in range(len(stems))]
 
 
-def _camera_inside(folder: Path) -> PinholeCamera | StereoRig:
+def _camera_inside(folder: Path, image: Path) -> PinholeCamera | StereoRig:
     path = folder / CAMERA_FILE
     if not path.is_file():
         raise DataError(
             f"expected the calibration of the images in {path}, found none: "
             "save the camera's YAML there or name it"
         )
-    return read_camera_yaml(path)
+    return read_camera(path, image=image)

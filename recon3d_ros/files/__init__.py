@@ -3,7 +3,7 @@
 Writers are atomic: a reader sees the old file or the whole new one.
 """
 
-from recon3d_ros.files.cameras import read_camera_yaml, read_intrinsics
+from recon3d_ros.files.cameras import read_camera, read_intrinsics
 from recon3d_ros.files.depth_images import DEPTH_SUFFIXES, metres, read_depth
 from recon3d_ros.files.disk import finite, make_folder, write_atomically, write_json
 from recon3d_ros.files.images import (
@@ -28,7 +28,7 @@ __all__ = [
     "finite",
     "make_folder",
     "metres",
-    "read_camera_yaml",
+    "read_camera",
     "read_depth",
     "read_image",
     "read_intrinsics",

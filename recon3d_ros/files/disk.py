@@ -69,13 +69,21 @@ def write_atomically(path: Path | str, *chunks: bytes) -> None:
         ) from exc
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, limit: int | None = None) -> bytes:
     """Read a whole file.
 
+    Args:
+        path: The file.
+        limit: Bytes that it may have; None for any number.
+
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or is larger.
     """
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(-1 if limit is None else limit + 1)
     except OSError as exc:
         raise DataError(f"cannot read {path} ({exc.strerror}): check the path") from exc
+    if limit is not None and len(data) > limit:
+        raise DataError(f"expected at most {limit} bytes in {path}, it has more: check the path")
+    return data

@@ -15,8 +15,8 @@ def test_camera_yaml_of_one_and_of_two(tmp_path):
     (tmp_path / "two.yaml").write_text(
         yaml.safe_dump({"left": rig.left.to_dict(), "right": rig.right.to_dict()})
     )
-    assert files.read_camera_yaml(tmp_path / "one.yaml") == rig.left
-    assert files.read_camera_yaml(tmp_path / "two.yaml") == rig
+    assert files.read_camera(tmp_path / "one.yaml") == rig.left
+    assert files.read_camera(tmp_path / "two.yaml") == rig
 
 
 def test_camera_yaml_as_camera_calibration_writes_it(tmp_path):
@@ -43,7 +43,7 @@ projection_matrix:
   data: [400., 0., 320., 0., 0., 410., 240., 0., 0., 0., 1., 0.]
 """
     )
-    camera = files.read_camera_yaml(tmp_path / "ost.yaml")
+    camera = files.read_camera(tmp_path / "ost.yaml")
     assert (camera.fx, camera.fy, camera.k[0, 0]) == (400, 410, 535.4)
     assert camera.d.tolist() == [-0.27, -0.04, 1e-05, -0.0018, 0]  # YAML 1.1 reads 1e-05 as text
     assert not camera.rectified
@@ -67,7 +67,7 @@ projection_matrix:
 def test_wrong_camera_yaml_is_one_sentence(tmp_path, text, error):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(error, match=r"c\.yaml") as caught:
-        files.read_camera_yaml(tmp_path / "c.yaml")
+        files.read_camera(tmp_path / "c.yaml")
     assert "\n" not in str(caught.value)
 
 
@@ -77,7 +77,7 @@ def test_swapped_rig_says_so_and_names_the_file(tmp_path):
         yaml.safe_dump({"left": rig.right.to_dict(), "right": rig.left.to_dict()})
     )
     with pytest.raises(CalibrationError, match=r"s\.yaml.*swapped"):
-        files.read_camera_yaml(tmp_path / "s.yaml")
+        files.read_camera(tmp_path / "s.yaml")
 
 
 K = np.array([[525.5, 0, 31.25], [0, 520, 20], [0, 0, 1]])

@@ -11,7 +11,7 @@ from recon3d_ros.datasets.folders import CAMERA_FILE, paired_files, stamps_of
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.rgbd.aligner import RgbdAligner
 from recon3d_ros.errors import CalibrationError, DataError
-from recon3d_ros.files import DEPTH_SUFFIXES, read_camera_yaml, read_depth, read_image, read_intrinsics
+from recon3d_ros.files import DEPTH_SUFFIXES, read_camera, read_depth, read_image, read_intrinsics
 from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
 
@@ -112,7 +112,7 @@ def camera_of(folder: Path, image: Path, given: PinholeCamera | StereoRig | None
     if given is None and found[0].name == K_FILE:
         width, height = read_image(image).shape[1::-1]
         return _sized(read_intrinsics(found[0]), (width, height), found[0])
-    camera = read_camera_yaml(found[0]) if given is None else given
+    camera = read_camera(found[0], image=image) if given is None else given
     if isinstance(camera, StereoRig):
         raise DataError(
             f"expected one camera for images with depth, got a stereo pair for {folder}: give one"

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import yaml
 
 from recon3d_ros.datasets.folders import RawImages, images_of, paired_files, rectified_frames
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
-from recon3d_ros.geometry import Frame, StereoRig, stereo_rectified_pair
-from recon3d_ros.geometry.checks import is_rotation
-
-DISTORTION_MODELS = {"radial-tangential": "plumb_bob", "radtan": "plumb_bob", "equidistant": "equidistant"}
-
-
-class EurocCamera(NamedTuple):
-    """One camera's YAML: (3, 3) K, distortion coefficients, ROS model name, size, T_body_sensor, rate."""
-
-    k: np.ndarray
-    d: np.ndarray
-    distortion_model: str
-    size_wh: tuple[int, int]
-    T_body_sensor: np.ndarray
-    rate_hz: float
+from recon3d_ros.files.camera_document import read_document
+from recon3d_ros.files.camera_formats import read_euroc_pair
+from recon3d_ros.geometry import Frame, StereoRig
 
 
 def is_euroc(path: Path | str) -> bool:
@@ -48,22 +31,17 @@ def euroc_raw(path: Path | str) -> tuple[StereoRig, LazySequence[RawImages]]:
         CalibrationError: when the numbers describe no stereo rig.
     """
     folder = _camera_root(Path(path))
-    left, right = (read_euroc_yaml(_yaml_path(folder, name)) for name in ("cam0", "cam1"))
-    if left.size_wh != right.size_wh or left.distortion_model != right.distortion_model:
+    paths = [_yaml_path(folder, name) for name in ("cam0", "cam1")]
+    left, right = (read_document(path) for path in paths)
+    try:
+        rig = read_euroc_pair(left, right)
+        rate_hz = float(left.get("rate_hz", 20.0))
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
         raise DataError(
-            f"expected two cameras of equal size and model in {folder}, got {left.size_wh} "
-            f"{left.distortion_model} and {right.size_wh} {right.distortion_model}: check the YAML files"
-        )
-    rig = stereo_rectified_pair(
-        left.k,
-        left.d,
-        right.k,
-        right.d,
-        np.linalg.inv(right.T_body_sensor) @ left.T_body_sensor,
-        left.size_wh,
-        distortion_model=left.distortion_model,
-    )
-    return rig, images_of(_image_files(folder), left.rate_hz)
+            f"expected intrinsics, distortion_model, distortion_coefficients, resolution and T_BS in "
+            f"{paths[0]} and {paths[1]}, got a problem with {exc}: compare with a EuRoC sensor.yaml"
+        ) from exc
+    return rig, images_of(_image_files(folder), rate_hz)
 
 
 def euroc_frames(path: Path | str) -> LazySequence[Frame]:
@@ -71,47 +49,6 @@ def euroc_frames(path: Path | str) -> LazySequence[Frame]:
     rig, raw = euroc_raw(path)
     names = [left.stem for left, _ in _image_files(_camera_root(Path(path)))]
     return rectified_frames(raw, rig, names)
-
-
-def read_euroc_yaml(path: Path) -> EurocCamera:
-    """Read one camera of a EuRoC recording (kalibr's `sensor.yaml`).
-
-    Raises:
-        DataError: when the file is missing, is no YAML, or lacks or garbles a value.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        # OpenCV's header "%YAML:1.0" is no directive PyYAML accepts
-        content = yaml.safe_load("\n".join(line for line in text.splitlines() if not line.startswith("%")))
-    except (OSError, ValueError, yaml.YAMLError) as exc:
-        reason = " ".join(str(exc).split())
-        raise DataError(f"expected a readable EuRoC camera YAML at {path}, got: {reason}; check it") from exc
-    try:
-        return _parse(content)
-    except (KeyError, TypeError, ValueError, OverflowError) as exc:
-        raise DataError(
-            f"expected intrinsics, distortion_model, distortion_coefficients, resolution and T_BS in {path}, "
-            f"got a problem with {exc}: compare with a EuRoC sensor.yaml"
-        ) from exc
-
-
-def _parse(content: Mapping[str, Any]) -> EurocCamera:
-    fu, fv, cu, cv = (float(number) for number in content["intrinsics"])
-    width, height = (int(number) for number in content["resolution"])
-    model = str(content["distortion_model"])
-    if model not in DISTORTION_MODELS:
-        raise ValueError(f"distortion_model {model} (known: {', '.join(DISTORTION_MODELS)})")
-    T_body_sensor = np.array(content["T_BS"]["data"], dtype=np.float64).reshape(4, 4)
-    if not np.isfinite(T_body_sensor).all() or not is_rotation(T_body_sensor[:3, :3]):
-        raise ValueError("T_BS, which holds no rotation")
-    return EurocCamera(
-        k=np.array([[fu, 0.0, cu], [0.0, fv, cv], [0.0, 0.0, 1.0]]),
-        d=np.array(content["distortion_coefficients"], dtype=np.float64),
-        distortion_model=DISTORTION_MODELS[model],
-        size_wh=(width, height),
-        T_body_sensor=T_body_sensor,
-        rate_hz=float(content.get("rate_hz", 20.0)),
-    )
 
 
 def _camera_root(path: Path) -> Path:

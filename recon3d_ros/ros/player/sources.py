@@ -14,9 +14,9 @@ import numpy as np
 
 from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.datasets import RawImages, VideoImages, euroc_raw, folder_images, is_euroc
-from recon3d_ros.datasets.folders import CAMERA_FILE
+from recon3d_ros.datasets.folders import CAMERA_FILE, image_files
 from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
-from recon3d_ros.files import read_camera_yaml
+from recon3d_ros.files import read_camera
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.system.machine import usable_cores
 
@@ -75,7 +75,7 @@ def open_source(config: SourceConfig, report: Callable[[str], None] = lambda lin
         source = _images(images, rig, _rate_of(images))
     elif path.is_dir():
         images = folder_images(path)
-        source = _images(images, _camera_of(config, images[0], path / CAMERA_FILE), _rate_of(images))
+        source = _images(images, _camera_of(config, images[0], path), _rate_of(images))
     elif path.is_file() or config.source.isdecimal():
         source = _video(config)
     else:
@@ -191,9 +191,10 @@ def _check(camera: PinholeCamera | StereoRig, raw: RawImages) -> None:
         camera.check_image(raw.left)
 
 
-def _camera_of(config: SourceConfig, first: RawImages, beside: Path) -> PinholeCamera | StereoRig:
+def _camera_of(config: SourceConfig, first: RawImages, folder: Path) -> PinholeCamera | StereoRig:
     """The camera of a folder whose first images are `first`."""
     height, width = first.left.shape[:2]
+    beside = folder / CAMERA_FILE
     if first.right is None:
         return _mono_camera(config, (width, height), beside)
     path = Path(config.camera) if config.camera else beside
@@ -202,7 +203,7 @@ def _camera_of(config: SourceConfig, first: RawImages, beside: Path) -> PinholeC
             f"expected the calibration of the pair in {path}, found none: save a YAML with left: and right: "
             "(camera_info each) there, or name one with the option camera"
         )
-    camera = read_camera_yaml(path)
+    camera = read_camera(path, image=image_files(folder)[0][0])
     if not isinstance(camera, StereoRig):
         raise CalibrationError(
             f"expected left: and right: in {path} for a folder of pairs, got one camera: add both"
@@ -213,7 +214,7 @@ def _camera_of(config: SourceConfig, first: RawImages, beside: Path) -> PinholeC
 def _mono_camera(config: SourceConfig, size_wh: tuple[int, int], beside: Path | None) -> PinholeCamera:
     path = Path(config.camera) if config.camera else beside
     if config.camera or (path is not None and path.is_file()):
-        camera = read_camera_yaml(path)  # type: ignore[arg-type]  # never None here
+        camera = read_camera(path)  # type: ignore[arg-type]  # never None here
         if isinstance(camera, StereoRig):
             raise CalibrationError(
                 f"expected one camera in {path} for images of one camera, got a pair: take one of them"
