@@ -11,8 +11,8 @@ from recon3d_ros.datasets.folders import CAMERA_FILE, image_files, images_of, re
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError, DataError, ImageError, Recon3dError
-from recon3d_ros.files import read_camera, read_image
-from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig
+from recon3d_ros.files import read_camera, read_image, read_photograph
+from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig, upright
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +73,16 @@ def named_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
     if calibrated or pair:
         raise ConfigError(
             "expected the camera of the images, got none: give --camera, or --fx (and --baseline-m)"
+            + ("" if pair else _fx_hint(args.image))
         )
     return _uncalibrated_frames([args.image])
+
+
+def _fx_hint(path: Path) -> str:
+    """What the photograph itself says of its focal length; empty when it says nothing."""
+    image, exif = read_photograph(path)
+    fx_px = exif.fx_px(*image.shape[1::-1])
+    return "" if fx_px is None else f"; by its EXIF tags about --fx {fx_px:.0f}"
 
 
 def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
@@ -99,7 +107,8 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
 
 def _uncalibrated_frames(paths: Sequence[Path]) -> LazySequence[Frame]:
     def load(i: int) -> Frame:
-        image = read_image(paths[i])
+        image, exif = read_photograph(paths[i])
+        image = upright(image, exif.orientation)
         height, width = image.shape[:2]
         # A frame has a camera; nothing that is made of this one depends on its focal length.
         return Frame(0, image, PinholeCamera.simple(width, height, fx=width), name=paths[i].stem)

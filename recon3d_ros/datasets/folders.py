@@ -12,8 +12,16 @@ import numpy as np
 
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
-from recon3d_ros.files import read_camera, read_image
-from recon3d_ros.geometry import Frame, FrameRectifier, PinholeCamera, StereoRig
+from recon3d_ros.files import read_camera, read_image, read_photograph
+from recon3d_ros.geometry import (
+    Frame,
+    FrameRectifier,
+    PinholeCamera,
+    StereoRig,
+    exchanges_sides,
+    upright,
+    upright_frame,
+)
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp"})
 CAMERA_FILE = "camera.yaml"
@@ -25,11 +33,19 @@ STAMP_DIGITS = 16
 
 
 class RawImages(NamedTuple):
-    """Images as the sensor gave them: (H, W, 3) RGB or (H, W) mono uint8; `right` is None for one camera."""
+    """Images as the sensor gave them.
+
+    Attributes:
+        stamp_ns: Acquisition time, ns.
+        left: (H, W, 3) RGB or (H, W) mono uint8, as stored.
+        right: The same of the right camera; None for one camera.
+        orientation: Which way up the image of one camera is to be shown, see `geometry.upright`.
+    """
 
     stamp_ns: int
     left: np.ndarray
     right: np.ndarray | None
+    orientation: int = 1
 
 
 def folder_images(path: Path | str, rate_hz: float = 10.0) -> LazySequence[RawImages]:
@@ -52,7 +68,10 @@ def images_of(files: Sequence[tuple[Path, Path | None]], rate_hz: float) -> Lazy
 
     def load(i: int) -> RawImages:
         left, right = files[i]
-        return RawImages(stamps[i], read_image(left), None if right is None else read_image(right))
+        if right is not None:
+            return RawImages(stamps[i], read_image(left), read_image(right))
+        image, exif = read_photograph(left)
+        return RawImages(stamps[i], image, None, exif.orientation)
 
     return LazySequence(range(len(files)), load)
 
@@ -88,16 +107,23 @@ def folder_frames(
 def rectified_frames(
     raw: Sequence[RawImages], camera: PinholeCamera | StereoRig, names: Sequence[str]
 ) -> LazySequence[Frame]:
-    """Rectify `raw` images (when their camera is not rectified already) and name them.
+    """Rectify `raw` images (when their camera is not rectified already), turn them upright and name them.
+
+    A calibration is of the stored pixels and turns with them, unless only the upright image has its size.
 
     Raises:
         CalibrationError, ImageError: from reading an element whose size is not the camera's.
     """
     rectifier = FrameRectifier(camera)
+    size_wh = (camera.left if isinstance(camera, StereoRig) else camera).image_size_wh
 
     def load(i: int) -> Frame:
         images = raw[i]
-        return rectifier.frame(images.left, images.right, images.stamp_ns, names[i])
+        image, orientation = images.left, images.orientation
+        if exchanges_sides(orientation) and image.shape[1::-1] != size_wh == image.shape[:2]:
+            image, orientation = upright(image, orientation), 1
+        frame = rectifier.frame(image, images.right, images.stamp_ns, names[i])
+        return upright_frame(frame, orientation)
 
     return LazySequence(range(len(raw)), load)
 

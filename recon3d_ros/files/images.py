@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError, ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files.disk import read_bytes, write_atomically
+from recon3d_ros.files.exif import Exif, read_exif
 
 # A marker of a JPEG that ends or has a length: no stuffed zero, filling byte, restart or TEM.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
@@ -22,14 +23,28 @@ _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small deta
 def read_image(path: Path | str) -> NDArray[np.uint8]:
     """Read an image file: (H, W, 3) uint8 RGB, or (H, W) uint8 when it is mono.
 
-    16-bit images keep their upper 8 bits, alpha is dropped, EXIF rotation is ignored (the calibration
-    belongs to the stored pixels).
+    16-bit images keep their upper 8 bits, alpha is dropped. The pixels are in the order in which they are
+    stored, whatever EXIF says of the orientation: that is how a calibration belongs to them.
+
+    Raises:
+        DataError: The file cannot be read.
+        ImageError: It is no image.
+    """
+    return _decoded(read_bytes(path), path)
+
+
+def read_photograph(path: Path | str) -> tuple[NDArray[np.uint8], Exif]:
+    """Read an image file and its EXIF tags; the pixels as `read_image` has them.
 
     Raises:
         DataError: The file cannot be read.
         ImageError: It is no image.
     """
     encoded = read_bytes(path)
+    return _decoded(encoded, path), read_exif(encoded)
+
+
+def _decoded(encoded: bytes, path: Path | str) -> NDArray[np.uint8]:
     whole = bool(encoded) and not _is_cut_jpeg(encoded)
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None

@@ -4,6 +4,7 @@ from recon3d_ros.geometry.camera import PinholeCamera
 from recon3d_ros.geometry.cloud import XYZ, XYZI, XYZRGB, Cloud, OrganizedCloud, UnorganizedCloud
 from recon3d_ros.geometry.depth_map import DepthMap
 from recon3d_ros.geometry.frame import Frame, Sample
+from recon3d_ros.geometry.orientation import exchanges_sides, upright, upright_frame
 from recon3d_ros.geometry.packer import PointPacker
 from recon3d_ros.geometry.rectify import FrameRectifier, Rectifier, stereo_rectified_pair
 from recon3d_ros.geometry.rig import StereoRig
@@ -23,5 +24,8 @@ __all__ = [
     "Sample",
     "StereoRig",
     "UnorganizedCloud",
+    "exchanges_sides",
     "stereo_rectified_pair",
+    "upright",
+    "upright_frame",
 ]

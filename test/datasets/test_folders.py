@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -171,3 +173,34 @@ def test_bad_images_raise_when_they_are_read(tmp_path):
         frames[1]
     with pytest.raises((CalibrationError, ImageError)):
         folder_frames(tmp_path, PinholeCamera.simple(WIDTH, HEIGHT + 1, 40.0))[0]
+
+
+def sideways(path, image, orientation):
+    """Write a JPEG that is to be shown turned."""
+    body = b"Exif\0\0MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
+    encoded = cv2.imencode(".jpg", image)[1].tobytes()
+    path.write_bytes(encoded[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + encoded[2:])
+
+
+def test_a_photograph_is_turned_upright_with_its_calibration(tmp_path):
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[: HEIGHT // 2] = 255
+    for name, orientation in (("a", 6), ("b", 3), ("c", 1)):
+        sideways(tmp_path / f"{name}.jpg", image, orientation)
+    stored = PinholeCamera.simple(WIDTH, HEIGHT, 30.0, 11.0, 9.0, 33.0)
+    frames = folder_frames(tmp_path, stored)
+    assert [frame.image.shape[:2] for frame in frames] == [(WIDTH, HEIGHT), (HEIGHT, WIDTH), (HEIGHT, WIDTH)]
+    assert [(frame.camera.fx, frame.camera.cx, frame.camera.cy) for frame in frames] == [
+        (33.0, HEIGHT - 1 - 9.0, 11.0),
+        (30.0, WIDTH - 1 - 11.0, HEIGHT - 1 - 9.0),
+        (30.0, 11.0, 9.0),
+    ]
+    assert frames[0].image[:, -1].min() > 200 > 50 > frames[0].image[:, 0].max()
+    assert frames[1].image[-1].min() > 200
+
+
+def test_a_calibration_of_the_upright_size_is_of_the_upright_image(tmp_path):
+    sideways(tmp_path / "a.jpg", np.zeros((HEIGHT, WIDTH, 3), np.uint8), 8)
+    camera = PinholeCamera.simple(HEIGHT, WIDTH, 30.0, 7.0, 12.0)
+    (frame,) = folder_frames(tmp_path, camera)
+    assert frame.image.shape[:2] == (WIDTH, HEIGHT) and frame.camera == camera
