@@ -3,7 +3,7 @@
 An argument that is not given leaves its parameter to params_file, and to the node's default.
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -14,7 +14,6 @@ from recon3d_ros.config.camera_topics import image_topics
 from recon3d_ros.config.launch_arguments import describe, parameter_files, values
 from recon3d_ros.config.options import parse_bool
 from recon3d_ros.config.parameters import DEPTH_NODE
-from recon3d_ros.ros.bridge.dds import profile_environment
 from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the node.
@@ -52,7 +51,6 @@ SHOWN = ("/points", "/depth/preview", "/left/image_rect")
 
 
 def generate_launch_description():
-    profile = [SetEnvironmentVariable(name, value) for name, value in profile_environment().items()]
     parameters = [
         DeclareLaunchArgument(name, default_value="", description=text)
         for name, text in describe(DEPTH_NODE, PARAMETERS).items()
@@ -78,7 +76,7 @@ def generate_launch_description():
             description="frame of RViz with z up, connected by tf with the optical frame of the images",
         ),
     ]
-    return LaunchDescription([*profile, *parameters, *topics, *others, OpaqueFunction(function=make_nodes)])
+    return LaunchDescription([*parameters, *topics, *others, OpaqueFunction(function=make_nodes)])
 
 
 def typed(given):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -11,7 +11,6 @@ from recon3d_ros.config.camera_list import read_camera_list
 from recon3d_ros.config.launch_arguments import parameter_files, values
 from recon3d_ros.config.options import parse_bool
 from recon3d_ros.config.parameters import DEPTH_NODE
-from recon3d_ros.ros.bridge.dds import profile_environment
 
 ARGUMENTS = {
     "cameras_file": (None, "YAML that lists the cameras, see config/cameras/"),
@@ -23,12 +22,11 @@ ARGUMENTS = {
 
 
 def generate_launch_description():
-    profile = [SetEnvironmentVariable(name, value) for name, value in profile_environment().items()]
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    return LaunchDescription([*profile, *arguments, OpaqueFunction(function=make_nodes)])
+    return LaunchDescription([*arguments, OpaqueFunction(function=make_nodes)])
 
 
 def make_nodes(context):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -89,9 +90,8 @@ def test_every_argument_is_described(launched, path):
     ],
 )
 def test_the_nodes_of_a_launch(launched, name, arguments, executables):
-    nodes, context = launched(LAUNCH / f"{name}.launch.py", **arguments)
+    nodes, _ = launched(LAUNCH / f"{name}.launch.py", **arguments)
     assert [node.node_executable for node in nodes] == executables
-    assert context.environment["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("fastdds.xml")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,14 @@ def test_one_process_serves_the_cameras_of_a_list(launched):
     given = parameters_of(node, context)
     assert list(given["cameras"]) == ["front", "rear"] and given["max_depth_m"] == 10.0
     assert node.expanded_node_namespace == "/robot"
-    assert context.environment["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("fastdds.xml")
+
+
+@pytest.mark.parametrize("name", ["stereo", "demo", "multi_camera"])
+def test_what_is_launched_afterwards_keeps_its_environment(launched, name):
+    arguments = {"cameras_file": str(LAUNCH.parent / "config" / "cameras" / "two_pairs.yaml")}
+    before = dict(os.environ)
+    _, context = launched(LAUNCH / f"{name}.launch.py", **(arguments if name == "multi_camera" else {}))
+    assert dict(context.environment) == before
 
 
 def test_or_a_node_each(launched, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from recon3d_ros.config import ModelConfig, NodeConfig
@@ -52,12 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the node until somebody stops it."""
-    from recon3d_ros.ros.bridge.dds import profile_environment
     from recon3d_ros.ros.node import depth_node
 
-    words = ros_words(args)
-    os.environ.update(profile_environment())
-    return depth_node.main(words)
+    return depth_node.main(ros_words(args))
 
 
 def ros_words(args: argparse.Namespace) -> list[str]:

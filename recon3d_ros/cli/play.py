@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from recon3d_ros.cli.flags import add_options, read_options
 from recon3d_ros.config import options
@@ -28,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the node until its source ends or somebody stops it."""
-    from recon3d_ros.ros.bridge.dds import profile_environment
     from recon3d_ros.ros.player import image_source
 
-    os.environ.update(profile_environment())
     ros_args = ["--ros-args", *args.ros_args] if args.ros_args else []
     return image_source.main(ros_args, read_options(args, SourceConfig))

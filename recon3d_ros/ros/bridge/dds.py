@@ -28,6 +28,20 @@ def profile_environment(environ: Mapping[str, str] = os.environ) -> dict[str, st
     return dict.fromkeys(PROFILE_VARIABLES, str(share_path("config", "fastdds.xml")))
 
 
+def use_profile() -> str:
+    """Have Fast DDS take the profile in this process and its children; before the first `rclpy.init`.
+
+    Returns:
+        The path of the profile; empty when the user has chosen one, which stays.
+
+    Raises:
+        DataError: config/fastdds.xml is not installed.
+    """
+    added = profile_environment()
+    os.environ.update(added)
+    return added.get(PROFILE_VARIABLES[0], "")
+
+
 def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> str:
     """Point `environment` to a profile with a smaller segment where /dev/shm has no room for the usual one.
 

@@ -27,6 +27,7 @@ from rclpy.subscription import Subscription
 
 from recon3d_ros.config.camera_topics import transport_topic
 from recon3d_ros.errors import ConfigError, Recon3dError
+from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, use_profile
 from recon3d_ros.ros.bridge.stop_signals import StopSignals
 from recon3d_ros.system.allocator import keep_memory
 
@@ -181,6 +182,8 @@ def survive_wrong_requests(node: LifecycleNode) -> None:
 def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
     """Run one node until SIGINT, SIGTERM or shutdown of the context; the body of every node's `main`.
 
+    However the node is started, Fast DDS takes the profile with which clouds arrive (`dds.use_profile`).
+
     Args:
         make_node: builds the node after `rclpy.init`; a `Recon3dError` it raises is a failed start.
         args: command line for `rclpy.init` (None: `sys.argv`).
@@ -201,8 +204,10 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
     node: Node | None = None
     initialised = False
     try:
+        profile = use_profile()
         _init(args)
         initialised = True
+        _tell_profile(profile)
         with signals.interrupting():
             node = make_node()
         executor = SingleThreadedExecutor()
@@ -224,6 +229,13 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _tell_profile(path: str) -> None:
+    if path and "fastrtps" in rclpy.get_rmw_implementation_identifier():
+        get_logger("recon3d").info(
+            f"Fast DDS takes the profile {path} (set {' or '.join(PROFILE_VARIABLES)} for one of your own)"
+        )
 
 
 def _leave_busy_threads(threads: Sequence[threading.Thread], code: int) -> None:

@@ -82,7 +82,7 @@ def _remedy() -> str:
     except DataError:  # an installation without its config folder; its own error says how to mend that
         path = "recon3d_ros's config/fastdds.xml"
     names = " and ".join(PROFILE_VARIABLES)
-    return f"export {names} as {path} where cameras and readers start (the launch files do it for the node)"
+    return f"export {names} as {path} where cameras and readers start (our nodes do it themselves)"
 
 
 def _is_locked(path: Path) -> bool:

@@ -45,36 +45,84 @@ def test_a_small_shared_memory_gets_small_segments(tmp_path, monkeypatch):
     assert set(environment.values()) == {str(tmp_path / "fastdds.xml")}
 
 
-@pytest.mark.skipif(
+needs_room = pytest.mark.skipif(
     not dds.SHARED_MEMORY.is_dir() or dds._free_bytes(dds.SHARED_MEMORY) < 300 * MIB,
     reason="/dev/shm has no room for the segment",
 )
-def test_fast_dds_takes_the_profile():
-    """A participant with our profile has a segment of our size; without it, none so big."""
-    code = (
-        "import os, rclpy; rclpy.init(); node = rclpy.create_node('probe')\n"
-        "mapped = {line.split()[-1] for line in open('/proc/self/maps') if '/dev/shm/' in line}\n"
-        "print(max(os.stat(name).st_size for name in mapped))\n"
-        "node.destroy_node(); rclpy.shutdown()"
-    )
+# prints the size of the largest segment that the process has mapped
+LARGEST = (
+    "mapped = {line.split()[-1] for line in open('/proc/self/maps') if '/dev/shm/' in line}\n"
+    "print(max(os.stat(name).st_size for name in mapped))\n"
+)
 
+
+def run_code(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """Run Python code without the profile of the tests, in a domain that nobody uses."""
     # Ports that a killed process has left in a domain still name its segments, of whatever size.
     taken = {
         (int(path.name[13:]) - 7400) // 250 for path in Path("/dev/shm").glob("fastrtps_port[0-9]*[0-9]")
     }
     domain = next(number for number in range(1, 101) if number not in taken)
+    clean = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**clean, **environment, "ROS_DOMAIN_ID": str(domain)},
+    )
 
-    def biggest(environment) -> int:
-        clean = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**clean, **environment, "ROS_DOMAIN_ID": str(domain)},
-        )
+
+@needs_room
+def test_fast_dds_takes_the_profile():
+    """A participant with our profile has a segment of our size; without it, none so big."""
+    code = (
+        "import os, rclpy; rclpy.init(); node = rclpy.create_node('probe')\n"
+        f"{LARGEST}node.destroy_node(); rclpy.shutdown()"
+    )
+
+    def largest(environment) -> int:
+        done = run_code(code, environment)
         assert "XMLPARSER" not in done.stderr
         return int(done.stdout)
 
-    assert biggest(profile_environment({})) >= 128 * MIB
-    assert biggest({}) < 8 * MIB
+    assert largest(profile_environment({})) >= 128 * MIB
+    assert largest({}) < 8 * MIB
+
+
+STARTS = {
+    "depth_node": ("recon3d_ros.ros.node.depth_node", "DepthNode", "autostart:=false"),
+    "image_source": ("recon3d_ros.ros.player.image_source", "ImageSource", "world_frames:=1"),
+}
+
+
+@needs_room
+@pytest.mark.parametrize("own_profile", [False, True])
+@pytest.mark.parametrize("name", STARTS)
+def test_the_executables_take_the_profile_unless_the_user_has_one(tmp_path, name, own_profile):
+    """As `ros2 run` starts them: by their `main`, with nothing in the environment."""
+    module, node, parameter = STARTS[name]
+    measure = "".join(f"        {line}\n" for line in LARGEST.splitlines())
+    code = (
+        f"import os, {module} as module\n"
+        f"class Measured(module.{node}):\n"
+        "    def __init__(self, **options):\n"
+        "        super().__init__(**options)\n"
+        f"{measure}"
+        "        self.context.try_shutdown()\n"
+        f"module.{node} = Measured\n"
+        f"module.main(['{name}', '--ros-args', '-p', '{parameter}', '-p', 'width:=64', '-p', 'height:=48'])"
+    )
+    done = run_code(code, {PROFILE_VARIABLES[0]: own(tmp_path)} if own_profile else {})
+    said = f"Fast DDS takes the profile {profile_environment({})[PROFILE_VARIABLES[0]]}"
+    assert (said in done.stdout + done.stderr) is not own_profile
+    mapped = int([line for line in done.stdout.splitlines() if line.isdigit()][-1])
+    assert mapped >= 128 * MIB if not own_profile else 15 * MIB < mapped < 32 * MIB
+
+
+def own(folder: Path) -> str:
+    """The user's profile: ours with segments of 16 MiB."""
+    text = Path(profile_environment({})[PROFILE_VARIABLES[0]]).read_text()
+    path = folder / "mine.xml"
+    path.write_text(re.sub(r"(?<=<segment_size>)\d+", str(16 * MIB), text))
+    return str(path)
