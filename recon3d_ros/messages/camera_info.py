@@ -48,7 +48,12 @@ class _Change(NamedTuple):
 
     number: int
     from_ns: int
+    logged_ns: int
     info: CameraInfoFields
+
+    def holds(self, stamp_ns: int, logged_ns: int) -> bool:
+        """Whether it is not younger than a frame; without a stamp it holds from its recording on."""
+        return self.from_ns <= stamp_ns if self.from_ns else self.logged_ns <= logged_ns
 
 
 class CalibrationCache:
@@ -69,8 +74,8 @@ class CalibrationCache:
         self._count = 0
         self._known: dict[tuple[int, ...], Calibration] = {}
 
-    def update(self, topic: str, info: CameraInfoFields) -> bool:
-        """Take a message; return whether it differs from the one before (stamps aside)."""
+    def update(self, topic: str, info: CameraInfoFields, logged_ns: int = 0) -> bool:
+        """Take a message (recorded at `logged_ns`); return whether it is a new one, stamps aside."""
         content = _content(info)
         changes = self._changes[topic]
         if self._content.get(topic) == content:
@@ -80,15 +85,16 @@ class CalibrationCache:
             return False
         self._content[topic], self._repeats[topic] = content, 0
         self._count += 1
-        changes.append(_Change(self._count, stamp_to_ns(info.header.stamp), info))
+        changes.append(_Change(self._count, stamp_to_ns(info.header.stamp), logged_ns, info))
         if not self._whole_record:
             del changes[:-2]
         return True
 
-    def at(self, stamp_ns: int) -> Calibration:
+    def at(self, stamp_ns: int, logged_ns: int = 0) -> Calibration:
         """Return the calibration of a frame: what came last of what is not younger than the frame.
 
         A frame older than all that is known gets the oldest: camera_info may come behind its image.
+        camera_info without a stamp is compared by the times of recording; live, what came last counts.
 
         Raises:
             CalibrationError: a topic has not sent yet, or what they say cannot be used.
@@ -99,18 +105,18 @@ class CalibrationCache:
                 f"expected camera_info on {' and '.join(missing)}, got none so far; start its publisher "
                 "(record it with the images of a bag) or remap the topic."
             )
-        held = [self._held(topic, stamp_ns) for topic in self._topics]
+        held = [self._held(topic, stamp_ns, logged_ns) for topic in self._topics]
         key = tuple(change.number for change in held)
         if key not in self._known:
             calibration = Calibration(tuple(change.info for change in held), self._rectify)
-            if not self._whole_record and len(self._known) > 1:
+            if len(self._known) > 1:
                 del self._known[next(iter(self._known))]  # with its maps of rectification
             self._known[key] = calibration
         return self._known[key]
 
-    def _held(self, topic: str, stamp_ns: int) -> _Change:
+    def _held(self, topic: str, stamp_ns: int, logged_ns: int) -> _Change:
         changes = self._changes[topic]
-        return next((change for change in reversed(changes) if change.from_ns <= stamp_ns), changes[0])
+        return next((c for c in reversed(changes) if c.holds(stamp_ns, logged_ns)), changes[0])
 
 
 def _content(info: CameraInfoFields) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ Plain Python: the messages may be made by rclpy or read from a bag.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from recon3d_ros.geometry import Frame
 from recon3d_ros.messages.camera_info import Calibration, CalibrationCache
 from recon3d_ros.messages.encodings import msg_to_image
 from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
+
+log = logging.getLogger(__name__)
 
 GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much later
 
@@ -166,11 +169,12 @@ class Intake:
         self._calibration: Calibration | None = None
         self._on_step_back = on_step_back
         self._epoch = 0
+        self._slashed: set[str] = set()
         self._last_stamp_ns: int | None = None
 
-    def add_info(self, topic: str, msg: CameraInfoFields) -> bool:
-        """Take a camera_info message; return whether it says something new."""
-        return self._calibrations.update(topic, msg)
+    def add_info(self, topic: str, msg: CameraInfoFields, logged_ns: int = 0) -> bool:
+        """Take a camera_info message, of a recording with its time; return whether it says something new."""
+        return self._calibrations.update(topic, msg, logged_ns)
 
     def add_image(self, side: int, msg: Any) -> Messages | None:
         """Take an image message of one side (LEFT, also of a single camera, or RIGHT).
@@ -184,19 +188,31 @@ class Intake:
             self._notice_jump(stamp_to_ns(messages[LEFT].header.stamp))
         return messages
 
-    def raw_frame(self, messages: Messages) -> RawFrame:
-        """What is to be decoded of the frame that was completed last.
+    def raw_frame(self, messages: Messages, logged_ns: int = 0) -> RawFrame:
+        """What is to be decoded of the frame that was completed last, in a recording at `logged_ns`.
 
         Raises:
             CalibrationError: a camera_info topic has not sent yet, or what they say cannot be used.
         """
         header = messages[LEFT].header
         stamp_ns = stamp_to_ns(header.stamp)
-        calibration = self._calibrations.at(stamp_ns)
+        calibration = self._calibrations.at(stamp_ns, logged_ns)
         if calibration is not self._calibration:
             self._calibration = calibration
             self.forget()
-        return RawFrame(stamp_ns, header.frame_id, messages, calibration, self._epoch)
+        return RawFrame(stamp_ns, self._frame_id(header.frame_id), messages, calibration, self._epoch)
+
+    def _frame_id(self, said: str) -> str:
+        """The name of a frame as tf2 knows it: drivers from ROS 1 put a slash in front, which tf2 refuses."""
+        frame_id = said.lstrip("/")
+        if frame_id != said and said not in self._slashed:
+            self._slashed.add(said)
+            log.warning(
+                "expected a frame_id without a slash in front, got %s: taking %s, correct the driver",
+                said,
+                frame_id,
+            )
+        return frame_id
 
     def forget(self) -> None:
         """Begin another epoch."""

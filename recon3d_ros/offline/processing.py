@@ -145,8 +145,8 @@ class _Run:
         self._intake = Intake(
             infos, config.rectify, config.sync_tolerance_ns, waiting=WAITING, whole_record=True
         )
-        for topic, _, msg in bag.messages(infos):
-            self._intake.add_info(topic, msg)
+        for topic, logged_ns, msg in bag.messages(infos):
+            self._intake.add_info(topic, msg, logged_ns)
         self._epoch: int | None = None
 
     def take_all(self, topics: Sequence[str], advance: Callable[[], object]) -> None:
@@ -165,7 +165,7 @@ class _Run:
         number = self._summary.frames
         self._summary.frames += 1
         try:
-            raw = self._intake.raw_frame(messages)
+            raw = self._intake.raw_frame(messages, logged_ns)
             if self._epoch not in (None, raw.epoch):
                 self._pipeline.reset()
             self._epoch = raw.epoch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -142,3 +144,18 @@ def test_only_a_whole_record_remembers_what_was_replaced_long_ago():
             assert tell(cache, 60.0, 2001 + i) == [False, False]
         fxs[whole_record] = focal(cache, 1500)
     assert fxs == {False: 60.0, True: 50.0}
+
+
+def test_without_stamps_the_time_of_recording_counts_and_few_calibrations_are_kept():
+    """A recording whose K changes with every frame keeps two calibrations, with their maps, at a time."""
+    cache = CalibrationCache(("camera_info",), rectify=True, whole_record=True)
+    for i in range(6):
+        assert cache.update("camera_info", info_of(50.0 + i, 0), logged_ns=100 * i)
+    calibrations = [cache.at(7_000_000 + i, logged_ns=100 * i + 50) for i in range(6)]
+    fx = [one.frame(0, picture(0), None).camera.fx for one in calibrations]
+    assert fx == [50.0 + i for i in range(6)]
+    assert cache.at(0, logged_ns=0).frame(0, picture(0), None).camera.fx == 50.0
+    held = [weakref.ref(one) for one in calibrations]
+    del calibrations
+    gc.collect()
+    assert sum(one() is not None for one in held) <= 2

@@ -55,6 +55,15 @@ def test_a_single_camera_is_complete_at_once():
     np.testing.assert_array_equal(frame.image, picture(3))
 
 
+def test_a_slash_before_the_frame_is_stripped_and_told_once(caplog):
+    intake = Intake(("camera_info",), rectify=False)
+    intake.add_info("camera_info", camera_to_info(PinholeCamera.simple(65, 48, 50.0), 0, "/optical"))
+    for stamp_ns in (7, 8):
+        messages = intake.add_image(LEFT, image_to_msg(picture(3), stamp_ns, "/optical"))
+        assert intake.raw_frame(messages).frame()[0].frame_id == "optical"
+    assert [record.args for record in caplog.records] == [("/optical", "optical")]
+
+
 def test_nothing_is_decoded_before_the_frame_is_asked_for(intake):
     def broken(image, stamp_ns, frame_id):
         msg = image_to_msg(image, stamp_ns, frame_id)

@@ -236,17 +236,27 @@ def test_bad_frames_and_lonely_images_are_counted_and_the_rest_comes_out(tmp_pat
     assert json.loads(out.read_text())["written"] == 3
 
 
-def test_camera_info_of_another_size_holds_from_its_stamp_on(tmp_path, frames, pipeline):
+@pytest.mark.parametrize("stamped", [True, False])
+def test_camera_info_of_another_size_holds_from_its_stamp_or_its_recording_on(
+    tmp_path, frames, pipeline, stamped
+):
     small = StereoRig.simple(48, 32, fx=40.0, baseline_m=0.1)
     half = [frame.image[::2, ::2] for frame in frames]
     topics = {f"/{side}/image_rect": "Image" for side in SIDES}
     infos = {f"/{side}/camera_info": "CameraInfo" for side in SIDES}
     recording = Recording(tmp_path / "in.mcap", topics | infos)
     for i, (image, rig) in enumerate([(frames[0].image, frames[0].rig), (half[1], small), (half[2], small)]):
-        for topic in topics:
-            recording.add(topic, _image(recording.store, image, T0 + i * NS, "rgb8"))
-        for topic, camera in zip(infos, (rig.left, rig.right)):
-            recording.info(topic, camera, T0 + i * NS)
+        steps = [
+            lambda i=i, image=image: [
+                recording.add(topic, _image(recording.store, image, T0 + i * NS, "rgb8")) for topic in topics
+            ],
+            lambda i=i, rig=rig: [
+                recording.info(topic, camera, (T0 + i * NS) * stamped)
+                for topic, camera in zip(infos, (rig.left, rig.right))
+            ],
+        ]
+        for step in steps if stamped else reversed(steps):  # what has no stamp comes before its images
+            step()
     recording.close()
     sizes = []
 

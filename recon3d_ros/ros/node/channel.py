@@ -29,6 +29,7 @@ from recon3d_ros.ros.scale.inputs import ScaleInputs
 
 LINGER_S = 2.0  # images stay subscribed this long after the last reader left: readers often come back at once
 INFO_PERIOD_S = 1.0  # how often camera_info is looked at while nobody wants results
+INFO_LOG_PERIOD_S = 5.0  # zoom lenses and stabilisers change their camera_info with every image
 
 OnResult = Callable[[Frame, Result], None]
 
@@ -75,6 +76,7 @@ class CameraChannel:
             self._info_topics, config.rectify, config.sync_tolerance_ns, on_step_back=self._on_step_back
         )
         self._info_messages: dict[str, CameraInfo] = {}
+        self._info_logs: dict[str, tuple[str, float]] = {}
         self._info_subscriptions: list[Subscription] = []
         self._image_subscriptions: list[Subscription] = []
         self._info_group = PausableCallbackGroup()
@@ -226,9 +228,17 @@ class CameraChannel:
         def on_info(msg: CameraInfo) -> None:
             self._info_messages[topic] = msg
             if self._intake.add_info(topic, msg):
-                self._node.get_logger().info(f"camera_info on {topic}: {msg.width}x{msg.height}")
+                self._log_info(topic, f"camera_info on {topic}: {msg.width}x{msg.height}")
 
         return on_info
+
+    def _log_info(self, topic: str, text: str) -> None:
+        """Log a new camera_info, one that says the same size only now and then."""
+        before, logged_s = self._info_logs.get(topic, ("", 0.0))
+        now = time.monotonic()
+        if text != before or now - logged_s >= INFO_LOG_PERIOD_S:
+            self._info_logs[topic] = text, now
+            self._node.get_logger().info(text)
 
     def _on_image(self, side: int) -> Callable[[Image | CompressedImage], None]:
         def on_image(msg: Image | CompressedImage) -> None:

@@ -69,6 +69,17 @@ def test_without_a_reader_only_camera_info_is_subscribed_to(lazy, scene, monkeyp
         lambda: sum("left/camera_info: 64x48" in log for log in lazy.logs()) == 2,
         lambda: lazy.send({}, scene.infos()),
     )
+    # One that changes all the time is not told every time.
+    for _ in range(20):
+        infos["left/camera_info"].width = 67
+        infos["left/camera_info"].k[0] += 1.0
+        lazy.send({}, infos)
+    lazy.wait(lambda: any("67x48" in log for log in lazy.logs()), lambda: lazy.send({}, infos))
+    lazy.wait(
+        lambda: sum("left/camera_info: 64x48" in log for log in lazy.logs()) == 3,
+        lambda: lazy.send({}, scene.infos()),
+    )
+    assert sum("67x48" in log for log in lazy.logs()) == 1
     # Only depth: the cloud is not packed.
     began_s = time.monotonic()
     reader = lazy.listen("depth/image")
