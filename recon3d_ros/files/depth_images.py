@@ -6,13 +6,12 @@ import io
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.files.disk import read_bytes
-from recon3d_ros.files.images import read_pfm
+from recon3d_ros.files.images import decode_whole, read_pfm
 
 DEPTH_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".pgm", ".pfm", ".npy", ".exr"})
 MM_PER_M = 1000.0  # of 16-bit images (REP 118)
@@ -82,10 +81,7 @@ def _stored(path: Path) -> NDArray[Any]:
                 f"expected a whole NumPy array in {path}, got none ({' '.join(str(exc).split()):.120}): "
                 "save it again with numpy.save"
             ) from exc
-    try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED) if encoded else None
-    except cv2.error:  # absurd sizes in the header, EXR that is switched off; the next lines say what matters
-        image = None
+    image = decode_whole(encoded, path)
     if image is None:
         hint = (
             "OpenCV reads EXR only where the environment variable OPENCV_IO_ENABLE_OPENEXR is 1, set it for "

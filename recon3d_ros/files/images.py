@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError, ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files.disk import read_bytes, write_atomically
+from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS, inspect_encoded
 from recon3d_ros.files.exif import Exif, read_exif
 
-# A marker of a JPEG that ends or has a length: no stuffed zero, filling byte, restart or TEM.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small detail
 
 
@@ -28,7 +26,7 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
 
     Raises:
         DataError: The file cannot be read.
-        ImageError: It is no image.
+        ImageError: It is no image, not whole, or too large.
     """
     return _decoded(read_bytes(path), path)
 
@@ -38,18 +36,14 @@ def read_photograph(path: Path | str) -> tuple[NDArray[np.uint8], Exif]:
 
     Raises:
         DataError: The file cannot be read.
-        ImageError: It is no image.
+        ImageError: It is no image, not whole, or too large.
     """
     encoded = read_bytes(path)
     return _decoded(encoded, path), read_exif(encoded)
 
 
 def _decoded(encoded: bytes, path: Path | str) -> NDArray[np.uint8]:
-    whole = bool(encoded) and not _is_cut_jpeg(encoded)
-    try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
-    except cv2.error:  # absurd header sizes; the next lines say what matters
-        image = None
+    image = decode_whole(encoded, path)
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             f"expected a whole PNG, JPEG or other 8- or 16-bit image, {path} is none: convert or copy it"
@@ -57,9 +51,29 @@ def _decoded(encoded: bytes, path: Path | str) -> NDArray[np.uint8]:
     if image.dtype == np.uint16:
         image = np.right_shift(image, 8).astype(np.uint8)
     if image.ndim == 2:
-        return image  # type: ignore[return-value]
+        return image
     code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return cv2.cvtColor(image, code)  # type: ignore[return-value]
+
+
+def decode_whole(encoded: bytes, path: Path | str) -> NDArray[Any] | None:
+    """Decode the bytes of an image file as they are stored; None where they are none, or not whole.
+
+    Raises:
+        ImageError: Decoding would take more memory or time than `files.encoded` allows.
+    """
+    claims = inspect_encoded(encoded)
+    if claims is not None and claims.excess:
+        raise ImageError(
+            f"expected an image of at most {MAX_PIXELS} pixels and {MAX_DECODED_BYTES >> 20} MiB, "
+            f"{path} {claims.excess}: copy it again, or make it smaller"
+        )
+    if claims is not None and not claims.whole:
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED) if encoded else None
+    except (cv2.error, MemoryError):  # absurd sizes in the headers of other formats
+        return None
 
 
 def write_image(path: Path | str, image: NDArray[np.uint8]) -> None:
@@ -192,23 +206,6 @@ def colour_limits(values: NDArray[np.float32]) -> tuple[float, float]:
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, (2, 98)) if known.size else (1.0, 2.0)
     return float(low), float(max(high, low + 0.01 * abs(low), low + 1e-6))
-
-
-def _is_cut_jpeg(encoded: bytes) -> bool:
-    """Whether a JPEG ends before its end marker (EOI, FFD9; ITU T.81, B.1.1.3).
-
-    What stands behind it is something else: phones append a video, cameras a preview. Older versions of
-    OpenCV fill what is missing with grey.
-    """
-    if encoded[:2] != b"\xff\xd8":
-        return False
-    at = 2
-    while marker := _JPEG_MARKER.search(encoded, at):
-        kind, at = marker[0][-1], marker.end()
-        if kind == 0xD9:
-            return False
-        at += int.from_bytes(encoded[at : at + 2], "big")  # over the segment; what is coded has no markers
-    return True
 
 
 def _write_encoded(path: Path | str, image: NDArray[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.files import metres
-from recon3d_ros.messages.compressed import MAX_PIXELS, claimed_size_wh
+from recon3d_ros.files.encoded import inspect_encoded
 from recon3d_ros.messages.encodings import message_view
 from recon3d_ros.messages.kinds import ImageFields
 
@@ -52,15 +53,16 @@ def depth_from_compressed(msg: Any) -> np.ndarray:
         As `depth_from_msg`.
 
     Raises:
-        ImageError: no such message, its PNG does not decode, or it has more than `MAX_PIXELS` pixels.
+        ImageError: no such message, its PNG does not decode, or it is beyond the bounds of `files.encoded`.
     """
     data = bytes(msg.data)
     headed = "compressedDepth" in msg.format
     png = data[_CONFIG.size :] if headed else data
-    size_wh = claimed_size_wh(memoryview(png))
+    claims = inspect_encoded(png)
     image = None
-    if size_wh and size_wh[0] * size_wh[1] <= MAX_PIXELS:
-        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    if claims and claims.whole and not claims.excess:
+        with suppress(cv2.error):  # such as a width of 0; the next lines say what matters
+            image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise ImageError(
             f"expected a 16-bit PNG of depth, got {len(data)} bytes with format {msg.format!r:.80} that hold "

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recon3d_ros.errors import ImageError
-from recon3d_ros.messages.compressed import MAX_PIXELS, claimed_size_wh, decode_compressed
+from recon3d_ros.files.encoded import MAX_PIXELS, inspect_encoded
+from recon3d_ros.messages.compressed import decode_compressed
 
 
 def encoded(suffix: str, height: int, width: int, *options: int) -> bytes:
@@ -26,7 +27,7 @@ def test_the_claimed_size_is_the_size(height, width, progressive):
         encoded(".png", height, width),
         encoded(".jpg", height, width, cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)),
     ):
-        assert claimed_size_wh(memoryview(data)) == (width, height)
+        assert inspect_encoded(memoryview(data)) == ((width, height), True, "")
         assert decode_compressed(data, "rgb8").shape[:2] == (height, width)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.errors import ImageError
-from recon3d_ros.messages import compressed
+from recon3d_ros.files import encoded
 from recon3d_ros.messages.depth import depth_from_compressed, depth_from_msg, is_compressed_depth
 
 MM = np.array([[0, 1, 999], [1000, 40000, 65535]], np.uint16)
@@ -49,8 +49,7 @@ def test_a_png_that_claims_too_much_is_not_decoded(monkeypatch):
     data = struct.pack("<i2f", 0, 0, 0) + png(MM)
     msg = SimpleNamespace(format="16UC1; compressedDepth png", data=data)
     np.testing.assert_array_equal(depth_from_compressed(msg), METRES)
-    monkeypatch.setattr("recon3d_ros.messages.depth.MAX_PIXELS", 5)
-    assert compressed.MAX_PIXELS > 5
+    monkeypatch.setattr(encoded, "MAX_PIXELS", 5)
     with pytest.raises(ImageError, match="16-bit PNG of depth"):
         depth_from_compressed(msg)
 
