@@ -25,6 +25,7 @@ from recon3d_ros.geometry import (
     UnorganizedCloud,
 )
 from recon3d_ros.geometry.cloud import NORMAL
+from recon3d_ros.geometry.plausibility import calibration_doubts, range_doubts
 from recon3d_ros.scale import Observation, Scale, ScaleRecovery
 
 
@@ -58,6 +59,8 @@ class Result:
         timings_ms: Wall time of each stage that ran: estimate, scale, filter, cloud, free; finish in place of
             filter and cloud on a GPU.
         scale: The recovered scale; None if scale recovery is off.
+        doubts: What is unlikely about the calibration or the scale, one sentence each; with a doubt there are
+            no points of free space. Empty with `trust_calibration`.
     """
 
     depth_map: DepthMap
@@ -65,6 +68,7 @@ class Result:
     free_points: UnorganizedCloud | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     scale: Scale | None = None
+    doubts: tuple[str, ...] = ()
 
 
 class Pipeline:
@@ -166,6 +170,7 @@ class Pipeline:
             # Another object than the estimate: what a GPU still holds has no scale, and is not taken.
             estimate = scale.apply(estimate)
             clock.lap("scale")
+        doubts = self._doubts(frame, estimate)
         fields = self.fields(frame) if requested.cloud else None
         finished = self.estimator.finish_on_gpu(estimate, frame, self.config, fields, cloud_into)
         if finished is not None:
@@ -177,14 +182,14 @@ class Pipeline:
             if fields is not None:
                 cloud = self._cloud(frame, depth_map, fields, cloud_into)
                 clock.lap("cloud")
-        if requested.free and self.config.free_space_frames:
+        if requested.free and self.config.free_space_frames and not doubts:
             free_points = UnorganizedCloud(self._free.update(depth_map, frame.image), XYZ, frame.frame_id)
             clock.lap("free")
         elif self.config.free_space_frames:
-            self._free.reset()  # frames that nobody looked at are not in a row
+            self._free.reset()  # frames that nobody looked at, or believes, are not in a row
         if cloud is not None:
             cloud = replace(cloud, frame_id=frame.frame_id)
-        return Result(depth_map, cloud, free_points, timings, scale)
+        return Result(depth_map, cloud, free_points, timings, scale, doubts)
 
     def reset(self) -> None:
         """Reset the temporal filters: after a jump of the clock, for a new bag or a new calibration.
@@ -214,6 +219,14 @@ class Pipeline:
         height, width = frame.camera.image_shape_hw
         n = self.config.decimation
         return (-(-height // n), -(-width // n)), self.fields(frame)
+
+    def _doubts(self, frame: Frame, estimate: DepthMap) -> tuple[str, ...]:
+        if self.config.trust_calibration:
+            return ()
+        calibration = frame.doubts or calibration_doubts(frame.rig or frame.camera)
+        if calibration:  # what follows from it needs no sentence of its own
+            return calibration
+        return range_doubts(estimate.depth, self.config.min_depth_m, self.config.max_depth_m)
 
     def _cloud(
         self,

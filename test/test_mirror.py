@@ -68,6 +68,7 @@ TESTED_IN = {
     "model_zoo.validation": "model_zoo/test_manifest.py",
     "networks.layers": "networks/test_networks.py",
     "networks.mono_contract": "networks/test_mono.py",
+    "offline.doubts": "offline/test_processing.py",
     "offline.sinks": "offline/test_processing.py",
     "preprocess.fit": "preprocess/test_preprocess.py",
     "preprocess.postprocess": "preprocess/test_preprocess.py",

@@ -246,7 +246,7 @@ def test_a_voxel_grid_has_the_points_of_the_cloud(frame: Frame, estimator: Estim
 
 
 def test_free_space_needs_frames_in_a_row_that_somebody_looked_at(frame: Frame, estimator: Estimator) -> None:
-    config = PipelineConfig(max_depth_m=0.5, free_space_frames=2)  # everything is beyond
+    config = PipelineConfig(max_depth_m=0.5, free_space_frames=2, trust_calibration=True)  # all is beyond
     pipeline = Pipeline(estimator, config)
     frame = dataclasses.replace(frame, image=np.minimum(frame.image, 200))
     numbers = []
@@ -258,6 +258,42 @@ def test_free_space_needs_frames_in_a_row_that_somebody_looked_at(frame: Frame, 
     assert len(pipeline.process(frame).free_points) == 0
     without = Pipeline(estimator, PipelineConfig(max_depth_m=0.5)).process(frame)
     assert without.free_points is None and "free" not in without.timings_ms
+
+
+@pytest.mark.parametrize(
+    ("baseline_m", "limits", "says"),
+    [
+        (130.0, {}, "millimetres"),
+        (0.13, {"max_depth_m": 0.5}, "farther"),
+        (0.13, {"min_depth_m": 9.0}, "nearer"),
+    ],
+)
+def test_an_unlikely_scale_is_told_and_gives_no_free_space_unless_it_is_trusted(
+    frame: Frame, estimator: Estimator, baseline_m: float, limits: dict[str, float], says: str
+) -> None:
+    rig = StereoRig.simple(WIDTH, HEIGHT, fx=50.0, baseline_m=baseline_m)
+    frame = dataclasses.replace(frame, camera=rig.left, rig=rig)
+    config = PipelineConfig(**limits, free_space_frames=1)
+    result = Pipeline(estimator, config).process(frame)
+    (doubt,) = result.doubts
+    assert says in doubt and result.free_points is None and "free" not in result.timings_ms
+    trusted = Pipeline(estimator, dataclasses.replace(config, trust_calibration=True)).process(frame)
+    assert trusted.doubts == () and trusted.free_points is not None
+    np.testing.assert_array_equal(trusted.cloud.data, result.cloud.data)
+
+
+def test_what_was_unlikely_of_the_raw_camera_is_told(frame: Frame, estimator: Estimator) -> None:
+    result = Pipeline(estimator).process(dataclasses.replace(frame, doubts=("expected K, got another",)))
+    assert result.doubts == ("expected K, got another",)
+    assert Pipeline(estimator).process(frame).doubts == ()
+
+
+def test_frames_of_a_doubted_scale_do_not_count_as_free(frame: Frame, estimator: Estimator) -> None:
+    frame = dataclasses.replace(frame, image=np.minimum(frame.image, 200))
+    doubted = dataclasses.replace(frame, doubts=("expected K, got another",))
+    pipeline = Pipeline(estimator, PipelineConfig(max_depth_m=2.5, free_space_frames=2))
+    free = [pipeline.process(each).free_points for each in (frame, frame, doubted, frame, frame)]
+    assert free[2] is None and [len(free[i]) > 0 for i in (0, 1, 3, 4)] == [False, True, False, True]
 
 
 def test_a_mask_that_cannot_be_read_or_is_of_another_camera_is_a_wrong_option(

@@ -83,7 +83,7 @@ def _sinks(args: argparse.Namespace, config: ProcessConfig) -> Sequence[Sink]:
 
 
 def _document(summary: Summary) -> dict[str, object]:
-    names = ("images", "unmatched", "frames", "written", "without_scale")
+    names = ("images", "unmatched", "frames", "written", "without_scale", "doubtful")
     counts = {name: getattr(summary, name) for name in names}
     return {**counts, "dropped": dict(summary.dropped), "reasons": summary.reasons}
 
@@ -95,4 +95,6 @@ def _text(summary: Summary) -> str:
         lines[0] += f"; {summary.unmatched} of {summary.images} images without a partner"
     if summary.without_scale:
         lines[0] += f"; {summary.without_scale} of the written frames have no scale and therefore no depth"
+    if summary.doubtful:
+        lines[0] += f"; {summary.doubtful} of the written frames have an unlikely calibration or scale"
     return "\n".join([*lines, *(f"{cause}: {reason}" for cause, reason in sorted(summary.reasons.items()))])

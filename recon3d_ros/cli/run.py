@@ -25,6 +25,7 @@ from recon3d_ros.errors import (
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame
 from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.offline.doubts import DoubtLog
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.scale import ScaleRecovery
 
@@ -77,10 +78,10 @@ def main(args: argparse.Namespace) -> int:
     if first is None:
         raise unread[0]
     writer = Writer(args.out, view=not args.no_view, turntable=args.turntable)
-    estimator = Estimator.open(model, stereo=first.is_stereo)
+    estimator, doubts = Estimator.open(model, stereo=first.is_stereo), DoubtLog()
     try:
         answer = (
-            _metric_answer(estimator, limits, scale, writer, args.separate)
+            _metric_answer(estimator, limits, scale, writer, doubts, args.separate)
             if is_metric
             else _relative_answer(estimator, writer)
         )
@@ -93,6 +94,7 @@ def main(args: argparse.Namespace) -> int:
         estimator.close()
     count = len(frames) - len(unread)
     suffix = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
+    suffix += f"; {doubts.frames} of them with an unlikely calibration or scale" if doubts.frames else ""
     print(f"{count} frame{'s'[: count != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
     if unread:
         raise PartialResultError(
@@ -113,7 +115,12 @@ def _readable(frames: Sequence[Frame], unread: list[Recon3dError]) -> Iterator[F
 
 
 def _metric_answer(
-    estimator: Estimator, limits: PipelineConfig, scale: ScaleConfig, writer: Writer, separate: bool
+    estimator: Estimator,
+    limits: PipelineConfig,
+    scale: ScaleConfig,
+    writer: Writer,
+    doubts: DoubtLog,
+    separate: bool,
 ) -> Callable[[Frame], str]:
     """How a frame becomes depth and a cloud in files, and a line about them."""
     recovery = ScaleRecovery.of(scale)
@@ -125,6 +132,7 @@ def _metric_answer(
             if recovery is not None:
                 recovery.reset()
         result = pipeline.process(frame)
+        doubts.add(result)
         writer.write(frame.name, result)
         return _summary(result)
 

@@ -103,6 +103,9 @@ class PipelineConfig(Config):
         minimum=0,
         maximum=255,
     )
+    trust_calibration: bool = option(
+        False, "take an unlikely calibration or scale for right: no warning, and free space is published"
+    )
 
     def validate(self) -> None:
         """Check the order of the depth limits, and lengths."""

@@ -29,6 +29,7 @@ class Frame:
         valid: (H, W) bool, False where `image` has no content from the camera, as in the black corners after
             rectification. None = True everywhere.
         right_valid: The same for the right image.
+        doubts: What is unlikely about the calibration of the raw camera, one sentence each.
 
     Raises:
         ImageError: At construction: an image or plane is not such an array, or right and rig are not both
@@ -45,6 +46,7 @@ class Frame:
     frame_id: str = ""
     valid: NDArray[np.bool_] | None = None
     right_valid: NDArray[np.bool_] | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.right is None) != (self.rig is None):

@@ -13,6 +13,7 @@ from recon3d_ros.geometry.camera import PinholeCamera
 from recon3d_ros.geometry.checks import is_rotation
 from recon3d_ros.geometry.depth_map import check_plane
 from recon3d_ros.geometry.frame import Frame
+from recon3d_ros.geometry.plausibility import calibration_doubts
 from recon3d_ros.geometry.rig import StereoRig
 
 _WIDEST_TANGENT = 100.0  # 89.4 degrees: no rectified image needs more
@@ -105,6 +106,7 @@ class FrameRectifier:
         self._rig = camera.as_rectified() if isinstance(camera, StereoRig) else None
         cameras = (camera.left, camera.right) if isinstance(camera, StereoRig) else (camera,)
         self._rectifiers = [Rectifier(raw) for raw in cameras]
+        self._doubts = calibration_doubts(camera)
 
     def frame(
         self,
@@ -145,6 +147,7 @@ class FrameRectifier:
             frame_id=frame_id,
             valid=self._rectifiers[0].valid,
             right_valid=self._rectifiers[1].valid if right is not None else None,
+            doubts=self._doubts,
         )
 
 

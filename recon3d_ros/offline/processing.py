@@ -18,6 +18,7 @@ from recon3d_ros.errors import (
     Recon3dError,
 )
 from recon3d_ros.messages.intake import Intake, Messages
+from recon3d_ros.offline.doubts import DoubtLog
 from recon3d_ros.offline.sinks import CAMERA_INFO, IMAGE, Processed, Sink
 from recon3d_ros.pipeline import Pipeline
 
@@ -45,6 +46,7 @@ class Summary:
         dropped: Frames by cause: camera_info, image, model.
         reasons: The first sentence of every cause, and of missing scale.
         without_scale: Written frames whose depth is all NaN, because no scale was trusted.
+        doubtful: Written frames whose calibration or scale is unlikely.
     """
 
     images: int = 0
@@ -54,6 +56,7 @@ class Summary:
     dropped: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, str] = field(default_factory=dict)
     without_scale: int = 0
+    doubtful: int = 0
 
     def drop(self, error: Recon3dError) -> None:
         """Count a frame that an error ended."""
@@ -148,6 +151,7 @@ class _Run:
         for topic, logged_ns, msg in bag.messages(infos):
             self._intake.add_info(topic, msg, logged_ns)
         self._epoch: int | None = None
+        self._doubts = DoubtLog()
 
     def take_all(self, topics: Sequence[str], advance: Callable[[], object]) -> None:
         """Read the images, and process every frame that they complete."""
@@ -177,6 +181,8 @@ class _Run:
         for sink in self._sinks:
             sink.write(Processed(number, logged_ns, raw.stamp_ns, raw.frame_id, result))
         self._summary.written += 1
+        self._doubts.add(result)
+        self._summary.doubtful = self._doubts.frames
         if result.scale is not None and not result.scale.trusted:
             self._summary.without_scale += 1
             self._summary.reasons.setdefault("scale", result.scale.reason)

@@ -101,11 +101,25 @@ def test_a_voxel_grid_thins_the_cloud_and_leaves_the_depth(folder):
 
 
 def test_the_ends_of_free_rays_are_a_cloud_too(folder):
-    flags = ("--max-depth-m", "0.5", "--free-space-frames", "1")  # everything is beyond
+    # Everything is beyond.
+    flags = ("--max-depth-m", "0.5", "--free-space-frames", "1", "--trust-calibration")
     assert run(folder, *PAIR, "--camera", "@stereo.yaml", *flags) == 0
     free = read_ply(folder / "out" / "l_free.ply")
     assert len(free) > 0
     np.testing.assert_allclose(free["z"], 0.5)
+
+
+def test_an_unlikely_baseline_is_told_once_and_gives_no_free_space(folder, capsys):
+    words = ("--input", "@", "--fx", "80", "--baseline-m", "100", "--free-space-frames", "1")
+    assert run(folder, *words) == 0
+    said = capsys.readouterr()
+    assert said.err.count("got 100 m: P[0, 3] in millimetres?") == 1 and "--trust-calibration" in said.err
+    assert "2 of them with an unlikely calibration" in said.out
+    assert not list((folder / "out").glob("*_free.ply")) and (folder / "out" / "a_cloud.ply").exists()
+    assert run(folder, *words, "--trust-calibration") == 0
+    said = capsys.readouterr()
+    assert "millimetres" not in said.err and "with an unlikely" not in said.out
+    assert len(list((folder / "out").glob("*_free.ply"))) == 2
 
 
 def test_two_camera_files_and_flags_are_the_same_camera(folder):

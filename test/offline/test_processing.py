@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -110,7 +111,7 @@ def test_every_frame_comes_out_once_with_the_same_bytes_twice(tmp_path, frames, 
         counts = json.loads(json_file.read_text())
         assert counts == {
             "images": 6, "unmatched": 0, "frames": 3, "written": 3, "dropped": {}, "reasons": {},
-            "without_scale": 0,
+            "without_scale": 0, "doubtful": 0,
         }  # fmt: skip
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert not list(tmp_path.rglob("*.tmp"))
@@ -202,6 +203,17 @@ def test_frames_without_a_scale_are_written_counted_and_explained(tmp_path, caps
     assert main([*words, "--scale-sources=fixed", "--scale-factor=1.5"]) == 0
     assert json.loads(out.read_text())["without_scale"] == 0
     assert main([*words, "--scale-sources=scan"]) == ConfigError.exit_code
+
+
+def test_an_unlikely_calibration_is_counted_and_told_once(tmp_path, frames, capsys):
+    rig = StereoRig.simple(96, 64, fx=80.0, baseline_m=120.0)
+    bag = record_stereo(tmp_path / "in.mcap", [replace(frame, camera=rig.left, rig=rig) for frame in frames])
+    out = tmp_path / "summary.json"
+    assert main(["process", str(bag), "--model=fake_stereo", f"--out-json={out}"]) == 0
+    counts, said = json.loads(out.read_text()), capsys.readouterr()
+    assert counts["doubtful"] == counts["written"] == 3
+    assert said.err.count("P[0, 3] in millimetres?") == 1
+    assert "3 of the written frames have an unlikely calibration" in said.out
 
 
 def test_bad_frames_and_lonely_images_are_counted_and_the_rest_comes_out(tmp_path, frames, capsys):

@@ -13,6 +13,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from recon3d_ros.errors import CalibrationError, ImageError
 from recon3d_ros.geometry import StereoRig
+from recon3d_ros.geometry.plausibility import calibration_doubts
 from recon3d_ros.messages.camera_info import Calibration, info_to_camera
 from recon3d_ros.ros.bridge.conversions import msg_to_image
 from recon3d_ros.ros.doctor.finding import Finding, error, warn
@@ -242,14 +243,20 @@ def check_calibration(
                 model.check_image(images[i])
             except CalibrationError as exc:
                 findings.append(error("size", camera.info.topic, str(exc)))
+    rig: StereoRig | None = None
     if len(models) == 2:
         try:
-            StereoRig(*models)
+            rig = StereoRig(*models)
         except CalibrationError as exc:
             findings.append(error("baseline", cameras[1].info.topic, str(exc)))
     if findings or None in infos:
         return None, findings
-    return Calibration(tuple(info for info in infos if info is not None), rectify), []
+    remedy = "correct the calibration, or set trust_calibration if it is right"
+    unlikely = [
+        warn("unlikely_calibration", cameras[-1].info.topic, f"{doubt}; {remedy}")
+        for doubt in calibration_doubts(rig or models[0])
+    ]
+    return Calibration(tuple(info for info in infos if info is not None), rectify), unlikely
 
 
 def check_image_quality(

@@ -10,7 +10,7 @@ import re
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
@@ -77,6 +77,7 @@ class Report:
             that says its confidence.
         findings: what is wrong in the images, one sentence each; None before the first look at them.
         scale: of a mono model; None when nothing is asked to tell it, or before the first frame.
+        doubts: what is unlikely about calibration or scale of the last published frame; None before it.
     """
 
     level: Level
@@ -94,6 +95,7 @@ class Report:
     confidence_histogram: tuple[float, ...] | None = None
     findings: tuple[str, ...] | None = None
     scale: ScaleState | None = None
+    doubts: tuple[str, ...] | None = None
 
 
 class Window:
@@ -253,6 +255,7 @@ class Health:
         self._idle = ""
         self._checks = ImageWatch()
         self._scale: ScaleState | None = None
+        self._doubts: tuple[str, ...] | None = None
 
     def received(self) -> None:
         """Count a complete frame that came; `record` hears what becomes of it."""
@@ -283,6 +286,7 @@ class Health:
                 self._unanswered_since = None
                 self._out.add(self._clock())
                 self._statistics.add(outcome)
+                self._doubts = outcome.doubts
             elif cause is None:
                 self._skipped += 1
                 self._last_skipped = self._clock()
@@ -292,6 +296,7 @@ class Health:
                 due = self._is_new_fault(cause, outcome.message)
         if due and cause is not None:
             self._warn(f"frame dropped ({cause.value}): {outcome.message}")
+        self._warn_if_due(outcome.doubts)
         if outcome.frame is not None:
             self._look_at(outcome.frame)
 
@@ -326,6 +331,7 @@ class Health:
                 confidence_histogram=self._statistics.confidence_histogram,
                 findings=self._checks.messages,
                 scale=self._scale,
+                doubts=self._doubts,
             )
 
     def _is_new_fault(self, cause: Cause, message: str) -> bool:
@@ -348,9 +354,12 @@ class Health:
             messages: tuple[str, ...] = (failed,)
         else:
             messages = self._checks.messages or ()
+        self._warn_if_due(messages)
+
+    def _warn_if_due(self, messages: Iterable[str]) -> None:
         for message in messages:
             with self._lock:
-                due = self._throttle.is_due(message, now)
+                due = self._throttle.is_due(message, self._clock())
             if due:
                 self._warn(message)
 
@@ -380,6 +389,8 @@ class Health:
             )
         if self._scale is not None and self._scale.is_ageing:
             yield Level.WARN, self._scale.message
+        for message in self._doubts or ():
+            yield Level.WARN, message
         for message in self._checks.messages or ():
             yield Level.WARN, message
         if out:

@@ -86,6 +86,7 @@ class FrameOutcome:
         timings_ms: time of each stage.
         depth: of its depth map.
         scale: with it; None where nothing is asked to tell it, and of frames that did not come so far.
+        doubts: what is unlikely about its calibration or scale, and what to do, one sentence each.
         frame: the rectified images, if they are worth a look: dark, blurred, blocked, swapped and so on.
     """
 
@@ -98,6 +99,7 @@ class FrameOutcome:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     depth: DepthStatistics | None = None
     scale: ScaleState | None = None
+    doubts: tuple[str, ...] = ()
     frame: Frame | None = None
 
     @classmethod

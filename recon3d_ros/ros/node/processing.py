@@ -20,6 +20,8 @@ from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import ScaleRecovery
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
+_DOUBT_REMEDY = "no free space is published; correct it, or set trust_calibration if it is right"
+
 
 class Camera(Protocol):
     """What the worker needs of one camera; see `channel.CameraChannel`."""
@@ -214,4 +216,5 @@ class _CameraStream:
             if not state.scale.trusted:
                 return FrameOutcome(cause=Cause.NO_SCALE, message=state.message, scale=state, frame=frame)
         outputs.publish(frame, result)
-        return FrameOutcome(published=True, scale=state, frame=frame)
+        doubts = tuple(f"{doubt}; {_DOUBT_REMEDY}" for doubt in result.doubts)
+        return FrameOutcome(published=True, scale=state, doubts=doubts, frame=frame)

@@ -103,6 +103,8 @@ def _depth_values(report: Report) -> dict[str, str]:
         values["confidence_histogram"] = " ".join(f"{share:.3f}" for share in report.confidence_histogram)
     if report.findings is not None:
         values["image_findings"] = "; ".join(report.findings) or "none"
+    if report.doubts is not None:
+        values["calibration_doubts"] = "; ".join(report.doubts) or "none"
     return values
 
 

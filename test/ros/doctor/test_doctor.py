@@ -178,6 +178,9 @@ FAKES = {
     "nan": Fake(change_info=change("right", p={0: math.nan}), expected={"uncalibrated": "calibrate it"}),
     "size": Fake(change_info=change("*", width=480, height=360), expected={"size": "480x360"}),
     "baseline": Fake(change_info=change("right", p={3: BASE}), expected={"baseline": "swapped"}),
+    "millimetres": Fake(
+        change_info=change("right", p={3: -1000 * BASE}), expected={"unlikely_calibration": "in millimetres?"}
+    ),
     "no_baseline": Fake(
         change_info=change("right", p={3: 0.0}), expected={"baseline": "calibrated as stereo"}
     ),

@@ -196,6 +196,22 @@ def test_images_are_looked_at_once_a_second_and_believed_at_the_second_look(heal
     assert health.report().findings == () and health.report().level is Level.OK
 
 
+def test_an_unlikely_calibration_is_a_warning_for_as_long_as_frames_have_it(health, clock, warnings):
+    assert health.report().doubts is None
+    for baseline in (537, 538):  # one kind of message: numbers aside it is the same
+        health.received()
+        health.record(FrameOutcome(published=True, doubts=(f"expected a baseline, got {baseline} m",)))
+        report = health.report()
+        assert report.level is Level.WARN and report.doubts == (f"expected a baseline, got {baseline} m",)
+        assert report.message == report.doubts[0]
+    assert len(warnings) == 1 and "got 537 m" in warnings[0]
+    health.record(FrameOutcome(cause=Cause.BUSY))
+    assert health.report().level is Level.WARN
+    health.received()
+    health.record(FrameOutcome(published=True))
+    assert health.report().level is Level.OK and health.report().doubts == ()
+
+
 def test_a_pair_is_looked_at_again_soon_when_something_is_seen(health, clock):
     rig = StereoRig.simple(320, 240, fx=300.0, baseline_m=0.1)
     same = Frame(0, picture(), rig.left, picture(), rig)

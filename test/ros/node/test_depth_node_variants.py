@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import QoSReliabilityPolicy
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, PointCloud2
 
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError, ManifestError
@@ -67,6 +67,31 @@ def test_mono_without_calibration(mono, scene):
     info = {"camera_info": CameraInfo(width=64, height=48)}
     mono.wait(lambda: "K[0] = 0" in mono.status()["message"], lambda: mono.send(image, info))
     mono.expect("points", image, {"camera_info": camera_to_info(scene.camera, 0, "optical")})
+
+
+def test_an_unlikely_baseline_warns_and_keeps_free_space_back_until_it_is_trusted(make_bench, scene):
+    parameters = {"model": "fake_stereo", "free_space_frames": 1, "max_depth_m": 2.0}
+    bench = make_bench(parameters, "/unlikely", outputs=("points",))
+    bench.listen("points_free", PointCloud2)
+    bench.expect("points_free", scene.images(), scene.infos())
+    bench.wait(lambda: bench.status().get("calibration_doubts") == "none")
+    infos = scene.infos()
+    infos["right/camera_info"].p[3] *= 1000
+    bench.wait(
+        lambda: "P[0, 3] in millimetres?" in bench.status()["message"],
+        lambda: bench.send(scene.images(), infos),
+    )
+    status = bench.status()
+    assert status["level"] == "1" and "trust_calibration" in status["message"]
+    assert "got 100 m" in status["calibration_doubts"]
+    bench.received["points_free"].clear()
+    for _ in range(3):
+        bench.expect("points", scene.images(), infos)
+    assert not bench.received["points_free"]
+    bench.wait(lambda: any("in millimetres?" in text for text in bench.warnings()))
+    assert bench.set_parameters(trust_calibration=True)[0].successful
+    assert bench.expect("points_free", scene.images(), infos).width > 0
+    bench.wait(lambda: bench.status()["level"] == "0", lambda: bench.send(scene.images(), infos))
 
 
 @pytest.fixture(scope="module")
