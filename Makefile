@@ -46,11 +46,9 @@ IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile --no-load
 demo: $(VENV)/.run
 	$(VENV)/bin/recon3d demo $(if $(INPUT),--input "$(INPUT)") $(ARGS)
 
-# One after the other, and pytest's count of all tests at the very end.
-test:
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory types
-	@$(MAKE) --no-print-directory docs
+# What installs goes one after the other; pytest's count of all tests comes at the very end.
+test: $(FULL) $(DOCS_VENV)/.docs
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint types docs
 	@if "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(MAKE) --no-print-directory test-numpy1; \
 	else echo "no NumPy 1.26 for $$("$(PYTHON)" -V): its half of the tests is left out"; fi
