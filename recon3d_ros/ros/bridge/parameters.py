@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import sys
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -18,6 +18,16 @@ from recon3d_ros.errors import ConfigError, Recon3dError
 
 C = TypeVar("C", bound=Config)
 
+_TYPES = {
+    bool: Parameter.Type.BOOL,
+    int: Parameter.Type.INTEGER,
+    float: Parameter.Type.DOUBLE,
+    str: Parameter.Type.STRING,
+    tuple: Parameter.Type.STRING_ARRAY,
+}
+# Humble cannot give a value its type before rclpy refuses it, so some types are dynamic there.
+_CAN_CORRECT_TYPES = hasattr(Node, "add_pre_set_parameters_callback")
+
 
 def declare(node: Node, config_class: type[C]) -> C:
     """Declare one parameter per option and read their values.
@@ -28,17 +38,29 @@ def declare(node: Node, config_class: type[C]) -> C:
     values = {}
     for spec in options(config_class):
         try:
-            default = list(spec.default) if spec.type is tuple else spec.default
-            given = node._parameter_overrides.get(spec.name)
-            # cameras:=[] has no type to rcl, and so no value.
-            empty = spec.type is tuple and given is not None and given.value is None
-            parameter = node.declare_parameter(
-                spec.name, [] if empty else default, describe(spec), ignore_override=empty
-            )
-            values[spec.name] = parameter.value
-        except ParameterException as exc:
+            values[spec.name] = _declare(node, spec)
+        except (ConfigError, ParameterException) as exc:
             raise ConfigError(f"{exc}; correct parameter {spec.name}: {_meaning(spec)}.") from exc
     return config_class(**values)
+
+
+def _declare(node: Node, spec: Option) -> Any:
+    given = node._parameter_overrides.get(spec.name)
+    value = spec.default
+    if given is not None:
+        # cameras:=[] has no type to rcl, and so no value.
+        found = [] if spec.type is tuple and given.value is None else given.value
+        checked = spec.checked(found)
+        value = found if spec.path else checked  # a path stays as it was given, with its ~
+    if spec.type is not tuple:
+        return node.declare_parameter(spec.name, value, describe(spec), ignore_override=True).value
+    # rclpy takes an empty list for bytes unless the type is there before it.
+    node.declare_parameter(
+        spec.name, Parameter.Type.STRING_ARRAY, ParameterDescriptor(), ignore_override=True
+    )
+    node.set_parameters_atomically([Parameter(spec.name, Parameter.Type.STRING_ARRAY, list(value))])
+    node.set_descriptor(spec.name, describe(spec))
+    return value
 
 
 def warn_of_unknown(node: Node) -> None:
@@ -82,16 +104,22 @@ class LiveParameters:
     ) -> None:
         self.current = ParameterSet(declare(node, cls) for cls in classes)
         self._node, self._prepare = node, prepare
+        self._types = {spec.name: spec.type for config_class in classes for spec in options(config_class)}
+        if _CAN_CORRECT_TYPES:
+            node.add_pre_set_parameters_callback(self._with_types)
         node.add_on_set_parameters_callback(self._on_set)
 
     def set(self, values: Mapping[str, Any]) -> SetParametersResult:
         """Set several parameters together, as somebody outside the node would."""
-        return self._node.set_parameters_atomically(
-            [
-                Parameter(name, value=list(value) if isinstance(value, tuple) else value)
-                for name, value in values.items()
-            ]
-        )
+        parameters = [
+            Parameter(name, value=list(value) if isinstance(value, tuple) else value)
+            for name, value in values.items()
+        ]
+        return self._node.set_parameters_atomically(self._with_types(parameters))
+
+    def _with_types(self, parameters: list[Parameter]) -> list[Parameter]:
+        """Make doubles of the whole numbers, and lists of words of the empty lists, that ROS has for them."""
+        return [_typed(parameter, self._types.get(parameter.name)) for parameter in parameters]
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
@@ -105,14 +133,24 @@ class LiveParameters:
         return SetParametersResult(successful=True)
 
 
+def _typed(parameter: Parameter, wanted: type | None) -> Parameter:
+    if wanted is float and parameter.type_ == Parameter.Type.INTEGER:
+        return Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
+    if wanted is tuple and parameter.type_.name.endswith("_ARRAY") and not len(parameter.value):
+        return Parameter(parameter.name, Parameter.Type.STRING_ARRAY, [])
+    return parameter
+
+
 def describe(spec: Option) -> ParameterDescriptor:
     """Return the descriptor of one option: description with unit, limits, choices, read-only mark."""
-    descriptor = ParameterDescriptor(name=spec.name, description=_meaning(spec), read_only=spec.read_only)
+    descriptor = ParameterDescriptor(
+        name=spec.name,
+        type=_TYPES[spec.type].value,
+        description=_meaning(spec),
+        read_only=spec.read_only,
+        dynamic_typing=spec.type in (float, tuple) and not _CAN_CORRECT_TYPES,
+    )
     descriptor.additional_constraints = f"one of {', '.join(spec.choices)}" if spec.choices else ""
-    if spec.type in (float, tuple):
-        # max_depth_m:=10 is an integer to ROS, which would refuse it; the configuration takes it as 10.0.
-        # An empty list has the type of bytes to rclpy, which would refuse words.
-        descriptor.dynamic_typing = True
     if spec.minimum is None and spec.maximum is None:
         return descriptor
     if spec.type is int:
@@ -120,8 +158,8 @@ def describe(spec: Option) -> ParameterDescriptor:
         high = 2**63 - 1 if spec.maximum is None else int(spec.maximum)
         descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=0)]
     else:
-        low_f = -sys.float_info.max if spec.minimum is None else float(spec.minimum)
-        high_f = sys.float_info.max if spec.maximum is None else float(spec.maximum)
+        low_f = -math.inf if spec.minimum is None else float(spec.minimum)
+        high_f = math.inf if spec.maximum is None else float(spec.maximum)
         descriptor.floating_point_range = [FloatingPointRange(from_value=low_f, to_value=high_f, step=0.0)]
     return descriptor
 

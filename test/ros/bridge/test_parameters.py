@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import rclpy
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from recon3d_ros.config import Config, option
 from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.ros.bridge import parameters as bridge_parameters
 from recon3d_ros.ros.bridge.parameters import LiveParameters, declare
 from recon3d_ros.ros.node.depth_node import DepthNode
 from recon3d_ros.ros.player.image_source import ImageSource
@@ -110,6 +116,99 @@ def test_what_a_node_does_not_have_is_warned_of_with_the_nearest_name(context, c
     assert f"got {given}, " in near
     assert f"did you mean {'max_depth_m' if make is DepthNode else 'loop'}?" in near
     assert "got foo, " in unknown and "docs/parameters.md lists them" in unknown
+
+
+TYPES = {
+    "low_m": ParameterType.PARAMETER_DOUBLE,
+    "high_m": ParameterType.PARAMETER_DOUBLE,
+    "count": ParameterType.PARAMETER_INTEGER,
+    "kind": ParameterType.PARAMETER_STRING,
+    "on": ParameterType.PARAMETER_BOOL,
+    "names": ParameterType.PARAMETER_STRING_ARRAY,
+    "words": ParameterType.PARAMETER_STRING_ARRAY,
+}
+
+
+@dataclass(frozen=True)
+class Words(Config):
+    words: tuple[str, ...] = option((), "words that can be set")
+
+
+def types_of(node):
+    return {name: node.describe_parameter(name).type for name in TYPES}
+
+
+@pytest.mark.parametrize("given", [{}, {"low_m": 2, "high_m": 7.5, "names": ["x"], "words": ["y", "z"]}])
+def test_descriptors_tell_the_types_and_limits_that_hold(make_node, given):
+    node = make_node(**given)
+    LiveParameters(node, (Limits, Words), lambda new, before: lambda: None)
+    assert types_of(node) == TYPES
+    assert {name: node.get_parameter(name).type_.value for name in TYPES} == TYPES
+    assert not any(node.describe_parameter(name).dynamic_typing for name in TYPES)
+    (low,) = node.describe_parameter("low_m").floating_point_range
+    assert (low.from_value, low.to_value) == (0.0, math.inf)
+    assert node.describe_parameter("names").read_only and not node.describe_parameter("words").read_only
+
+
+def services(node):
+    """Set as `ros2 param set` does: through the messages of the service."""
+    return lambda **values: (
+        node._parameter_service._set_parameters_atomically_callback(
+            SetParametersAtomically.Request(
+                parameters=[ParameterMessage(name=name, value=value) for name, value in values.items()]
+            ),
+            SetParametersAtomically.Response(),
+        ).result
+    )
+
+
+INTEGER = ParameterType.PARAMETER_INTEGER
+
+
+@pytest.mark.parametrize("can_correct", [True, False])
+def test_a_whole_number_and_an_empty_list_keep_the_type(make_node, monkeypatch, can_correct):
+    monkeypatch.setattr(bridge_parameters, "_CAN_CORRECT_TYPES", can_correct)  # False: as on Humble
+    node = make_node(words=["a"])
+    live = LiveParameters(node, (Limits, Words), lambda new, before: lambda: None)
+    change = services(node)
+    assert change(high_m=ParameterValue(type=INTEGER, integer_value=20)).successful
+    assert live.current[Limits].high_m == 20.0 and isinstance(live.current[Limits].high_m, float)
+    assert change(
+        words=ParameterValue(type=ParameterType.PARAMETER_BOOL_ARRAY)
+    ).successful  # [] of ros2 param
+    assert live.current[Words].words == ()
+    assert live.set({"words": ("b", "c")}).successful and live.current[Words].words == ("b", "c")
+    assert live.set({"words": (), "high_m": 30}).successful
+    assert types_of(node) == TYPES and node.get_parameter("high_m").value == 30.0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="far"),
+        ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True),
+        ParameterValue(type=INTEGER, integer_value=101),
+        ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=math.inf),
+        ParameterValue(),
+    ],
+)
+def test_a_value_of_another_type_or_beyond_the_limits_is_refused(make_node, value):
+    node = make_node()
+    live = LiveParameters(node, (Limits, Words), lambda new, before: lambda: None)
+    result = services(node)(high_m=value)
+    assert not result.successful and result.reason
+    assert live.current[Limits] == Limits() and types_of(node) == TYPES
+
+
+def test_a_path_stays_as_it_was_given(make_node):
+    node = make_node(path="~/file")
+    assert declare(node, Home).path == str(Path("~/file").expanduser())
+    assert node.get_parameter("path").value == "~/file"
+
+
+@dataclass(frozen=True)
+class Home(Config):
+    path: str = option("", "a path", path=True)
 
 
 def setter(node):

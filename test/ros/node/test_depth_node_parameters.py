@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 
@@ -33,6 +34,9 @@ def test_depth_limits_follow_the_parameters(bench, scene):
 
     bench.wait(cut, lambda: bench.send(scene.images(), scene.infos()))
     assert bench.set_parameters(max_depth_m=4)[0].successful  # an integer will do
+    request = DescribeParameters.Request(names=["max_depth_m"])
+    (described,) = bench.call(DescribeParameters, "describe_parameters", request).descriptors
+    assert described.type == ParameterType.PARAMETER_DOUBLE  # and it stays a double
 
 
 @pytest.mark.parametrize(
