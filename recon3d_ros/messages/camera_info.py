@@ -12,6 +12,8 @@ from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
 
 # After so many messages of one content no image that belongs to the content before is on its way any more.
 REPEATS_TO_FORGET = 10
+# An image is at most so much later than a camera_info that came before it; if by more, their clocks differ.
+LATEST_NS = 1_000_000_000
 
 
 class Calibration:
@@ -93,8 +95,10 @@ class CalibrationCache:
     def at(self, stamp_ns: int, logged_ns: int = 0) -> Calibration:
         """Return the calibration of a frame: what came last of what is not younger than the frame.
 
-        A frame older than all that is known gets the oldest: camera_info may come behind its image.
-        camera_info without a stamp is compared by the times of recording; live, what came last counts.
+        A frame older than all that is known gets the oldest: camera_info may come behind its image. A frame
+        much older than the newest gets the newest, but for a whole record: stamps of different clocks, or
+        from before a jump of time, cannot be compared. camera_info without a stamp is compared by the times
+        of recording; live, what came last counts.
 
         Raises:
             CalibrationError: a topic has not sent yet, or what they say cannot be used.
@@ -116,7 +120,10 @@ class CalibrationCache:
 
     def _held(self, topic: str, stamp_ns: int, logged_ns: int) -> _Change:
         changes = self._changes[topic]
-        return next((c for c in reversed(changes) if c.holds(stamp_ns, logged_ns)), changes[0])
+        if not self._whole_record and changes[-1].from_ns - stamp_ns > LATEST_NS:
+            return changes[-1]
+        oldest = min(changes, key=lambda change: change.from_ns)
+        return next((c for c in reversed(changes) if c.holds(stamp_ns, logged_ns)), oldest)
 
 
 def _content(info: CameraInfoFields) -> tuple[object, ...]:

@@ -216,7 +216,7 @@ def encode_pixels(image: np.ndarray, encoding: str) -> tuple[np.ndarray, str]:
 
 
 def _decode_with_cv_bridge(msg: ImageFields) -> np.ndarray:
-    supported = f"supported without it: {', '.join(_TO_RGB)}"
+    supported = f"supported without it: {', '.join([*_TO_RGB, *_YUV_420])}"
     try:
         from cv_bridge import CvBridge
     except Exception as exc:  # an apt cv_bridge under NumPy 2 fails in more ways than ImportError

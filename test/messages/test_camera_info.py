@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo
 
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry import StereoRig
-from recon3d_ros.messages.camera_info import CalibrationCache
+from recon3d_ros.messages.camera_info import LATEST_NS, CalibrationCache
 from recon3d_ros.ros.bridge.conversions import camera_to_info, ns_to_stamp
 
 TOPICS = ("left/camera_info", "right/camera_info")
@@ -132,6 +132,24 @@ def test_a_frame_gets_what_held_at_its_stamp(whole_record):
     assert cache.at(1500) is cache.at(1999)
     tell(cache, 50.0, 1000)  # a bag that starts over
     assert focal(cache, 1500) == 50.0
+
+
+@pytest.mark.parametrize("whole_record", [False, True])
+def test_a_bag_that_starts_over_has_its_first_calibration_again_though_stamped_behind_the_image(whole_record):
+    cache = CalibrationCache(TOPICS, rectify=False, whole_record=whole_record)
+    tell(cache, 50.0, 1001)
+    tell(cache, 60.0, 2001)
+    tell(cache, 50.0, 1001)
+    assert focal(cache, 1000) == 50.0
+
+
+def test_camera_info_by_another_clock_holds_as_soon_as_it_comes():
+    cache = CalibrationCache(TOPICS, rectify=False)
+    tell(cache, 50.0, 7 * LATEST_NS)
+    tell(cache, 60.0, 9 * LATEST_NS)  # once, as by a latched topic
+    assert focal(cache, 5) == 60.0  # by the clock of the camera, which begins when it is switched on
+    assert focal(cache, 8 * LATEST_NS - 1) == 60.0  # time that was set back
+    assert focal(cache, 8 * LATEST_NS) == 50.0  # an image on its way
 
 
 def test_only_a_whole_record_remembers_what_was_replaced_long_ago():

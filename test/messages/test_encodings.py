@@ -120,7 +120,7 @@ def test_other_encodings_go_through_cv_bridge(monkeypatch):
 
 def test_without_cv_bridge_an_unknown_encoding_says_what_is_known(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
-    with pytest.raises(ImageError, match=r"'nv24'.*install cv_bridge.*rgb8"):
+    with pytest.raises(ImageError, match=r"'nv24'.*install cv_bridge.*rgb8.*nv12"):
         msg_to_image(message(np.zeros((6, 8, 2), np.uint8), "nv24"))
 
 

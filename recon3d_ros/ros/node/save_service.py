@@ -45,15 +45,20 @@ class _Request:
         self.deadline = time.monotonic() + PATIENCE_S
         self.future: Future = Future()  # of (success, message)
         self._lock = Lock()
-        self._paths: list[str] = []
+        self._paths: dict[str, str] = {}
 
-    def add(self, path: str) -> None:
+    def add(self, channel: CameraChannel, path: str) -> None:
         """A camera's frame is written."""
         with self._lock:
-            self._paths.append(path)
+            self._paths[channel.name] = path
             complete = len(self._paths) == len(self.channels)
         if complete:
-            self._finish(True, ", ".join(self._paths))
+            self._finish(True, ", ".join(self._paths.values()))
+
+    def missing(self) -> list[CameraChannel]:
+        """The cameras whose frames are not written yet."""
+        with self._lock:
+            return [channel for channel in self.channels if channel.name not in self._paths]
 
     def fail(self, reason: str) -> None:
         self._finish(False, reason)
@@ -120,9 +125,10 @@ class SaveService:
         if not self._channels():
             request.fail("the node was deactivated before a frame arrived")
         elif time.monotonic() > request.deadline:
-            topics = " and ".join(topic for channel in request.channels for topic in channel.image_topics)
+            topics = " and ".join(topic for channel in request.missing() for topic in channel.image_topics)
             request.fail(
-                f"expected a frame within {PATIENCE_S:.0f} s, got none; see /diagnostics on {topics}"
+                f"expected a frame on {topics} within {PATIENCE_S:.0f} s, got none that can be processed; "
+                "see /diagnostics"
             )
 
     @staticmethod
@@ -142,7 +148,7 @@ class SaveService:
         except Exception as exc:  # the frame itself was published: no reason to count it as lost
             request.fail(f"{type(exc).__name__}: {exc}")
         else:
-            request.add(str(path))
+            request.add(channel, str(path))
 
 
 def save_frame(

@@ -7,10 +7,12 @@ import threading
 import numpy as np
 import pytest
 from sensor_msgs.msg import PointCloud2
+from std_srvs.srv import Trigger
 
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import StereoRig
 from recon3d_ros.ros.bridge.conversions import camera_to_info, cloud_from_msg, image_to_msg, stamp_to_ns
+from recon3d_ros.ros.node import save_service
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.node_status import NodeStatus
 
@@ -178,3 +180,19 @@ def test_a_bad_frame_in_a_batch_costs_only_its_own_camera(bench, monkeypatch):
     assert bench.status("rear")["dropped_internal"] == "0"
     monkeypatch.undo()
     bench.expect("front/points", *topics_of("front", (64, 48), 0))
+
+
+def test_save_names_the_camera_whose_frame_it_could_not_get(bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(save_service, "PATIENCE_S", 1.0)
+    assert bench.set_parameters(save_folder=str(tmp_path))[0].successful
+    messages = [topics_of(camera, SIZES_WH[camera], 0) for camera in CAMERAS]
+    messages[1][0]["rear/right/image_rect"].encoding = "unheard_of"
+
+    def send():
+        for images, infos in messages:
+            bench.send(images, infos)
+
+    answer = bench.call(Trigger, "save", Trigger.Request(), send)
+    assert not answer.success
+    assert "/robot/rear/left/image_rect and /robot/rear/right/image_rect within" in answer.message
+    assert "front" not in answer.message and "arm" not in answer.message
