@@ -134,7 +134,7 @@ def test_fastdepth_in_uint8_is_refused_in_one_sentence(data_dir, tmp_path):
         BackendError,
         match=r"^tensorrt_rtx 1\.\S+ does not support DequantizeLinear in node '\S+' of "
         r"fast_depth_224_qdq_uint8_nhwc \(fp32\) \(.*unsupported input type of UINT8\): "
-        r"use another precision .*recon3d convert makes; "
+        r"use another precision of the model \(recon3d convert\); "
         r"backend onnxruntime runs on the CPU meanwhile$",
     ):
         build_in_child("tensorrt_rtx", manifest, manifest.artifacts[0], profile_shapes(manifest, ()))
