@@ -13,6 +13,7 @@ import numpy as np
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import read_camera, read_image, read_photograph
+from recon3d_ros.files.bit_depth import BitDepth
 from recon3d_ros.geometry import (
     Frame,
     FrameRectifier,
@@ -65,12 +66,13 @@ def folder_images(path: Path | str, rate_hz: float = 10.0) -> LazySequence[RawIm
 def images_of(files: Sequence[tuple[Path, Path | None]], rate_hz: float) -> LazySequence[RawImages]:
     """Read the (left, right or None) files when asked; see `folder_images` for the stamps."""
     stamps = stamps_of([left.stem for left, _ in files], rate_hz)
+    to_8_bits = BitDepth(str(files[0][0].parent)).to_8_bits
 
     def load(i: int) -> RawImages:
         left, right = files[i]
         if right is not None:
-            return RawImages(stamps[i], read_image(left), read_image(right))
-        image, exif = read_photograph(left)
+            return RawImages(stamps[i], read_image(left, to_8_bits), read_image(right, to_8_bits))
+        image, exif = read_photograph(left, to_8_bits)
         return RawImages(stamps[i], image, None, exif.orientation)
 
     return LazySequence(range(len(files)), load)

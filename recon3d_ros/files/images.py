@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError, ImageError, MissingDependencyError, OutputError
+from recon3d_ros.files.bit_depth import To8Bits, upper_8_bits
 from recon3d_ros.files.disk import read_bytes, write_atomically
 from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS, inspect_encoded
 from recon3d_ros.files.exif import Exif, read_exif
@@ -18,38 +19,42 @@ from recon3d_ros.files.exif import Exif, read_exif
 _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small detail
 
 
-def read_image(path: Path | str) -> NDArray[np.uint8]:
+def read_image(path: Path | str, to_8_bits: To8Bits = upper_8_bits) -> NDArray[np.uint8]:
     """Read an image file: (H, W, 3) uint8 RGB, or (H, W) uint8 when it is mono.
 
-    16-bit images keep their upper 8 bits, alpha is dropped. The pixels are in the order in which they are
-    stored, whatever EXIF says of the orientation: that is how a calibration belongs to them.
+    16-bit images keep their upper 8 bits by default, alpha is dropped. The pixels are in the order in which
+    they are stored, whatever EXIF says of the orientation: that is how a calibration belongs to them.
 
     Raises:
         DataError: The file cannot be read.
         ImageError: It is no image, not whole, or too large.
     """
-    return _decoded(read_bytes(path), path)
+    return _decoded(read_bytes(path), path, to_8_bits)
 
 
-def read_photograph(path: Path | str) -> tuple[NDArray[np.uint8], Exif]:
+def read_photograph(path: Path | str, to_8_bits: To8Bits = upper_8_bits) -> tuple[NDArray[np.uint8], Exif]:
     """Read an image file and its EXIF tags; the pixels as `read_image` has them.
+
+    Args:
+        path: Of the file.
+        to_8_bits: Scales pixels of 16 bits, such as `BitDepth.to_8_bits` of its camera.
 
     Raises:
         DataError: The file cannot be read.
         ImageError: It is no image, not whole, or too large.
     """
     encoded = read_bytes(path)
-    return _decoded(encoded, path), read_exif(encoded)
+    return _decoded(encoded, path, to_8_bits), read_exif(encoded)
 
 
-def _decoded(encoded: bytes, path: Path | str) -> NDArray[np.uint8]:
+def _decoded(encoded: bytes, path: Path | str, to_8_bits: To8Bits) -> NDArray[np.uint8]:
     image = decode_whole(encoded, path)
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             f"expected a whole PNG, JPEG or other 8- or 16-bit image, {path} is none: convert or copy it"
         )
     if image.dtype == np.uint16:
-        image = np.right_shift(image, 8).astype(np.uint8)
+        image = to_8_bits(image)
     if image.ndim == 2:
         return image
     code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB

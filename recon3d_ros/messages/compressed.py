@@ -8,18 +8,20 @@ import cv2
 import numpy as np
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.files.bit_depth import To8Bits, full_range
 from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS, inspect_encoded
 
 
-def decode_compressed(data: Any, description: str) -> np.ndarray:
+def decode_compressed(data: Any, description: str, to_8_bits: To8Bits = full_range) -> np.ndarray:
     """Decode a jpeg or png byte string.
 
     Args:
         data: the bytes (any buffer).
         description: `format` of the message, for the error.
+        to_8_bits: scales pixels of 16-bit PNG.
 
     Returns:
-        (H, W, 3) uint8 RGB or (H, W) uint8 mono; 16-bit PNG is scaled like mono16.
+        (H, W, 3) uint8 RGB or (H, W) uint8 mono.
 
     Raises:
         ImageError: neither jpeg nor png, not decodable, or beyond the bounds of `files.encoded`.
@@ -43,5 +45,5 @@ def decode_compressed(data: Any, description: str) -> np.ndarray:
             "not decode; check the publisher (a compressedDepth topic is no colour image)."
         )
     if image.dtype == np.uint16:
-        image = cv2.convertScaleAbs(image, alpha=255.0 / 65535.0)
+        image = to_8_bits(image)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

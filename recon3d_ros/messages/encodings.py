@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.files.bit_depth import To8Bits, full_range
 from recon3d_ros.messages.compressed import decode_compressed
 from recon3d_ros.messages.kinds import ImageFields
 
@@ -105,8 +106,12 @@ def message_view(msg: ImageFields, dtype: str, channels: int) -> np.ndarray:
     return np.ndarray(shape, item, buffer=memoryview(msg.data), strides=strides)
 
 
-def msg_to_image(msg: Any) -> np.ndarray:
+def msg_to_image(msg: Any, to_8_bits: To8Bits = full_range) -> np.ndarray:
     """Decode a sensor_msgs/Image or CompressedImage, made by rclpy or read from a bag.
+
+    Args:
+        msg: the message.
+        to_8_bits: scales pixels of 16 bits, such as `BitDepth.to_8_bits` of its camera.
 
     Returns:
         (H, W, 3) uint8 RGB, or (H, W) uint8 mono; may be a read-only view of the message.
@@ -115,8 +120,8 @@ def msg_to_image(msg: Any) -> np.ndarray:
         ImageError: unknown encoding, empty, truncated or not decodable.
     """
     if hasattr(msg, "encoding"):
-        return decode_image(msg)
-    image = decode_compressed(msg.data, msg.format)
+        return decode_image(msg, to_8_bits)
+    image = decode_compressed(msg.data, msg.format, to_8_bits)
     # "bayer_rggb8; png compressed bayer_rggb8" holds the mosaic; with "jpeg compressed bgr8" it has colours.
     encoding = msg.format.partition(";")[0].strip()
     if image.ndim == 2 and encoding.startswith("bayer_") and encoding in _TO_RGB:
@@ -124,10 +129,12 @@ def msg_to_image(msg: Any) -> np.ndarray:
     return image
 
 
-def decode_image(msg: ImageFields) -> np.ndarray:
+def decode_image(msg: ImageFields, to_8_bits: To8Bits = full_range) -> np.ndarray:
     """Convert an image message of any supported encoding.
 
-    16-bit pixels are scaled by 255/65535 with rounding, the full range as in cv_bridge.
+    Args:
+        msg: the message.
+        to_8_bits: scales pixels of 16 bits; by default their full range, as cv_bridge does.
 
     Returns:
         (H, W, 3) uint8 RGB for colour and Bayer, (H, W) uint8 for mono; a read-only view of the message where
@@ -143,8 +150,7 @@ def decode_image(msg: ImageFields) -> np.ndarray:
     dtype, channels, code = _TO_RGB[msg.encoding]
     pixels = message_view(msg, dtype, channels)
     if dtype == "u2":
-        native = np.ascontiguousarray(pixels, dtype=np.uint16)  # also swaps bytes where needed
-        pixels = cv2.convertScaleAbs(native, alpha=255.0 / 65535.0)
+        pixels = to_8_bits(np.ascontiguousarray(pixels, dtype=np.uint16))  # also swaps bytes where needed
     if code is not None:
         return _in_rgb(pixels, msg.encoding, code)
     pixels = np.ascontiguousarray(pixels)

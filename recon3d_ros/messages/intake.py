@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from recon3d_ros.config.camera_topics import LEFT, RIGHT
+from recon3d_ros.files.bit_depth import BitDepth, To8Bits, full_range
 from recon3d_ros.geometry import Frame
 from recon3d_ros.messages.camera_info import Calibration, CalibrationCache
 from recon3d_ros.messages.encodings import msg_to_image
@@ -20,6 +21,7 @@ from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
 
 log = logging.getLogger(__name__)
 
+_SLASHES_TOLD = 20  # so many names of frames are warned about
 GAP_NS = 1_000_000_000  # what was learnt from a frame is of no use this much later
 
 Messages = tuple[Any, ...]
@@ -107,6 +109,7 @@ class RawFrame:
         messages: sensor_msgs/Image or CompressedImage, one or left and right.
         calibration: the one that holds for them.
         epoch: changes with the calibration and when time jumps; what was learnt in another one is of no use.
+        to_8_bits: scales pixels of 16 bits; one for all frames of a camera.
     """
 
     stamp_ns: int
@@ -114,6 +117,7 @@ class RawFrame:
     messages: Messages
     calibration: Calibration
     epoch: int = 0
+    to_8_bits: To8Bits = full_range
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -131,7 +135,7 @@ class RawFrame:
             CalibrationError: an image has another size than its camera_info says.
         """
         started = time.perf_counter()
-        images = [msg_to_image(msg) for msg in self.messages]
+        images = [msg_to_image(msg, self.to_8_bits) for msg in self.messages]
         decoded = time.perf_counter()
         right = images[RIGHT] if images[1:] else None
         frame = self.calibration.frame(self.stamp_ns, images[LEFT], right, self.frame_id)
@@ -168,6 +172,7 @@ class Intake:
         self._calibrations = CalibrationCache(info_topics, rectify, whole_record)
         self._calibration: Calibration | None = None
         self._on_step_back = on_step_back
+        self._bit_depth = BitDepth(f"camera of {info_topics[LEFT]}")
         self._epoch = 0
         self._slashed: set[str] = set()
         self._last_stamp_ns: int | None = None
@@ -200,12 +205,13 @@ class Intake:
         if calibration is not self._calibration:
             self._calibration = calibration
             self.forget()
-        return RawFrame(stamp_ns, self._frame_id(header.frame_id), messages, calibration, self._epoch)
+        frame_id, to_8_bits = self._frame_id(header.frame_id), self._bit_depth.to_8_bits
+        return RawFrame(stamp_ns, frame_id, messages, calibration, self._epoch, to_8_bits)
 
     def _frame_id(self, said: str) -> str:
         """The name of a frame as tf2 knows it: drivers from ROS 1 put a slash in front, which tf2 refuses."""
         frame_id = said.lstrip("/")
-        if frame_id != said and said not in self._slashed:
+        if frame_id != said and said not in self._slashed and len(self._slashed) < _SLASHES_TOLD:
             self._slashed.add(said)
             log.warning(
                 "expected a frame_id without a slash in front, got %s: taking %s, correct the driver",

@@ -204,3 +204,13 @@ def test_a_calibration_of_the_upright_size_is_of_the_upright_image(tmp_path):
     camera = PinholeCamera.simple(HEIGHT, WIDTH, 30.0, 7.0, 12.0)
     (frame,) = folder_frames(tmp_path, camera)
     assert frame.image.shape[:2] == (WIDTH, HEIGHT) and frame.camera == camera
+
+
+def test_grey_of_ten_bits_is_not_dark(tmp_path):
+    grey = np.linspace(0, 255, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH).astype(np.uint8)
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        assert cv2.imwrite(str(tmp_path / side / "a.png"), grey.astype(np.uint16) << 2)
+    (raw,) = folder_images(tmp_path)
+    assert np.abs(raw.left.astype(int) - grey).max() <= 1
+    np.testing.assert_array_equal(raw.left, raw.right)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
+
+import cv2
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage
 
 from recon3d_ros.config.camera_topics import LEFT, RIGHT, image_topics, info_topic, transport_topic
 from recon3d_ros.errors import CalibrationError, ImageError
@@ -62,6 +66,28 @@ def test_a_slash_before_the_frame_is_stripped_and_told_once(caplog):
         messages = intake.add_image(LEFT, image_to_msg(picture(3), stamp_ns, "/optical"))
         assert intake.raw_frame(messages).frame()[0].frame_id == "optical"
     assert [record.args for record in caplog.records] == [("/optical", "optical")]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_grey_of_ten_bits_in_sixteen_is_not_dark(compressed):
+    """An industrial camera: mono16 with values up to 1023; both sides, and all frames, by one range."""
+    grey = np.tile(np.arange(65, dtype=np.uint8), (48, 1))
+    intake = Intake(INFOS, rectify=False)
+    for topic, camera in zip(INFOS, (RIG.left, RIG.right)):
+        intake.add_info(topic, camera_to_info(camera, 0, "optical"))
+    frames = []
+    for stamp_ns, brightest in ((5, 1023), (6, 300)):
+        wide = np.rint(grey * (brightest / 64)).astype(np.uint16)
+        msg = image_to_msg(grey, stamp_ns, "optical")
+        if compressed:
+            png = array("B", cv2.imencode(".png", wide)[1].tobytes())
+            msg = CompressedImage(header=msg.header, format="mono16; png compressed mono16", data=png)
+        else:
+            msg.encoding, msg.step, msg.data = "mono16", 130, array("B", wide.tobytes())
+        assert intake.add_image(RIGHT, msg) is None
+        frames.append(intake.raw_frame(intake.add_image(LEFT, msg)).frame()[0])
+    assert frames[0].image.max() == 255 and frames[1].image.max() == round(300 * 255 / 1023)
+    np.testing.assert_array_equal(frames[0].image, frames[0].right)
 
 
 def test_nothing_is_decoded_before_the_frame_is_asked_for(intake):

@@ -14,6 +14,7 @@ from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.rgbd.aligner import RgbdAligner
 from recon3d_ros.datasets.rgbd.association import nearest_pairs, unmatched_note
 from recon3d_ros.errors import DataError
+from recon3d_ros.files.bit_depth import BitDepth
 from recon3d_ros.geometry import PinholeCamera, Sample
 from recon3d_ros.messages.camera_info import CalibrationCache, info_to_camera
 from recon3d_ros.messages.depth import (
@@ -80,12 +81,13 @@ def bag_samples(path: Path, names: Sequence[str] = ()) -> LazySequence[Sample]:
             f"{path}: record depth that carries the stamp of its image"
         )
     aligner = RgbdAligner(camera)
+    to_8_bits = BitDepth(topics.image).to_8_bits
 
     def load(pair: tuple[int, int]) -> Sample:
         image, depth = images[pair[0]], depths[pair[1]]
         with Bag(path) as bag:
             planes = (
-                msg_to_image(_message(bag, topics.image, image)),
+                msg_to_image(_message(bag, topics.image, image), to_8_bits),
                 _depth(_message(bag, topics.depth, depth)),
             )
         source = f"{topics.depth} at {depth.stamp_ns} ns"

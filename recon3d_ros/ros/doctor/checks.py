@@ -12,6 +12,7 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from recon3d_ros.errors import CalibrationError, ImageError
+from recon3d_ros.files.bit_depth import BitDepth
 from recon3d_ros.geometry import StereoRig
 from recon3d_ros.geometry.plausibility import calibration_doubts
 from recon3d_ros.messages.camera_info import Calibration, info_to_camera
@@ -208,13 +209,14 @@ def decode(
 ) -> tuple[list[Decoded], list[Finding]]:
     """The pixels of the snapshots that can be decoded, and what keeps the others from it."""
     decoded, failures = [], {}
+    to_8_bits = BitDepth(cameras[0].image.topic).to_8_bits
     for msgs in snapshots:
         images = []
         for msg, camera in zip(msgs, cameras):
             if msg is None:
                 break
             try:
-                images.append(msg_to_image(msg))
+                images.append(msg_to_image(msg, to_8_bits))
             except ImageError as exc:
                 failures[camera.image.topic] = str(exc)
                 break
