@@ -8,11 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import rclpy
-import yaml
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -22,12 +20,12 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSHistoryPolicy, QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
 from recon3d_ros.config.camera_topics import transport_topic
 from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, use_profile
+from recon3d_ros.ros.bridge.initialization import RCLError, creation_error, initialize, read_command_line
 from recon3d_ros.ros.bridge.stop_signals import StopSignals
 from recon3d_ros.system.allocator import keep_memory
 
@@ -179,19 +177,23 @@ def survive_wrong_requests(node: LifecycleNode) -> None:
     service.callback = guarded
 
 
-def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None, description: str = "") -> int:
     """Run one node until SIGINT, SIGTERM or shutdown of the context; the body of every node's `main`.
 
     However the node is started, Fast DDS takes the profile with which clouds arrive (`dds.use_profile`).
 
     Args:
         make_node: builds the node after `rclpy.init`; a `Recon3dError` it raises is a failed start.
-        args: command line for `rclpy.init` (None: `sys.argv`).
+        args: command line for `rclpy.init`. None: that of the process, an executable of its own, which
+            answers `--help` and `--version` and refuses words that are none of ROS.
+        description: what the executable does, for `--help`.
 
     Returns:
         0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence. The
         process ends here with it when a thread of the node is still busy in a library.
     """
+    if args is None:
+        read_command_line(description)
     keep_memory()
     former = threading.enumerate()
     with StopSignals() as signals:
@@ -205,11 +207,11 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
     initialised = False
     try:
         profile = use_profile()
-        _init(args)
+        initialize(args)
         initialised = True
         _tell_profile(profile)
         with signals.interrupting():
-            node = make_node()
+            node = _made(make_node)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         with signals.interrupting():
@@ -229,6 +231,15 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _made(make_node: Callable[[], Node]) -> Node:
+    try:
+        return make_node()
+    except RCLError as exc:
+        if not rclpy.ok():
+            raise  # somebody shut the context down: no failure
+        raise creation_error(exc) from exc
 
 
 def _tell_profile(path: str) -> None:
@@ -253,40 +264,3 @@ def _leave_busy_threads(threads: Sequence[threading.Thread], code: int) -> None:
             with suppress(OSError):  # nobody reads any more
                 stream.flush()
         os._exit(code)
-
-
-def _init(args: Sequence[str] | None) -> None:
-    _check_files(sys.argv if args is None else args)
-    try:
-        words = None if args is None else list(args)
-        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as exc:  # RCLError and UnknownROSArgsError are RuntimeErrors
-        raise ConfigError(
-            f"expected ROS arguments that rclpy accepts, got: {exc}; correct the part after --ros-args "
-            "(parameters are -p name:=value, files --params-file FILE)."
-        ) from exc
-
-
-def _check_files(words: Sequence[str]) -> None:
-    """Refuse parameter files that rcl takes for empty ones, or refuses with lines of its own source."""
-    for flag, file in zip(words, words[1:]):
-        if flag != "--params-file":
-            continue
-        try:
-            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue  # which rcl tells better
-        if content is not None and not _names_parameters(content):
-            raise ConfigError(
-                f"expected names of nodes, ros__parameters and parameters in {file}, got "
-                f"{str(content)[:40]!r}; write '/**: {{ros__parameters: {{max_depth_m: 10.0}}}}', as the "
-                "files in config/ have it"
-            )
-
-
-def _names_parameters(content: Any) -> bool:
-    """Whether names of nodes lead to ros__parameters, and that to names, everywhere."""
-    return isinstance(content, dict) and all(
-        isinstance(below, dict) if name == "ros__parameters" else _names_parameters(below)
-        for name, below in content.items()
-    )

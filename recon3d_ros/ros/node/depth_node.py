@@ -290,4 +290,4 @@ class DepthNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; the exit code is 0, or that of the error that kept it from starting."""
-    return run_node(DepthNode, args)
+    return run_node(DepthNode, args, "Compute PointCloud2, depth and disparity from camera images.")

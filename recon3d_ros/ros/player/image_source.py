@@ -194,4 +194,5 @@ def main(args: Sequence[str] | None = None, config: SourceConfig | None = None) 
     """
     given = {} if config is None else {spec: getattr(config, spec.name) for spec in options(config)}
     overrides = [Parameter(spec.name, value=value) for spec, value in given.items() if value != spec.default]
-    return run_node(lambda: ImageSource(parameter_overrides=overrides), args)
+    description = "Publish a folder, a video, a webcam or the procedural world like a camera driver."
+    return run_node(lambda: ImageSource(parameter_overrides=overrides), args, description)

@@ -9,7 +9,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSHistoryPolicy, QoSReliabilityPolicy
 
-from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.errors import DataError
 from recon3d_ros.ros.bridge.runtime import reliable_qos, run_node, sensor_qos
 
 
@@ -44,49 +44,6 @@ def test_a_failed_start_returns_the_code_of_the_error(capfd):
     assert run_node(make_node, args=[]) == DataError.exit_code
     assert "expected a folder, got nothing; give one" in capfd.readouterr().err
     assert not rclpy.ok()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "hello",
-        "- max_depth_m",
-        "3.0",
-        "max_depth_m: 3.0",
-        "/**: {max_depth_m: 3.0}",
-        "/**: {ros__parameters: }",
-        "{a: {ros__parameters: {}}, b: 3}",
-    ],
-)
-def test_a_parameter_file_without_names_is_refused(tmp_path, capfd, content):
-    file = tmp_path / "params.yaml"
-    file.write_text(content)
-    made = []
-    args = ["--ros-args", "--params-file", str(file)]
-    assert run_node(lambda: made.append(Node("none")), args=args) == ConfigError.exit_code
-    said = capfd.readouterr().err
-    assert f"expected names of nodes, ros__parameters and parameters in {file}, got" in said
-    assert "write '/**: {ros__parameters: {max_depth_m: 10.0}}'" in said
-    assert not made
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "# max_depth_m",
-        "/**: {ros__parameters: {max_depth_m: 3.0}}",
-        "/front: {depth_node: {ros__parameters: {max_depth_m: 3.0}}, other: {ros__parameters: {}}}",
-    ],
-)
-def test_a_parameter_file_may_be_empty_or_of_several_nodes(tmp_path, content):
-    file = tmp_path / "params.yaml"
-    file.write_text(content)
-
-    def make_node():
-        raise KeyboardInterrupt
-
-    assert run_node(make_node, args=["--ros-args", "--params-file", str(file)]) == 0
 
 
 def test_an_interrupt_while_starting_is_a_clean_end():

@@ -62,11 +62,11 @@ class Heard:
         rclpy.init(args=[], context=context)
         overrides = [Parameter(name, value=value) for name, value in source.items()]
         node = probe = None
+        watch = threading.Timer(30.0, context.try_shutdown)
         try:
             node = ImageSource(context=context, parameter_overrides=overrides)
             executor = SingleThreadedExecutor(context=context)
             executor.add_node(node)
-            watch = threading.Timer(30.0, context.try_shutdown)
             watch.start()
             began = time.monotonic()
             while time.monotonic() < began + late_s:
@@ -80,8 +80,8 @@ class Heard:
             except ExternalShutdownException:
                 pass
             assert watch.is_alive(), f"the source did not end by itself, heard {self.counts()}"
-            watch.cancel()
         finally:
+            watch.cancel()
             for one in (probe, node):
                 if one is not None:
                     one.destroy_node()
