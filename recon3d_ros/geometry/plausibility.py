@@ -122,8 +122,10 @@ def _centre_doubts(name: str, matrix: NDArray[np.float64], size_wh: tuple[int, i
     if off[1] <= OFF_CENTRE and off[0] <= OFF_CENTRE_BOTH:
         return []
     guess = "of another image?"
-    if off[0] > OFF_CENTRE_BOTH and np.ptp(shares) < 0.15:  # by the same factor: the middle of another size
-        factor = 2 * float(np.mean(shares))
+    if (
+        off[0] > OFF_CENTRE_BOTH and max(shares) - min(shares) < 0.15
+    ):  # by the same factor: the middle of another size
+        factor = sum(shares)  # twice their mean
         guess = f"of an image {factor:.2g} times the size ({'binned?' if factor < 1 else 'this one binned?'})"
     return [
         f"expected the principal point near the middle of {wh(size_wh)} in {name}, got {cx:.4g}, {cy:.4g}: "

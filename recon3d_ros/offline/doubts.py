@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from recon3d_ros.pipeline import Result
 
@@ -10,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class DoubtLog:
-    """Warns of every doubt at its first frame.
+    """Warns of every doubt at its first frame; sentences that differ in numbers are one.
 
     Attributes:
         frames: Number of frames with a doubt so far.
@@ -24,6 +25,7 @@ class DoubtLog:
         """Take the result of a frame."""
         self.frames += bool(result.doubts)
         for doubt in result.doubts:
-            if doubt not in self._told:
-                self._told.add(doubt)
+            kind = re.sub(r"[0-9.e+-]+", "#", doubt)  # a calibration may change with every frame
+            if kind not in self._told:
+                self._told.add(kind)
                 log.warning("%s; correct it, or give --trust-calibration if it is right", doubt)

@@ -122,12 +122,13 @@ def test_an_image_is_pixels_or_one_error(msg):
 @settings(max_examples=2 * settings.default.max_examples)
 @given(left=infos(), right=infos(), rectify=st.booleans(), pair=st.booleans())
 def test_a_calibration_makes_a_frame_or_one_error(left, right, rectify, pair):
-    cache = CalibrationCache(("left", "right") if pair else ("left",), rectify)
-    cache.update("left", left)
-    cache.update("right", right)
+    topics = ("left", "right") if pair else ("left",)
+    cache = CalibrationCache(topics, rectify)
+    for topic, info in zip(topics, (left, right)):
+        cache.update(topic, info)
     picture = np.zeros((48, 64, 3), np.uint8)
     try:
-        frame = cache.current().frame(0, picture, picture if pair else None)
+        frame = cache.at(0).frame(0, picture, picture if pair else None)
     except Recon3dError:
         return
     assert frame.image.shape == (48, 64, 3) and np.isfinite(frame.camera.p).all()
