@@ -23,7 +23,13 @@ from recon3d_ros.metrics import depth_metrics
 from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg, depth_from_msg, msg_to_image, stamp_to_ns
 from recon3d_ros.ros.bridge.logs import forward_logs
-from recon3d_ros.ros.bridge.runtime import reliable_qos, run_node, sensor_qos, subscribe
+from recon3d_ros.ros.bridge.runtime import (
+    reliable_qos,
+    run_node,
+    sensor_qos,
+    subscribe,
+    survive_wrong_requests,
+)
 from recon3d_ros.ros.demo.frame_accounting import FrameAccounting, mean_scores
 from recon3d_ros.ros.demo.report import ReportFrame, write_report
 
@@ -57,6 +63,7 @@ class Recorder(Node):
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
         forward_logs(self)
+        survive_wrong_requests(self)
         self._config = config = parameters.declare(self, RecorderConfig)
         self._limits = parameters.declare(self, PipelineConfig)
         make_folder(Path(config.out))  # now, not after the work

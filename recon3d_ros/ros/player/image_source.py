@@ -20,7 +20,7 @@ from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, depth_to_msg, image_to_msg
 from recon3d_ros.ros.bridge.logs import forward_logs
-from recon3d_ros.ros.bridge.runtime import advertise, run_node, transported
+from recon3d_ros.ros.bridge.runtime import advertise, run_node, survive_wrong_requests, transported
 from recon3d_ros.ros.player.prefetcher import Prefetcher
 from recon3d_ros.ros.player.sources import Shot, open_source, repeated
 
@@ -92,6 +92,7 @@ class ImageSource(Node):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("image_source", **node_options)
         forward_logs(self)
+        survive_wrong_requests(self)
         self._config = config = parameters.declare(self, SourceConfig)
         parameters.warn_of_unknown(self)
         source = open_source(config, self.get_logger().info)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters, SetParametersAtomically
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from recon3d_ros.estimation.estimator import Estimator
@@ -114,6 +116,25 @@ def test_a_transition_that_the_state_does_not_have_is_refused_and_survived(bench
     assert not bench.transit("no_such_transition")
     assert bench.state() == "unconfigured"
     assert bench.wait(lambda: [w for w in bench.warnings() if "the state unconfigured has" in w])
+
+
+def test_a_parameter_of_an_unknown_type_is_refused_and_survived(bench):
+    good = Parameter(name="min_depth_m", value=ParameterValue(type=3, double_value=0.4))
+    wrong = [Parameter(name="min_depth_m", value=ParameterValue(type=number)) for number in (10, 99, 255)]
+    for parameter in wrong:
+        answer = bench.call(
+            SetParameters, "set_parameters", SetParameters.Request(parameters=[good, parameter, good])
+        )
+        assert [result.successful for result in answer.results] == [True, False, False]
+        assert "expected a valid request SetParameters" in answer.results[1].reason
+        asked = SetParametersAtomically.Request(parameters=[good, parameter])
+        assert not bench.call(SetParametersAtomically, "set_parameters_atomically", asked).result.successful
+    for parameter in (Parameter(), Parameter(name="\0" + "x" * 100_000), Parameter(name="cameras")):
+        bench.call(SetParameters, "set_parameters", SetParameters.Request(parameters=[parameter]))
+    bench.call(ListParameters, "list_parameters", ListParameters.Request(prefixes=["." * 9999], depth=2**63))
+    bench.call(GetParameters, "get_parameters", GetParameters.Request(names=["", "no.such", "\n"]))
+    assert bench.state() == "unconfigured"
+    assert bench.wait(lambda: [w for w in bench.warnings() if "expected a valid request SetParameters" in w])
 
 
 def test_a_model_that_does_not_open_leaves_the_node_ready_for_another_one(bench, scene, monkeypatch):
