@@ -37,12 +37,13 @@ def calibration_doubts(camera: PinholeCamera | StereoRig) -> tuple[str, ...]:
     Cropped images have their principal point off the middle, and pass as far as `OFF_CENTRE`.
     """
     found: list[str] = []
-    cameras = [camera]
+    cameras: tuple[PinholeCamera, ...]
     if isinstance(camera, StereoRig):
         found += _baseline_doubts(camera)
-        cameras = [camera.left, camera.right]
+        cameras = camera.left, camera.right
+    else:
+        cameras = (camera,)
     for raw in cameras:
-        assert isinstance(raw, PinholeCamera)
         folded = raw.folded()
         matrices = {"P": folded.p} if folded.rectified else {"P": folded.p, "K": folded.k}
         for name, matrix in matrices.items():
