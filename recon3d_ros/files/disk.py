@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,20 +71,26 @@ def write_atomically(path: Path | str, *chunks: bytes) -> None:
 
 
 def read_bytes(path: Path | str, limit: int | None = None) -> bytes:
-    """Read a whole file.
+    """Read a whole regular file; a pipe or a device could make whoever reads it wait for ever.
 
     Args:
         path: The file.
         limit: Bytes that it may have; None for any number.
 
     Raises:
-        DataError: It cannot be read, or is larger.
+        DataError: It cannot be read, is no regular file, or is larger.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DataError(f"expected a regular file, {path} is a pipe or a device: check the path")
             data = file.read(-1 if limit is None else limit + 1)
     except OSError as exc:
         raise DataError(f"cannot read {path} ({exc.strerror}): check the path") from exc
     if limit is not None and len(data) > limit:
         raise DataError(f"expected at most {limit} bytes in {path}, it has more: check the path")
     return data
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # to open a pipe waits for who writes it

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from recon3d_ros.errors import ArtifactError, ManifestError
+from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.files import write_atomically
+from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.validation import (
     check_choice,
@@ -33,6 +34,7 @@ UNITS_OF_TASK = {
     "mono_relative_inverse_depth": ("relative_inverse_depth",),
 }
 
+MAX_MANIFEST_BYTES = 1 << 20
 PRECISIONS = ("fp32", "fp16", "int8")
 
 _T = TypeVar("_T")
@@ -184,11 +186,12 @@ def load_manifest(path: Path | str) -> Manifest:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        why = getattr(exc, "strerror", None) or exc
-        raise ManifestError(f"cannot read the model manifest {path} ({why}): check the path") from exc
-    except (yaml.YAMLError, ValueError) as exc:  # ValueError: a date such as 2020-99-99
+        data = yaml.safe_load(read_bytes(path, MAX_MANIFEST_BYTES).decode())
+    except DataError as exc:
+        raise ManifestError(f"cannot read the model manifest: {exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise ManifestError(f"cannot read the model manifest {path} ({exc}): check the path") from exc
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:  # ValueError: a date such as 2020-99-99
         raise ManifestError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
     try:
         manifest = manifest_from_dict(data, path)

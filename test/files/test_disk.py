@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recon3d_ros import files
-from recon3d_ros.errors import OutputError
+from recon3d_ros.errors import DataError, OutputError
+from recon3d_ros.files.disk import read_bytes
 
 
 @pytest.fixture
@@ -53,3 +55,15 @@ def test_folders_are_made_once_and_a_file_in_the_way_is_an_output_error(tmp_path
 def test_the_folder_of_a_json_is_made(tmp_path):
     files.write_json(tmp_path / "new" / "deep" / "rows.json", {"a": float("nan")})
     assert json.loads((tmp_path / "new" / "deep" / "rows.json").read_text()) == {"a": None}
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in ("pipe", "link"):
+        with pytest.raises(DataError, match=f"regular file, .*{name} is a pipe or a device"):
+            read_bytes(tmp_path / name)
+        with pytest.raises(DataError, match="regular file"):
+            files.read_image(tmp_path / name)
+        with pytest.raises(DataError, match="regular file"):
+            files.read_camera(tmp_path / name)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 import yaml
 
 from recon3d_ros.errors import ArtifactError, ManifestError, OutputError
-from recon3d_ros.model_zoo.manifest import Golden, dump_manifest, load_manifest, manifest_from_dict
+from recon3d_ros.model_zoo.manifest import (
+    MAX_MANIFEST_BYTES,
+    Golden,
+    dump_manifest,
+    load_manifest,
+    manifest_from_dict,
+)
 
 SHA = "0" * 64
 FULL: dict[str, Any] = {
@@ -209,3 +216,12 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     (tmp_path / "both.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ManifestError, match="cannot read the model manifest"):
         load_manifest(tmp_path / "both.yaml")
+
+
+def test_a_manifest_is_a_regular_file_of_bounded_size_and_depth(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "large.yaml").write_bytes(b"#" * (MAX_MANIFEST_BYTES + 1))
+    (tmp_path / "deep.yaml").write_text("[" * 20_000)
+    for name, why in (("pipe", "regular file"), ("large", "at most"), ("deep", "is not YAML")):
+        with pytest.raises(ManifestError, match=why):
+            load_manifest(tmp_path / f"{name}.yaml")
