@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -12,6 +14,8 @@ from recon3d_ros.system import lazy
 
 SUFFIXES = (".mcap", ".db3")
 METADATA_FILE = "metadata.yaml"
+# Of definitions in an mcap; other channels beside those of ROS are JSON or protobuf.
+ROS_SCHEMAS = ("ros2msg", "ros2idl", "omgidl", "")
 
 
 def is_bag(path: Path) -> bool:
@@ -33,7 +37,7 @@ class Bag:
     """An open bag.
 
     Args:
-        path: A rosbag2 folder (with metadata.yaml), or one of its files, `.mcap` or `.db3`.
+        path: A rosbag2 folder (with metadata.yaml), or one of its files (which need none), `.mcap` or `.db3`.
 
     Attributes:
         topics: Name to type, as in "sensor_msgs/msg/Image", in the order of names.
@@ -52,16 +56,23 @@ class Bag:
                 f"expected a folder of rosbag2 or a file {' or '.join(SUFFIXES)}, got {self.path}: "
                 "convert a bag of ROS 1 with rosbags-convert"
             )
-        highlevel = lazy.require("rosbags.highlevel", extra="bags")
-        typesys = lazy.require("rosbags.typesys", extra="bags")
-        try:
-            self._reader = highlevel.AnyReader(
-                [self.path], default_typestore=typesys.get_typestore(typesys.Stores.LATEST)
+        if self.path.is_dir() and not (self.path / METADATA_FILE).is_file():
+            raise DataError(
+                f"expected {METADATA_FILE} in {self.path}, found none: name one of the files, .mcap or .db3, "
+                "or write it with `ros2 bag reindex`"
             )
+        rosbag2 = lazy.require("rosbags.rosbag2", extra="bags")
+        typesys = lazy.require("rosbags.typesys", extra="bags")
+        _take_foreign_schemas()
+        # What is read here are ROS's own types, which a bag need not define.
+        self._types = typesys.get_typestore(typesys.Stores.LATEST)
+        try:
+            self._reader = rosbag2.Reader(self.path)
             self._reader.open()
         except Exception as exc:  # of rosbags, SQLite, zstd, struct: whatever damaged bytes lead to
             raise self._damaged(exc) from exc
-        self.topics = {c.topic: c.msgtype for c in sorted(self._reader.connections, key=lambda c: c.topic)}
+        self._connections = [c for c in self._reader.connections if c.ext.serialization_format == "cdr"]
+        self.topics = {c.topic: c.msgtype for c in sorted(self._connections, key=lambda c: c.topic)}
 
     def messages(
         self, topics: Sequence[str], from_ns: int | None = None, until_ns: int | None = None
@@ -76,14 +87,14 @@ class Bag:
         Raises:
             DataError: The bag is damaged, or cut off.
         """
-        chosen = [c for c in self._reader.connections if c.topic in topics]
+        chosen = [c for c in self._connections if c.topic in topics]
         if not chosen:  # to rosbags an empty choice means all
             return
         stream = self._reader.messages(chosen, start=from_ns, stop=until_ns)
         while True:
             try:
                 connection, logged_ns, data = next(stream)
-                msg = self._reader.deserialize(data, connection.msgtype)
+                msg = self._types.deserialize_cdr(data, connection.msgtype)
             except StopIteration:
                 return
             except Exception as exc:
@@ -92,7 +103,7 @@ class Bag:
 
     def close(self) -> None:
         """Close the files."""
-        if self._reader.stack:
+        if self._reader.is_open:
             self._reader.close()
 
     def __enter__(self) -> Bag:
@@ -109,3 +120,22 @@ class Bag:
             f"expected a whole bag of ROS 2 at {self.path}, reading it failed ({said:.200}): copy it again, "
             "or repair it with `ros2 bag reindex` or `mcap recover`"
         )
+
+
+@cache
+def _take_foreign_schemas() -> None:
+    """Have rosbags open an mcap with JSON or protobuf channels; up to 0.11 it refuses the whole file.
+
+    Their definitions, binary ones too, are left unread, as nothing here reads their messages.
+    """
+    mcap: Any = importlib.import_module("rosbags.rosbag2.storage_mcap")
+    read_definition = mcap.get_msgdef
+
+    def read_string(file: Any) -> str:
+        return str(mcap.read_bytes(file).decode(errors="replace"))
+
+    def get_msgdef(schema: Any) -> Any:
+        foreign = schema is not None and schema.encoding not in ROS_SCHEMAS
+        return read_definition(None if foreign else schema)
+
+    mcap.read_string, mcap.get_msgdef = read_string, get_msgdef

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -65,8 +67,71 @@ def test_what_is_no_bag_is_one_sentence(tmp_path):
             Bag(tmp_path / name)
 
 
+def _record(kind, content):
+    return struct.pack("<BQ", kind, len(content)) + content
+
+
+def _text(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return struct.pack("<I", len(data)) + data
+
+
+def _write_mcap(path, channels):
+    """Write (topic, type, encoding of the definition, definition, encoding of messages, messages) each."""
+    records = [_record(0x01, _text("ros2") + _text(""))]
+    for number, (topic, kind, schema, definition, encoding, messages) in enumerate(channels, start=1):
+        schema_id = number if kind else 0
+        if kind:
+            body = struct.pack("<H", number) + _text(kind) + _text(schema) + _text(definition)
+            records.append(_record(0x03, body))
+        body = struct.pack("<HH", number, schema_id) + _text(topic) + _text(encoding) + _text("")
+        records.append(_record(0x04, body))
+        for logged_ns, data in messages:
+            records.append(_record(0x05, struct.pack("<HIQQ", number, 0, logged_ns, logged_ns) + data))
+    end = _record(0x0F, bytes(4)) + _record(0x02, bytes(20))
+    path.write_bytes(b"\x89MCAP0\r\n" + b"".join(records) + end + b"\x89MCAP0\r\n")
+
+
+def test_channels_of_other_tools_do_not_matter(tmp_path):
+    """JSON, protobuf and channels without a schema beside ours, of which only one has a definition."""
+    writer = BagWriter(tmp_path / "x.mcap", {"/info": INFO})
+    info = writer._store.serialize_cdr(writer.camera_info(CAMERA, 7, "optical"), INFO)
+    writer.abort()
+    text = writer._store.types["std_msgs/msg/String"]("hi")
+    text = bytes(writer._store.serialize_cdr(text, "std_msgs/msg/String"))
+    _write_mcap(
+        tmp_path / "a.mcap",
+        [
+            ("/events", "foxglove.Log", "jsonschema", "{}", "json", [(1, b"{}")]),
+            ("/tf", "foxglove.FrameTransform", "protobuf", b"\n\xd5\x01\xff\x00", "protobuf", [(2, b"\xff")]),
+            ("/json", INFO, "jsonschema", "{}", "json", [(3, b"{}")]),
+            ("/free", "", "", "", "json", [(4, b"{}")]),
+            ("/note", "std_msgs/msg/String", "ros2msg", "string data\n", "cdr", [(5, text)]),
+            ("/info", INFO, "", "", "cdr", [(6, bytes(info))]),
+        ],
+    )
+    with Bag(tmp_path / "a.mcap") as bag:
+        assert bag.topics == {"/info": INFO, "/note": "std_msgs/msg/String"}
+        note, message = bag.messages(["/note", "/info", "/json", "/tf"])
+    assert (note.logged_ns, note.msg.data) == (5, "hi")
+    assert (message.msg.width, message.msg.height, message.msg.k[0]) == (9, 7, 5.0)
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_file_whose_folder_lost_its_metadata(tmp_path, storage):
+    writer = BagWriter(tmp_path / "bag", {"/info": INFO}, storage=storage)
+    writer.write("/info", 3, writer.camera_info(CAMERA, 7, "optical"))
+    writer.close()
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    (file,) = (tmp_path / "bag").iterdir()
+    with Bag(file) as bag:
+        assert [message.logged_ns for message in bag.messages(["/info"])] == [3]
+    with pytest.raises(DataError, match=r"metadata\.yaml.*name one of the files"):
+        Bag(tmp_path / "bag")
+
+
 def test_without_rosbags_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "rosbags.highlevel", None)
+    monkeypatch.setitem(__import__("sys").modules, "rosbags.rosbag2", None)
     (tmp_path / "a.mcap").write_bytes(b"")
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[bags\]"):
         Bag(tmp_path / "a.mcap")
