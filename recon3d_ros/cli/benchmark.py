@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.cli.domain import claim_domain
+from recon3d_ros.cli.flags import user_path
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.files import write_json
 from recon3d_ros.files.text_table import aligned
@@ -90,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="backends: data sets with disparity ground truth, to measure the accuracy too",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help='also write {"machine": {...}, "rows": [...]} to FILE'
+        "--json", type=user_path, metavar="FILE", help='also write {"machine": {...}, "rows": [...]} to FILE'
     )
 
 

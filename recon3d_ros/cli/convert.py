@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recon3d_ros.cli.flags import user_path
 from recon3d_ros.cli.progress_bar import show_stages
 from recon3d_ros.convert import METHODS, Images, convert, folder_images, to_text
 from recon3d_ros.errors import ConfigError
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--images",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="representative images (left/ and right/ for stereo; up to 32 are used): every second image "
         "is for the int8 ranges, the others for the comparison (default: rendered scenes)",

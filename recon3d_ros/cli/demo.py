@@ -15,7 +15,7 @@ from typing import Any
 
 from recon3d_ros.cli.children import Child
 from recon3d_ros.cli.domain import claim_domain
-from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.signals import stop_signals_deferred
 from recon3d_ros.config import ModelConfig, PipelineConfig, options
 from recon3d_ros.config.camera_topics import LEFT, image_topics
@@ -62,13 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     parser.add_argument(
         "--input",
+        type=os.path.expanduser,
         default="world",
         help="folder of images, folder with left/ and right/ or with EuRoC's cam0/ and cam1/, video file, "
         "index of a webcam, world_indoor or world_outdoor (default %(default)s = world_indoor)",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         default=Path("out/demo"),
         metavar="DIR",
         help="output folder (default %(default)s)",

@@ -7,13 +7,12 @@ import math
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from recon3d_ros.backends import device_of
-from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
@@ -75,12 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="also write everything to FILE: rows (ratios in percent, except delta_1) and calibration",
     )
     parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="folder with INDEX.json (default $RECON3D_DATA)"
+        "--root", type=user_path, metavar="DIR", help="folder with INDEX.json (default $RECON3D_DATA)"
     )
     parser.add_argument(
         "--precision", default="", help="comma-separated: fp32, fp16, int8 (default: all that a model has)"
@@ -100,7 +99,7 @@ def _add_details(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pictures",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="draw image, ground truth, and each method's depth and error: for the first pair of a set, "
         "or for several frames of a set without pairs, with two point clouds seen from above and "

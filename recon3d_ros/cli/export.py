@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recon3d_ros.cli.flags import user_path
 from recon3d_ros.model_zoo.registry import find_weights
 from recon3d_ros.system import lazy
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         default=Path("models"),
         metavar="DIR",
         help="output folder (default %(default)s)",
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--accuracy",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="JSON of 'recon3d evaluate' for this model, to be included in the manifest",
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from recon3d_ros.config import Config, Option, options
@@ -28,6 +30,11 @@ def add_options(parser: argparse.ArgumentParser, config: type[Config], skip: Col
             kind = {"type": words, "choices": spec.choices or None, "metavar": _metavar(spec)}
         flag = "--" + spec.name.replace("_", "-")
         parser.add_argument(flag, default=spec.default, help=_help(spec), **kind)
+
+
+def user_path(text: str) -> Path:
+    """A path with the home folder for `~`, which no shell expands behind `=` or in quotes."""
+    return Path(os.path.expanduser(text))
 
 
 def read_options(

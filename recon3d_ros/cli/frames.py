@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from recon3d_ros.cli.flags import user_path
 from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
 from recon3d_ros.datasets.folders import CAMERA_FILE, image_files, images_of, rectified_frames
 from recon3d_ros.datasets.lazy_sequence import LazySequence
@@ -18,9 +19,9 @@ from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig, upright
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that name images and their camera."""
     images = parser.add_argument_group("images (one of)")
-    images.add_argument("--left", type=Path, metavar="FILE", help="left image of a pair, with --right")
-    images.add_argument("--right", type=Path, metavar="FILE", help="right image of a pair, with --left")
-    images.add_argument("--image", type=Path, metavar="FILE", help="a single image, for a mono model")
+    images.add_argument("--left", type=user_path, metavar="FILE", help="left image of a pair, with --right")
+    images.add_argument("--right", type=user_path, metavar="FILE", help="right image of a pair, with --left")
+    images.add_argument("--image", type=user_path, metavar="FILE", help="a single image, for a mono model")
     images.add_argument(
         "--input",
         metavar="FOLDER",
@@ -30,7 +31,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     camera = parser.add_argument_group("camera")
     camera.add_argument(
         "--camera",
-        type=Path,
+        type=user_path,
         nargs="+",
         metavar="FILE",
         help="calibration: camera_info YAML of camera_calibration (a pair: two files, or one with left: and "

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
-from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.datasets.bags.reader import Bag
@@ -29,20 +28,23 @@ HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     parser.add_argument(
-        "bag", type=Path, metavar="BAG", help="folder of a rosbag2, or its .mcap or .db3 file"
+        "bag", type=user_path, metavar="BAG", help="folder of a rosbag2, or its .mcap or .db3 file"
     )
     out = parser.add_argument_group("results (at least one of)")
     out.add_argument(
         "--out-bag",
-        type=Path,
+        type=user_path,
         metavar="PATH",
         help="output bag: a new folder, or a single .mcap or .db3 file",
     )
     out.add_argument(
-        "--out-ply", type=Path, metavar="DIR", help="output folder, one PLY per frame; created if missing"
+        "--out-ply",
+        type=user_path,
+        metavar="DIR",
+        help="output folder, one PLY per frame; created if missing",
     )
     out.add_argument(
-        "--out-json", type=Path, metavar="FILE", help="write a summary that accounts for every frame"
+        "--out-json", type=user_path, metavar="FILE", help="write a summary that accounts for every frame"
     )
     parser.add_argument(
         "--storage",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.frames import add_image_arguments, named_frames
 from recon3d_ros.cli.results import Writer
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
@@ -44,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     add_image_arguments(parser)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="output folder, created if missing"
+        "--out", type=user_path, required=True, metavar="DIR", help="output folder, created if missing"
     )
     parser.add_argument(
         "--separate",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.progress_bar import show_share
 from recon3d_ros.cli.terminal import TerminalHandler
 from recon3d_ros.config import options
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--export",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="export the model to this folder at the end, as 'recon3d export' does",
     )

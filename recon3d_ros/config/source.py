@@ -15,7 +15,8 @@ class SourceConfig(Config):
     source: str = option(
         "world",
         "world, world_indoor or world_outdoor (procedural, with exact depth), a folder of images, with "
-        "left/ and right/ or with EuRoC's cam0/ and cam1/, a video file, or the index of a webcam",
+        "left/ and right/ or with EuRoC's cam0/ and cam1/, a video file, or a webcam by index or "
+        "device (/dev/video0 or a link to it)",
         read_only=True,
         path=True,
     )

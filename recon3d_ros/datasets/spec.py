@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -46,11 +47,12 @@ class DatasetSpec(NamedTuple):
 
 
 def parse_spec(text: str) -> DatasetSpec:
-    """Take a data set's text apart; what is a path as it stands is only that.
+    """Take a data set's text apart; what is a path as it stands is only that. It may begin with `~/`.
 
     Raises:
         DataError: What stands in brackets at the end is no part.
     """
+    text = os.path.expanduser(text)
     if Path(text).exists():
         return DatasetSpec(text)
     part = _PART.fullmatch(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ class VideoImages:
     Stamps count from 0 by the file's own rate; a webcam's are the wall clock when the image arrived.
 
     Args:
-        source: a video file, or the index of a webcam (0, or "0").
+        source: a video file, the index of a webcam (0, or "0"), or its device (/dev/video0, or a link to it).
 
     Raises:
         DataError: when it cannot be opened; while iterating, when a webcam stops or a file gives no image.
@@ -29,13 +30,13 @@ class VideoImages:
 
     def __init__(self, source: Path | str | int) -> None:
         self._source = str(source)
-        is_file = Path(self._source).is_file()
-        self.live = self._source.isdecimal() and not is_file
-        if not self.live and not is_file:
+        webcam = webcam_index(self._source)
+        self.live = webcam is not None
+        if webcam is None and not Path(self._source).is_file():
             raise DataError(
-                f"expected a video file or a webcam index, found no file {source}: check the path"
+                f"expected a video file, a webcam index or its device, found no file {source}: check the path"
             )
-        self._capture: Any = _open(int(self._source) if self.live else self._source)
+        self._capture: Any = _open(self._source if webcam is None else webcam)
         self.size_wh = (
             int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
             int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
@@ -66,6 +67,18 @@ class VideoImages:
 
     def _describe(self) -> str:
         return f"webcam {self._source}" if self.live else f"video {self._source}"
+
+
+def webcam_index(source: str) -> int | None:
+    """The number of a webcam that is named by it or by its device, also a link of udev; None for others.
+
+    OpenCV would try to read a device as a video file first.
+    """
+    path = Path(source)
+    if source.isdecimal() and not path.is_file():
+        return int(source)
+    device = re.fullmatch(r"/dev/video(\d+)", str(path.resolve()))
+    return int(device[1]) if device else None
 
 
 def _open(source: str | int) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.frames import add_image_arguments
 from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, options
 from recon3d_ros.errors import ConfigError
 
@@ -60,3 +62,20 @@ def test_limits_are_those_of_the_config(capsys):
         read_options(args, PipelineConfig)
     with pytest.raises(SystemExit):
         _parser(NodeConfig).parse_args(["--mode", "tricorder"])
+
+
+def test_home_stands_for_a_tilde_behind_an_equals_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    parser = argparse.ArgumentParser()
+    add_image_arguments(parser)
+    words = [
+        "--left=~/l.png",
+        "--right=~nobody-here/r.png",
+        "--input=~/images",
+        "--camera",
+        "~/a.yaml",
+        "b.yaml",
+    ]
+    args = parser.parse_args(words)
+    assert (args.left, args.right) == (tmp_path / "l.png", Path("~nobody-here/r.png"))
+    assert args.camera == [tmp_path / "a.yaml", Path("b.yaml")]

@@ -71,3 +71,11 @@ def test_topics_belong_to_bags(tmp_path):
 def test_hololens_60_to_80_are_its_last_twenty(data_dir):
     names = [sample.name for sample in open_dataset("hololens[60:80]", data_dir)]
     assert names == [f"hololens_{i:04d}" for i in range(60, 80)]
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec = parse_spec("~/a.mcap:/image[3:]")
+    assert (spec.place, spec.topics) == (f"{tmp_path}/a.mcap", ("/image",))
+    (tmp_path / "odd[name]").mkdir()
+    assert parse_spec("~/odd[name]").place == f"{tmp_path}/odd[name]"

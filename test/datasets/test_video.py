@@ -78,6 +78,20 @@ def test_a_webcam_that_dies_is_an_error_and_not_an_end(monkeypatch):
     assert stamps[0] > 1_600_000_000_000_000_000 and stamps[1] >= stamps[0]
 
 
+def test_a_webcam_by_its_device_or_a_link_to_it(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        video.cv2, "VideoCapture", lambda source: opened.append(source) or _DyingCamera(source)
+    )
+    (tmp_path / "usb-camera-index0").symlink_to("/dev/video12")
+    for source in ("/dev/video3", tmp_path / "usb-camera-index0"):
+        images = VideoImages(source)
+        assert images.live and len([*islice(images, 2)]) == 2
+    assert opened == [3, 12]
+    with pytest.raises(DataError, match="found no file /dev/null"):
+        VideoImages("/dev/null")
+
+
 def test_a_text_in_the_clothes_of_an_image_is_no_video(tmp_path):
     """OpenCV opens it, as a video of 0x0."""
     (tmp_path / "text.png").write_text("no image", encoding="utf-8")

@@ -15,6 +15,7 @@ import numpy as np
 from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.datasets import RawImages, VideoImages, euroc_raw, folder_images, is_euroc
 from recon3d_ros.datasets.folders import CAMERA_FILE, image_files
+from recon3d_ros.datasets.video import webcam_index
 from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
 from recon3d_ros.files import read_camera
 from recon3d_ros.geometry import PinholeCamera, StereoRig
@@ -76,12 +77,12 @@ def open_source(config: SourceConfig, report: Callable[[str], None] = lambda lin
     elif path.is_dir():
         images = folder_images(path)
         source = _images(images, _camera_of(config, images[0], path), _rate_of(images))
-    elif path.is_file() or config.source.isdecimal():
+    elif path.is_file() or webcam_index(config.source) is not None:
         source = _video(config)
     else:
         raise DataError(
-            f"expected world, a folder, a video file or a webcam index to play, found no {config.source}: "
-            "check the path"
+            "expected world, a folder, a video file, a webcam index or its device to play, found no "
+            f"{config.source}: check the path"
         )
     return _left_alone(source) if config.mono else source
 
