@@ -357,5 +357,5 @@ def test_what_is_no_calibration_is_one_sentence(tmp_path, text, error, said):
 
 
 def test_a_device_without_end_is_refused():
-    with pytest.raises(DataError, match="at most"):
+    with pytest.raises(DataError, match="regular file"):
         read_camera("/dev/zero")
