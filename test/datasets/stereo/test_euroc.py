@@ -51,7 +51,7 @@ def test_rig_and_raw_images_in_both_layouts(tmp_path, original_layout, model):
     assert rig.baseline_m == pytest.approx(0.11)
     assert not rig.left.rectified
     np.testing.assert_allclose(rig.left.r, np.eye(3), atol=1e-9)
-    assert [stamp_ns for stamp_ns, left, right in raw] == list(STAMPS)
+    assert [images.stamp_ns for images in raw] == list(STAMPS)
     assert raw[1].left.shape == raw[1].right.shape == (HEIGHT, WIDTH)
     assert raw[2].right[15, 20] == 101
 
