@@ -18,6 +18,7 @@ from recon3d_ros.cli.main import main
 pytest.importorskip("torch", reason="training needs it")
 
 from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.training.export.calibration import calibrate
 from recon3d_ros.training.run.checkpoint import load_checkpoint
 
 SMALL = (
@@ -27,7 +28,11 @@ QUIET = "--loaders 0 --threads 1 --device cpu --precision fp32".split()
 
 
 def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeypatch):
-    # Small scenes calibrate as well here, and render fifty times as fast.
+    # Few and small scenes calibrate as well here, and render fifty times as fast.
+    monkeypatch.setattr(
+        "recon3d_ros.training.export.export.calibrate",
+        lambda network, content, place, count: calibrate(network, content, place, min(count, 2)),
+    )
     monkeypatch.setattr("recon3d_ros.training.export.calibration.CALIBRATION_SIZE_WH", (96, 64))
     out = str(tmp_path / "run")
     words = ["train", "--out", out, *SMALL, *QUIET]
@@ -44,11 +49,12 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeyp
     assert "from step 1" in resumed and str(models / "mine.yaml") in resumed
     assert (models / "mine.onnx").is_file()
 
-    begun = ["train", "--out", str(tmp_path / "next"), *SMALL, *QUIET, "--max-steps", "1", "--from"]
+    pairs = ["--pairs", f"{out}/pairs"]  # those that are rendered
+    begun = ["train", "--out", str(tmp_path / "next"), *pairs, *SMALL, *QUIET, "--max-steps", "1", "--from"]
     assert main([*begun, str(models / "mine.pt")]) == 0
     assert "network stereo with" in capsys.readouterr().out
     assert main([*begun, str(models / "yours.pt")]) == 5 and "yours.pt" in capsys.readouterr().err
-    mean = ["export", f"{out}/checkpoint.pt", str(models / "mine.yaml"), "--calibration-pairs", "4"]
+    mean = ["export", f"{out}/checkpoint.pt", str(models / "mine.yaml"), "--calibration-pairs", "2"]
     assert main([*mean, "--out", str(models)]) == 0
     assert "torch differ" in capsys.readouterr().out
     assert find_model("recon3d_stereo", models).origin.startswith("mean of 2 runs")
@@ -76,6 +82,7 @@ def test_wrong_arguments_are_one_sentence(tmp_path, capsys, words, said):
     assert said in err and err.count("\n") == 1 and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_bar_on_a_terminal_and_a_checkpoint_after_sigterm(tmp_path):
     """As batch systems and torchrun end a run; the bar moves meanwhile."""
     screen, terminal = pty.openpty()

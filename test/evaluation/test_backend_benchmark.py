@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from recon3d_ros.evaluation.backend_benchmark import GPU_PATHS, benchmark_backends
 
 
@@ -19,6 +21,7 @@ def test_stages_of_onnx_runtime_and_a_reason_for_what_is_not_there(monkeypatch) 
         assert row["frames"] == 2 or (row["frames"] == 0 and row["median_ms"] is None and row["note"])
 
 
+@pytest.mark.slow
 def test_accuracy_stands_beside_the_times(data_dir, monkeypatch) -> None:
     monkeypatch.setattr("recon3d_ros.evaluation.backend_benchmark.PRECISIONS", ("fp32",))
     rows = benchmark_backends(frames=1, data="middlebury2001")

@@ -39,7 +39,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("seconds", ["0.3", "0.8", "1000"])
+@pytest.mark.parametrize(
+    "seconds",
+    ["0.3", pytest.param("0.8", marks=pytest.mark.slow), pytest.param("1000", marks=pytest.mark.slow)],
+)
 def test_ctrl_c_ends_all_processes_in_order(tmp_path, seconds):
     script = tmp_path / "interrupted.py"
     script.write_text(_INTERRUPTED)

@@ -25,7 +25,8 @@ from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.ros.bridge.conversions import camera_to_info, cloud_from_msg, image_to_msg
 from recon3d_ros.world import WorldCamera
 
-pytestmark = pytest.mark.timeout(300)  # two frameworks start, and train for a moment
+# Two frameworks start, and train for a moment.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "own-models.md").read_text(encoding="utf-8")

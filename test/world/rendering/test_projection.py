@@ -102,6 +102,7 @@ def test_a_whole_pixel_of_disparity_moves_the_image_by_a_pixel_exactly() -> None
     assert moved.mean() > 10 * max(apart.mean(), 0.01)  # a column off is seen
 
 
+@pytest.mark.slow
 def test_another_process_renders_the_same_bytes() -> None:
     """Neither the order of a hash nor what was rendered before decides anything."""
     probe = (
