@@ -123,5 +123,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, loaded or not, beside what a module has anyway."""
-    return sorted({*globals(), *__all__})
+    """The public names, loaded or not."""
+    return sorted(__all__)

@@ -135,6 +135,11 @@ def _camera(
         return None
     height, width = _first_shape([left for left, _ in files])
     right = files[0][1]
+    if args.baseline_m is not None and not args.baseline_m > 0:
+        raise ConfigError(
+            f"expected a positive --baseline-m, got {args.baseline_m:g}: give the distance of the cameras in "
+            "metres"
+        )
     if args.baseline_m is not None:
         rig = StereoRig.simple(width, height, args.fx, args.baseline_m, args.cx, args.cy, args.doffs_px)
         if right is None:

@@ -11,14 +11,16 @@ import argparse
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from recon3d_ros import __version__
 from recon3d_ros.cli.signals import stop_signals_interrupt
 from recon3d_ros.cli.terminal import TerminalHandler
-from recon3d_ros.errors import Recon3dError
+from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.system.logs import logs_sent_to
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program stopped by Ctrl-C
@@ -74,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not words:
             parser.print_help(sys.stderr)
             raise SystemExit(2)
-        args = parser.parse_args(words)
+        args, unknown = parser.parse_known_args(words)
+        if unknown:
+            raise _unknown_words(args.verb, unknown, args.verb_help())
         with logs_sent_to(TerminalHandler()), stop_signals_interrupt():
             code: int = args.main(args)
         sys.stdout.flush()  # so that a closed pipe shows here and not in the interpreter's exit
@@ -121,8 +125,21 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         # No abbreviations: the day --models-dir gets a neighbour, somebody's --mod would change its meaning.
         verb_parser = verbs.add_parser(name, description=module.HELP, allow_abbrev=False)
         module.add_arguments(verb_parser)
-        verb_parser.set_defaults(main=module.main)
+        verb_parser.set_defaults(main=module.main, verb_help=verb_parser.format_help)
     return parser
+
+
+def _unknown_words(verb: str, unknown: Sequence[str], verb_help: str) -> ConfigError:
+    """What to say of words that a verb does not take."""
+    first = unknown[0].partition("=")[0]
+    flags = sorted(set(re.findall(r"--[a-z][a-z0-9-]*", verb_help)))
+    nearest = get_close_matches(first, flags, n=1) or [
+        flag for flag in flags if first.startswith("--") and flag.startswith(first)
+    ]
+    hint = f"; the nearest is {nearest[0]}" if nearest else ""
+    return ConfigError(
+        f"expected arguments that {verb} has, got {' '.join(unknown)}{hint}: see recon3d {verb} --help"
+    )
 
 
 def _verbs_text() -> str:

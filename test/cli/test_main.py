@@ -174,14 +174,17 @@ def test_alone_it_shows_every_verb_in_a_group(capsys):
     assert cli.GROUPS.keys() <= cli.VERBS.keys() and next(iter(cli.VERBS)) in cli.GROUPS
 
 
-@pytest.mark.parametrize(
-    "words", [[], ["no_such_verb"], ["probe", "--number", "many"], ["probe", "--num", "3"]]
-)
+@pytest.mark.parametrize("words", [[], ["no_such_verb"], ["probe", "--number", "many"]])
 def test_wrong_words_exit_with_2(verb, capsys, words):
     with pytest.raises(SystemExit) as exit_info:
         cli.main(words)
     assert exit_info.value.code == 2
     assert "usage: recon3d" in capsys.readouterr().err
+
+
+def test_an_abbreviation_is_no_flag(verb, capsys):
+    assert cli.main(["probe", "--num", "3"]) == 2
+    assert "got --num 3; the nearest is --number: see recon3d probe --help" in capsys.readouterr().err
 
 
 def test_help_of_a_verb_shows_its_text(verb, capsys):
@@ -246,3 +249,13 @@ def test_every_verb_of_the_table_has_the_three_parts(name):
     module = importlib.import_module(cli.VERBS[name].module)
     assert isinstance(module.HELP, str) and module.HELP
     assert callable(module.add_arguments) and callable(module.main)
+
+
+@pytest.mark.parametrize(
+    ("word", "nearest"), [("--baselin-m", "--baseline-m"), ("--baseline", "--baseline-m"), ("left.png", None)]
+)
+def test_words_that_a_verb_does_not_take_are_named_with_the_nearest_flag(word, nearest, capsys):
+    assert cli.main(["run", word, "0.5", "--out", "out"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"recon3d: error: expected arguments that run has, got {word}")
+    assert said.count("\n") == 1 and (f"the nearest is {nearest}" in said) == (nearest is not None)

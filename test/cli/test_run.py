@@ -143,6 +143,11 @@ def test_a_folder_of_pairs(folder, camera):
     assert written(folder) == [f"{frame}_{name}" for frame in "ab" for name in STEREO_FILES]
 
 
+def test_a_baseline_must_be_positive(folder, capsys):
+    assert run(folder, *PAIR, "--fx", "80", "--baseline-m", "-0.1") == 2
+    assert "expected a positive --baseline-m, got -0.1" in capsys.readouterr().err
+
+
 def test_a_folder_of_left_and_right_names_is_a_pair(folder):
     (folder / "both").mkdir()
     for side in ("left", "right"):
