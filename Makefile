@@ -75,8 +75,10 @@ NO_NUMPY := $(addprefix test/,cuda/test_build.py test_conftest.py test_docs.py t
 test-numpy1: $(OLD_VENV)/.test
 	$(OLD_VENV)/bin/python -m pytest $(IN_PARALLEL) -q -r fE $(addprefix --ignore=,$(NO_NUMPY))
 
+# The long soak judges memory, which a busy machine moves: alone, and before the others.
 test-main: $(FULL)
-	$(VENV)/bin/python -m pytest $(IN_PARALLEL)
+	$(if $(RECON3D_SOAK_FRAMES),$(VENV)/bin/python -m pytest -q test/ros/bench/test_soak.py)
+	env -u RECON3D_SOAK_FRAMES $(VENV)/bin/python -m pytest $(IN_PARALLEL)
 
 clean:
 	rm -rf .venv .venv-* out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -43,13 +43,13 @@ def test_few_steps_beat_the_best_constant_and_the_untrained_network(
     world_stores, make_config, tiny_network, tmp_path
 ):
     pairs, held_out = world_stores
-    config = make_config(minutes=0.0, max_steps=300, batch=4, learning_rate=4e-3, validate_minutes=100.0)
+    config = make_config(minutes=0.0, max_steps=400, batch=4, learning_rate=4e-3, validate_minutes=100.0)
     run = start_run(config, tiny_network)
     untrained = validate(run.network, run.task, held_out, run.device)
     fit(run, [(pairs, 1.0)], held_out)
     trained = run.history[-1]
     for metric in ("bad_px_3", "epe_px"):
-        # Seen: half of the constant's, a fifth of the untrained one's.
+        # Seen: less than two thirds of the constant's.
         assert trained[metric] < 0.75 * best_constant(held_out, metric)
         assert trained[metric] < 0.4 * untrained[metric]
     losses = [loss for _, loss in run.losses]
