@@ -75,10 +75,11 @@ NO_NUMPY := $(addprefix test/,cuda/test_build.py test_conftest.py test_docs.py t
 test-numpy1: $(OLD_VENV)/.test
 	$(OLD_VENV)/bin/python -m pytest $(IN_PARALLEL) -q -r fE $(addprefix --ignore=,$(NO_NUMPY))
 
-# The long soak judges memory, which a busy machine moves: alone, and before the others.
+# The long soak judges memory, and the doctor the rates of topics, which a busy machine moves: CI runs these alone.
+ALONE := $(if $(RECON3D_SOAK_FRAMES),test/ros/bench/test_soak.py test/ros/doctor/test_doctor.py)
 test-main: $(FULL)
-	$(if $(RECON3D_SOAK_FRAMES),$(VENV)/bin/python -m pytest -q test/ros/bench/test_soak.py)
-	env -u RECON3D_SOAK_FRAMES $(VENV)/bin/python -m pytest $(IN_PARALLEL)
+	$(if $(ALONE),$(VENV)/bin/python -m pytest -q $(ALONE))
+	env -u RECON3D_SOAK_FRAMES $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(ALONE:%=--ignore=%)
 
 clean:
 	rm -rf .venv .venv-* out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
