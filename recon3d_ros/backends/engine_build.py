@@ -27,7 +27,7 @@ def build_engine(
         manifest: Of the model; what the file has must be what it promises.
         artifact: Which file of it.
         profiles: Shapes of the inputs, an optimisation profile each.
-        progress: Told the share done.
+        progress: Gets the share done.
 
     Raises:
         ArtifactError: the file is not the one of the manifest.
@@ -69,7 +69,7 @@ def _serialized(module: Any, builder: Any, network: Any, config: Any) -> Any:
 
 
 def _report_to(progress: Progress, module: Any, config: Any) -> None:
-    """Have the builder tell how far it is."""
+    """Have the builder report how far it is."""
     phases = BuildPhases()
 
     class Monitor(module.IProgressMonitor):

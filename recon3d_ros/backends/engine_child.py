@@ -1,6 +1,6 @@
 """Build an engine in a process of its own: a crash or a full memory there does not touch who asked for it.
 
-The child is this module; it reads a request from stdin, tells its progress in lines of JSON on stdout, and
+The child is this module; it reads a request from stdin, writes its progress in lines of JSON on stdout, and
 writes the engine into the file it was named.
 """
 
@@ -141,7 +141,7 @@ def main() -> None:
 def _yield_to_others(parent: int) -> None:
     """End with the parent, give way to whatever else computes, and be the first that a full memory ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked to be told
+    if os.getppid() != parent:  # it died before we asked for the signal
         os.kill(os.getpid(), signal.SIGKILL)
     os.nice(_NICE)
     with contextlib.suppress(OSError):

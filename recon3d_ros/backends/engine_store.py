@@ -33,7 +33,7 @@ class EngineOptions:
         flavour: auto, tensorrt or tensorrt_rtx.
         sizes_wh: Sizes of the network's input, one optimisation profile each; none = that of the manifest.
         rebuild: Build even if there is one.
-        progress: Told how far a build is.
+        progress: Gets how far a build is.
     """
 
     flavour: str = "auto"
@@ -138,7 +138,7 @@ class EngineStore:
         Args:
             key: Of the engine.
             build: Builds it, which may take minutes; called by one process at a time.
-            options: Whether to build in any case, and who is told that another process builds it.
+            options: Whether to build in any case, and who hears that another process builds it.
 
         Raises:
             BackendError: it is in quarantine, or the build failed.

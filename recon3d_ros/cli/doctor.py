@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Examine and tell; the exit code says how bad it is."""
+    """Examine and report; the exit code says how bad it is."""
     from recon3d_ros.ros.bridge.dds import profile_environment
     from recon3d_ros.ros.doctor.doctor import examine
 

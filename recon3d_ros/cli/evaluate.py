@@ -174,7 +174,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _tell(left_out: Collection[str], scores: Sequence[SetScore]) -> None:
-    """Say which sets a model could not answer; an error when that leaves nothing."""
+    """Say which sets a model could not predict; an error when that leaves nothing."""
     if not scores:
         raise ConfigError(f"{'; '.join(left_out)}: give a mono model, such as recon3d_mono")
     for words in left_out:
@@ -182,7 +182,7 @@ def _tell(left_out: Collection[str], scores: Sequence[SetScore]) -> None:
 
 
 class _Run(NamedTuple):
-    """A method with one of its precisions; ``pairs``: on which sets, None for all that it can answer."""
+    """A method with one of its precisions; ``pairs``: on which sets, None for all that it can predict."""
 
     method: str
     precision: str | None

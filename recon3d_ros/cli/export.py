@@ -1,4 +1,4 @@
-"""`recon3d export`: a checkpoint as an ONNX model with manifest and golden answer."""
+"""`recon3d export`: a checkpoint as an ONNX model with manifest and golden output."""
 
 from __future__ import annotations
 

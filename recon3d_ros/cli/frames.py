@@ -97,11 +97,10 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
             + (", which has its own camera: leave them out" if own_camera else ": check the path")
         )
     plain = layout is not None and layout.name == "images"
-    camera = _camera(args, image_files(folder) if plain or args.fx is not None else [])
-    if plain and not (calibrated or camera or (folder / CAMERA_FILE).exists()):
-        files = image_files(folder)
-        if files[0][1] is None:
-            return spec.part_of(_uncalibrated_frames([left for left, _ in files]))
+    files = image_files(folder) if plain or args.fx is not None else []
+    camera = _camera(args, files)
+    if plain and files[0][1] is None and not (calibrated or camera or (folder / CAMERA_FILE).exists()):
+        return spec.part_of(_uncalibrated_frames([left for left, _ in files]))
     samples = open_dataset(args.input, camera=camera)
     return LazySequence(range(len(samples)), lambda i: samples[i].frame)
 

@@ -40,7 +40,7 @@ class Writer:
             OutputError: A file cannot be written.
         """
         depth, disparity, cloud = result.depth_map.depth, result.depth_map.disparity, result.cloud
-        assert cloud is not None  # process makes one unless told not to
+        assert cloud is not None  # process makes one unless its config leaves it out
         files.write_depth_png16(self._path(name, "depth.png"), depth)
         files.write_pfm(self._path(name, "depth.pfm"), depth)
         if disparity is not None:

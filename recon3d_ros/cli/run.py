@@ -79,16 +79,16 @@ def main(args: argparse.Namespace) -> int:
     writer = Writer(args.out, view=not args.no_view, turntable=args.turntable)
     estimator, doubts = Estimator.open(model, stereo=first.is_stereo), DoubtLog()
     try:
-        answer = (
-            _metric_answer(estimator, limits, scale, writer, doubts, args.separate)
+        describe = (
+            _metric_output(estimator, limits, scale, writer, doubts, args.separate)
             if is_metric
-            else _relative_answer(estimator, writer)
+            else _relative_output(estimator, writer)
         )
         every = chain([first], readable)
         # Silent where no terminal is.
         for frame in tqdm(every, total=len(frames), unit="frame", disable=None, leave=False):
             size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
-            tqdm.write(f"{frame.name or 'frame'} {size}: {answer(frame)}")
+            tqdm.write(f"{frame.name or 'frame'} {size}: {describe(frame)}")
     finally:
         estimator.close()
     count = len(frames) - len(unread)
@@ -113,7 +113,7 @@ def _readable(frames: Sequence[Frame], unread: list[Recon3dError]) -> Iterator[F
             yield frame
 
 
-def _metric_answer(
+def _metric_output(
     estimator: Estimator,
     limits: PipelineConfig,
     scale: ScaleConfig,
@@ -125,7 +125,7 @@ def _metric_answer(
     recovery = ScaleRecovery.of(scale)
     pipeline = Pipeline(estimator, limits, recovery)
 
-    def answer(frame: Frame) -> str:
+    def describe(frame: Frame) -> str:
         if separate:
             pipeline.reset()
             if recovery is not None:
@@ -135,18 +135,18 @@ def _metric_answer(
         writer.write(frame.name, result)
         return _summary(result)
 
-    return answer
+    return describe
 
 
-def _relative_answer(estimator: Estimator, writer: Writer) -> Callable[[Frame], str]:
+def _relative_output(estimator: Estimator, writer: Writer) -> Callable[[Frame], str]:
     """The same for a model without metres."""
 
-    def answer(frame: Frame) -> str:
+    def describe(frame: Frame) -> str:
         relative_depth = estimator.estimate_raw(frame)
         writer.write_relative(frame.name, relative_depth)
         return f"{np.isfinite(relative_depth).mean():.0%} valid, relative"
 
-    return answer
+    return describe
 
 
 def _summary(result: Result) -> str:

@@ -89,7 +89,7 @@ def main(args: argparse.Namespace) -> int:
         for number, handler in former.items():
             signal.signal(number, handler)
     if stop.asked:
-        raise KeyboardInterrupt  # all is saved; the exit code tells
+        raise KeyboardInterrupt  # all is saved; the exit code says so
     if is_main:
         print(f"checkpoint: {checkpoint}")
         if args.export:

@@ -48,7 +48,7 @@ class NodeConfig(PairingConfig):
     save_folder: str = option("~/.ros/recon3d", "folder in which ~/save writes frames")
 
     def validate(self) -> None:
-        """Check that the cameras can be told apart, and that each name makes a topic."""
+        """Check that the cameras are distinct, and that each name makes a topic."""
         for name in self.cameras:
             if not re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name):
                 raise ConfigError(

@@ -110,7 +110,7 @@ class ScalePlan:
 
     @property
     def recovery(self) -> ScaleConfig:
-        """What the pipeline is told: no mount where tf tells it, or it would be believed when tf does not."""
+        """What the pipeline gets: no mount where tf gives it, or it would be used when tf is silent."""
         return replace(self.config, camera_height_m=0.0) if self.floor_frame else self.config
 
 

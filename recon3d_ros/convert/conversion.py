@@ -123,7 +123,7 @@ class _Comparison:
 
         Raises:
             BackendError: it is too far off.
-            ModelError: it does not give the golden answer.
+            ModelError: its output is not the golden output.
         """
         row = self.row(precision, draft, float_nodes)
         if not row.off_share <= GOLDEN_SHARES[precision]:

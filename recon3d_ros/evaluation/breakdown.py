@@ -17,8 +17,8 @@ from recon3d_ros.geometry import DepthMap, Sample
 Mask = NDArray[np.bool_]
 Plane = NDArray[np.float32]
 
-# An answer is an outlier when it is off by more than this, and trusted from this confidence on.
-OUTLIER_PX, TRUSTED = 3.0, 0.5
+# A prediction is an outlier when it is off by more than this, and confident from this confidence on.
+OUTLIER_PX, CONFIDENT = 3.0, 0.5
 # A thing is narrow when an opening a little wider along its row takes it away, and so much nearer than what
 # is beside it.
 WIDTHS_PX, NEARER_PX = (6, 12), 3.0
@@ -117,12 +117,12 @@ def _opened(plane: Plane, length: int) -> Plane:
 
 @dataclass
 class _Count:
-    """Pixels of one group: with a truth, with an answer, and of these, wrong in one way or another."""
+    """Pixels of one group: with a truth, with a prediction, and of these, wrong in one way or another."""
 
     pixels: int = 0
-    answered: int = 0
+    predicted: int = 0
     outliers: int = 0
-    trusted_outliers: int = 0
+    confident_outliers: int = 0
     trusted_too_far: int = 0
 
 
@@ -141,32 +141,32 @@ class BreakdownCollector:
     with_confidence: bool = False
 
     def add(self, sample: Sample, prediction: DepthMap) -> None:
-        """Count a frame; one without true or answered disparity is left out."""
+        """Count a frame; one without true or predicted disparity is left out."""
         truth, got = sample.disparity, prediction.disparity
         if truth is None or got is None:
             return
         self.with_confidence = prediction.confidence is not None
-        known, answered = np.isfinite(truth), np.isfinite(got)
-        with np.errstate(invalid="ignore"):
-            outlier = known & ~(np.abs(got - truth) <= OUTLIER_PX)  # a missing answer is one, as in bad_px_3
-            trusted = np.zeros_like(known)
+        known, predicted = np.isfinite(truth), np.isfinite(got)
+        with np.errstate(invalid="ignore"):  # a missing prediction is an outlier
+            outlier = known & ~(np.abs(got - truth) <= OUTLIER_PX)  # as in bad_px_3
+            confident = np.zeros_like(known)
             if prediction.confidence is not None:
-                trusted = answered & (prediction.confidence >= TRUSTED)
-            too_far = trusted & outlier & (got < truth / 2)
+                confident = predicted & (prediction.confidence >= CONFIDENT)
+            too_far = confident & outlier & (got < truth / 2)
         for name in self.names:
             for label, mask in BREAKDOWNS[name](sample, truth).items():
                 group = mask & known
                 count = self.counts.setdefault((name, label), _Count())
                 count.pixels += int(group.sum())
-                count.answered += int((group & answered).sum())
+                count.predicted += int((group & predicted).sum())
                 count.outliers += int((group & outlier).sum())
-                count.trusted_outliers += int((group & outlier & trusted).sum())
+                count.confident_outliers += int((group & outlier & confident).sum())
                 count.trusted_too_far += int((group & too_far).sum())
 
     def rows(self, data: str, method: str, precision: str | None) -> list[dict[str, Any]]:
         """One dictionary per group that has pixels, ready for JSON; shares are percent of its pixels.
 
-        `bad_px_3` counts a missing answer as bad; `trusted_bad_px_3` are those that are wrong with a
+        `bad_px_3` counts a missing prediction as bad; `trusted_bad_px_3` are those that are wrong with a
         confidence of at least 0.5, `trusted_too_far` those of them at more than twice the true depth; both
         are None without confidence.
         """
@@ -175,7 +175,7 @@ class BreakdownCollector:
             everything = sum(other.pixels for key, other in self.counts.items() if key[0] == name)
             if not count.pixels:
                 continue
-            numbers = (count.outliers, count.answered, count.trusted_outliers, count.trusted_too_far)
+            numbers = (count.outliers, count.predicted, count.confident_outliers, count.trusted_too_far)
             shares: list[float | None] = [100.0 * number / count.pixels for number in numbers]
             if not self.with_confidence:
                 shares[2:] = [None, None]
@@ -191,7 +191,7 @@ def to_text(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a table, the methods of a group under one another."""
     order = list(dict.fromkeys((row["set"], row["by"], row["group"]) for row in rows))
     heads = ("data", "by", "group", "method", "precision", "share of pixels %", "bad_px_3 %", "coverage %")
-    cells = [[*heads, f"and confidence >= {TRUSTED} %", "and twice too far %"]]
+    cells = [[*heads, f"and confidence >= {CONFIDENT} %", "and twice too far %"]]
     keys = ("share", "bad_px_3", "coverage", "trusted_bad_px_3", "trusted_too_far")
     for row in sorted(rows, key=lambda row: order.index((row["set"], row["by"], row["group"]))):
         shares = ["-" if row[key] is None else f"{row[key]:.2f}" for key in keys]

@@ -58,7 +58,7 @@ class DenoisingEstimator:
     Args:
         estimator: Gets the denoised images.
         name: Of a denoiser, one of `DENOISERS`.
-        sigma: What noise the images have, in grey levels; non-local means are told.
+        sigma: What noise the images have, in grey levels; the strength of non-local means.
     """
 
     def __init__(self, estimator: FrameEstimator, name: str, sigma: float) -> None:

@@ -43,9 +43,9 @@ class SgbmEstimator:
 
         Returns:
             Disparity in px and depth in m on the grid of the left image; NaN where the matcher gave no
-            answer. A disparity of 0 px counts as none, the rule under which the pinned scores were taken. On
-            KITTI 2012 and Middlebury every such estimate is wrong, so bad_px is the same either way and the
-            EPE of KITTI 0.88 instead of 0.94 px. Under an open sky nearly all of them are right: there
+            prediction. A disparity of 0 px counts as none, the rule under which the pinned scores were taken.
+            On KITTI 2012 and Middlebury every such estimate is wrong, so bad_px is the same either way and
+            the EPE of KITTI 0.88 instead of 0.94 px. Under an open sky nearly all of them are right: there
             the rule costs SGBM (six frames of `world_outdoor`: bad_px_3 25.9 % instead of 11.3 %).
 
         Raises:

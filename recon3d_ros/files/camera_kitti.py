@@ -64,7 +64,7 @@ def _raw_camera(document: Document, number: int, size_wh: tuple[int, ...], raw: 
 def _pair(there: set[int], image: Path | None) -> tuple[int, int]:
     """The pair of the folder image_0 to image_3 (or image_00 to image_03) of the image, else colour.
 
-    The pairs differ by 1 % in their baseline, so that the choice without such a folder is told.
+    The pairs differ by 1 % in their baseline, so that the choice without such a folder is logged.
     """
     said = [re.fullmatch(r"image_0?([0-3])", part) for part in (image.absolute().parts if image else ())]
     number = next((int(match[1]) for match in reversed(said) if match), None)

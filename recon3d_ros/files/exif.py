@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 _ORIENTATION, _SUB_IFD, _FOCAL_35MM = 0x0112, 0x8769, 0xA405
-_FULL_FRAME_MM = 36.0  # width of the film that focal lengths "in 35 mm" are told for
+_FULL_FRAME_MM = 36.0  # width of the film that focal lengths "in 35 mm" are given for
 _MAX_TAGS = 200
 
 
@@ -17,14 +17,14 @@ class Exif:
 
     Attributes:
         orientation: 1 to 8; 1 = the first row is the top. See `geometry.upright`.
-        focal_35mm: Focal length on 36 mm wide film, mm; None when it is not told.
+        focal_35mm: Focal length on 36 mm wide film, mm; None when it is not known.
     """
 
     orientation: int = 1
     focal_35mm: float | None = None
 
     def fx_px(self, width: int, height: int) -> float | None:
-        """Focal length in px for an image of this size; None when it is not told."""
+        """Focal length in px for an image of this size; None when it is not known."""
         if self.focal_35mm is None:
             return None
         return self.focal_35mm / _FULL_FRAME_MM * max(width, height)

@@ -219,7 +219,7 @@ def _write_encoded(path: Path | str, image: NDArray[Any]) -> None:
         raise OutputError(f"expected a suffix such as .png or .jpg, got {path}: rename it")
     try:
         done, encoded = cv2.imencode(suffix, image)
-    except cv2.error:  # an older OpenCV raises where a newer one answers False
+    except cv2.error:  # an older OpenCV raises where a newer one returns False
         done = False
     if not done:
         raise OutputError(

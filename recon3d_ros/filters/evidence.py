@@ -28,7 +28,7 @@ def require_texture(depth: NDArray[np.float32], image: NDArray[np.uint8], min_te
     """Set to NaN what lies on blank surfaces, the sky included.
 
     Texture is the mean difference of neighbouring grey levels along the rows, where stereo matches, over
-    11x11 pixels: edges along a row tell nothing about disparity.
+    11x11 pixels: edges along a row say nothing about disparity.
 
     Args:
         depth: (H, W) m; changed in place.

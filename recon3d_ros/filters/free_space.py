@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from recon3d_ros.geometry import DepthMap
 
 STRIDE_PX = 8
-_LEAST_CONFIDENCE = 0.5  # of models that answer it: a doubtful sky must not erase an obstacle
+_LEAST_CONFIDENCE = 0.5  # of models that predict it: a doubtful sky must not erase an obstacle
 _OVEREXPOSED = 250
 
 
@@ -23,7 +23,7 @@ class FreeSpace:
     Args:
         frames: So many; 1 trusts a single frame.
         max_depth_m: Where the points are put.
-        min_confidence: Least confidence, where the model answers one; at least 0.5 is asked for anyway.
+        min_confidence: Least confidence, where the model predicts one; at least 0.5 is asked for anyway.
     """
 
     def __init__(self, frames: int, max_depth_m: float, min_confidence: float) -> None:

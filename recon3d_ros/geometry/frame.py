@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -84,15 +85,21 @@ class Frame:
             return self.valid
         height, width = disparity.shape
         u = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity, nan=-np.inf)
-        v = np.broadcast_to(np.arange(height, dtype=np.float32)[:, None], disparity.shape)
         shown = self.right_valid.astype(np.uint8) * 255
-        match = cv2.remap(shown, np.clip(u, -2, width + 1), v.copy(), cv2.INTER_LINEAR) > 127
+        match = cv2.remap(shown, np.clip(u, -2, width + 1), _rows(height, width), cv2.INTER_LINEAR) > 127
         return match if self.valid is None else match & self.valid
 
     @property
     def is_stereo(self) -> bool:
         """Whether there is a right image."""
         return self.right is not None
+
+
+@lru_cache(maxsize=4)  # the same for every frame of a camera
+def _rows(height: int, width: int) -> NDArray[np.float32]:
+    rows = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
+    rows.flags.writeable = False
+    return rows
 
 
 @dataclass(frozen=True, eq=False)

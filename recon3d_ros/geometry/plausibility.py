@@ -24,7 +24,7 @@ SKEW = 2e-3  # of fx
 # From the middle, of the size: along one side, as of a cropped image, and along both.
 OFF_CENTRE, OFF_CENTRE_BOTH = 0.3, 0.2
 OUT_OF_RANGE = 0.95  # of the pixels with depth
-_LEAST_KNOWN = 0.1  # of all pixels: fewer tell nothing of the rest
+_LEAST_KNOWN = 0.1  # of all pixels: fewer say nothing about the rest
 _GRID_PIXELS = 5000
 # What a baseline in another unit would be, m: only such a one makes the unit a likely explanation.
 _USUAL_BASELINES_M = (0.02, 0.8)

@@ -165,8 +165,8 @@ def _seen(
     """Where a rectified image shows what the raw camera saw: (H, W) bool, None = everywhere.
 
     A pixel was seen when most of it comes from the raw image, its ray runs ahead of the raw camera, and the
-    lens model still tells such rays apart: a distortion polynomial turns back somewhere outside the field of
-    view, and from there on shows the inside of the image once more.
+    lens model still distinguishes such rays: a distortion polynomial turns back somewhere outside the field
+    of view, and from there on shows the inside of the image once more.
     """
     width, height = camera.image_size_wh
     inside = cv2.remap(np.full((height, width), 255, np.uint8), *maps, cv2.INTER_LINEAR) > 127

@@ -119,7 +119,7 @@ class OutputContract:
     ``px`` are pixels of the network's INPUT grid, also when the output is smaller than the input.
     ``confidence`` names a second output of the same layout in [0, 1], ``sigma`` a third one: one standard
     deviation of the value, in its unit and times the same scale. Each may be smaller than the value's.
-    Disparities above ``max_disparity_px`` are beyond what the network can tell and become invalid.
+    Disparities above ``max_disparity_px`` are beyond what the network can predict and become invalid.
     ``focal_px`` is the focal length, in px of the network's input, at which its depth is right: for
     a camera with another one it is multiplied by fy / focal_px (Yin et al., Metric3D, ICCV 2023); down the
     image, as a stretched one is judged by how high things are in it. Without it the depth is taken as it is.

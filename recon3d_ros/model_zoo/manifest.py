@@ -93,7 +93,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Golden:
-    """A known answer: an npz of one uint8 image per input, and ``expected``, the raw network output.
+    """A known output: an npz of one uint8 image per input, and ``expected``, the raw network output.
 
     ``share`` is the share of pixels, 0 to 1, that may differ; without it serving.py has one per precision.
     """
@@ -114,7 +114,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A model: its task, files, contracts, licence, origin, accuracy and golden answer.
+    """A model: its task, files, contracts, licence, origin, accuracy and golden output.
 
     ``path`` is where the YAML lies; None for the models that are built in and need no file.
     """

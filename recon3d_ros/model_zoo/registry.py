@@ -71,7 +71,7 @@ def find_model(
         name_or_path: ``auto`` takes the first of `DEFAULT_MODELS` that is there.
         models_dir: The folder; empty = of the installation.
         device: For ``auto``: ``cpu`` or ``gpu``.
-        stereo: For ``auto``: False when the model is to answer single images.
+        stereo: For ``auto``: False when the model is to take single images.
 
     Raises:
         ManifestError: there is no such model, or its manifest is wrong.

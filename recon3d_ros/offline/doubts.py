@@ -1,4 +1,4 @@
-"""What is unlikely about the calibration or the scale of many frames: each doubt is told once."""
+"""What is unlikely about the calibration or the scale of many frames: each doubt is logged once."""
 
 from __future__ import annotations
 

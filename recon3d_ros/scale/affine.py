@@ -1,4 +1,4 @@
-"""The scale of models that answer relative inverse depth: a scale and a shift."""
+"""The scale of models that predict relative inverse depth: a scale and a shift."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recon3d_ros.scale.correspondences import SolverResult, find_correspondences
 from recon3d_ros.scale.fits import Correspondences, Unobservable, fit_affine
 from recon3d_ros.scale.tracks import GATE, AffineTrack
 
-_PERCENTILES = (10, 50, 90)  # of a frame's answers: where its uncertainty is told
+_PERCENTILES = (10, 50, 90)  # of a frame's predictions: where its uncertainty is reported
 # A sky, whose inverse depth is 0, has no relative uncertainty; it says nothing of what is within the limits.
 _FAR_M = PipelineConfig().max_depth_m
 
@@ -103,7 +103,7 @@ class AffineSolver:
         sources: Sequence[Anchors],
         reasons: list[str],
     ) -> _AffineMeasurement | None:
-        """Scale and shift by the anchors; where they tell nothing the fixed ones, if there are any."""
+        """Scale and shift by the anchors; where there are none the fixed ones, if there are any."""
         used: list[Anchors] = []
         for anchors in sources:
             try:

@@ -155,7 +155,7 @@ def from_range(
     common: float = 0.01,
     source: str = "range",
 ) -> Anchors:
-    """The anchor of one reading of a sensor that answers the nearest surface in a cone (sensor_msgs/Range).
+    """The anchor of one reading of a sensor that reports the nearest surface in a cone (sensor_msgs/Range).
 
     REP 117: +Inf is nothing within its range, -Inf is too near, NaN is an error; none of them is an anchor,
     nor is a reading outside the limits.
@@ -165,8 +165,8 @@ def from_range(
         camera: The rectified one of the frame.
         origin: (3,) m, the sensor in the camera's optical frame.
         axis: (3,), the middle of the cone, of any length but 0.
-        field_of_view: Full angle of the cone, rad; the nearest surface within it answers.
-        limits_m: Least and greatest range that the sensor can tell.
+        field_of_view: Full angle of the cone, rad; the nearest surface within it is reported.
+        limits_m: Least and greatest range of the sensor.
         sigma_m: One standard deviation of the reading, m.
         common: See `Anchors`.
         source: Name of the source.

@@ -41,7 +41,7 @@ def require_enough(pairs: Correspondences, source: str, config: ScaleConfig) -> 
 def find_correspondences(
     values: NDArray[np.float32], relative: bool, sources: Sequence[Anchors]
 ) -> Correspondences:
-    """Put the anchors of several sources beside the answers; those without an answer are left out.
+    """Put the anchors of several sources beside the predictions; those without one are left out.
 
     Args:
         values: (H, W) float32 depth up to a factor, or with `relative` inverse depth.
@@ -73,7 +73,7 @@ def _none() -> Correspondences:
 
 
 def _at(values: NDArray[np.float32], relative: bool, anchors: Anchors) -> NDArray[np.float64]:
-    """(N,) answers at the anchors' pixels, or of the nearest surface within their radius."""
+    """(N,) predictions at the anchors' pixels, or of the nearest surface within their radius."""
     height, width = values.shape
     if anchors.radius_px < 1:
         u, v = np.rint(anchors.u).astype(int), np.rint(anchors.v).astype(int)

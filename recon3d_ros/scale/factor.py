@@ -1,4 +1,4 @@
-"""The scale of models that answer depth: one factor, out of those of several sources."""
+"""The scale of models that predict depth: one factor, out of those of several sources."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FactorMeasurement:
 
     Attributes:
         source: Its name.
-        log_factor: log(depth / answer).
+        log_factor: log(depth / prediction).
         variance: Of what differs from frame to frame.
         common: Standard deviation of the error that stays, see `Anchors`.
         inliers: How many anchors agree.

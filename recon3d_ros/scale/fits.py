@@ -32,10 +32,10 @@ class Unobservable(Exception):
 
 
 class Correspondences(NamedTuple):
-    """Anchors beside what the network answers there; (N,) float64 each.
+    """Anchors beside what the network predicts there; (N,) float64 each.
 
     Attributes:
-        value: The network's answer: depth, or relative inverse depth.
+        value: The network's prediction: depth, or relative inverse depth.
         depth: m, what is known.
         sigma: Relative standard deviation of `depth`.
         cell: int, the cell of a coarse grid over the image.
@@ -51,7 +51,7 @@ class Correspondences(NamedTuple):
 
 @dataclass(frozen=True)
 class FactorFit:
-    """log(depth / answer), its variance, and which anchors agree, (N,) bool."""
+    """log(depth / prediction), its variance, and which anchors agree, (N,) bool."""
 
     log_factor: float
     variance: float
@@ -110,7 +110,7 @@ def fit_affine(x: NDArray[np.float64], pairs: Correspondences) -> AffineFit:
     Residuals are those of log depth, as for a factor.
 
     Args:
-        x: (N,) the network's answers, shifted and scaled to a spread of about 1.
+        x: (N,) the network's predictions, shifted and scaled to a spread of about 1.
         pairs: The same anchors.
 
     Raises:

@@ -3,8 +3,8 @@
 On a flat floor the depth of a pixel is known without any network: z = height / (down . ray), where ray is the
 direction of the pixel with z = 1. The network only has to say which pixels are floor. A hypothesis (a scale,
 or scale and shift) puts every pixel of the lower image at some height; on the right one many of them lie at
-the height of the floor, few at others near it, and hardly any below: that is what tells a floor from a table,
-below which one sees the floor, and from a wall, whose pixels spread over all heights.
+the height of the floor, few at others near it, and hardly any below: that distinguishes a floor from a
+table, below which one sees the floor, and from a wall, whose pixels spread over all heights.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def floor_anchors(
         least_share: Of the lower half that must be floor.
 
     Raises:
-        Unobservable: No floor is in view, or it cannot be told from other surfaces.
+        Unobservable: No floor is in view, or it cannot be distinguished from other surfaces.
     """
     u, v, ray = _lower_grid(camera)
     value = values[v, u].astype(np.float64)

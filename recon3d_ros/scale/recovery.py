@@ -144,7 +144,7 @@ class ScaleRecovery:
         self._solver = AffineSolver(self.config) if self._relative else FactorSolver(self.config)
 
     def _follow(self, stamp_ns: int, estimate: DepthMap) -> None:
-        """Forget what another camera, another kind of model or another time told."""
+        """Forget what another camera, another kind of model or another time gave."""
         relative = estimate.relative_depth is not None
         if (estimate.camera, relative) != (self._camera, self._relative) or stamp_ns < self._last_ns:
             self._camera, self._relative = estimate.camera, relative

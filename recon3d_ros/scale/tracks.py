@@ -51,14 +51,14 @@ class FactorTrack:
 
 
 class AffineTrack:
-    """[t, p] of 1/depth = t + p x, x = (answer - middle) / spread, as a random walk relative to t.
+    """[t, p] of 1/depth = t + p x, x = (prediction - middle) / spread, as a random walk relative to t.
 
-    Middle and spread are those of the first image, so that a model which answers in other numbers is tracked
+    Middle and spread are those of the first image, so that a model which predicts in other numbers is tracked
     the same.
 
     Args:
         drift: Standard deviation of the relative change of t and of p / t within a second.
-        values: (N,) finite answers of the first image.
+        values: (N,) finite predictions of the first image.
     """
 
     def __init__(self, drift: float, values: NDArray[np.float64]) -> None:
@@ -73,7 +73,7 @@ class AffineTrack:
         return self._state is None
 
     def normalized(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return x of answers, of any shape."""
+        """Return x of predictions, of any shape."""
         return (values - self.middle) / self.spread
 
     def predicted(self, since_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -98,13 +98,13 @@ class AffineTrack:
         self._state = before + gain @ (theta - before), (after + after.T) / 2
 
     def scale_and_shift(self, theta: NDArray[np.float64]) -> tuple[float, float]:
-        """Return a and b in 1/m of 1/depth = a answer + b."""
+        """Return a and b in 1/m of 1/depth = a prediction + b."""
         return float(theta[1] / self.spread), float(theta[0] - theta[1] * self.middle / self.spread)
 
     def relative_sigma(
         self, theta: NDArray[np.float64], covariance: NDArray[np.float64], values: NDArray[np.float64]
     ) -> float:
-        """The greatest relative standard deviation of depth over these answers, (N,)."""
+        """The greatest relative standard deviation of depth over these predictions, (N,)."""
         design = np.stack([np.ones_like(values), self.normalized(values)], axis=1)
         inverse = design @ theta
         sigma = np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", design, covariance, design), 0))

@@ -1,4 +1,4 @@
-"""Which model may serve: nothing answers before it has given a known answer."""
+"""Which model may serve: none serves before it has reproduced its golden output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recon3d_ros.errors import ArtifactError, ModelError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 
-# Share of pixels of the golden answer that may be off, by precision; a manifest may name its own. Rounding
+# Share of pixels of the golden output that may be off, by precision; a manifest may name its own. Rounding
 # lets another one of two equally likely surfaces win here and there; a broken file is off everywhere.
 GOLDEN_SHARES = {"fp32": 0.01, "fp16": 0.02, "int8": 0.10}
 # A pixel is off when it is so by both: near things may be off by more pixels, far ones by more per cent.
@@ -21,7 +21,7 @@ OFF_PX, OFF_SHARE = 1.0, 0.05
 
 
 def self_check(manifest: Manifest, backend: Backend) -> None:
-    """Ask the backend for the golden answer of its model, if the manifest has one: one small inference.
+    """Ask the backend for the golden output of its model, if the manifest has one: one small inference.
 
     Raises:
         ModelError: too many pixels are off, or the golden file is not what the manifest promises.

@@ -74,7 +74,7 @@ def open_checked(
     fall_back: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> Backend:
-    """Open a model and see that it gives the known answer.
+    """Open a model and check its golden output.
 
     An engine that does not is put into quarantine. What goes wrong and what serves instead is logged.
 
@@ -84,10 +84,10 @@ def open_checked(
         check: False saves the inference.
         fall_back: Whether something safer may serve: the next precision (int8, fp16, fp32), and ONNX Runtime
             for what a backend of the GPU cannot run.
-        progress: Told how far it is, in the thread that opens.
+        progress: Gets how far it is, in the thread that opens.
 
     Raises:
-        ModelError: a file is not what the manifest promises, or no answer is the known one.
+        ModelError: a file is not what the manifest promises, or its output is not the golden one.
         MissingDependencyError: the backend's library is not installed.
         BackendError: no engine can be had.
     """
@@ -135,7 +135,7 @@ class _Opening:
             backend = open_backend(
                 config.backend, self.manifest, threads=config.threads, precision=config.precision
             )
-            if self.check and backend.name != "fake":  # which gives no model's answer
+            if self.check and backend.name != "fake":  # which runs no model
                 _checked(backend, lambda: self_check(self.manifest, backend))
         except Recon3dError as exc:
             if not (on_gpu and self.fall_back):
@@ -164,7 +164,7 @@ class _Opening:
         return backend
 
     def _check_engine(self, backend: Backend) -> None:
-        """The known answer, and at the sizes of the images that of ONNX Runtime: kernels differ by size."""
+        """The golden output, and at the sizes of the images that of ONNX Runtime: kernels differ by size."""
         record: Callable[[str], None] = getattr(backend, "record_check", lambda verdict: None)
         try:
             self_check(self.manifest, backend)

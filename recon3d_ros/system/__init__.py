@@ -1,1 +1,1 @@
-"""What the process is told about its machine: memory, interrupts, shared files, optional libraries."""
+"""What the process knows about its machine: memory, interrupts, shared files, optional libraries."""

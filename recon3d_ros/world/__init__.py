@@ -1,9 +1,9 @@
 """Procedural scenes as rectified stereo with exact depth: the demo's camera and the training data."""
 
-from recon3d_ros.world.rendering.batch import StereoBatch, render_batch, training_batch
-from recon3d_ros.world.rendering.camera import WorldCamera
+from recon3d_ros.world.batch import StereoBatch, render_batch, training_batch
+from recon3d_ros.world.camera import WorldCamera
 from recon3d_ros.world.rendering.render import render_stereo
-from recon3d_ros.world.rendering.sampling import random_scene, training_sample, view_sample
+from recon3d_ros.world.sampling import random_scene, training_sample, view_sample
 from recon3d_ros.world.scenes.scene import Scene
 
 __all__ = [

@@ -23,6 +23,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros.bridge.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns
 from recon3d_ros.ros.bridge.dds import profile_environment
@@ -247,6 +248,26 @@ class Scene:
         if encoding.startswith("mono"):
             pixels = pixels[..., 0]
         return image_to_msg(pixels, 0, frame_id, encoding)
+
+
+@pytest.fixture
+def held_opening(monkeypatch):
+    """Make opening a model wait; called with its name, it returns (begun, go on)."""
+
+    def hold(model: str) -> tuple[threading.Event, threading.Event]:
+        begun, go_on = threading.Event(), threading.Event()
+        original = Estimator.open.__func__
+
+        def slow(cls, config, **kwargs):
+            if config.model == model:
+                begun.set()
+                assert go_on.wait(30)
+            return original(cls, config, **kwargs)
+
+        monkeypatch.setattr(Estimator, "open", classmethod(slow))
+        return begun, go_on
+
+    return hold
 
 
 @pytest.fixture(scope="session")

@@ -54,10 +54,10 @@ def tum_samples(path: Path, camera: PinholeCamera | StereoRig | None = None) -> 
     Args:
         path: The folder with rgb.txt and depth.txt.
         camera: Instead of camera.yaml or K.txt in the folder; without any of them the calibration of the
-            sensor that the folder's name tells.
+            sensor that the folder's name gives.
 
     Raises:
-        DataError: A list is damaged or not in order, no two stamps match, nothing tells the camera.
+        DataError: A list is damaged or not in order, no two stamps match, nothing names the camera.
         CalibrationError: The calibration cannot be used.
     """
     images, depths = (_read_list(path / name) for name in LISTS)

@@ -46,7 +46,7 @@ def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> st
     """Point `environment` to a profile with a smaller segment where /dev/shm has no room for the usual one.
 
     A segment that does not fit is not made at all, and then clouds go by UDP and get lost. Containers have
-    64 MiB unless told otherwise.
+    64 MiB unless configured otherwise.
 
     Args:
         environment: as `profile_environment` made it; changed in place.

@@ -23,10 +23,10 @@ _LAST_DOMAIN = 232  # the ports of the next would be beyond 65535 (DDSI-RTPS, 9.
 
 
 def read_command_line(description: str) -> None:
-    """Answer `--help` and `--version` of an executable; refuse words that are not for ROS.
+    """Serve `--help` and `--version` of an executable; refuse words that are not for ROS.
 
     Raises:
-        SystemExit: both of these, as argparse has it: 0 after an answer, 2 after a refusal.
+        SystemExit: both of these, as argparse has it: 0 after a text, 2 after a refusal.
     """
     parser = argparse.ArgumentParser(
         prog=Path(sys.argv[0]).name,
@@ -124,7 +124,7 @@ def _check_files(words: Sequence[str]) -> None:
         try:
             content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError):
-            continue  # which rcl tells better
+            continue  # which rcl reports better
         if content is not None and not _names_parameters(content):
             raise ConfigError(
                 f"expected names of nodes, ros__parameters and parameters in {file}, got "

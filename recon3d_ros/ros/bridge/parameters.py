@@ -64,7 +64,7 @@ def _declare(node: Node, spec: Option) -> Any:
 
 
 def warn_of_unknown(node: Node) -> None:
-    """Tell in the log which parameters were given at the start that the node does not have."""
+    """Log which parameters were given at the start that the node does not have."""
     known = node.get_parameters_by_prefix("")
     for name in node._parameter_overrides:
         if name in known or is_of_rclpy(name):

@@ -36,7 +36,7 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 SIGNAL_LATENCY_S = 0.2  # Python sees a signal between two turns of the executor; this long may one wait
-WRONG_REQUESTS_S = 5.0  # so often is one of a service told
+WRONG_REQUESTS_S = 5.0  # least time between two log lines about one service
 DAEMONS_S = 1.0  # for threads to end before a process does
 
 # What rclpy raises for a qos_overrides parameter of a wrong type or value.
@@ -214,7 +214,7 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None, d
     Args:
         make_node: builds the node after `rclpy.init`; a `Recon3dError` it raises is a failed start.
         args: command line for `rclpy.init`. None: that of the process, an executable of its own, which
-            answers `--help` and `--version` and refuses words that are none of ROS.
+            serves `--help` and `--version` and refuses words that are none of ROS.
         description: what the executable does, for `--help`.
 
     Returns:
@@ -282,7 +282,7 @@ def _leave_busy_threads(threads: Sequence[threading.Thread], code: int) -> None:
     """End the process at once if daemons of the node are still in a library, opening a model or a camera.
 
     Python 3.13 and older ends a daemon that comes back from C++ while the interpreter goes down by an
-    exception, which C++ answers with abort(): a core dump for a Ctrl-C.
+    exception, which C++ turns into abort(): a core dump for a Ctrl-C.
     """
     deadline_s = time.monotonic() + DAEMONS_S
     daemons = [thread for thread in threads if thread.daemon]

@@ -22,7 +22,7 @@ _POLL_S = 0.002
 
 
 class TransformSource(Protocol):
-    """Answers where a frame stands in another one, or says that it does not know: never a guess."""
+    """Looks up where a frame stands in another one, or says that it does not know: never a guess."""
 
     def start(self) -> None:
         """Begin to listen; a source that listens already goes on.

@@ -84,7 +84,7 @@ def to_table(values: Mapping[str, Any]) -> str:
 
 
 def _summary_of(node: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Of the node's diagnostics what the table has not: who answered, and why frames were dropped."""
+    """Of the node's diagnostics what the table has not: which ones reported, and why frames were dropped."""
     for key, value in node.items():
         if key in ("model", "backend", "mode") or (key.startswith("dropped_") and value != "0"):
             yield key, value

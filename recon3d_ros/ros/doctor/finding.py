@@ -12,7 +12,7 @@ class Finding:
     """Something that is wrong.
 
     Attributes:
-        level: WARN, or ERROR when the node cannot answer, or answers wrongly.
+        level: WARN, or ERROR when the node gives no depth, or wrong depth.
         kind: one word for scripts; docs/diagnostics.md lists them.
         topic: where it was seen; empty for the computer as a whole.
         message: what was expected, what came and what to do.

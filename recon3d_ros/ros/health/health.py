@@ -76,7 +76,7 @@ class Report:
         confidence_histogram: shares of ten equal bins from 0 to 1 in the last frames; None without a model
             that says its confidence.
         findings: what is wrong in the images, one sentence each; None before the first look at them.
-        scale: of a mono model; None when nothing is asked to tell it, or before the first frame.
+        scale: of a mono model; None when nothing is asked to give it, or before the first frame.
         doubts: what is unlikely about calibration or scale of the last published frame; None before it.
     """
 
@@ -343,7 +343,7 @@ class Health:
         return self._throttle.is_due(f"{cause.value}:{message}", now)
 
     def _look_at(self, frame: Frame) -> None:
-        """Look at the images, at most once a second; a check that fails is told and costs no frame."""
+        """Look at the images, at most once a second; a check that fails is logged and costs no frame."""
         now = self._clock()
         if not self._checks.is_due(now):
             return

@@ -1,4 +1,4 @@
-"""What an image or a pair tells about its cameras without a model: dark, blurred, covered, swapped, askew.
+"""What an image or a pair shows about its cameras without a model: dark, blurred, covered, swapped, askew.
 
 Cheap enough for a running node (at 640x480 on one core about 1 ms for an image, 10 ms for a pair). The limits
 lie well outside of what ordinary indoor and street recordings show, so a fault is worth somebody's time.
@@ -103,7 +103,7 @@ def check_image(image: NDArray[np.uint8], name: str = "image") -> list[ImageFaul
 
 
 def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: float = 0.0) -> list[ImageFault]:
-    """Look at a rectified pair. Where too little matches to tell, nothing is found.
+    """Look at a rectified pair. Where too little matches to judge, nothing is found.
 
     Args:
         left: (H, W, 3) RGB or (H, W) mono uint8; smaller than 160x120 gives no fault.

@@ -15,7 +15,7 @@ LOOKS_TO_BELIEVE = 2
 
 
 class ImageWatch:
-    """What the images of one camera tell. One thread looks, others read `messages`.
+    """What the images of one camera show. One thread looks, others read `messages`.
 
     Attributes:
         messages: one sentence for each thing that is wrong; None before the first look.

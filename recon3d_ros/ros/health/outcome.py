@@ -16,7 +16,7 @@ from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.ros.scale.report import ScaleState
 
 BINS = 10
-# About so many pixels on a grid tell a share to a percent; all of them would cost as much as the filters.
+# About so many pixels on a grid give a share to a percent; all of them would cost as much as the filters.
 _GRID_PIXELS = 5000
 
 
@@ -85,7 +85,7 @@ class FrameOutcome:
         processing_ms: the worker's time.
         timings_ms: time of each stage.
         depth: of its depth map.
-        scale: with it; None where nothing is asked to tell it, and of frames that did not come so far.
+        scale: with it; None where nothing is asked to give it, and of frames that did not come so far.
         doubts: what is unlikely about its calibration or scale, and what to do, one sentence each.
         frame: the rectified images, if they are worth a look: dark, blurred, blocked, swapped and so on.
     """
@@ -104,7 +104,7 @@ class FrameOutcome:
 
     @classmethod
     def failed(cls, error: Exception, scale: ScaleState | None = None) -> FrameOutcome:
-        """Of a frame that an exception ended; its type tells the cause."""
+        """Of a frame that an exception ended; its type names the cause."""
         cause = cause_of(error)
         text = str(error) if cause is not Cause.INTERNAL else f"{type(error).__name__}: {error}"
         return cls(cause=cause, message=text, error=error, scale=scale)

@@ -46,7 +46,7 @@ class CameraChannel:
         config: how images come in.
         submit: hands a complete frame to the worker; returns whether it replaced one that waited.
         transforms: where frames of other names are.
-        plan: what tells the scale of a mono model.
+        plan: what gives the scale of a mono model.
 
     Raises:
         ConfigError: a QoS override is no value of its policy.
@@ -102,7 +102,7 @@ class CameraChannel:
             self._info_subscriptions.append(
                 subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._info_group)
             )
-        self._open_images()  # in any case: a wrong override is to be told now, not to the first reader
+        self._open_images()  # in any case: a wrong override is to be reported now, not to the first reader
         self._active, self._idle, self._wanted_s = True, False, time.monotonic()
         self.health.idle(False)
         self.tick()
@@ -181,7 +181,7 @@ class CameraChannel:
         return self._node.get_clock().now().nanoseconds
 
     def accepts_results(self) -> bool:
-        """False once the node was told to stop publishing; any thread."""
+        """False once the node has to stop publishing; any thread."""
         return self._active
 
     def on_result(self, frame: Frame, result: Result) -> None:

@@ -117,7 +117,7 @@ class DepthNode(LifecycleNode):
     def _transit(
         self, name: str, step: Callable[[], None], on_failure: TransitionCallbackReturn
     ) -> TransitionCallbackReturn:
-        """Take one step; tell why when it fails. FAILURE stays in the state before, ERROR unconfigures."""
+        """Take one step; log why when it fails. FAILURE stays in the state before, ERROR unconfigures."""
         try:
             step()
         except Exception as exc:

@@ -324,8 +324,8 @@ def check_parameters(parameters: ParameterSet, stereo: bool) -> None:
     """See, by its manifest alone, whether the model of a set can work with the rest of the set.
 
     Raises:
-        Recon3dError: there is no such model, it does not fit the mode, nothing tells it metres, two tell it
-            metres, or the mask of the region of interest cannot be read.
+        Recon3dError: there is no such model, it does not fit the mode, nothing gives its scale or two sources
+            do, or the mask of the region of interest cannot be read.
     """
     _check_model(parameters[ModelConfig], scale_plan(parameters).recovery, stereo)
     DepthFilters(parameters[PipelineConfig])

@@ -1,4 +1,4 @@
-"""What the node as a whole tells on /diagnostics: a status for every camera, and why it does not run."""
+"""The status of the whole node on /diagnostics: a status for every camera, and why it does not run."""
 
 from __future__ import annotations
 
@@ -89,17 +89,17 @@ class NodeStatus:
     def _overlaid(self, report: Report, state: str) -> Report:
         """The report of a camera, unless the node has something worse to say; of equals the node's."""
         notice, since = self._notice
-        told = [(Level.ERROR, self._fault)] if self._fault else []
+        candidates = [(Level.ERROR, self._fault)] if self._fault else []
         if notice and time.monotonic() - since < NOTICE_S:
-            told.append((Level.WARN, notice))
-        told += [(Level.WARN, problem) for problem in self._mismatches]
+            candidates.append((Level.WARN, notice))
+        candidates += [(Level.WARN, problem) for problem in self._mismatches]
         if state == "finalized":
-            told.append((Level.OK, "finalized: start the node again to use it"))
+            candidates.append((Level.OK, "finalized: start the node again to use it"))
         elif state != "active":
-            told.append((Level.OK, f"{state}: waiting for a lifecycle manager"))
+            candidates.append((Level.OK, f"{state}: waiting for a lifecycle manager"))
         elif self._loading and report.level is Level.OK:
-            told.append((Level.OK, f"loading {self._loading}, {report.message} meanwhile"))
+            candidates.append((Level.OK, f"loading {self._loading}, {report.message} meanwhile"))
         else:
-            told.append((report.level, report.message))
-        level, message = max(told, key=lambda item: _SEVERITY.index(item[0]))
+            candidates.append((report.level, report.message))
+        level, message = max(candidates, key=lambda item: _SEVERITY.index(item[0]))
         return replace(report, level=level, message=message)

@@ -36,7 +36,7 @@ class Camera(Protocol):
         """The node's clock."""
 
     def accepts_results(self) -> bool:
-        """False once the node was told to stop publishing."""
+        """False once the node has to stop publishing."""
 
     def on_result(self, frame: Frame, result: Result) -> None:
         """Called after a frame was published, or could not be."""
@@ -48,10 +48,10 @@ class FrameProcessor:
     Args:
         model_config: which model to open.
         pipeline_config: limits and filters at start.
-        scale_config: what tells the scale at start.
+        scale_config: what gives the scale at start.
         stereo: whether frames have two images.
         cameras: the cameras, in the order of the mailbox's slots.
-        progress: told how far an engine is.
+        progress: gets how far an engine is.
 
     Raises:
         Recon3dError: the model does not open, is of the other kind than `stereo`, or a filter cannot work.
@@ -98,7 +98,7 @@ class FrameProcessor:
 
         Raises:
             Recon3dError: the configuration cannot work, such as a mask that cannot be read, or a model that
-                knows no metres and nothing that tells its scale.
+                knows no metres and nothing that gives its scale.
         """
         recoveries = self._recoveries
         if recoveries is None or recoveries[0] != scale_config:

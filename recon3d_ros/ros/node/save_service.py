@@ -70,7 +70,7 @@ class _Request:
 
 
 class SaveService:
-    """Answers when the frames are written, while the executor goes on.
+    """Responds when the frames are written, while the executor goes on.
 
     Args:
         node: who offers the service.
@@ -88,7 +88,7 @@ class SaveService:
     ) -> None:
         self._channels, self._folder, self._parameters = channels, folder, parameters
         self._request: _Request | None = None
-        # A group of its own: while the answer waits for a frame its group executes nothing else.
+        # A group of its own: while the response waits for a frame its group executes nothing else.
         node.create_service(Trigger, "~/save", self._on_save, callback_group=ReentrantCallbackGroup())
 
     async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -120,7 +120,7 @@ class Worker(Generic[T]):
         """Start the thread and wait until the handler is open; raises what opening raised.
 
         Args:
-            wait: False to come back at once; `opened` then tells.
+            wait: False to come back at once; `opened` then says whether it is open.
         """
         self._thread.start()
         if not wait:

@@ -54,7 +54,7 @@ def diagnostic_status(
 
 
 def scale_to_msg(state: ScaleState, name: str, stamp_ns: int, frame_id: str) -> DiagnosticArray:
-    """Make the message of the topic `scale`: OK = told by this frame, WARN = older, ERROR = not trusted.
+    """Make the message of the topic `scale`: OK = measured in this frame, WARN = older, ERROR = not trusted.
 
     Args:
         state: of the camera.
@@ -65,7 +65,7 @@ def scale_to_msg(state: ScaleState, name: str, stamp_ns: int, frame_id: str) -> 
     level = DiagnosticStatus.OK if state.scale.sources else DiagnosticStatus.WARN
     if not state.scale.trusted:
         level = DiagnosticStatus.ERROR
-    status = DiagnosticStatus(level=level, name=name, message=state.reason or "as its sources tell")
+    status = DiagnosticStatus(level=level, name=name, message=state.reason or "measured by its sources")
     status.values = [KeyValue(key=key, value=value) for key, value in state.values().items()]
     return DiagnosticArray(header=make_header(stamp_ns, frame_id), status=[status])
 

@@ -1,4 +1,4 @@
-"""The topics of one camera that tell its model's scale: what they know of an image, or why nothing."""
+"""The topics of one camera that give its model's scale: what they know of an image, or why nothing."""
 
 from __future__ import annotations
 
@@ -148,9 +148,9 @@ class ScaleInputs:
             asked.append(("floor", partial(self._mount, plan, frame)))
         found: list[Observation] = []
         unused: dict[str, str] = {}
-        for source, answer in asked:
+        for source, query in asked:
             try:
-                found.append(answer())
+                found.append(query())
             except Recon3dError as exc:
                 unused[source] = str(exc)
             except Exception as exc:  # the seam: whatever a strange message causes, depth goes on without it

@@ -1,7 +1,7 @@
 """Ranges, scans and clouds of any layout as what a scale is fitted to.
 
-Ranges follow REP 117: +Inf is nothing within reach, -Inf too near to tell, NaN an invalid measurement. None
-of them is a distance: in a scan they come out as NaN, for `recon3d_ros.scale.from_points` to drop and count.
+Ranges follow REP 117: +Inf is nothing within reach, -Inf too near to measure, NaN invalid. None of them
+is a distance: in a scan they come out as NaN, for `recon3d_ros.scale.from_points` to drop and count.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write a checkpoint as an ONNX model with its manifest and golden answer, after comparing it with torch."""
+"""Write a checkpoint as an ONNX model with its manifest and golden output, after comparing it with torch."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def export(
         out_dir: Receives the files.
         name: Of the model; None = recon3d_ and the network's.
         force: Replace a model of this name.
-        accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be told in the manifest.
+        accuracy_file: JSON of `recon3d evaluate` for a model of this name, to be written into the manifest.
         calibration_pairs: How many samples calibrate; 0 leaves confidence and sigma as they are.
         others: Checkpoints whose weights are averaged with those of the first.
 
@@ -220,7 +220,7 @@ def compare(
 
 
 def write_golden(manifest: Manifest, images: Images, expected: NDArray[np.float32]) -> Manifest:
-    """Write the golden answer beside the manifest; returns the manifest that names it."""
+    """Write the golden output beside the manifest; returns the manifest that names it."""
     path = manifest.file_path(f"{manifest.name}.golden.npz")
     buffer = BytesIO()
     np.savez_compressed(buffer, expected=expected, **dict(zip(manifest.input.names, images)))  # type: ignore[arg-type]

@@ -151,9 +151,9 @@ class TrainingRun:
             else str(self.device)
         )
         how = f"{'bf16' if self.mixed else 'fp32'}{', compiled' if self.config.compile else ''}"
-        told = f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in {how}"
-        told += f", from step {self.step} ({self.seconds / 60:.1f} min)"
-        return f"{told}; changed: {self.changes}" if self.changes else told
+        text = f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in {how}"
+        text += f", from step {self.step} ({self.seconds / 60:.1f} min)"
+        return f"{text}; changed: {self.changes}" if self.changes else text
 
 
 def feature_adapters(

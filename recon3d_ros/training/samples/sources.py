@@ -158,7 +158,7 @@ def sources_of(names: Iterable[str], teacher: Manifest | None, inherited: list[l
     ]
     if teacher is not None:
         found += [
-            TrainingSource(f"answers of {teacher.name}", teacher.licence.weights),
+            TrainingSource(f"predictions of {teacher.name}", teacher.licence.weights),
             *teacher.licence.sources,
         ]
     pairs = [*inherited, *([source.name, source.licence] for source in found)]

@@ -1,1 +1,1 @@
-"""Rays to images, exact disparity and depth; random training samples; the demo's camera."""
+"""Rays to images, exact disparity and depth."""

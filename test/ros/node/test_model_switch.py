@@ -32,25 +32,10 @@ def value(bench, name):
     return bench.node.get_parameter(name).value
 
 
-def hold(monkeypatch, model):
-    """Make opening this model wait; returns (begun, go on)."""
-    begun, go_on = threading.Event(), threading.Event()
-    original = Estimator.open.__func__
-
-    def slow(cls, config, **kwargs):
-        if config.model == model:
-            begun.set()
-            assert go_on.wait(30)
-        return original(cls, config, **kwargs)
-
-    monkeypatch.setattr(Estimator, "open", classmethod(slow))
-    return begun, go_on
-
-
-def test_the_old_model_serves_until_the_new_one_is_ready(bench, scene, monkeypatch):
+def test_the_old_model_serves_until_the_new_one_is_ready(bench, scene, held_opening):
     before = bench.expect("points", scene.images(), scene.infos())
     publishers = [p.endpoint_gid for p in bench.probe.get_publishers_info_by_topic("/switch/points")]
-    begun, go_on = hold(monkeypatch, REAL)
+    begun, go_on = held_opening(REAL)
     assert bench.set_parameters(model=REAL)[0].successful  # at once: the answer does not wait for the model
     assert begun.wait(30)
     bench.expect("points", scene.images(), scene.infos())  # else the silent camera is what is told
@@ -107,9 +92,11 @@ def test_a_model_that_does_not_open_is_given_up_and_the_parameter_goes_back(benc
     bench.expect("points", scene.images(), scene.infos())
 
 
-def test_of_many_requests_the_last_one_wins_and_one_is_opened_at_a_time(bench, scene, monkeypatch):
+def test_of_many_requests_the_last_one_wins_and_one_is_opened_at_a_time(
+    bench, scene, monkeypatch, held_opening
+):
     opened, threads = [], threading.active_count()
-    begun, go_on = hold(monkeypatch, REAL)
+    begun, go_on = held_opening(REAL)
     slow = Estimator.open
 
     def counted(cls, config, **kwargs):
@@ -130,8 +117,8 @@ def test_of_many_requests_the_last_one_wins_and_one_is_opened_at_a_time(bench, s
     assert bench.set_parameters(threads=1)[0].successful
 
 
-def test_a_request_that_is_taken_back_while_it_loads_changes_nothing(bench, scene, monkeypatch):
-    begun, go_on = hold(monkeypatch, REAL)
+def test_a_request_that_is_taken_back_while_it_loads_changes_nothing(bench, scene, held_opening):
+    begun, go_on = held_opening(REAL)
     assert bench.set_parameters(model=REAL)[0].successful and begun.wait(30)
     assert bench.set_parameters(model="fake_stereo")[0].successful
     go_on.set()
@@ -140,8 +127,8 @@ def test_a_request_that_is_taken_back_while_it_loads_changes_nothing(bench, scen
     bench.expect("points", scene.images(), scene.infos())
 
 
-def test_filters_that_change_while_a_model_loads_hold_for_it_too(bench, scene, monkeypatch):
-    begun, go_on = hold(monkeypatch, REAL)
+def test_filters_that_change_while_a_model_loads_hold_for_it_too(bench, scene, held_opening):
+    begun, go_on = held_opening(REAL)
     assert bench.set_parameters(model=REAL)[0].successful and begun.wait(30)
     assert bench.set_parameters(border_px=10)[0].successful
     go_on.set()

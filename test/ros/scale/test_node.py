@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-import threading
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -23,7 +22,6 @@ from std_srvs.srv import Trigger
 
 from recon3d_ros.config.scale_inputs import ScaleInputConfig
 from recon3d_ros.errors import ConfigError, MissingDependencyError
-from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.ros.bridge.conversions import (
     camera_to_info,
@@ -465,24 +463,9 @@ def scaled(relative, models):
     relative.wait(lambda: relative.status()["model"] == "relative")
 
 
-def held_opening(monkeypatch, model):
-    """Make opening this model wait; returns (begun, go on)."""
-    begun, go_on = threading.Event(), threading.Event()
-    original = Estimator.open.__func__
-
-    def slow(cls, config, **kwargs):
-        if config.model == model:
-            begun.set()
-            assert go_on.wait(30)
-        return original(cls, config, **kwargs)
-
-    monkeypatch.setattr(Estimator, "open", classmethod(slow))
-    return begun, go_on
-
-
-def test_a_set_is_checked_against_the_model_that_it_brings(scaled, models, scene, sensors, monkeypatch):
+def test_a_set_is_checked_against_the_model_that_it_brings(scaled, models, scene, sensors, held_opening):
     images, infos = sent(scene, sensors.points())
-    begun, go_on = held_opening(monkeypatch, models["metric"])
+    begun, go_on = held_opening(models["metric"])
     result = scaled.set_together(model=models["metric"], scale_sources=[], max_depth_m=1.5)
     assert result.successful, result.reason
     assert begun.wait(30)
@@ -503,10 +486,10 @@ def test_a_set_is_checked_against_the_model_that_it_brings(scaled, models, scene
 
 
 def test_what_changes_while_a_model_loads_holds_for_both_where_both_can_have_it(
-    scaled, models, scene, sensors, monkeypatch
+    scaled, models, scene, sensors, held_opening
 ):
     images, infos = sent(scene, sensors.points())
-    begun, go_on = held_opening(monkeypatch, models["metric"])
+    begun, go_on = held_opening(models["metric"])
     assert scaled.set_together(model=models["metric"]).successful and begun.wait(30)
     assert scaled.set_together(scale_sources=[]).successful  # the old model cannot: it comes with the new one
     assert scaled.set_together(max_depth_m=1.5).successful

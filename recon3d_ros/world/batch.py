@@ -23,9 +23,9 @@ from recon3d_ros.world.rendering.render import (
     stereo_views,
     tone_map,
 )
-from recon3d_ros.world.rendering.sampling import training_setup
 from recon3d_ros.world.rendering.shading import Lighting, ShadowMap, shade, shading_table, sky
 from recon3d_ros.world.rendering.visibility import PlacedPrimitives, View, patch_hit, place, quadric_hit
+from recon3d_ros.world.sampling import training_setup
 from recon3d_ros.world.scenes.scene import CUTOUT, ELLIPSE, QUADRIC, RECT, Scene
 from recon3d_ros.world.textures.atlas import TextureAtlas, alpha_test, texture_atlas
 

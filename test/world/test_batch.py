@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.world.rendering import render
-from recon3d_ros.world.rendering.sampling import training_setup
+from recon3d_ros.world.sampling import training_setup
 
 SIZE_WH = (45, 28)
 

@@ -7,7 +7,7 @@ import pytest
 
 from recon3d_ros.geometry import StereoRig
 from recon3d_ros.world import random_scene, training_sample
-from recon3d_ros.world.rendering.sampling import KINDS, probe
+from recon3d_ros.world.sampling import KINDS, probe
 from recon3d_ros.world.scenes.indoor import room
 
 

@@ -1,4 +1,4 @@
-"""Random scenes and training pairs whose disparities spread over the whole range a network must answer."""
+"""Random scenes and training pairs whose disparities spread over the whole range a network must predict."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def training_sample(seed: int, size_wh: tuple[int, int], max_disparity_px: float
     Args:
         seed: Any integer >= 0.
         size_wh: Width and height, px.
-        max_disparity_px: What the network that learns from it can answer.
+        max_disparity_px: What the network that learns from it can predict.
 
     Returns:
         Clean RGB images (colour jitter and noise are left to augmentation), exact depth and disparity of

@@ -7,7 +7,7 @@ import pytest
 
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.world import WorldCamera
-from recon3d_ros.world.rendering.camera import PLACES
+from recon3d_ros.world.camera import PLACES
 
 
 @pytest.mark.parametrize("kind", PLACES)
