@@ -77,7 +77,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "**/*.cu"]},
+    package_data={NAME: ["py.typed", "**/*.cu", "reports/assets/*"]},
     data_files=share_files(),
     python_requires=">=3.10",
     # the lower ends are tested: make test-numpy1

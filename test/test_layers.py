@@ -65,6 +65,7 @@ RANKS = {
     "world.rendering": 2.13,
     "world.scenes": 2.12,
     "world.textures": 2.11,
+    "reports": 2.05,
     "messages": 2.1,
     "model_zoo": 2.05,
     "files": 2,
@@ -96,6 +97,7 @@ OUTSIDE = {
     "cuda": {"pycuda"},
     "config": {"yaml"},
     "files": {"cv2", "yaml", "open3d"},
+    "reports": {"cv2"},  # encodes pictures
     "model_zoo": {"cv2", "yaml"},
     "datasets": {"cv2", "yaml", "rosbags"},
     "networks": {"torch"},

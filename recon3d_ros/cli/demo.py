@@ -262,7 +262,7 @@ def print_report(folder: Path) -> None:
     print(to_table(report))
     for note in report["notes"]:
         print(f"note: {note}")
-    for name in ("report.md", "report.json", *report["files"]):
+    for name in ("report.md", "report.html", "report.json", *report["files"]):
         print(folder / name)
 
 

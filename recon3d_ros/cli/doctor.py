@@ -8,9 +8,11 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from recon3d_ros.cli.flags import add_options, read_options
+from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.config.doctor import DoctorConfig
 from recon3d_ros.files.text_table import aligned
+from recon3d_ros.reports import Page, Table, write_page
+from recon3d_ros.reports.blocks import Cell
 
 if TYPE_CHECKING:
     from recon3d_ros.ros.doctor.doctor import Diagnosis
@@ -26,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     add_options(parser, DoctorConfig)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    parser.add_argument(
+        "--html", type=user_path, metavar="FILE", help="also write a report page: one HTML file"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -38,7 +43,34 @@ def main(args: argparse.Namespace) -> int:
     os.environ.update(profile_environment())
     diagnosis = examine(config, environ)
     print(json.dumps(to_dict(diagnosis), indent=1) if args.json else to_text(diagnosis))
+    if args.html is not None:
+        write_page(args.html, to_page(diagnosis))
     return diagnosis.exit_code
+
+
+def to_page(diagnosis: Diagnosis) -> Page:
+    """The page of --html: the problems, then the topics."""
+    page = Page("Doctor", _summary(diagnosis))
+    findings: list[list[Cell]] = [
+        [finding.level.name, finding.kind, finding.topic or "-", finding.message]
+        for finding in diagnosis.findings
+    ]
+    if findings:
+        page.add(Table("Problems", ["level", "kind", "topic", "what to do"], findings))
+    rows: list[list[Cell]] = [
+        [
+            topic.topic,
+            topic.rate_hz,
+            topic.megabytes_per_s,
+            topic.size or "-",
+            topic.encoding or "-",
+            topic.frame_id or "-",
+            ", ".join(topic.publishers) or "nobody",
+        ]
+        for topic in diagnosis.topics
+    ]
+    page.add(Table("Topics", list(_COLUMNS), rows))
+    return page
 
 
 def to_dict(diagnosis: Diagnosis) -> dict[str, object]:
@@ -56,7 +88,7 @@ def to_dict(diagnosis: Diagnosis) -> dict[str, object]:
 
 def to_text(diagnosis: Diagnosis) -> str:
     """A table of the topics, then one line for everything that is wrong."""
-    rows = [("topic", "Hz", "MB/s", "size", "encoding", "frame_id", "from")]
+    rows = [_COLUMNS]
     rows += [
         (
             topic.topic,
@@ -74,10 +106,14 @@ def to_text(diagnosis: Diagnosis) -> str:
         f"{finding.level.name} {finding.kind} {finding.topic}".rstrip() + f": {finding.message.rstrip('.')}."
         for finding in diagnosis.findings
     ]
+    return "\n".join([*lines, _summary(diagnosis)])
+
+
+def _summary(diagnosis: Diagnosis) -> str:
     counts = [(name, sum(one.level.name == level for one in diagnosis.findings)) for level, name in _LEVELS]
     summary = ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts if count)
-    lines.append(f"{diagnosis.mode}, {diagnosis.seconds:g} s: {summary or 'no problem found'}")
-    return "\n".join(lines)
+    return f"{diagnosis.mode}, {diagnosis.seconds:g} s: {summary or 'no problem found'}"
 
 
+_COLUMNS = ("topic", "Hz", "MB/s", "size", "encoding", "frame_id", "from")
 _LEVELS = (("ERROR", "error"), ("WARN", "warning"))

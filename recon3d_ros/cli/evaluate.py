@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from recon3d_ros.backends import device_of
-from recon3d_ros.cli.flags import add_options, read_options, user_path
+from recon3d_ros.cli.flags import (
+    add_options,
+    numbers_from,
+    positive_integer,
+    read_options,
+    user_path,
+)
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
@@ -32,8 +37,10 @@ from recon3d_ros.evaluation import (
     to_rows,
     to_text,
 )
+from recon3d_ros.evaluation.page import evaluation_page
 from recon3d_ros.files import write_json
 from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.reports import write_page
 
 HELP = (
     "Measure the accuracy of models and of OpenCV's SGBM on data sets. In bad_px, pixels without a value "
@@ -70,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="method to compare with (default %(default)s)",
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="use only the first N frames of each set"
+        "--limit", type=positive_integer, metavar="N", help="use only the first N frames of each set"
     )
     parser.add_argument(
         "--json",
@@ -106,8 +113,14 @@ def _add_details(parser: argparse.ArgumentParser) -> None:
         "from the side; and the confidence curves",
     )
     parser.add_argument(
+        "--html",
+        type=user_path,
+        metavar="FILE",
+        help="write a report page: one HTML file with tables, pictures, charts and a 3-D view",
+    )
+    parser.add_argument(
         "--picture-frames",
-        type=_positive,
+        type=positive_integer,
         default=12,
         metavar="N",
         help="number of frames to draw of a set without pairs, evenly spaced (default %(default)s)",
@@ -118,7 +131,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
     changes = parser.add_argument_group("modified images (each adds rows)")
     changes.add_argument(
         "--zoom",
-        type=_numbers(1.0),
+        type=numbers_from(1.0),
         default=(1.0,),
         metavar="X,X",
         help="crop the centre of the (left) image and resize it, as with a longer focal length; the "
@@ -126,7 +139,7 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
     )
     changes.add_argument(
         "--noise",
-        type=_numbers(0.0),
+        type=numbers_from(0.0),
         default=(0.0,),
         metavar="X,X",
         help="add Gaussian noise of this standard deviation, in grey levels of 255 (default 0)",
@@ -149,7 +162,8 @@ def main(args: argparse.Namespace) -> int:
     for note in dict.fromkeys(one.note for one in sets if one.note):
         print(f"recon3d: {note}", file=sys.stderr)
     names = [one.name for one in sets]
-    gallery = None if args.pictures is None else Gallery(args.pictures, args.picture_frames)
+    wanted = args.pictures is not None or args.html is not None
+    gallery = Gallery(args.pictures, args.picture_frames) if wanted else None
     scores, curves, groups = [], [], []
     left_out: dict[str, None] = {}  # in order
     for run in runs:
@@ -170,6 +184,8 @@ def main(args: argparse.Namespace) -> int:
         write_json(args.json, {**document, "breakdown": groups} if args.by else document)
     if gallery is not None:
         gallery.write(curves)
+    if gallery is not None and args.html is not None:
+        write_page(args.html, evaluation_page(scores, curves, groups, gallery))
     return 0
 
 
@@ -268,29 +284,8 @@ def _opened(run: _Run, args: argparse.Namespace) -> Iterator[tuple[Any, str, str
         estimator.close()
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
 def _breakdowns(text: str) -> tuple[str, ...]:
     names = tuple(BREAKDOWNS) if text == "all" else tuple(dict.fromkeys(text.split(",")))
     if not BREAKDOWNS.keys() >= set(names):
         raise argparse.ArgumentTypeError(f"expected all or some of {', '.join(BREAKDOWNS)}, got {text!r}")
     return names
-
-
-def _numbers(low: float) -> Callable[[str], tuple[float, ...]]:
-    """A reader of numbers with commas between them, none below `low`."""
-
-    def read(text: str) -> tuple[float, ...]:
-        try:
-            numbers = tuple(float(part) for part in text.split(","))
-        except ValueError:
-            numbers = ()
-        if not numbers or not all(low <= number < math.inf for number in numbers):
-            raise argparse.ArgumentTypeError(f"expected numbers of at least {low:g}, got {text!r}")
-        return numbers
-
-    return read

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,3 +70,25 @@ def _help(spec: Option) -> str:
     unit = f" {spec.unit}" if spec.unit else ""
     default = "" if spec.default in ("", ()) else f" (default {spec.default}{unit})"
     return (spec.description + default).replace("%", "%%")
+
+
+def positive_integer(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def numbers_from(low: float) -> Callable[[str], tuple[float, ...]]:
+    """A reader of numbers with commas between them, none below `low`."""
+
+    def read(text: str) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(low <= number < math.inf for number in numbers):
+            raise argparse.ArgumentTypeError(f"expected numbers of at least {low:g}, got {text!r}")
+        return numbers
+
+    return read

@@ -14,8 +14,9 @@ from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import write_json
-from recon3d_ros.offline import BagSink, PlySink, Sink, Summary, process_bag
+from recon3d_ros.offline import BagSink, PageSink, PlySink, Sink, Summary, process_bag
 from recon3d_ros.pipeline import Pipeline
+from recon3d_ros.reports import write_page
 from recon3d_ros.scale import ScaleRecovery
 
 HELP = (
@@ -46,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--out-json", type=user_path, metavar="FILE", help="write a summary that accounts for every frame"
     )
+    out.add_argument(
+        "--out-html",
+        type=user_path,
+        metavar="FILE",
+        help="write a report page: one HTML file with counts, pictures, charts and a 3-D view",
+    )
     parser.add_argument(
         "--storage",
         choices=("mcap", "sqlite3"),
@@ -59,22 +66,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Process the bag; print what became of its frames."""
-    if (args.out_bag, args.out_ply, args.out_json) == (None, None, None):
-        raise ConfigError("expected an output, got none: give --out-bag, --out-ply or --out-json")
+    if (args.out_bag, args.out_ply, args.out_json, args.out_html) == (None,) * 4:
+        raise ConfigError("expected an output, got none: give --out-bag, --out-ply, --out-json or --out-html")
     config = read_options(args, ProcessConfig)
     limits = read_options(args, PipelineConfig)
     scale = read_options(args, ScaleConfig)
     scale.require_offline()
+    pages = [PageSink()] if args.out_html is not None else []
     with Bag(args.bag) as bag:
         estimator = Estimator.open(read_options(args, ModelConfig), stereo=config.is_stereo)
         try:
             pipeline = Pipeline(estimator, limits, ScaleRecovery.of(scale))
             with tqdm(unit="frame", disable=None, leave=False) as bar:
-                summary = process_bag(bag, pipeline, config, _sinks(args, config), bar.update)
+                sinks = [*_sinks(args, config), *pages]
+                summary = process_bag(bag, pipeline, config, sinks, bar.update)
         finally:
             estimator.close()
     if args.out_json is not None:
         write_json(args.out_json, _document(summary))
+    for page in pages:
+        write_page(args.out_html, page.page(f"{args.bag.name} processed", summary))
     print(_text(summary))
     return 0
 

@@ -1,8 +1,8 @@
-"""Keeps predictions while a set is scored, and draws them when all methods are through."""
+"""Keeps predictions while a set is scored, to draw them when all methods are through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,18 +36,19 @@ class _SetPictures:
 
 
 class Gallery:
-    """Pictures of sets in a folder, which is made.
+    """Keeps what is to be drawn of sets, for pictures in a folder and for a report page.
 
     Args:
-        folder: For the pictures.
+        folder: For the pictures, made here; None = none are written.
         frames: So many of each set, evenly spaced, where the methods predict depth; of pairs the first.
 
     Raises:
         OutputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, frames: int) -> None:
-        make_folder(folder)
+    def __init__(self, folder: Path | None, frames: int) -> None:
+        if folder is not None:
+            make_folder(folder)
         self._folder, self._frames = folder, frames
         self._kept: dict[str, _SetPictures] = {}
 
@@ -66,7 +67,7 @@ class Gallery:
         return watch
 
     def write(self, curves: Sequence[Reliability]) -> None:
-        """Write the pictures of each set, and `curves` into `<set>_calibration.png`.
+        """Write the pictures of each set, and `curves` into `<set>_calibration.png`, if there is a folder.
 
         Depth: `<set>.jpg` and the clouds of two of its frames in `<set>_clouds.jpg`. Disparity: the first
         pair in `<set>.png`.
@@ -74,7 +75,7 @@ class Gallery:
         Raises:
             OutputError: a file cannot be written.
         """
-        for data, stem in zip(self._kept, self._stems()):
+        for data, stem in zip(self._kept, self._stems(self._folder) if self._folder is not None else []):
             kept = self._kept[data]
             if kept.in_px:
                 write_image(
@@ -86,11 +87,16 @@ class Gallery:
             if drawn:
                 write_image(stem.with_name(f"{stem.name}_calibration.png"), panels.plot(drawn))
 
-    def _stems(self) -> list[Path]:
+    def kept(self, data: str) -> Iterator[tuple[Sample, list[tuple[str, DepthMap]]]]:
+        """The kept samples of a set in order, each with the title and the depth map of every method."""
+        kept = self._kept.get(data, _SetPictures())
+        return ((kept.samples[i], kept.predictions[i]) for i in sorted(kept.samples))
+
+    def _stems(self, folder: Path) -> list[Path]:
         """What the names of a set's files begin with: that of its path, numbered where another set has it."""
         stems: list[Path] = []
         for data in self._kept:
-            stem = self._folder / Path(data).name.replace(" ", "_")
+            stem = folder / Path(data).name.replace(" ", "_")
             while stem in stems:
                 stem = stem.with_name(f"{stem.name}_{len(stems) + 1}")
             stems.append(stem)

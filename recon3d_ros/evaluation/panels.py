@@ -63,6 +63,40 @@ def compare(sample: Sample, predictions: Predictions) -> Picture:
     return np.vstack(rows)
 
 
+def layers(sample: Sample, predictions: Predictions) -> dict[str, Picture]:
+    """The pictures of a frame by name, all of its size.
+
+    Of each method depth or disparity, error and confidence, in the colours of :func:`compare` (disparity) and
+    :func:`sheet` (depth).
+
+    Args:
+        sample: Image and truth.
+        predictions: Title and depth map of each method.
+
+    Returns:
+        name -> (H, W, 3) uint8 RGB; confidence is white at 1 and black at 0.
+    """
+    in_px = all(prediction.disparity is not None for _, prediction in predictions)
+    truth = sample.disparity if in_px else sample.depth
+    shown = [
+        prediction.disparity if in_px and prediction.disparity is not None else prediction.depth
+        for _, prediction in predictions
+    ]
+    low, high = colour_limits(truth if truth is not None else shown[0])
+    draw = colour_inverse_depth if in_px else colour_depth
+    pictures = {"image": in_colour(sample.frame.image)}
+    for (title, prediction), plane in zip(predictions, shown):
+        pictures[title] = draw(plane, low, high)
+        if truth is not None:
+            error = np.abs(plane - truth) if in_px else _depth_error(prediction, sample)
+            pictures[f"{title}: error"] = _error_colours(error, truth, WORST_PX if in_px else WORST_SHARE)
+        if prediction.confidence is not None:
+            pictures[f"{title}: confidence"] = in_colour((255 * prediction.confidence).astype(np.uint8))
+    if truth is not None:
+        pictures["ground truth"] = draw(truth, low, high)
+    return pictures
+
+
 def sheet(samples: Sequence[Sample], predictions: Sequence[Predictions]) -> Picture:
     """Draw frames of one camera, a row each: image, truth, then each method's depth beside its error.
 

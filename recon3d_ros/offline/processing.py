@@ -179,7 +179,7 @@ class _Run:
             self._summary.drop(exc)
             return
         for sink in self._sinks:
-            sink.write(Processed(number, logged_ns, raw.stamp_ns, raw.frame_id, result))
+            sink.write(Processed(number, logged_ns, raw.stamp_ns, raw.frame_id, frame, result))
         self._summary.written += 1
         self._doubts.add(result)
         self._summary.doubtful = self._doubts.frames

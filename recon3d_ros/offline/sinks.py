@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from recon3d_ros.config import ProcessConfig
 from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.files import make_folder, write_ply
+from recon3d_ros.geometry import Frame
 from recon3d_ros.pipeline import Result
 
 IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
@@ -15,12 +16,13 @@ CLOUD = "sensor_msgs/msg/PointCloud2"
 
 
 class Processed(NamedTuple):
-    """One frame that came through: its place in the bag, its stamp and frame, and what it became."""
+    """One frame that came through: its place in the bag, its stamp and frame, its images, what it became."""
 
     number: int
     logged_ns: int
     stamp_ns: int
     frame_id: str
+    frame: Frame
     result: Result
 
 

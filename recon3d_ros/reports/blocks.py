@@ -25,7 +25,9 @@ _WEBP_QUALITY = 88
 class Block(Protocol):
     """A part of a page."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """Its heading."""
 
     def to_html(self, name: str) -> str:
         """The HTML below the title; `name` is unique in the page, for the ids of its elements."""
@@ -70,7 +72,7 @@ class Table:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return f'<td{kind} data-value="">-</td>'
         if isinstance(value, float):
-            return f'<td{kind} data-value="{value!r}">{value:.{self.digits}g}</td>'
+            return f'<td{kind} data-value="{value!r}">{shown(value, self.digits)}</td>'
         return f"<td{kind}>{escape(str(value))}</td>"
 
 
@@ -188,4 +190,9 @@ def _is_number(value: Cell) -> bool:
 def _text(value: Cell) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return shown(value) if isinstance(value, float) else str(value)
+
+
+def shown(value: float, digits: int = 4) -> str:
+    """A number for people: significant digits, and no exponent for thousands."""
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e12 else f"{value:.{digits}g}"

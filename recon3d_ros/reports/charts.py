@@ -47,10 +47,12 @@ class LineChart:
     def to_html(self, name: str) -> str:
         """The chart and its numbers."""
         lines = [(one.name, np.asarray(one.x, float), np.asarray(one.y, float)) for one in self.series]
-        known = [values[np.isfinite(values)] for _, *both in lines for values in both]
-        if not any(len(values) for values in known):
+        shown = [
+            (x[known], y[known]) for _, x, y in lines if (known := np.isfinite(x) & np.isfinite(y)).any()
+        ]
+        if not shown:
             return "<p>no values</p>"
-        xs, ys = np.concatenate(known[::2]), np.concatenate(known[1::2])
+        xs, ys = (np.concatenate(values) for values in zip(*shown))
         axes = _Axes(_limits(xs), _limits(ys))
         parts = [axes.frame(self.x_label, self.y_label)]
         if self.diagonal:

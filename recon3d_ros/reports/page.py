@@ -79,4 +79,4 @@ def _scripts(names: Sequence[str]) -> str:
 
 @lru_cache
 def _asset(name: str) -> str:
-    return files("recon3d_ros.reports").joinpath("assets", name).read_text(encoding="utf-8")
+    return files(__name__.rpartition(".")[0]).joinpath("assets").joinpath(name).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.geometry import Cloud
 from recon3d_ros.reports.blocks import json_text
 
 MAX_POINTS = 120_000  # 9 bytes each; a page of a few MB opens at once
@@ -55,6 +56,12 @@ class SceneView:
         if self.up not in ("z", "-y"):
             raise ImageError(f"expected up to be z or -y, got {self.up!r}: choose one of them")
 
+    @classmethod
+    def of_cloud(cls, title: str, cloud: Cloud, caption: str = "") -> SceneView:
+        """View the valid points of a cloud in the optical frame of its camera."""
+        points = cloud.points()
+        return cls(title, points.xyz, np.ascontiguousarray(points.rgb), caption=caption)
+
     def to_html(self, name: str) -> str:
         """The canvas, its data, and a sentence for browsers without WebGL."""
         data, text = self._data()
@@ -75,9 +82,10 @@ class SceneView:
         points = np.asarray(self.points, np.float64)
         colours = np.full(points.shape, _GREY, np.uint8) if self.colours is None else self.colours
         faces, text = self.faces, ""
-        finite = np.isfinite(points).all(axis=1)
+        finite = np.asarray(np.isfinite(points).all(axis=1))
         if faces is not None and (len(faces) > MAX_FACES or not finite.all()):
-            faces, text = None, f"Only the points of {len(faces):,} triangles are shown."
+            text = f"Only the points of {len(faces):,} triangles are shown."
+            faces = None
         if faces is None:
             near = finite & _in_box(points, finite)  # the steps would be coarse with a few very far ones
             if (far := int(finite.sum() - near.sum())) > 0:

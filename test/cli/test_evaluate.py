@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import cv2
 import numpy as np
@@ -166,7 +167,20 @@ def test_every_file_of_a_model_is_evaluated_unless_some_are_asked_for(root, caps
 def test_confidence_gets_its_calibration_and_pictures_are_drawn(root, capsys, sure_model):
     words = ["evaluate", "--data", "kitti2012,hololens", "--root", str(root), "--precision", "fp32"]
     words += ["--model", str(sure_model), "--json", str(root / "s.json"), "--pictures", str(root / "p")]
+    words += ["--html", str(root / "report.html"), "--by", "width"]
     assert main(words) == 0
+    html = (root / "report.html").read_text(encoding="utf-8")
+    for words_of_page in ("kitti2012", "calibration of the confidence", "By group of pixels", "Every frame"):
+        assert words_of_page in html
+    pictures = re.findall(r'<option value="\d+"[^>]*>([^<]+)</option>', html)
+    assert set(pictures) >= {
+        "image",
+        "sure fp32",
+        "sure fp32: error",
+        "sure fp32: confidence",
+        "ground truth",
+    }
+    assert "data-scene" in html  # the cloud
     out, _ = capsys.readouterr()
     assert "kitti2012  sure fp32: " in out and "largest gap" in out and "AUSE by sigma" in out
     (curve,) = json.loads((root / "s.json").read_text())["calibration"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from recon3d_ros.errors import ConfigError, DataError, OutputError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import read_ply_points
 from recon3d_ros.geometry import PinholeCamera, StereoRig
-from recon3d_ros.offline import BagSink, process_bag
+from recon3d_ros.offline import BagSink, PageSink, Processed, Summary, process_bag
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.world import WorldCamera
 
@@ -209,11 +210,25 @@ def test_an_unlikely_calibration_is_counted_and_told_once(tmp_path, frames, caps
     rig = StereoRig.simple(96, 64, fx=80.0, baseline_m=120.0)
     bag = record_stereo(tmp_path / "in.mcap", [replace(frame, camera=rig.left, rig=rig) for frame in frames])
     out = tmp_path / "summary.json"
-    assert main(["process", str(bag), "--model=fake_stereo", f"--out-json={out}"]) == 0
+    page = tmp_path / "report.html"
+    words = [f"--out-json={out}", f"--out-html={page}"]
+    assert main(["process", str(bag), "--model=fake_stereo", *words]) == 0
+    assert "<td>3</td>" in page.read_text(encoding="utf-8")
     counts, said = json.loads(out.read_text()), capsys.readouterr()
     assert counts["doubtful"] == counts["written"] == 3
     assert said.err.count("P[0, 3] in millimetres?") == 1
     assert "3 of the written frames have an unlikely calibration" in said.out
+
+
+def test_the_page_shows_a_few_frames_evenly_however_many_there_are(pipeline, frames):
+    sink = PageSink()
+    for number in range(40):
+        frame = frames[number % len(frames)]
+        sink.write(Processed(number, number, number * NS, "left", frame, pipeline.process(frame)))
+    html = sink.page("bag", Summary(frames=40, written=40)).to_html()
+    shown = [int(number) for number in re.findall(r"<h2>Frame (\d+),", html)]
+    assert shown == [0, 8, 16, 24, 32]
+    assert "Time per frame" in html and "40 of 40 frames written" in html and "data-scene" in html
 
 
 def test_bad_frames_and_lonely_images_are_counted_and_the_rest_comes_out(tmp_path, frames, capsys):

@@ -51,9 +51,16 @@ class FrameAccounting:
         if self.contains(stamp_ns):
             self._clouds.setdefault(stamp_ns, received_ns)
 
+    def latencies_ms(self) -> list[tuple[float, float]]:
+        """Of each cloud, by stamp: seconds since the first one, and ms from stamp to arrival."""
+        begin_ns = self._begin_ns or 0
+        return [
+            ((stamp - begin_ns) / 1e9, (got - stamp) / 1e6) for stamp, got in sorted(self._clouds.items())
+        ]
+
     def summary(self) -> dict[str, float]:
         """The counts, latency percentiles (ms) and rate (Hz, by arrival); NaN where nothing was measured."""
-        latencies_ms = [(received - stamp) / 1e6 for stamp, received in self._clouds.items()]
+        latencies_ms = [latency for _, latency in self.latencies_ms()]
         p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
         frames = {stamp for stamp in self._frames if self.contains(stamp)} | self._clouds.keys()
         return {

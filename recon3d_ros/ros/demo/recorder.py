@@ -151,7 +151,7 @@ class Recorder(Node):
         values["node"] = dict(self._health)
         values["notes"] = [line for line in self._config.notes.splitlines() if line]
         self.get_logger().info("drawing the cloud")
-        write_report(Path(self._config.out), values, self._newest_frame())
+        write_report(Path(self._config.out), values, self._newest_frame(), self._accounting.latencies_ms())
 
     def _newest_frame(self) -> ReportFrame:
         """The newest moment of which image, depth and cloud are all there; else the newest of each."""

@@ -1,9 +1,9 @@
-"""What the recorder leaves behind: report.json, report.md, the cloud and the pictures. Needs no ROS."""
+"""What the recorder leaves behind: report.json, report.md, report.html, cloud and pictures. Needs no ROS."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from recon3d_ros.files import (
 )
 from recon3d_ros.files.view import render_cloud
 from recon3d_ros.geometry import OrganizedCloud
+from recon3d_ros.reports import Facts, LineChart, Notes, Page, PictureCompare, SceneView, Series, write_page
 
 # Key of report.json -> (its line in the table, format).
 ROWS = {
@@ -47,13 +48,19 @@ class ReportFrame:
     cloud: OrganizedCloud | None
 
 
-def write_report(folder: Path, values: Mapping[str, Any], frame: ReportFrame) -> None:
+def write_report(
+    folder: Path,
+    values: Mapping[str, Any],
+    frame: ReportFrame,
+    latencies_ms: Sequence[tuple[float, float]] = (),
+) -> None:
     """Write all files; a cloud that cannot be drawn is noted in the report.
 
     Args:
         folder: is made where it is missing.
         values: those of `ROWS`, NaN where not measured, and whatever else belongs into the JSON.
         frame: the frame of the pictures.
+        latencies_ms: of each cloud, seconds since the first one and ms from stamp to arrival.
 
     Raises:
         OutputError: a file cannot be written.
@@ -63,6 +70,28 @@ def write_report(folder: Path, values: Mapping[str, Any], frame: ReportFrame) ->
     document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
     write_json(folder / "report.json", document)
     write_atomically(folder / "report.md", to_markdown(document).encode())
+    write_page(folder / "report.html", to_page(document, frame, latencies_ms))
+
+
+def to_page(
+    values: Mapping[str, Any], frame: ReportFrame, latencies_ms: Sequence[tuple[float, float]]
+) -> Page:
+    """The same as a page to open in a browser, with the cloud to turn."""
+    page = Page("Demo", ", ".join(f"{key}: {value}" for key, value in _summary_of(values.get("node", {}))))
+    page.add(Facts("Measured", {label: values.get(key) for key, (label, _) in ROWS.items()}))
+    pictures = {} if frame.image is None else {"image": frame.image}
+    if frame.depth is not None and np.isfinite(frame.depth).any():
+        pictures["depth"] = colour_depth(frame.depth, *colour_limits(frame.depth))
+    if pictures:
+        page.add(PictureCompare("Last frame", pictures, "near is red, far is blue, black is unknown"))
+    if frame.cloud is not None:
+        page.add(SceneView.of_cloud("Point cloud", frame.cloud))
+    if latencies_ms:
+        seconds, latency = zip(*latencies_ms)
+        page.add(LineChart("Latency", "time [s]", "camera to cloud [ms]", [Series("", seconds, latency)]))
+    if values.get("notes"):
+        page.add(Notes("Notes", values["notes"]))
+    return page
 
 
 def to_markdown(values: Mapping[str, Any]) -> str:

@@ -50,11 +50,11 @@ def drawn(monkeypatch):
 def test_all_files(tmp_path, drawn):
     folder = tmp_path / "new" / "folder"
     write_report(folder, VALUES, shown())
-    files = {"report.json", "report.md", "input.png", "depth.png", "cloud.ply", "cloud.png"}
+    files = {"report.json", "report.md", "report.html", "input.png", "depth.png", "cloud.ply", "cloud.png"}
     assert {path.name for path in folder.iterdir()} == files
     document = json.loads((folder / "report.json").read_text())
     assert document.keys() >= ROWS.keys() and document["abs_rel"] is None and document["frames_in"] == 50
-    assert set(document["files"]) == files - {"report.json", "report.md"}
+    assert set(document["files"]) == files - {"report.json", "report.md", "report.html"}
     assert read_image(folder / "input.png")[0, 0].tolist() == [250, 0, 0]
     depth = read_image(folder / "depth.png")
     assert depth[0, 0].tolist() == [0, 0, 0] and depth[0, 1, 0] > depth[0, 1, 2] and depth[-1, -1, 0] < 100

@@ -350,9 +350,11 @@ def test_the_command_answers_in_json_and_by_its_exit_code(stage, capsys):
     assert (finding["level"], finding["kind"]) == ("ERROR", "swapped")
 
 
-def test_the_command_answers_in_words(stage, capsys):
+def test_the_command_answers_in_words(stage, capsys, tmp_path):
     topics = ["--image", "/dark/left/image_rect", "--camera-info", "/dark/left/camera_info", "--mode", "mono"]
-    assert doctor(*topics) == WARNINGS
+    assert doctor(*topics, "--html", str(tmp_path / "doctor.html")) == WARNINGS
+    html = (tmp_path / "doctor.html").read_text(encoding="utf-8")
+    assert "increase the exposure" in html and "mono, 3 s: 1 warning" in html and "240x180" in html
     *table, line, total = capsys.readouterr().out.splitlines()
     assert "240x180" in table[1] and "/fake_driver" in table[1]
     assert line.startswith("WARN dark /dark/left/image_rect: expected") and line.endswith(
