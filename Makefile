@@ -119,5 +119,5 @@ $(DOCS_VENV)/.docs: setup.py | system $(DOCS_VENV)/bin/python
 $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
 	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"
 	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" numpy==1.26.4 opencv-python-headless==4.8.0.76 \
-		onnxruntime==1.18.1 pyyaml==6.0.1 tqdm==4.57.0 pytest pytest-timeout pytest-xdist hypothesis onnx
+		onnxruntime==1.18.1 pyyaml==6.0.1 tqdm==4.57.0 argcomplete==3.0.0 pytest pytest-timeout pytest-xdist hypothesis onnx
 	@touch "$@"

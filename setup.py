@@ -81,7 +81,13 @@ setup(
     data_files=share_files(),
     python_requires=">=3.10",
     # the lower ends are tested: make test-numpy1
-    install_requires=["numpy>=1.26", "opencv-python-headless>=4.8,<5", "pyyaml>=6.0.1", "tqdm>=4.57"],
+    install_requires=[
+        "argcomplete>=3",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.8,<5",
+        "pyyaml>=6.0.1",
+        "tqdm>=4.57",
+    ],
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [

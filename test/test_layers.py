@@ -82,7 +82,7 @@ RANKS = {
 PUBLIC_RANK = 6.5
 # What a room may import from outside the standard library, beyond NumPy (which all but rank 0 may use).
 OUTSIDE = {
-    "cli": {"tqdm"},
+    "cli": {"argcomplete", "tqdm"},
     "ros": {"rclpy", "cv2", "yaml", "tf2_ros", "tf2_msgs", "rcl_interfaces", "rosgraph_msgs"}
     | {"builtin_interfaces", "std_msgs", "std_srvs", "sensor_msgs", "stereo_msgs", "geometry_msgs"}
     | {"diagnostic_msgs"},

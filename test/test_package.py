@@ -154,6 +154,7 @@ def test_package_xml_names_what_the_node_imports():
     imported = {
         "python3-numpy": "numpy",
         "python3-opencv": "cv2",
+        "python3-argcomplete": "argcomplete",
         "python3-tqdm": "tqdm",
         "python3-yaml": "yaml",
         "tf2_ros_py": "tf2_ros",

@@ -35,7 +35,13 @@ class Verb(NamedTuple):
 
 
 # The order of VERBS in `recon3d --help`: the title of a group, before its first verb.
-GROUPS = {"run": "images and bags", "node": "ROS 2", "models": "models", "train": "training"}
+GROUPS = {
+    "run": "images and bags",
+    "node": "ROS 2",
+    "models": "models",
+    "train": "training",
+    "completion": "shell",
+}
 VERBS: dict[str, Verb] = {
     "run": Verb("recon3d_ros.cli.run", "compute depth maps and point clouds from image files"),
     "process": Verb("recon3d_ros.cli.process", "process a recorded bag, without ROS"),
@@ -52,6 +58,7 @@ VERBS: dict[str, Verb] = {
     "engines": Verb("recon3d_ros.cli.engines", "list, build, check and prune TensorRT engines"),
     "train": Verb("recon3d_ros.cli.train", "train a network"),
     "export": Verb("recon3d_ros.cli.export", "write a checkpoint as an ONNX model with its manifest"),
+    "completion": Verb("recon3d_ros.cli.completion", "print the script for Tab completion in a shell"),
 }
 
 
@@ -70,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: from argparse, with 0 after `--help` and 2 after no arguments, or some that do not parse.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     _prepare_streams()
     try:
         parser = build_parser(words)
@@ -96,6 +105,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"recon3d: error: {exc}: check the path, its permissions and the disk", file=sys.stderr)
         _flush_or_silence_stdout()
         return Recon3dError.exit_code
+
+
+def _complete() -> None:
+    """Give the shell what can follow on its line, and end (argcomplete exits)."""
+    import argcomplete
+
+    line = os.environ.get("COMP_LINE", "")
+    typed = line[: int(os.environ.get("COMP_POINT") or len(line))].split()[1:]
+    if line[-1:] != " ":
+        typed = typed[:-1]  # the word that is being typed names no verb yet
+    argcomplete.autocomplete(build_parser(typed), always_complete_options="long")
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
