@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -70,6 +71,18 @@ def test_rviz_shows_our_topics():
     assert (cloud["Topic"]["Value"], cloud["Color Transformer"]) == ("/points", "RGB8")
     # a subscriber that asks for reliable would not hear best-effort publishers
     assert {item["Topic"]["Reliability Policy"] for item in shown.values()} == {"Best Effort"}
+
+
+def test_foxglove_shows_our_topics():
+    pytest.importorskip("rclpy")
+    from recon3d_ros.ros.output.outputs import TYPES
+
+    panels = json.loads((CONFIG / "foxglove.json").read_text())["configById"]
+    clouds = set(panels["3D!cloud"]["topics"])
+    images = {panel["imageMode"]["imageTopic"] for name, panel in panels.items() if name.startswith("Image!")}
+    outputs = {f"/{name}" for name in TYPES}
+    assert clouds <= outputs and images - outputs == {"/left/image_rect"}
+    assert panels["3D!cloud"]["topics"]["/points"]["visible"]
 
 
 def test_the_launch_file_remaps_what_rviz_shows():
