@@ -18,12 +18,21 @@ from recon3d_ros.errors import Recon3dError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import Accuracy, Artifact, Golden, Licence, Manifest, TrainingSource
+from recon3d_ros.model_zoo.manifest import (
+    Accuracy,
+    Artifact,
+    ExternalFile,
+    Golden,
+    Licence,
+    Manifest,
+    TrainingSource,
+)
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-models.md").read_text(encoding="utf-8")
 # What a key of a manifest holds, where it is no plain value.
 PARTS = {
     "artifacts": ("artifacts[].", Artifact),
+    "artifacts[].external": ("artifacts[].external[].", ExternalFile),
     "input": ("input.", InputContract),
     "output": ("output.", OutputContract),
     "licence": ("licence.", Licence),

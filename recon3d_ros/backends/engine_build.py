@@ -10,6 +10,7 @@ from recon3d_ros.backends.vendor import Vendor, refusal, tensor_spec
 from recon3d_ros.errors import ArtifactError, BackendError
 from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Artifact, Manifest
+from recon3d_ros.model_zoo.registry import verify_artifact
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 
@@ -41,7 +42,7 @@ def build_engine(
         builder = module.Builder(vendor.logger)
         network = builder.create_network(_network_flags(module))
         parser = module.OnnxParser(network, vendor.logger)
-        if not parser.parse(_content(manifest, artifact)):
+        if not parser.parse(*_content_and_path(manifest, artifact)):
             raise refusal(vendor, label, [parser.get_error(i) for i in range(parser.num_errors)])
         check_contract(manifest, *_tensors(network))
         config = builder.create_builder_config()
@@ -130,7 +131,8 @@ def _network_flags(module: Any) -> int:
     return 0 if flag is None else 1 << int(flag)
 
 
-def _content(manifest: Manifest, artifact: Artifact) -> bytes:
+def _content_and_path(manifest: Manifest, artifact: Artifact) -> tuple[bytes, str]:
+    """The ONNX file, and where it lies: beside it the parser finds the files with values of its tensors."""
     path = manifest.file_path(artifact.file)
     try:
         content = path.read_bytes()
@@ -138,7 +140,8 @@ def _content(manifest: Manifest, artifact: Artifact) -> bytes:
         raise ArtifactError(f"cannot read {path} ({exc.strerror}): copy it there") from exc
     if hashlib.sha256(content).hexdigest() != artifact.sha256:
         raise ArtifactError(f"{path} is not the file of model {manifest.name}: see recon3d models --verify")
-    return content
+    verify_artifact(manifest, artifact)
+    return content, str(path)
 
 
 def _tensors(network: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

@@ -71,7 +71,7 @@ def engine_spec(manifest: Manifest, precision: str, options: EngineOptions) -> E
     key = EngineKey(
         manifest.name,
         artifact.precision,
-        artifact.sha256,
+        artifact.digest,
         vendor.flavour,
         vendor.version,
         target_of(vendor),

@@ -49,7 +49,7 @@ class EngineKey:
     Attributes:
         model: name and
         precision: of the artifact and
-        onnx_sha256: its sum.
+        onnx_sha256: its sum, with those of the files that hold its weights.
         flavour: tensorrt or tensorrt_rtx and
         version: of it.
         target: device, compute capability, driver and CUDA; of portable engines the set of devices.

@@ -130,7 +130,7 @@ def _prune(args: argparse.Namespace) -> int:
 def _usable(entry: StoredEngine, args: argparse.Namespace) -> bool:
     if not entry.key or entry.quarantined:
         return False
-    sums = {a.sha256 for manifest in list_models(args.models_dir)[0] for a in manifest.artifacts}
+    sums = {a.digest for manifest in list_models(args.models_dir)[0] for a in manifest.artifacts}
     try:
         vendor = load_vendor(str(entry.key.get("flavour")))
         here = (vendor.version, target_of(vendor))

@@ -75,7 +75,9 @@ def _row(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _size(manifest: Manifest) -> str:
-    paths = [manifest.file_path(artifact.file) for artifact in manifest.artifacts]
+    files = [artifact.file for artifact in manifest.artifacts]
+    files += [a.external_path(item) for a in manifest.artifacts for item in a.external]
+    paths = [manifest.file_path(file) for file in files]
     if not paths:
         return "-"
     if not all(path.is_file() for path in paths):

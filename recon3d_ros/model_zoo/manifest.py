@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import yaml
@@ -41,18 +42,44 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
+class ExternalFile:
+    """A file with values of tensors beside an ONNX file, named as the ONNX file names it."""
+
+    file: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        check_text(self, "file")
+        check_file(self.file)
+        check_sha256(self.sha256, self.file)
+
+
+@dataclass(frozen=True)
 class Artifact:
-    """One file of weights, beside the manifest."""
+    """One ONNX file, beside the manifest, and the files that hold values of its tensors, if there are any."""
 
     file: str
     sha256: str
     precision: str = "fp32"
+    external: tuple[ExternalFile, ...] = ()
 
     def __post_init__(self) -> None:
         check_text(self, "file")
         check_choice(self, "precision", PRECISIONS)
         check_file(self.file)
         check_sha256(self.sha256, self.file)
+
+    @property
+    def digest(self) -> str:
+        """One sha256 for all files together: that of the ONNX file where it is the only one."""
+        if not self.external:
+            return self.sha256
+        files = sorted((item.file, item.sha256) for item in self.external)
+        return hashlib.sha256(repr((self.sha256, files)).encode()).hexdigest()
+
+    def external_path(self, external: ExternalFile) -> str:
+        """Path of such a file as the manifest would name it: ONNX files name it from their own folder."""
+        return (PurePosixPath(self.file).parent / external.file).as_posix()
 
 
 @dataclass(frozen=True)
@@ -215,11 +242,22 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     licence = _checked_keys(Licence, values["licence"], "licence")
     licence["sources"] = _build_all(TrainingSource, licence.get("sources"), "licence.sources")
     values["licence"] = Licence(**licence)
-    values["artifacts"] = _build_all(Artifact, values.get("artifacts"), "artifacts")
+    values["artifacts"] = _artifacts(values.get("artifacts"))
     values["accuracy"] = _build_all(Accuracy, values.get("accuracy"), "accuracy")
     if values.get("golden") is not None:
         values["golden"] = _build(Golden, values["golden"], "golden")
     return Manifest(**values, path=path)
+
+
+def _artifacts(data: Any) -> tuple[Artifact, ...]:
+    if isinstance(data, list):
+        data = [
+            {**item, "external": _build_all(ExternalFile, item["external"], f"artifacts[{i}].external")}
+            if isinstance(item, dict) and "external" in item
+            else item
+            for i, item in enumerate(data)
+        ]
+    return _build_all(Artifact, data, "artifacts")
 
 
 def dump_manifest(manifest: Manifest, path: Path | str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import mmap
 from pathlib import Path
 
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import Artifact, Golden, Licence, Manifest, load_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, load_manifest
+from recon3d_ros.model_zoo.onnx_file import external_files
 from recon3d_ros.system.share import share_path
 
 _NO_WEIGHTS = Licence(weights="no weights")
@@ -117,30 +117,38 @@ def verify(manifest: Manifest) -> None:
     """Check that every file of the manifest exists and has the sha256 written there.
 
     Raises:
-        ArtifactError: a file is missing, unreadable, or not the one the manifest speaks of.
+        ArtifactError: a file is missing, unreadable, or not the one the manifest speaks of; an ONNX file
+            keeps values of its tensors in a file that the manifest does not list, or outside its folder.
     """
-    files: list[Artifact | Golden] = [*manifest.artifacts]
-    files += [manifest.golden] if manifest.golden else []
-    for item in files:
-        path = _existing(manifest, item.file)
-        got = sha256_of(path)
-        if got != item.sha256:
-            raise ArtifactError(
-                f"{path} is not the file of model {manifest.name}: expected sha256 {item.sha256}, got "
-                f"{got}; copy the file again, or correct the manifest if the change is intended"
-            )
-        if path.suffix == ".onnx" and path.stat().st_size and _has_external_data(path):
-            raise ArtifactError(
-                f"{path} keeps weights in other files, which its sha256 does not cover: "
-                "save the model as one file (onnx.save without external data)"
-            )
+    for artifact in manifest.artifacts:
+        verify_artifact(manifest, artifact)
+    if manifest.golden is not None:
+        _verify_file(manifest, manifest.golden.file, manifest.golden.sha256)
 
 
-def _has_external_data(path: Path) -> bool:
-    """Whether an ONNX file names others: a tensor's external_data has an entry with the key "location"."""
-    # Of onnx.proto: StringStringEntryProto, field 1 (key) of 8 bytes, then field 2 (value).
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"\x0a\x08location\x12") >= 0
+def verify_artifact(manifest: Manifest, artifact: Artifact) -> None:
+    """The same for one artifact and the files that belong to it."""
+    path = _verify_file(manifest, artifact.file, artifact.sha256)
+    used = set(external_files(path)) if path.suffix == ".onnx" else set()
+    missing = sorted(used - {item.file for item in artifact.external})
+    if missing:
+        raise ArtifactError(
+            f"{path} keeps weights in other files, which its sha256 does not cover: list "
+            f"{', '.join(missing)} with its sha256 under artifacts[].external of the manifest"
+        )
+    for item in artifact.external:
+        _verify_file(manifest, artifact.external_path(item), item.sha256)
+
+
+def _verify_file(manifest: Manifest, file: str, sha256: str) -> Path:
+    path = _existing(manifest, file)
+    got = sha256_of(path)
+    if got != sha256:
+        raise ArtifactError(
+            f"{path} is not the file of model {manifest.name}: expected sha256 {sha256}, got "
+            f"{got}; copy the file again, or correct the manifest if the change is intended"
+        )
+    return path
 
 
 def _existing(manifest: Manifest, file: str) -> Path:

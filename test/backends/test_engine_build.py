@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from test.external_model import with_external_data
+
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed (make test TENSORRT=0)")
 
 from recon3d_ros.backends.engine_build import build_engine
@@ -18,7 +20,7 @@ from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, dump_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, dump_manifest, load_manifest
 from recon3d_ros.model_zoo.registry import list_models
 from recon3d_ros.system.progress import Progress
 
@@ -212,3 +214,17 @@ def test_an_engine_of_tensorrt_needs_the_gpu_it_runs_on(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "load_vendor", lambda flavour: dataclasses.replace(rtx, flavour="tensorrt"))
     with pytest.raises(BackendError, match="builds engines on the GPU that runs them: no NVIDIA GPU"):
         engine_spec(tiny(tmp_path, b""), "fp32", EngineOptions(sizes_wh=((64, 32),)))
+
+
+def test_weights_in_another_file_are_found_beside_the_model(tmp_path):
+    """The engine has them, and the file is checked where it is read: not only when the model is opened."""
+    path = with_external_data(tmp_path)
+    manifest = load_manifest(path)
+    vendor = load_vendor("tensorrt_rtx")
+    artifact, profiles = manifest.artifact(), profile_shapes(manifest, ((8, 8),))
+    assert len(build_engine(vendor, manifest, artifact, profiles)) > 1000
+    (tmp_path / "ext.data").write_bytes(b"\0" * 256)
+    with pytest.raises(ArtifactError, match=r"ext\.data is not the file"):
+        build_engine(vendor, manifest, artifact, profiles)
+    spec = engine_spec(manifest, "auto", EngineOptions("tensorrt_rtx", ((8, 8),)))
+    assert spec.key.onnx_sha256 == artifact.digest != artifact.sha256

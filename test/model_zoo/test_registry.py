@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
-from recon3d_ros.model_zoo.manifest import Golden
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.geometry import Frame, PinholeCamera
+from recon3d_ros.model_zoo.manifest import Golden, dump_manifest
 from recon3d_ros.model_zoo.registry import find_model, find_weights, list_models, verify
+from test.external_model import with_external_data
 
 YAML = """
 name: {name}
@@ -116,3 +122,36 @@ def test_weights_of_a_checkpoint_and_of_a_model(folder: Path) -> None:
     assert find_weights("recon3d_mono").is_file()
     with pytest.raises(ManifestError, match="nothing"):
         find_weights("nothing")
+
+
+def test_weights_in_another_file_are_verified_and_served(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    path = with_external_data(tmp_path)
+    manifest = find_model(path)
+    verify(manifest)
+    dump_manifest(manifest, path)
+    assert find_model(path) == manifest
+    with Estimator.open(ModelConfig(model=str(path), threads=1)) as estimator:
+        frame = Frame(0, np.full((8, 8, 3), 3, np.uint8), PinholeCamera.simple(8, 8, 8.0))
+        np.testing.assert_allclose(estimator.estimate(frame).depth, 4.0)
+
+
+def test_weights_in_another_file_must_be_the_right_ones(tmp_path: Path) -> None:
+    manifest = find_model(with_external_data(tmp_path))
+    before = manifest.artifact().digest
+    content = bytearray((tmp_path / "ext.data").read_bytes())
+    content[0] ^= 1
+    (tmp_path / "ext.data").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"ext.data is not the file of model ext: expected sha256"):
+        verify(manifest)
+    (tmp_path / "ext.data").unlink()
+    with pytest.raises(ArtifactError, match=r"needs the file .*ext.data, which does not exist"):
+        verify(manifest)
+    artifact = manifest.artifact()
+    other = replace(artifact, external=(replace(artifact.external[0], sha256="a" * 64),))
+    assert other.digest != before != artifact.sha256
+
+
+def test_weights_in_a_file_that_is_not_listed(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"list ext.data with its sha256 under artifacts\[\].external"):
+        verify(find_model(with_external_data(tmp_path, listed=False)))

@@ -1,0 +1,90 @@
+"""Files that the library onnx writes, and what others may write to get at files that are not the model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recon3d_ros.errors import ArtifactError
+from recon3d_ros.model_zoo.onnx_file import external_files
+
+onnx = pytest.importorskip("onnx")
+TWO = np.full(3, 2.0, np.float32)
+
+
+def external(name: str, location: str):
+    """A tensor whose values lie in another file."""
+    tensor = onnx.numpy_helper.from_array(TWO, name)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", "12")):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def write(path: Path, *initializers, nodes=(), functions=()) -> Path:
+    h = onnx.helper
+    graph = h.make_graph(list(nodes), "g", [], [], list(initializers))
+    model = h.make_model(graph, functions=list(functions))
+    h.set_model_props(model, {"location": "a key of the user", "note": "location\x12\x03abc"})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_every_place_where_a_graph_can_keep_a_tensor(tmp_path: Path) -> None:
+    h = onnx.helper
+    constant = h.make_node("Constant", [], ["c"], value=external("c", "constant.bin"))
+    branch = h.make_graph([constant], "then", [], [], [external("t", "branch.bin")])
+    node = h.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+    many = h.make_node("Own", [], ["z"], domain="own", tensors=[external("l", "list.bin")])
+    function = h.make_function("own", "F", [], ["c"], [constant], [h.make_opsetid("", 17)])
+    function.node[0].attribute[0].t.external_data[0].value = "function.bin"
+    path = write(
+        tmp_path / "m.onnx", external("w", "w.bin"), external("v", "w.bin"), nodes=[node, many],
+        functions=[function],
+    )  # fmt: skip
+    expected = {"w.bin", "branch.bin", "constant.bin", "list.bin", "function.bin"}
+    names = external_files(path)
+    assert set(names) == expected and len(names) == len(expected)
+
+
+def test_a_sparse_tensor(tmp_path: Path) -> None:
+    indices = onnx.numpy_helper.from_array(np.arange(3), "i")
+    graph = onnx.helper.make_graph([], "g", [], [])
+    graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(external("s", "s.bin"), indices, [9]))
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    assert external_files(path) == ("s.bin",)
+
+
+def test_a_file_with_all_its_weights_names_none(tmp_path: Path) -> None:
+    assert external_files(write(tmp_path / "m.onnx", onnx.numpy_helper.from_array(TWO, "w"))) == ()
+
+
+@pytest.mark.parametrize(
+    "location", ["../w.bin", "/etc/passwd", "a/../../w.bin", "..\\w.bin", "C:\\w.bin", "\\w"]
+)
+def test_no_file_outside_the_folder(tmp_path: Path, location: str) -> None:
+    with pytest.raises(ArtifactError, match="not in its own folder or below"):
+        external_files(write(tmp_path / "m.onnx", external("w", location)))
+
+
+def test_no_file_outside_the_folder_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "w.bin").symlink_to(tmp_path / "secret")
+    with pytest.raises(ArtifactError, match=r"w.bin.*not in its own folder"):
+        external_files(write(folder / "m.onnx", external("w", "w.bin")))
+
+
+def test_damaged_files_end_the_reading(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", external("w", "w.bin"))
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        external_files(path)  # whatever it finds; it ends, and raises nothing of its own
+    path.write_bytes(b"")
+    assert external_files(path) == ()
