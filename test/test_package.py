@@ -20,7 +20,7 @@ import recon3d_ros
 from recon3d_ros.cli.main import VERBS
 from recon3d_ros.config import Config, options
 from recon3d_ros.config.parameters import NODES
-from recon3d_ros.model_zoo.manifest import manifest_from_dict
+from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 EXECUTABLES = {"recon3d", "depth_node", "image_source"}

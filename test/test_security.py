@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.errors import ArtifactError, ManifestError
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.model_zoo.registry import verify
 
 ROOT = Path(__file__).resolve().parents[1]

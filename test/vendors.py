@@ -21,7 +21,8 @@ from recon3d_ros.backends.base import device_of_backend
 from recon3d_ros.backends.engine_store import EngineStore
 from recon3d_ros.backends.gpu import Gpu
 from recon3d_ros.cuda.context import Device
-from recon3d_ros.model_zoo.manifest import Manifest, dump_manifest, load_manifest
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.manifest_file import dump_manifest, load_manifest
 from recon3d_ros.model_zoo.registry import find_model
 
 GOOD, WRONG = "good", "wrong"

@@ -23,7 +23,8 @@ from recon3d_ros.backends.base import Shapes
 from recon3d_ros.backends.engine_build import build_engine
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.errors import BackendError, Recon3dError
-from recon3d_ros.model_zoo.manifest import Artifact, Manifest, load_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 _PR_SET_PDEATHSIG = 1

@@ -18,7 +18,8 @@ from recon3d_ros.convert.integer import to_int8
 from recon3d_ros.errors import BackendError, ManifestError, OutputError
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.metrics import abs_rel, bad_px, delta_1, epe_px
-from recon3d_ros.model_zoo.manifest import Artifact, Manifest, dump_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Manifest
+from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of, verify
 from recon3d_ros.preprocess import plan_fit, to_image_grid
 from recon3d_ros.serving import GOLDEN_SHARES, off_share, self_check

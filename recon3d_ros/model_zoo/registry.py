@@ -8,7 +8,8 @@ from pathlib import Path
 
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, load_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.model_zoo.onnx_file import external_files
 from recon3d_ros.system.share import share_path
 

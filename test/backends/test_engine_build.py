@@ -20,7 +20,8 @@ from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, dump_manifest, load_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest
+from recon3d_ros.model_zoo.manifest_file import dump_manifest, load_manifest
 from recon3d_ros.model_zoo.registry import list_models
 from recon3d_ros.system.progress import Progress
 

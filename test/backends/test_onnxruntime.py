@@ -14,7 +14,7 @@ from recon3d_ros.backends import onnxruntime as ours
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.estimation.estimator import Estimator
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.system.machine import usable_cores
 
 WriteModel = Callable[..., Path]

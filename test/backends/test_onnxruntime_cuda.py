@@ -13,7 +13,7 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import BackendError, MissingDependencyError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.pipeline import Pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate provider")  # CUDA's place is taken by the CPU's

@@ -32,7 +32,7 @@ def test_the_shipped_model_becomes_half(tmp_path, capsys, monkeypatch):
     import shutil
 
     from recon3d_ros.convert import images
-    from recon3d_ros.model_zoo.manifest import load_manifest
+    from recon3d_ros.model_zoo.manifest_file import load_manifest
     from recon3d_ros.model_zoo.registry import find_model, verify
 
     monkeypatch.setattr(images, "CALIBRATION_SEEDS", range(910_000, 910_001))

@@ -15,7 +15,7 @@ from recon3d_ros.convert import conversion as module
 from recon3d_ros.convert.images import split_images
 from recon3d_ros.errors import ArtifactError, BackendError, DataError, ManifestError
 from recon3d_ros.files import write_image
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.model_zoo.registry import find_model, verify
 from recon3d_ros.system.progress import Progress
 

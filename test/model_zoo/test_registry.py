@@ -11,7 +11,8 @@ from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
-from recon3d_ros.model_zoo.manifest import Golden, dump_manifest
+from recon3d_ros.model_zoo.manifest import Golden
+from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import find_model, find_weights, list_models, verify
 from test.external_model import with_external_data
 

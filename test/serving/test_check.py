@@ -13,7 +13,8 @@ from recon3d_ros.backends import open_backend
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, ModelError
 from recon3d_ros.estimation.estimator import Estimator
-from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest, dump_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
+from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import BUILT_IN, list_models, sha256_of
 from recon3d_ros.serving import GOLDEN_SHARES, off_share, self_check
 

@@ -17,7 +17,7 @@ from recon3d_ros.errors import ArtifactError, ConfigError, DataError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.model_zoo.contract import InputContract
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.preprocess import Preprocessor, plan_fit

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_feed, expected_inputs, expected_outputs
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
-from recon3d_ros.model_zoo.manifest import Licence, Manifest, dump_manifest
+from recon3d_ros.model_zoo.manifest import Licence, Manifest
+from recon3d_ros.model_zoo.manifest_file import dump_manifest
 
 # Inputs and outputs change with every frame, so that nothing of the last one can be used again.
 SCENES = 3

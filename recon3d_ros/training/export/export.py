@@ -19,7 +19,8 @@ from recon3d_ros.backends import open_backend
 from recon3d_ros.errors import BackendError, ConfigError, OutputError
 from recon3d_ros.files import make_folder
 from recon3d_ros.model_zoo.contract import InputContract
-from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest, dump_manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
+from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.training.export.calibration import calibrate
 from recon3d_ros.training.export.description import describe, held_out_accuracy, read_accuracy

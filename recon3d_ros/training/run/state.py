@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from recon3d_ros import world
 from recon3d_ros.errors import ArtifactError, ConfigError
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.networks import build_network, network_config, task_of
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.config import TrainConfig

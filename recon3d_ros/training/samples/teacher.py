@@ -15,7 +15,8 @@ import numpy as np
 
 from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.model_zoo.manifest import Artifact, load_manifest
+from recon3d_ros.model_zoo.manifest import Artifact
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.model_zoo.registry import sha256_of, verify
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.preprocess import Fit, Preprocessor, plan_fit, to_image_grid

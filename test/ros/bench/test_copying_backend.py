@@ -8,7 +8,7 @@ from recon3d_ros.backends import BACKENDS
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.ros.bench.copying_backend import write_model
 
 

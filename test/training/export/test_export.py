@@ -9,7 +9,7 @@ import torch
 from recon3d_ros.backends import open_backend
 from recon3d_ros.errors import ArtifactError, BackendError, ConfigError, DataError, OutputError
 from recon3d_ros.model_zoo import registry
-from recon3d_ros.model_zoo.manifest import load_manifest
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.training.export import calibration
 from recon3d_ros.training.export import export as exporting
 from recon3d_ros.training.run.checkpoint import load_checkpoint, load_network, save_checkpoint

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from recon3d_ros.errors import ArtifactError, ManifestError, OutputError
-from recon3d_ros.model_zoo.manifest import (
+from recon3d_ros.model_zoo.manifest import Golden
+from recon3d_ros.model_zoo.manifest_file import (
     MAX_MANIFEST_BYTES,
-    Golden,
     dump_manifest,
     load_manifest,
     manifest_from_dict,
