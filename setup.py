@@ -27,6 +27,8 @@ EXTRAS = {
     ],
     "bags": ["rosbags>=0.11"],
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
+    "rerun": ["rerun-sdk>=0.26"],  # recon3d view
+    "browser": ["playwright>=1.40"],  # the tests of the report pages, with Chromium from the system
     "convert": ["onnxruntime>=1.20", "onnx>=1.16"],
     "train": ["torch>=2.13", "onnx>=1.16"],
     # docs/own-models.md; no test run installs it

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Find what pip cannot bring: Python's venv module and the graphics libraries that draw the cloud's picture.
 # Missing ones are installed with apt-get where that is allowed (root, or sudo without a password);
-# elsewhere one message names them. Usage: system_packages.sh [python]
+# elsewhere one message names them. Usage: system_packages.sh [python [program ...]]; a program that is missing is
+# installed with the package of its name.
 set -u
 python=${1:-python3}
 
@@ -45,6 +46,9 @@ if not glob.glob("/usr/share/vulkan/icd.d/*.json") + glob.glob("/etc/vulkan/icd.
 print(*missing)
 PROBE
 ) || exit 1
+for program in "${@:2}"; do
+    command -v "$program" >/dev/null || missing="$missing $program"
+done
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" = 0 ]; then

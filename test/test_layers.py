@@ -28,6 +28,7 @@ RANKS = {
     "ros.bench": 9.6,
     "ros.demo": 9.5,
     "ros.doctor": 9.5,
+    "ros.viewer": 9.5,
     "ros.node": 9.4,
     "ros.player": 9.4,
     "ros.output": 9.3,
@@ -97,7 +98,7 @@ OUTSIDE = {
     "cuda": {"pycuda"},
     "config": {"yaml"},
     "files": {"cv2", "yaml", "open3d"},
-    "reports": {"cv2"},  # encodes pictures
+    "reports": {"cv2", "rerun"},  # OpenCV encodes pictures
     "model_zoo": {"cv2", "yaml"},
     "datasets": {"cv2", "yaml", "rosbags"},
     "networks": {"torch"},
@@ -114,6 +115,7 @@ HEAVY = (
     "onnx",
     "pycuda",
     "open3d",
+    "rerun",
     "rosbags",
     "tqdm",
 )

@@ -97,6 +97,8 @@ TESTED_IN = {
     "offline.page": "offline/test_processing.py",
     "reports.blocks": "reports/test_page.py",
     "reports.charts": "reports/test_page.py",
+    "cli.view": "reports/test_saved.py",
+    "reports.rerun_log": "reports/test_saved.py",
     "reports.scene": "reports/test_page.py",
     "training.run.objective": "training/run/test_warm_start.py",
     "training.samples.sources": "training/test_mono_training.py",

@@ -49,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "play": Verb(
         "recon3d_ros.cli.play", "publish a folder, video, webcam or the procedural world as a camera"
     ),
+    "view": Verb("recon3d_ros.cli.view", "show results, or a running node, in the viewer Rerun"),
     "doctor": Verb("recon3d_ros.cli.doctor", "find problems with live camera topics"),
     "demo": Verb("recon3d_ros.cli.demo", "run camera and node for ten seconds and write a report"),
     "models": Verb("recon3d_ros.cli.models", "list the models and verify their files"),

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from recon3d_ros import files
 from recon3d_ros.errors import MissingDependencyError
 from recon3d_ros.files.view import render_cloud, render_turntable
+from recon3d_ros.geometry import Frame
 from recon3d_ros.pipeline import Result
+from recon3d_ros.reports.rerun_log import RerunLog
 
 
 class Writer:
@@ -21,24 +23,30 @@ class Writer:
         folder: For the files.
         view: Whether to draw the clouds.
         turntable: Whether to animate them as well.
+        recording: Also write this .rrd file for the viewer Rerun, complete when `close` is called.
 
     Raises:
-        MissingDependencyError: OpenCV is too old for turntables.
+        MissingDependencyError: OpenCV is too old for turntables, or rerun-sdk is not installed.
         OutputError: The folder cannot be made.
     """
 
-    def __init__(self, folder: Path, view: bool, turntable: bool = False) -> None:
+    def __init__(
+        self, folder: Path, view: bool, turntable: bool = False, recording: Path | None = None
+    ) -> None:
         self._folder, self._view, self._turntable = folder, view, turntable
         if turntable:
             files.require_animations()
         files.make_folder(folder)
+        self._recording = None if recording is None else RerunLog(file=recording)
+        self._count = 0
 
-    def write(self, name: str, result: Result) -> None:
+    def write(self, frame: Frame, result: Result) -> None:
         """Write depth, disparity, confidence, the clouds, and their pictures.
 
         Raises:
             OutputError: A file cannot be written.
         """
+        name = frame.name
         depth, disparity, cloud = result.depth_map.depth, result.depth_map.disparity, result.cloud
         assert cloud is not None  # process makes one unless its config leaves it out
         files.write_depth_png16(self._path(name, "depth.png"), depth)
@@ -56,6 +64,17 @@ class Writer:
             self._draw(self._path(name, "view.png"), result)
         if self._turntable and cloud.valid.any():
             render_turntable(cloud, self._path(name, "turntable.webp"))
+        if self._recording is not None:
+            self._recording.at(self._count, frame.stamp_ns)
+            self._recording.images(frame.camera, frame.image, frame.right)
+            self._recording.depth_map(result.depth_map)
+            self._recording.cloud(cloud)
+        self._count += 1
+
+    def close(self, complete: bool) -> None:
+        """Complete the recording, or remove what there is of it."""
+        if self._recording is not None:
+            (self._recording.close if complete else self._recording.abort)()
 
     def write_relative(self, name: str, relative_depth: NDArray[np.float32]) -> None:
         """Write relative inverse depth, (H, W) with NaN for invalid, as it is and as a picture.

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the images are of different places: reset the scale and the temporal filter before each "
         "(default: they are a sequence)",
     )
+    parser.add_argument(
+        "--rerun", type=user_path, metavar="FILE", help="also write a .rrd recording for the viewer Rerun"
+    )
     parser.add_argument("--no-view", action="store_true", help="do not draw pictures of the clouds")
     parser.add_argument(
         "--turntable",
@@ -76,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
     first = next(readable, None)
     if first is None:
         raise unread[0]
-    writer = Writer(args.out, view=not args.no_view, turntable=args.turntable)
+    writer = Writer(args.out, not args.no_view, args.turntable, args.rerun)
     estimator, doubts = Estimator.open(model, stereo=first.is_stereo), DoubtLog()
     try:
         describe = (
@@ -89,7 +92,9 @@ def main(args: argparse.Namespace) -> int:
         for frame in tqdm(every, total=len(frames), unit="frame", disable=None, leave=False):
             size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
             tqdm.write(f"{frame.name or 'frame'} {size}: {describe(frame)}")
+        writer.close(complete=True)
     finally:
+        writer.close(complete=False)
         estimator.close()
     count = len(frames) - len(unread)
     suffix = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
@@ -132,7 +137,7 @@ def _metric_output(
                 recovery.reset()
         result = pipeline.process(frame)
         doubts.add(result)
-        writer.write(frame.name, result)
+        writer.write(frame, result)
         return _summary(result)
 
     return describe

@@ -1,0 +1,1 @@
+"""A running node in the viewer Rerun."""
