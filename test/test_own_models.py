@@ -18,6 +18,7 @@ from recon3d_ros.errors import Recon3dError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.manifest import (
     Accuracy,
     Artifact,
@@ -35,6 +36,8 @@ PARTS = {
     "artifacts[].external": ("artifacts[].external[].", ExternalFile),
     "input": ("input.", InputContract),
     "output": ("output.", OutputContract),
+    "input.extra": ("input.extra[].", ExtraInput),
+    "output.invalid": ("output.invalid.", Invalid),
     "licence": ("licence.", Licence),
     "licence.sources": ("licence.sources[].", TrainingSource),
     "accuracy": ("accuracy[].", Accuracy),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from recon3d_ros.backends.base import Backend, batch_is_free
 from recon3d_ros.backends.engine_store import EngineOptions
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.lazy import load
 
 __all__ = [

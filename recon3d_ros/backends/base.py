@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ContractError
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     from recon3d_ros.cuda.context import Device
@@ -103,9 +103,9 @@ def device_of_backend(backend: Backend) -> DeviceBackend | None:
 def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the input tensors that :mod:`recon3d_ros.preprocess` makes for this manifest."""
     contract, images = manifest.input, 2 if manifest.is_stereo else 1
-    width, height = contract.size_wh or (None, None)
-    channels = contract.channels * images // len(contract.names)
-    shape = (1, channels, height, width) if contract.layout == "NCHW" else (1, height, width, channels)
+    free = contract.size_wh is None
+    sides = contract.tensor_shape(contract.size_wh or (1, 1), images)
+    shape = tuple(None if free and axis in "HW" else side for axis, side in zip(contract.layout, sides))
     return tuple(TensorSpec(name, contract.dtype, shape) for name in contract.names)
 
 
@@ -115,12 +115,15 @@ def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(name, manifest.output.dtype, shape) for name in manifest.output.names)
 
 
-def batch_is_free(layout: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> bool:
-    """True when one inference may take several frames: N varies in every tensor.
-
-    ``layout`` is that of the outputs.
-    """
-    return layout.startswith("N") and all(spec.shape[0] is None for spec in (*inputs, *outputs))
+def batch_is_free(
+    manifest: Manifest, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> bool:
+    """True when one inference may take several frames: N varies in every tensor."""
+    layouts = (manifest.input.layout, manifest.output.layout)
+    named = all(layout.startswith("N") and "S" not in layout for layout in layouts)
+    if not named or manifest.input.extra or manifest.input.batch > 1:
+        return False
+    return all(len(spec.shape) > 0 and spec.shape[0] is None for spec in (*inputs, *outputs))
 
 
 def check_contract(
@@ -137,6 +140,7 @@ def check_contract(
     ):
         by_name = {spec.name: spec for spec in offered}
         for spec in wanted:
+            is_value = kind == "input" or spec.name == manifest.output.name
             if spec.name not in by_name:
                 raise ContractError(
                     f"model {manifest.name}: the manifest names the {kind} {spec.name!r}, "
@@ -144,22 +148,42 @@ def check_contract(
                 )
             file_spec = by_name[spec.name]
             good = file_spec.accepts(spec) if kind == "input" else spec.accepts(file_spec)
-            if not good:
+            if is_value and not good:
                 raise ContractError(
                     f"model {manifest.name}: the {kind} {spec.name!r} is {spec} by the manifest, "
                     f"but {file_spec} in the file: correct the manifest"
                 )
-    missing = [f"{s.name!r}" for s in inputs if s.name not in manifest.input.names]
+    _check_channels(manifest, outputs)
+    extra = {item.name for item in manifest.input.extra}
+    if unknown := extra - {spec.name for spec in inputs}:
+        raise ContractError(
+            f"model {manifest.name}: input.extra of the manifest names {', '.join(sorted(unknown))}, but the "
+            f"file has {_names(inputs)}: correct the manifest"
+        )
+    missing = [f"{s.name!r}" for s in inputs if s.name not in {*manifest.input.names, *extra}]
     if missing:
         raise ContractError(
             f"model {manifest.name}: the file wants the input {', '.join(missing)}, "
             f"which input.names of the manifest lacks, it has {_names(expected_inputs(manifest))}: "
-            "correct the manifest"
+            "correct the manifest, or give it a role under input.extra"
         )
 
 
-def check_feed(specs: tuple[TensorSpec, ...], feed: Mapping[str, NDArray[Any]]) -> None:
+def _check_channels(manifest: Manifest, outputs: tuple[TensorSpec, ...]) -> None:
+    """Several channels of which none is chosen are an error now, not with the first frame."""
+    contract = manifest.output
+    for spec in outputs:
+        if spec.name == contract.name and "C" in contract.layout:
+            count = spec.shape[contract.layout.index("C")]
+            if count is not None:
+                contract.check_channels(count)
+
+
+def check_feed(specs: tuple[TensorSpec, ...], feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Compare the arrays about to be fed with what the model wants, before any vendor sees them.
+
+    Returns:
+        The arrays, floats in the width that the model wants.
 
     Raises:
         ContractError: names, dtypes or shapes differ; one sentence naming expected and got.
@@ -173,6 +197,7 @@ def check_feed(specs: tuple[TensorSpec, ...], feed: Mapping[str, NDArray[Any]]) 
         got = TensorSpec(spec.name, np.dtype(array.dtype).name, array.shape)
         if not spec.accepts(got):
             raise ContractError(f"expected the input {spec.name!r} as {spec}, got {got}")
+    return {spec.name: feed[spec.name].astype(spec.dtype, copy=False) for spec in specs}
 
 
 def one_line(text: str) -> str:

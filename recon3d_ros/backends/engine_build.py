@@ -8,9 +8,9 @@ from typing import Any
 from recon3d_ros.backends.base import Shapes, check_contract
 from recon3d_ros.backends.vendor import Vendor, refusal, tensor_spec
 from recon3d_ros.errors import ArtifactError, BackendError
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Artifact, Manifest
 from recon3d_ros.model_zoo.registry import verify_artifact
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 

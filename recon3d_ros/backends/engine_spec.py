@@ -89,8 +89,13 @@ def profile_shapes(manifest: Manifest, sizes_wh: tuple[tuple[int, int], ...]) ->
         sizes_wh: Sizes of the network's input.
 
     Raises:
-        ContractError: no size is known.
+        ContractError: no size is known, or the model has inputs beside its images.
     """
+    if manifest.input.extra:
+        raise ContractError(
+            f"model {manifest.name} has inputs beside its images (input.extra), which engines do not take: "
+            "set backend to onnxruntime"
+        )
     sizes = [manifest.input.size_wh] if manifest.input.size_wh else list(dict.fromkeys(sizes_wh))
     if not sizes:
         raise ContractError(

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_feed, expected_inputs, expected_outputs
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
 # Weight of each channel of each image in the brightness; no two are equal, so that images or colours which
 # change places change the output.
@@ -48,39 +48,62 @@ class FakeBackend:
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Make the planes for these inputs, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
-        check_feed(self.inputs, feed)
+        extra = {item.name for item in self._manifest.input.extra}
+        check_feed(self.inputs, {name: array for name, array in feed.items() if name not in extra})
         contract, output = self._manifest.input, self._manifest.output
         batches = [feed[name] for name in contract.names]
-        height, width = batches[0].shape[2:] if contract.layout == "NCHW" else batches[0].shape[1:3]
+        height, width = (batches[0].shape[contract.layout.index(axis)] for axis in "HW")
+        batches = [self._frames(batch) for batch in batches]
         y = (np.arange(height, dtype=np.float32) + 0.5) / height
         rows = [
             self._rows(y, 0.5 + self._brightness([batch[i] for batch in batches]), width)
             for i in range(len(batches[0]))
         ]
-        plane = np.repeat((np.stack(rows) / output.scale).astype(output.dtype)[..., None], width, axis=2)
+        raw = (self._before_transform(np.stack(rows)) - output.offset) / output.scale
+        plane = np.repeat(raw.astype(output.dtype)[..., None], width, axis=2)
         planes = {output.name: plane}
         if output.confidence:
-            planes[output.confidence] = np.ones_like(plane)
+            sure = float(output.confidence_kind == "probability") / output.confidence_scale
+            planes[output.confidence] = np.full_like(plane, sure)
         if output.sigma:
             planes[output.sigma] = (plane * _SIGMA).astype(output.dtype)
-        shape = {"HW": (height, width), "NHW": (-1, height, width), "NCHW": (-1, 1, height, width)}
-        return {
-            name: p.reshape(shape.get(output.layout, (-1, height, width, 1))) for name, p in planes.items()
-        }
+        if output.invalid:
+            limit = output.invalid.above if output.invalid.above is not None else output.invalid.below
+            planes[output.invalid.name] = np.full_like(plane, limit)  # which is not beyond the limit
+        count = (output.channel or 0) + 1
+        sides = {"N": len(plane), "S": 1, "C": 1, "H": height, "W": width}
+        shape = tuple(sides[axis] for axis in output.layout)
+        tensors = {name: p.reshape(shape) for name, p in planes.items()}
+        if "C" in output.layout:
+            axis = output.layout.index("C")
+            tensors[output.name] = np.repeat(tensors[output.name], count, axis=axis)
+        return tensors
 
     def close(self) -> None:
         """Nothing to release."""
 
     def _rows(self, y: NDArray[np.float32], factor: float, width: int) -> NDArray[np.float32]:
         unit = self._manifest.output.unit
-        if unit == "px":
-            return (0.02 + 0.08 * y) * factor * width
+        if unit in ("px", "width"):
+            return (0.02 + 0.08 * y) * factor * (width if unit == "px" else 1)
         depth_m = (5.0 - 4.0 * y) * factor
         return depth_m / _METRES_OF_UNIT[unit] if unit in _METRES_OF_UNIT else 1.0 / depth_m
 
+    def _before_transform(self, values: NDArray[Any]) -> NDArray[Any]:
+        transform = self._manifest.output.transform
+        if transform == "exp":
+            return np.log(values)
+        return np.float32(1.0) / values if transform == "inverse" else values
+
+    def _frames(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The frames of a tensor of any layout, (N, C, H, W) or (N, H, W, C); S counts as channels."""
+        layout = self._manifest.input.layout
+        frames = batch if layout.startswith("N") else batch[None]
+        return frames.reshape(len(frames), -1, *frames.shape[-2:]) if "S" in layout else frames
+
     def _brightness(self, tensors: list[NDArray[Any]]) -> float:
         contract = self._manifest.input
-        if contract.layout == "NCHW":
+        if contract.is_planar:
             means = [tensor[:, ::4, ::4].mean(axis=(1, 2), dtype=np.float64) for tensor in tensors]
         else:
             means = [tensor[::4, ::4].mean(axis=(0, 1), dtype=np.float64) for tensor in tensors]

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_contract, check_feed, one_line
 from recon3d_ros.errors import ArtifactError, BackendError, Recon3dError
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.lazy import require
 from recon3d_ros.system.machine import usable_cores
 
 _LOG_FATAL_ONLY = 4  # errors come as exceptions too, once is enough
-_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}  # float16, int8 ... are called so here, too
 
 
 class OnnxRuntimeBackend:
@@ -57,9 +57,9 @@ class OnnxRuntimeBackend:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         if self._session is None:
             raise BackendError(f"model {self._model_name} is closed, open it again")
-        check_feed(self.inputs, feed)
+        feed = check_feed(self.inputs, feed)
         try:
-            outputs = self._session.run(self._output_names, dict(feed))
+            outputs = self._session.run(self._output_names, feed)
         except Exception as exc:
             raise BackendError(
                 f"ONNX Runtime failed on {self._model_name} ({one_line(str(exc))}): "

@@ -18,8 +18,8 @@ from recon3d_ros.backends.gpu import NO_GPU, find_gpu
 from recon3d_ros.backends.onnxruntime import OnnxRuntimeBackend
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError, MissingDependencyError, Recon3dError
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.lazy import how_to_install, require
 
 _PROVIDER, _MEMORY = "CUDAExecutionProvider", "cuda"

@@ -24,8 +24,8 @@ from recon3d_ros.backends.runtime_cache import RuntimeCache
 from recon3d_ros.backends.vendor import EngineRefused, Vendor, tensor_spec
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError, ContractError, OutputError
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class TensorRtBackend:
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         self._live()
-        check_feed(self.inputs, feed)
+        feed = check_feed(self.inputs, feed)
         with self.device.active(f"running {self._spec.manifest.name}"):
             self.bind({name: array.shape for name, array in feed.items()})
             assert self._bound is not None  # by bind

@@ -11,7 +11,7 @@ from typing import Any
 from recon3d_ros.backends.base import one_line
 from recon3d_ros.backends.gpu import MEANWHILE, NO_GPU, find_gpu
 from recon3d_ros.errors import BackendError, ConfigError, MissingDependencyError, Recon3dError
-from recon3d_ros.model_zoo.contract import TensorSpec
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.lazy import how_to_install, require
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")  # in the order that auto prefers

@@ -104,9 +104,11 @@ class _Comparison:
     def __init__(self, manifest: Manifest, images: Sequence[Images] | None) -> None:
         self._manifest = manifest
         frames, self._comparison_frames = split_images(manifest, images)
-        self._calibration = feeds(manifest, frames)
-        self._comparison_feeds = feeds(manifest, [frame.images for frame in self._comparison_frames])
         backend = open_backend("onnxruntime", manifest, precision="fp32")
+        self._calibration = feeds(manifest, frames, backend.inputs)
+        self._comparison_feeds = feeds(
+            manifest, [frame.images for frame in self._comparison_frames], backend.inputs
+        )
         self._expected = {
             id(feed): self._output(backend, feed) for feed in self._calibration + self._comparison_feeds
         }
@@ -171,7 +173,7 @@ class _Comparison:
         if sample is None:
             return {}
         fit = plan_fit(self._manifest.input, (image.shape[1], image.shape[0]))
-        fit = replace(fit, fy_px=sample.frame.camera.fy)
+        fit = fit.seen_by(sample.frame.camera.fx, sample.frame.camera.fy)
         values = to_image_grid(output, self._manifest.output, fit)
         if self._manifest.is_stereo:
             assert sample.disparity is not None  # the world knows it

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros import datasets, world
+from recon3d_ros.backends.base import check_feed
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import Sample
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.preprocess import Preprocessor, plan_fit
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
+from recon3d_ros.preprocess import Preprocessor, plan_fit, with_extra
 
 # Scenes that neither train nor validate. Those that find the ranges are of one size, as the quantiser wants;
 # those that compare are others, and of several sizes.
@@ -94,12 +96,15 @@ def _cropped(frames: list[Images]) -> list[Images]:
     return [[middle(image) for image in images] for images in frames]
 
 
-def feeds(manifest: Manifest, frames: Sequence[Images]) -> list[dict[str, NDArray[Any]]]:
-    """The tensors of each frame, as the estimator would make them."""
+def feeds(
+    manifest: Manifest, frames: Sequence[Images], inputs: tuple[TensorSpec, ...]
+) -> list[dict[str, NDArray[Any]]]:
+    """The tensors of each frame, as the estimator would make them for these inputs of the file."""
     made = []
     for images in frames:
         fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
-        made.append(Preprocessor(manifest.input, fit, len(images)).tensors(images))
+        tensors = Preprocessor(manifest.input, fit, len(images)).tensors(images)
+        made.append(check_feed(inputs, with_extra(tensors, manifest.input, fit, inputs)))
     return made
 
 

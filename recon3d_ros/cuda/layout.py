@@ -23,7 +23,8 @@ from recon3d_ros.cuda.arguments import (
     tensor_source,
 )
 from recon3d_ros.geometry import PinholeCamera, StereoRig
-from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.preprocess import Fit, value_limits
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)

@@ -22,8 +22,8 @@ from recon3d_ros.cuda.graph import GraphCache
 from recon3d_ros.cuda.kernels import Kernels
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.geometry.packer import ray_slopes
-from recon3d_ros.model_zoo.contract import TensorSpec
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.preprocess import Fit
 
 Enqueue = Callable[[Mapping[str, int], int], None]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,11 @@ from recon3d_ros.backends import Backend, batch_is_free, device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.gpu_stages import GpuStages
-from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud, StereoRig
+from recon3d_ros.estimation.outputs import depth_map_of, values_of
+from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model, verify
-from recon3d_ros.preprocess import (
-    Fit,
-    Preprocessor,
-    confidence_to_image_grid,
-    plan_fit,
-    sigma_to_image_grid,
-    to_image_grid,
-)
+from recon3d_ros.preprocess import Fit, Preprocessor, plan_fit, with_extra
 from recon3d_ros.serving import open_checked, resolve_auto
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
@@ -59,7 +52,7 @@ class Estimator:
         self._gpu = GpuStages(manifest, backend, gpu_path)
         self.timings_ms: dict[str, float] = {}
         self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
-        self._batches = batch_is_free(manifest.output.layout, backend.inputs, backend.outputs)
+        self._batches = batch_is_free(manifest, backend.inputs, backend.outputs)
 
     @classmethod
     def open(
@@ -177,8 +170,7 @@ class Estimator:
             BackendError: the runtime failed.
         """
         fit, outputs = self._infer([frame])
-        fit = replace(fit, fy_px=frame.camera.fy)
-        values = to_image_grid(outputs[self.manifest.output.name], self.manifest.output, fit)
+        values = values_of(outputs, self.manifest, frame, fit)
         seen = frame.seen(values if self.is_stereo else None)
         return values if seen is None else np.where(seen, values, np.float32(np.nan))
 
@@ -212,9 +204,11 @@ class Estimator:
         fit, outputs = self._infer(frames)
         started = time.perf_counter()
         maps = [
-            self._restore(frame, {name: output[i : i + 1] for name, output in outputs.items()}, fit)
+            depth_map_of(
+                {name: output[i : i + 1] for name, output in outputs.items()}, self.manifest, frame, fit
+            )
             if self._batches
-            else self._restore(frame, outputs, fit)
+            else depth_map_of(outputs, self.manifest, frame, fit)
             for i, frame in enumerate(frames)
         ]
         self.timings_ms["postprocess"] = (time.perf_counter() - started) * 1e3
@@ -228,26 +222,8 @@ class Estimator:
         height, width = frame.image.shape[:2]
         fit = plan_fit(self.manifest.input, (width, height))
         if self.manifest.output.focal_px is not None:  # else one fit, and its memory, serves any lens
-            fit = replace(fit, fy_px=frame.camera.fy)
+            fit = fit.seen_by(frame.camera.fx, frame.camera.fy)
         return self._gpu.estimate(frame, fit)
-
-    def _restore(self, frame: Frame, outputs: Mapping[str, NDArray[Any]], fit: Fit) -> DepthMap:
-        """From the tensors of one frame to its depth map."""
-        contract, fit = self.manifest.output, replace(fit, fy_px=frame.camera.fy)
-        values = to_image_grid(outputs[contract.name], contract, fit)
-        depth, disparity, confidence, sigma_m, relative_depth = values, None, None, None, None
-        if contract.confidence is not None:
-            confidence = confidence_to_image_grid(outputs[contract.confidence], contract, fit)
-        if contract.sigma is not None:
-            sigma_m = sigma_to_image_grid(outputs[contract.sigma], contract, fit)
-        if self.is_stereo:
-            assert frame.rig is not None  # _images has seen the pair
-            depth, disparity = frame.rig.depth_from_disparity(values), values
-            if sigma_m is not None:
-                sigma_m = _sigma_of_depth(sigma_m, depth, frame.rig)
-        if not self.is_metric:
-            depth, relative_depth = np.full_like(values, np.nan), values
-        return DepthMap(depth, frame.camera, disparity, confidence, sigma_m, relative_depth)
 
     def _infer(self, frames: Sequence[Frame]) -> tuple[Fit, dict[str, NDArray[Any]]]:
         """Run the network once on frames of one size."""
@@ -257,12 +233,25 @@ class Estimator:
         height, width = frames[0].image.shape[:2]
         fit, preprocessor = self._prepare((width, height), len(frames))
         started = time.perf_counter()
-        tensors = preprocessor.tensors(*images)
+        tensors = with_extra(
+            preprocessor.tensors(*images),
+            self.manifest.input,
+            fit,
+            self._backend.inputs,
+            frames[0].camera.p[:, :3],
+        )
         prepared = time.perf_counter()
-        outputs = self._backend.infer(tensors)
+        outputs = self._first(self._backend.infer(tensors))
         done = time.perf_counter()
         self.timings_ms = {"preprocess": (prepared - started) * 1e3, "infer": (done - prepared) * 1e3}
         return fit, outputs
+
+    def _first(self, outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Of a file with a fixed batch size, whose frames are all the same, the outputs of the first."""
+        batch = self.manifest.input.batch
+        if batch == 1:
+            return outputs
+        return {name: o[:1] if o.ndim and len(o) == batch else o for name, o in outputs.items()}
 
     def _prepare(self, size_wh: tuple[int, int], batch: int) -> tuple[Fit, Preprocessor]:
         """The plan and the buffers for images of this size; those used last are kept."""
@@ -285,14 +274,3 @@ class Estimator:
                 "give a right image, or use a mono model"
             )
         return [frame.image, frame.right]
-
-
-def _sigma_of_depth(
-    sigma_px: NDArray[np.float32], depth: NDArray[np.float32], rig: StereoRig
-) -> NDArray[np.float32]:
-    """sigma_m = Z^2 / (fx B) sigma_px, from Z = fx B / (d - doffs); (H, W) each, written over `sigma_px`."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        sigma_px *= depth
-        sigma_px *= depth
-        sigma_px /= np.float32(rig.fx * rig.baseline_m)
-    return sigma_px

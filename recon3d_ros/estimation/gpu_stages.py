@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from recon3d_ros.backends.base import Backend, DeviceBackend, device_of_backend
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.errors import BackendError, ContractError, MissingDependencyError
+from recon3d_ros.estimation.gpu_support import why_not_on_gpu
 from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, OrganizedCloud
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess import Fit
@@ -51,6 +52,7 @@ class GpuStages:
         self._kernels: Kernels | None = None
         self._kept: dict[tuple[Fit, int], CudaStages] = {}
         self._failed = False
+        self._lacking = why_not_on_gpu(manifest, backend)
         self._last: tuple[weakref.ref[DepthMap], CudaStages] | None = None
         self.timings_ms: dict[str, float] = {}
 
@@ -58,7 +60,16 @@ class GpuStages:
     def offered(self) -> bool:
         """Whether the backend has a GPU now, on which nothing failed, and more than inference is for it."""
         wanted = self._path != "inference" and not self._failed
-        return wanted and device_of_backend(self._backend) is not None
+        if not wanted or device_of_backend(self._backend) is None:
+            return False
+        if self._lacking:
+            self._path = "inference"
+            log.warning(
+                "pre- and postprocessing of %s run on the CPU, as their kernels cannot serve it: %s",
+                self._manifest.name,
+                self._lacking,
+            )
+        return not self._lacking
 
     def estimate(self, frame: Frame, fit: Fit) -> DepthMap | None:
         """Estimate one frame on the GPU; None when that is not for the GPU, and the CPU has to prepare it.

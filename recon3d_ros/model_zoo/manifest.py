@@ -24,8 +24,8 @@ from recon3d_ros.model_zoo.validation import (
 )
 
 UNITS_OF_TASK = {
-    "stereo_disparity": ("px",),
-    "mono_metric_depth": ("m", "cm"),
+    "stereo_disparity": ("px", "width"),
+    "mono_metric_depth": ("m", "cm", "inverse_m"),
     "mono_relative_inverse_depth": ("relative_inverse_depth",),
 }
 

@@ -17,6 +17,7 @@ from recon3d_ros.errors import DataError, ManifestError
 from recon3d_ros.files import write_atomically
 from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.manifest import (
     Accuracy,
     Artifact,
@@ -64,8 +65,13 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     """
     values = _checked_keys(Manifest, data, "")
     values.pop("path", None)
-    values["input"] = _build(InputContract, values["input"], "input")
-    values["output"] = _build(OutputContract, values["output"], "output")
+    given = _checked_keys(InputContract, values["input"], "input")
+    given["extra"] = _build_all(ExtraInput, given.get("extra"), "input.extra")
+    values["input"] = InputContract(**given)
+    output = _checked_keys(OutputContract, values["output"], "output")
+    if output.get("invalid") is not None:
+        output["invalid"] = _build(Invalid, output["invalid"], "output.invalid")
+    values["output"] = OutputContract(**output)
     licence = _checked_keys(Licence, values["licence"], "licence")
     licence["sources"] = _build_all(TrainingSource, licence.get("sources"), "licence.sources")
     values["licence"] = Licence(**licence)

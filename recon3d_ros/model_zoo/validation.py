@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -33,19 +34,36 @@ def check_text(owner: Any, *fields: str) -> None:
             raise ManifestError(f"{_prefix(owner)}{field} must be a text, got {value!r}")
 
 
-def check_choice(owner: Any, field: str, choices: tuple[str, ...]) -> None:
-    """Raise ManifestError unless the field is one of the choices."""
+def check_choice(
+    owner: Any, field: str, choices: tuple[str, ...], hints: Mapping[str, str] | None = None
+) -> None:
+    """Raise ManifestError unless the field is one of the choices; hints say what to write for others."""
     value = getattr(owner, field)
     if value not in choices:
-        raise ManifestError(f"{_prefix(owner)}{field} must be one of {', '.join(choices)}, got {value!r}")
+        hint = (hints or {}).get(value.lower(), "") if isinstance(value, str) else ""
+        raise ManifestError(
+            f"{_prefix(owner)}{field} must be one of {', '.join(choices)}, got {value!r}"
+            f"{': ' if hint else ''}{hint}"
+        )
 
 
 def set_number(owner: Any, field: str) -> None:
     """Store the field of a frozen dataclass as float; ManifestError when it is no finite number."""
     value = getattr(owner, field)
     if not is_number(value):
-        raise ManifestError(f"{_prefix(owner)}{field} must be a finite number, got {value!r}")
+        raise ManifestError(
+            f"{_prefix(owner)}{field} must be a finite number, got {value!r}{quotient(value)}"
+        )
     object.__setattr__(owner, field, float(value))
+
+
+def quotient(value: Any) -> str:
+    """What to write for a text such as 1/255, which YAML does not compute; empty for anything else."""
+    match = re.fullmatch(r"\s*([\d.eE+-]+)\s*/\s*([\d.eE+-]+)\s*", value) if isinstance(value, str) else None
+    try:
+        return f": YAML does not compute, write {float(match[1]) / float(match[2])!r}" if match else ""
+    except (ValueError, ZeroDivisionError):
+        return ""
 
 
 def check_file(file: str) -> None:
@@ -64,5 +82,5 @@ def check_sha256(value: Any, file: str) -> None:
 
 def _prefix(owner: Any) -> str:
     """Section of the YAML an object stands for, as a prefix: InputContract -> "input."."""
-    name = type(owner).__name__.removesuffix("Contract").lower()
+    name = type(owner).__name__.removesuffix("Contract").removesuffix("Input").lower() or "input"
     return "" if name == "manifest" else f"{name}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.model_zoo.contract import InputContract
@@ -11,22 +11,32 @@ from recon3d_ros.model_zoo.contract import InputContract
 
 @dataclass(frozen=True)
 class Fit:
-    """How an image lies in the network's input: resized to ``content_size_wh`` in the upper left corner.
+    """How an image lies in the network's input: resized to ``content_size_wh``, from ``offset_xy`` on.
 
-    What remains of ``network_size_wh`` to the right and below repeats the edge; there neither a column nor
-    a disparity moves. ``fy_px`` is the focal length of the image, down it: it scales the depth of a network
-    that was trained for one focal length.
+    What remains of ``network_size_wh`` is padding; no disparity moves. ``focal_xy_px`` are the focal lengths
+    of the image, along and down it: they scale the depth of a network that was trained for one.
     """
 
     image_size_wh: tuple[int, int]
     content_size_wh: tuple[int, int]
     network_size_wh: tuple[int, int]
-    fy_px: float | None = None
+    focal_xy_px: tuple[float, float] | None = None
+    offset_xy: tuple[int, int] = (0, 0)
 
     @property
     def shrinks(self) -> bool:
         """True when the content is nowhere larger than the image: areas are averaged."""
         return all(c <= i for c, i in zip(self.content_size_wh, self.image_size_wh, strict=True))
+
+    @property
+    def zoom_xy(self) -> tuple[float, float]:
+        """Pixels of the network's input per pixel of the image, along and down."""
+        (width, height), (content_w, content_h) = self.image_size_wh, self.content_size_wh
+        return content_w / width, content_h / height
+
+    def seen_by(self, fx: float, fy: float) -> Fit:
+        """The same for an image of these focal lengths in px."""
+        return replace(self, focal_xy_px=(fx, fy))
 
     def kept_hw(self, output_hw: tuple[int, ...]) -> tuple[int, int]:
         """Rows and columns of an output that show the image, and one more of each to blend."""
@@ -55,16 +65,19 @@ def plan_fit(contract: InputContract, size_wh: tuple[int, int]) -> Fit:
     if contract.size_wh is not None:
         network = contract.size_wh
         content = _scaled(size_wh, _ratio(network, size_wh), network) if contract.fit == "pad" else network
-        return Fit(size_wh, content, network)
+        return _placed(contract, size_wh, content, network)
     step = contract.multiple_of or 1
-    content, largest = size_wh, None
+    ratio, largest = 1.0, None
+    if contract.short_side is not None:
+        ratio = contract.short_side / min(size_wh)
     if contract.max_size_wh is not None:
         width, height = contract.max_size_wh
         largest = (width // step * step, height // step * step)
-        content = _scaled(size_wh, min(1.0, _ratio(largest, size_wh)), largest)
+        ratio = min(ratio, _ratio(largest, size_wh))
+    content = _scaled(size_wh, ratio, largest)
     if contract.fit == "pad":
         width, height = (-(-side // step) * step for side in content)
-        return Fit(size_wh, content, (width, height))
+        return _placed(contract, size_wh, content, (width, height))
     width, height = (max(1, round(side / step)) * step for side in content)
     if largest is not None:
         width, height = min(width, largest[0]), min(height, largest[1])
@@ -75,7 +88,18 @@ def _ratio(target_wh: tuple[int, int], size_wh: tuple[int, int]) -> float:
     return min(target_wh[0] / size_wh[0], target_wh[1] / size_wh[1])
 
 
-def _scaled(size_wh: tuple[int, int], ratio: float, limit_wh: tuple[int, int]) -> tuple[int, int]:
+def _scaled(size_wh: tuple[int, int], ratio: float, limit_wh: tuple[int, int] | None) -> tuple[int, int]:
     """Scale a size, at least one pixel and within the limit whatever the rounding."""
-    width, height = (min(max(1, round(s * ratio)), limit) for s, limit in zip(size_wh, limit_wh, strict=True))
-    return width, height
+    width, height = (max(1, round(side * ratio)) for side in size_wh)
+    return (width, height) if limit_wh is None else (min(width, limit_wh[0]), min(height, limit_wh[1]))
+
+
+def _placed(
+    contract: InputContract, size_wh: tuple[int, int], content: tuple[int, int], network: tuple[int, int]
+) -> Fit:
+    """The image where `padding` leaves it."""
+    right, below = network[0] - content[0], network[1] - content[1]
+    words = contract.padding.split("_")
+    x = 0 if "right" in words else right if "left" in words else right // 2
+    y = 0 if "bottom" in words else below if "top" in words else below // 2
+    return Fit(size_wh, content, network, offset_xy=(x, y))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recon3d_ros.backends import Backend, open_backend
 from recon3d_ros.errors import ArtifactError, ModelError
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.preprocess import Preprocessor, plan_fit
+from recon3d_ros.preprocess import Preprocessor, plan_fit, with_extra
 
 # Share of pixels of the golden output that may be off, by precision; a manifest may name its own. Rounding
 # lets another one of two equally likely surfaces win here and there; a broken file is off everywhere.
@@ -31,8 +31,8 @@ def self_check(manifest: Manifest, backend: Backend) -> None:
         return
     images, expected = _read_golden(manifest)
     fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
-    outputs = backend.infer(Preprocessor(manifest.input, fit, len(images)).tensors(images))
-    got = outputs[manifest.output.name]
+    tensors = Preprocessor(manifest.input, fit, len(images)).tensors(images)
+    got = backend.infer(with_extra(tensors, manifest.input, fit, backend.inputs))[manifest.output.name]
     _require_share(manifest, backend, got, expected, "does not reproduce its golden output")
 
 
@@ -47,7 +47,9 @@ def cross_check(manifest: Manifest, backend: Backend, size_wh: tuple[int, int], 
     """
     count = 2 if manifest.is_stereo else 1
     images = [np.asarray(cv2.resize(i, size_wh), np.uint8) for i in _known_images(manifest, count)]
-    feed = Preprocessor(manifest.input, plan_fit(manifest.input, size_wh), count).tensors(images)
+    fit = plan_fit(manifest.input, size_wh)
+    tensors = Preprocessor(manifest.input, fit, count).tensors(images)
+    feed = with_extra(tensors, manifest.input, fit, backend.inputs)
     reference = open_backend("onnxruntime", manifest, threads=threads)
     try:
         expected = reference.infer(feed)[manifest.output.name]

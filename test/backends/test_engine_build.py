@@ -149,7 +149,7 @@ def tiny(folder: Path, content: bytes, output: str = "disparity", sha256: str = 
         name="tiny",
         task="stereo_disparity",
         input=InputContract(names=("left", "right"), multiple_of=8),
-        output=OutputContract(name=output, unit="px"),
+        output=OutputContract(name=output, unit="px", channel=0),
         licence=Licence("MIT"),
         artifacts=(Artifact("tiny.onnx", sha256 or hashlib.sha256(content).hexdigest()),),
         path=folder / "tiny.yaml",

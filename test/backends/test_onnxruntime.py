@@ -42,8 +42,8 @@ def test_specs_of_the_file(tiny_model: WriteModel) -> None:
         ({"left": None}, "expected the inputs 'left', 'right', got 'right'"),
         ({"extra": np.ones(1)}, "expected the inputs 'left', 'right', got 'left', 'right', 'extra'"),
         (
-            {"left": np.ones((1, 3, 8, 16))},
-            "expected the input 'left' as float32 [1, 3, ?, ?], got float64 [1, 3, 8, 16]",
+            {"left": np.ones((1, 3, 8, 16), np.int16)},
+            "expected the input 'left' as float32 [1, 3, ?, ?], got int16 [1, 3, 8, 16]",
         ),
         ({"left": np.ones((3, 8, 16), np.float32)}, "got float32 [3, 8, 16]"),
         ({"right": np.ones((1, 1, 8, 16), np.float32)}, "got float32 [1, 1, 8, 16]"),

@@ -10,7 +10,7 @@ import pytest
 from recon3d_ros.backends import EngineOptions, open_backend
 from recon3d_ros.backends.base import device_of_backend
 from recon3d_ros.errors import BackendError, ContractError, MissingDependencyError
-from recon3d_ros.model_zoo.contract import TensorSpec
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
 SIZES = ((64, 32), (96, 64))
 
@@ -50,7 +50,7 @@ def test_another_size_names_the_option(fake_gpu):
     with pytest.raises(ContractError, match=r"built for left 1x3x32x64.*engine_sizes"):
         backend.infer(feed(128, 64))
     with pytest.raises(ContractError, match="expected the input 'left'"):
-        backend.infer({name: array.astype(np.float64) for name, array in feed(64, 32).items()})
+        backend.infer({name: array.astype(np.int32) for name, array in feed(64, 32).items()})
 
 
 def test_tensors_may_stay_on_the_device(fake_gpu):

@@ -23,8 +23,9 @@ from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, StereoRig
-from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.registry import BUILT_IN
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.pipeline import Pipeline
 
 STAND_IN = "RECON3D_STAND_IN" in os.environ

@@ -24,7 +24,8 @@ from recon3d_ros.errors import ContractError
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import XYZI, XYZRGB, DepthMap, Frame, PinholeCamera, PointPacker, StereoRig
 from recon3d_ros.geometry.packer import ray_slopes
-from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.preprocess import (
     confidence_to_image_grid,
     plan_fit,

@@ -135,11 +135,23 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         ("origin", ["a"], "origin must be a text"),
         ("input.names", ["a", "b", "c"], "input.names must be one tensor name or two different ones"),
         ("input.names", ["a", "a"], "input.names must be one tensor name or two different ones"),
-        ("input.layout", "CHW", "input.layout must be one of NCHW, NHWC, got 'CHW'"),
-        ("input.dtype", "float64", "input.dtype must be one of float32, uint8"),
+        ("input.layout", "NWHC", "input.layout must be one of NCHW, NHWC, CHW, HWC, NSCHW, got 'NWHC'"),
+        ("input.dtype", "int8", "input.dtype must be one of float32, float16, float64, uint8"),
         ("input.dtype", "uint8", "a uint8 input needs scale 1, mean 0 and std 1"),
         ("input.color", "yuv", "input.color must be one of rgb, bgr, mono"),
-        ("input.scale", "1/255", "input.scale must be a finite number, got '1/255'"),
+        ("input.scale", "1/255", "got '1/255': YAML does not compute, write 0.00392156862745098"),
+        ("input.short_side", 16, "input.short_side must be at least multiple_of 32"),
+        ("input.padding", "center", "input.padding and input.pad_value are only for fit: pad"),
+        ("input.batch", 0, "input.batch must be a whole number of at least 1, got 0"),
+        (
+            "input.extra",
+            [{"name": "left", "role": "K"}],
+            "every input needs one entry, got left, right, left",
+        ),
+        ("input.extra", [{"name": "k", "role": "k"}], "extra.role must be one of left_half, right_half"),
+        ("output.invalid", {"name": "sky"}, "invalid needs either above: NUMBER or below: NUMBER"),
+        ("output.channel", -1, "output.channel must be a whole number from 0 on, got -1"),
+        ("output.unit", "mm", "got 'mm': write unit: m and scale: 0.001"),
         pytest.param("input.scale", 10**400, "input.scale must be a finite number, got 1000", id="huge"),
         ("input.mean", [1, 2], "input.mean must be one finite number, or one for each of the 3 channels"),
         ("input.std", [1, 0, 1], "input.std must not contain 0"),
@@ -151,15 +163,19 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         (
             "output",
             {"name": "depth", "unit": "m"},
-            "output.unit of a stereo_disparity model must be px, got m",
+            "output.unit of a stereo_disparity model must be px or width, got m",
         ),
-        ("output.unit", "px/2", "output.unit must be one of px, m, cm, relative_inverse_depth"),
-        ("output.scale", 0, "output.scale must not be 0"),
+        (
+            "output.unit",
+            "px/2",
+            "output.unit must be one of px, width, m, cm, inverse_m, relative_inverse_depth, got 'px/2'",
+        ),
+        ("output.scale", 0, "output.scale and output.confidence_scale must not be 0"),
         ("output.sigma", 3, "output.sigma must be a text, got 3"),
         ("output.confidence", "disparity", "output needs one tensor each, got disparity, disparity"),
         ("artifacts.0.precision", "fp8", "precision must be one of fp32, fp16, int8, got 'fp8'"),
         ("golden.share", 2, "golden.share must be between 0 and 1, got 2.0"),
-        ("output.focal_px", 200.0, "output.focal_px must be positive, and is only for the units m and cm"),
+        ("output.focal_px", 200.0, "output.focal_px must be positive, and is only for the units m, cm"),
         ("output.max_disparity_px", -1, "output.max_disparity_px must be positive"),
         (
             "accuracy.0.metrics",
@@ -190,7 +206,7 @@ def test_relative_depth_has_no_sigma() -> None:
     data = changed("task", "mono_relative_inverse_depth")
     data["input"]["names"] = "image"
     data["output"] = {"name": "depth", "unit": "relative_inverse_depth", "sigma": "spread"}
-    with pytest.raises(ManifestError, match=r"output.sigma is for px, m and cm"):
+    with pytest.raises(ManifestError, match=r"output.sigma is for px, width, m and cm"):
         manifest_from_dict(data)
 
 

@@ -141,13 +141,17 @@ def test_disparities_beyond_the_networks_reach() -> None:
     assert np.isnan(got[0, 4:]).all()
 
 
-def test_first_of_several_output_channels_counts() -> None:
+def test_of_several_output_channels_one_is_named() -> None:
     fit = Fit((5, 3), (5, 3), (5, 3))
     flow = np.stack([np.full((3, 5), -2.0), np.full((3, 5), 99.0)])[None].astype(np.float32)
-    horizontal = OutputContract("flow", "px", scale=-1.0)
+    horizontal = OutputContract("flow", "px", scale=-1.0, channel=0)
     np.testing.assert_array_equal(to_image_grid(flow, horizontal, fit), np.full((3, 5), 2.0))
-    last = OutputContract("flow", "px", layout="NHWC", scale=-1.0)
-    np.testing.assert_array_equal(to_image_grid(np.moveaxis(flow, 1, 3), last, fit), np.full((3, 5), 2.0))
+    last = OutputContract("flow", "px", layout="NHWC", channel=1)
+    np.testing.assert_array_equal(to_image_grid(np.moveaxis(flow, 1, 3), last, fit), np.full((3, 5), 99.0))
+    for channel, told in ((None, "none"), (2, "2")):
+        contract = OutputContract("flow", "px", channel=channel)
+        with pytest.raises(ContractError, match=f"'flow' has 2 channels, of which .* got {told}"):
+            to_image_grid(flow, contract, fit)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 5), (2, 1, 4, 5), (1, 1, 0, 5)])

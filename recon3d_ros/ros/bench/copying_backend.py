@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_feed, expected_inputs, expected_outputs
-from recon3d_ros.model_zoo.contract import InputContract, OutputContract, TensorSpec
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Licence, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
 # Inputs and outputs change with every frame, so that nothing of the last one can be used again.
 SCENES = 3
