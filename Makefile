@@ -4,7 +4,7 @@
 #                                                 camera, node and recorder over ROS 2; see out/demo/report.md
 #   make test [TRAIN=0] [TENSORRT=0] [JOBS=4]     lint, types, tests (TRAIN=0: without torch, a big download;
 #                                                 TENSORRT=0: without tensorrt_rtx, another one)
-#                                                 VIEWERS=1: also the tests in Chromium and with Rerun
+#                                                 EXTRAS=1: also the tests that need Chromium, Rerun or Ray
 #   make test-all                                 the same with the tests that are marked slow, as CI runs them
 #   make docs                                     the documentation site, out/docs/html/index.html
 #   make lint | types | clean
@@ -16,7 +16,7 @@ PYTHON ?= python3
 TRAIN ?= 1
 TENSORRT ?= 1
 SLOW ?= 0
-VIEWERS ?= 0
+EXTRAS ?= 0
 JOBS ?= auto
 INPUT ?=
 ARGS ?=
@@ -37,7 +37,7 @@ RTX := tensorrt_rtx>=1.7,<2
 RTX_S := 600
 WANT_RTX := $(if $(filter 0,$(TENSORRT)),,$(filter x86_64,$(shell uname -m)))
 FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train) $(if $(WANT_RTX),$(VENV)/.rtx) \
-	$(if $(filter 1,$(VIEWERS)),$(VENV)/.viewers)
+	$(if $(filter 1,$(EXTRAS)),$(VENV)/.extras)
 
 # A file's tests stay together: they share fixtures. More processes than eight gain nothing and cost memory.
 IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder \
@@ -114,9 +114,9 @@ $(VENV)/.rtx: $(VENV)/.test
 	@timeout $(RTX_S) $(VENV)/bin/python $(PIP_INSTALL) "$(RTX)" $(ROS_NUMPY) && touch "$@" || \
 		echo "tensorrt_rtx did not come within $(RTX_S) s: the tests that build engines are skipped"
 
-$(VENV)/.viewers: $(VENV)/.test
-	@echo "installing recon3d_ros[browser,rerun] into $(VENV)"
-	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev,browser,rerun]" $(ROS_NUMPY)
+$(VENV)/.extras: $(VENV)/.test
+	@echo "installing recon3d_ros[browser,ray,rerun] into $(VENV)"
+	$(VENV)/bin/python $(PIP_INSTALL) --editable ".[dev,browser,ray,rerun]" $(ROS_NUMPY)
 	@bash scripts/system_packages.sh "$(PYTHON)" chromium || echo "no chromium: the tests in a browser are skipped"
 	@touch "$@"
 

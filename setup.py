@@ -27,6 +27,7 @@ EXTRAS = {
     ],
     "bags": ["rosbags>=0.11"],
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
+    "ray": ["ray>=2.40", "fsspec>=2024.2"],  # many recordings on many processes or machines
     "rerun": ["rerun-sdk>=0.26"],  # recon3d view
     "browser": ["playwright>=1.40"],  # the tests of the report pages, with Chromium from the system
     "convert": ["onnxruntime>=1.20", "onnx>=1.16"],

@@ -42,6 +42,7 @@ RANKS = {
     "training.config": 8.2,
     "training.losses": 8.1,
     "training": 8,
+    "fleet": 7.5,
     "evaluation": 7,
     "convert": 7,
     "offline": 7,
@@ -89,6 +90,7 @@ OUTSIDE = {
     | {"diagnostic_msgs"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
+    "fleet": {"fsspec", "ray"},
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
     "backends": {"onnxruntime", "tensorrt", "tensorrt_rtx"},
     "preprocess": {"cv2"},
@@ -115,6 +117,7 @@ HEAVY = (
     "onnx",
     "pycuda",
     "open3d",
+    "ray",
     "rerun",
     "rosbags",
     "tqdm",

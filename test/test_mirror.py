@@ -94,6 +94,8 @@ TESTED_IN = {
     "training.run.device": "training/run/test_state.py",
     "training.run.loop": "training/run/test_state.py",
     "evaluation.page": "cli/test_evaluate.py",
+    "cli.fleet": "fleet/test_engine.py",
+    "fleet.tasks": "fleet/test_work.py",
     "offline.page": "offline/test_processing.py",
     "reports.blocks": "reports/test_page.py",
     "reports.charts": "reports/test_page.py",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options, user_path
+from recon3d_ros.cli.fleet import add_fleet_arguments, process_many
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.datasets.bags.reader import Bag
@@ -29,8 +30,9 @@ HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     parser.add_argument(
-        "bag", type=user_path, metavar="BAG", help="folder of a rosbag2, or its .mcap or .db3 file"
+        "bag", type=user_path, nargs="?", metavar="BAG", help="folder of a rosbag2, or its .mcap or .db3 file"
     )
+    add_fleet_arguments(parser)
     out = parser.add_argument_group("results (at least one of)")
     out.add_argument(
         "--out-bag",
@@ -66,6 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Process the bag; print what became of its frames."""
+    if args.bags is not None:
+        return process_many(args)
+    if args.bag is None:
+        raise ConfigError("expected a bag, got none: name one, or several with --bags and --out")
     if (args.out_bag, args.out_ply, args.out_json, args.out_html) == (None,) * 4:
         raise ConfigError("expected an output, got none: give --out-bag, --out-ply, --out-json or --out-html")
     config = read_options(args, ProcessConfig)

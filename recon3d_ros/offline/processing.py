@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from recon3d_ros.config import ProcessConfig
 from recon3d_ros.config.camera_topics import transport_topic
@@ -17,10 +18,11 @@ from recon3d_ros.errors import (
     ImageError,
     Recon3dError,
 )
-from recon3d_ros.messages.intake import Intake, Messages
+from recon3d_ros.geometry import Frame
+from recon3d_ros.messages.intake import Intake, Messages, RawFrame
 from recon3d_ros.offline.doubts import DoubtLog
 from recon3d_ros.offline.sinks import CAMERA_INFO, IMAGE, Processed, Sink
-from recon3d_ros.pipeline import Pipeline
+from recon3d_ros.pipeline import Pipeline, Result
 
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 # Images of one side that may wait for their partner. Nothing is late in a bag, but a recorder may have
@@ -65,12 +67,36 @@ class Summary:
         self.reasons.setdefault(cause, str(error))
 
 
+class Window(NamedTuple):
+    """A part of a recording, by the time at which messages were recorded.
+
+    Attributes:
+        from_ns: Frames that were complete before are not written; None = the beginning.
+        until_ns: Nothing from here on is read; None = the end.
+        warm_up_ns: So much before `from_ns` is read and processed, for filters with a memory and for
+            images whose partner came earlier.
+    """
+
+    from_ns: int | None = None
+    until_ns: int | None = None
+    warm_up_ns: int = 0
+
+    @property
+    def read_from_ns(self) -> int | None:
+        """Where reading begins."""
+        return None if self.from_ns is None else self.from_ns - self.warm_up_ns
+
+
+WHOLE = Window()
+
+
 def process_bag(
     bag: Bag,
     pipeline: Pipeline,
     config: ProcessConfig,
     sinks: Sequence[Sink],
     advance: Callable[[], object] = lambda: None,
+    window: Window = WHOLE,
 ) -> Summary:
     """Take every frame of a bag through the pipeline, in the order of recording.
 
@@ -82,6 +108,7 @@ def process_bag(
         config: Which topics, and how.
         sinks: Where results go; completed at the end, given up after an error.
         advance: Called after every frame, for a progress bar.
+        window: Which part of the bag.
 
     Raises:
         ConfigError: The model is of the other kind.
@@ -95,8 +122,9 @@ def process_bag(
             raise ConfigError(f"expected a {config.mode} model, got a {kind} model: give --mode {kind}")
         images = find_images(bag, config)
         summary = Summary()
-        _Run(bag, pipeline, config, sinks, summary).take_all(images, advance)
-        _require_some(summary, bag)
+        _Run(bag, pipeline, config, sinks, summary, window).take_all(images, advance)
+        if window == WHOLE:  # a piece may lie in a pause
+            _require_some(summary, bag)
         for sink in sinks:
             sink.close()
         done = True
@@ -141,9 +169,16 @@ class _Run:
     """One way through a bag."""
 
     def __init__(
-        self, bag: Bag, pipeline: Pipeline, config: ProcessConfig, sinks: Sequence[Sink], summary: Summary
+        self,
+        bag: Bag,
+        pipeline: Pipeline,
+        config: ProcessConfig,
+        sinks: Sequence[Sink],
+        summary: Summary,
+        window: Window,
     ) -> None:
         self._bag, self._pipeline, self._sinks, self._summary = bag, pipeline, sinks, summary
+        self._window = window
         infos = config.info_topics()
         self._intake = Intake(
             infos, config.rectify, config.sync_tolerance_ns, waiting=WAITING, whole_record=True
@@ -156,25 +191,26 @@ class _Run:
     def take_all(self, topics: Sequence[str], advance: Callable[[], object]) -> None:
         """Read the images, and process every frame that they complete."""
         summary = self._summary
-        for topic, logged_ns, msg in self._bag.messages(topics):
-            summary.images += 1
+        window = self._window
+        for topic, logged_ns, msg in self._bag.messages(topics, window.read_from_ns, window.until_ns):
+            inside = window.from_ns is None or logged_ns >= window.from_ns
+            summary.images += inside
             messages = self._intake.add_image(topics.index(topic), msg)
-            if messages is not None:
+            if messages is None:
+                continue
+            if inside:
                 summary.unmatched -= len(messages)
                 self._take(messages, logged_ns)
                 advance()
+            else:
+                self._warm_up(messages, logged_ns)
         summary.unmatched += summary.images
 
     def _take(self, messages: Messages, logged_ns: int) -> None:
         number = self._summary.frames
         self._summary.frames += 1
         try:
-            raw = self._intake.raw_frame(messages, logged_ns)
-            if self._epoch not in (None, raw.epoch):
-                self._pipeline.reset()
-            self._epoch = raw.epoch
-            frame, _ = raw.frame()
-            result = self._pipeline.process(frame)
+            raw, frame, result = self._process(messages, logged_ns)
         except tuple(CAUSES) as exc:
             self._summary.drop(exc)
             return
@@ -186,6 +222,21 @@ class _Run:
         if result.scale is not None and not result.scale.trusted:
             self._summary.without_scale += 1
             self._summary.reasons.setdefault("scale", result.scale.reason)
+
+    def _process(self, messages: Messages, logged_ns: int) -> tuple[RawFrame, Frame, Result]:
+        raw = self._intake.raw_frame(messages, logged_ns)
+        if self._epoch not in (None, raw.epoch):
+            self._pipeline.reset()
+        self._epoch = raw.epoch
+        frame, _ = raw.frame()
+        return raw, frame, self._pipeline.process(frame)
+
+    def _warm_up(self, messages: Messages, logged_ns: int) -> None:
+        """Process a frame before the window, whose faults belong to the piece before."""
+        try:
+            self._process(messages, logged_ns)
+        except tuple(CAUSES):
+            pass
 
 
 def _require_some(summary: Summary, bag: Bag) -> None:

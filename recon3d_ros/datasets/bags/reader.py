@@ -74,6 +74,11 @@ class Bag:
         self._connections = [c for c in self._reader.connections if c.ext.serialization_format == "cdr"]
         self.topics = {c.topic: c.msgtype for c in sorted(self._connections, key=lambda c: c.topic)}
 
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """When the first message was recorded, and the time behind the last one."""
+        return int(self._reader.start_time), int(self._reader.end_time)
+
     def messages(
         self, topics: Sequence[str], from_ns: int | None = None, until_ns: int | None = None
     ) -> Iterator[BagMessage]:
