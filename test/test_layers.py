@@ -72,6 +72,8 @@ RANKS = {
     "model_zoo": 2.05,
     "files": 2,
     "config": 2,
+    "files.yaml_document": 1.91,
+    "files.disk": 1.9,
     "networks": 2,
     "geometry": 1,
     "metrics": 1,

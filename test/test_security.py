@@ -93,7 +93,7 @@ def calls():
 def test_nothing_that_is_read_can_run():
     found = list(calls())
     names = {name for _, _, name in found}
-    assert {"yaml.safe_load", "np.load"} <= names  # the walk sees what is there
+    assert {"json.loads", "np.load"} <= names  # the walk sees what is there
     for path, node, name in found:
         where = f"{path}:{node.lineno} {name}"
         words = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
@@ -108,7 +108,8 @@ def test_nothing_that_is_read_can_run():
         ), where
         assert not re.match(r"(pickle|dill|joblib|marshal|shelve)\.", name), where
         assert not re.match(r"yaml\.(unsafe_|full_)", name), where
-        assert words.get("shell") in (None, "False"), where
+        # argcomplete's function takes the name of a shell
+        assert name == "argcomplete.shellcode" or words.get("shell") in (None, "False"), where
         assert words.get("allow_pickle") in (None, "False"), where
         if name == "torch.load":
             assert words.get("weights_only") == "True", where

@@ -18,6 +18,7 @@ from launch_ros.actions import PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
+from recon3d_ros.files.yaml_document import read_yaml
 from recon3d_ros.system.share import share_path
 
 LAYER = "recon3d_layer"
@@ -51,9 +52,8 @@ def generate_launch_description():
 
 def include_nav2(context, nav2):
     """Nav2's own launch file, with a copy of the parameters that has the layer."""
-    with open(LaunchConfiguration("params_file").perform(context), encoding="utf-8") as file:
-        parameters = yaml.safe_load(file)
-    layers = yaml.safe_load(share_path("config", "nav2_voxel_layer.yaml").read_text(encoding="utf-8"))
+    parameters = read_yaml(LaunchConfiguration("params_file").perform(context))
+    layers = read_yaml(share_path("config", "nav2_voxel_layer.yaml"))
     merged = with_layer(parameters, layers, LaunchConfiguration("namespace").perform(context))
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="nav2_recon3d_", delete=False) as file:
         yaml.safe_dump(merged, file)

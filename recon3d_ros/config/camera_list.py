@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recon3d_ros.config.node import NodeConfig
 from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, is_of_rclpy, parameters
-from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.files.yaml_document import read_yaml
 
 _KEYS = ("one_process", "parameters", "cameras")
 # Parameters that a list of cameras cannot set, and why.
@@ -37,12 +36,9 @@ def read_camera_list(path: Path | str) -> list[NodePlan]:
         DataError: the file cannot be read, or is no YAML.
         ConfigError: an unknown key or parameter, a wrong value, or no cameras.
     """
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise DataError(f"expected a YAML list of cameras in {path}, got: {exc}; check the path") from exc
+    document = read_yaml(path)
     if not isinstance(document, dict) or not isinstance(document.get("cameras"), dict):
-        raise ConfigError(f"expected a mapping cameras: of namespaces in {path}, got {document!r}")
+        raise ConfigError(f"expected a mapping cameras: of namespaces in {path}, got {document!r:.60}")
     unknown = [str(key) for key in document if key not in _KEYS]
     if unknown:
         raise ConfigError(f"{path} has {', '.join(unknown)}, which means nothing: take {', '.join(_KEYS)}")
@@ -74,7 +70,7 @@ def read_camera_list(path: Path | str) -> list[NodePlan]:
 def _named(given: Any, where: str, path: Path | str) -> dict[str, Any]:
     """Parameters by names that a depth node has."""
     if not isinstance(given, dict):
-        raise ConfigError(f"expected parameters by name below {where} in {path}, got {given!r}")
+        raise ConfigError(f"expected parameters by name below {where} in {path}, got {given!r:.60}")
     known = parameters(DEPTH_NODE)
     for name in map(str, given):
         if name in REFUSED:

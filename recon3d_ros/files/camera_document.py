@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import CalibrationError, DataError
 from recon3d_ros.files.disk import read_bytes
-
-MAX_BYTES = 1 << 20  # with the corners of every board that OpenCV saw; a video named by mistake is not parsed
-MAX_VALUES = 100_000
+from recon3d_ros.files.yaml_document import MAX_BYTES, parse_yaml
 
 Document = Mapping[str, Any]
 
@@ -31,17 +28,6 @@ DISTORTION_MODELS = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads OpenCV's matrices as the mappings that they are."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _mapping)
-
-
 def read_document(path: Path | str) -> Document:
     """Read a calibration file: YAML, also of OpenCV and of `ros2 topic echo`, or lines of `key: numbers`.
 
@@ -49,39 +35,24 @@ def read_document(path: Path | str) -> Document:
         DataError: The file cannot be read, is too large, or is no such text.
         CalibrationError: It holds no keys.
     """
-    data = read_bytes(path, MAX_BYTES)
-    try:
-        # OpenCV's header "%YAML:1.0" is no directive that YAML knows.
-        lines = (line for line in data.decode("utf-8-sig").splitlines() if not line.startswith("%YAML"))
-        # `ros2 topic echo` ends every message with ---: the first document that holds something counts.
-        documents = yaml.load_all("\n".join(lines), _Loader)  # a SafeLoader
-        document = next((document for document in documents if document is not None), None)
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:  # ValueError: no UTF-8, or a date 2020-99-99
-        raise DataError(
-            f"expected a readable YAML file of a camera, {path} is none "
-            f"({' '.join(str(exc).split()):.200}): name what camera_calibration saved, ost.yaml"
-        ) from exc
+    # OpenCV's header "%YAML:1.0" is no directive that YAML knows.
+    lines = (line for line in _text(path).splitlines() if not line.startswith("%YAML"))
+    # `ros2 topic echo` ends every message with ---: the first document that holds something counts.
+    documents = parse_yaml("\n".join(lines), path)
+    document = next((document for document in documents if document is not None), None)
     if not isinstance(document, dict):
         raise CalibrationError(
             f"expected a camera_info YAML or another calibration, {path} holds {type(document).__name__}: "
             "name what camera_calibration saved, ost.yaml"
         )
-    _check_extent(document, path)
     return {str(key): value for key, value in document.items()}
 
 
-def _check_extent(document: Any, path: Path | str) -> None:
-    """Refuse aliases that make a small file endless."""
-    rest, values = [document], 0
-    while rest:
-        value = rest.pop()
-        values += 1
-        if values > MAX_VALUES:
-            raise DataError(f"expected a calibration, {path} holds more than {MAX_VALUES} values: check it")
-        if isinstance(value, dict):
-            rest.extend(value.values())
-        elif isinstance(value, list):
-            rest.extend(value[: MAX_VALUES + 1])
+def _text(path: Path | str) -> str:
+    try:
+        return read_bytes(path, MAX_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise DataError(f"expected the YAML of a camera in {path}, it is no text: check the path") from exc
 
 
 def numbers(value: Any, *shape: int) -> NDArray[np.float64]:

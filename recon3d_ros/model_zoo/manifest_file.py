@@ -15,7 +15,7 @@ import yaml
 
 from recon3d_ros.errors import DataError, ManifestError
 from recon3d_ros.files import write_atomically
-from recon3d_ros.files.disk import read_bytes
+from recon3d_ros.files.yaml_document import read_yaml
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.manifest import (
@@ -28,8 +28,6 @@ from recon3d_ros.model_zoo.manifest import (
     TrainingSource,
 )
 
-MAX_MANIFEST_BYTES = 1 << 20
-
 _T = TypeVar("_T")
 
 
@@ -41,13 +39,9 @@ def load_manifest(path: Path | str) -> Manifest:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(read_bytes(path, MAX_MANIFEST_BYTES).decode())
+        data = read_yaml(path)
     except DataError as exc:
         raise ManifestError(f"cannot read the model manifest: {exc}") from exc
-    except UnicodeDecodeError as exc:
-        raise ManifestError(f"cannot read the model manifest {path} ({exc}): check the path") from exc
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:  # ValueError: a date such as 2020-99-99
-        raise ManifestError(f"{path} is not YAML: {' '.join(str(exc).split())}") from exc
     try:
         manifest = manifest_from_dict(data, path)
         if manifest.name != path.stem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,11 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, words):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"no_list\.yaml"):
         read_camera_list(tmp_path / "no_list.yaml")
+
+
+def test_a_pipe_and_a_parameter_twice(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "twice").write_text("cameras: {front: }\nparameters: {model: a, model: b}\n")
+    for name, why in (("pipe", "regular file"), ("twice", "line 2: the key model twice")):
+        with pytest.raises(DataError, match=why):
+            read_camera_list(tmp_path / name)

@@ -332,10 +332,10 @@ def test_kitti_raw_recordings_by_the_size_of_their_images(tmp_path):
     ("text", "error", "said"),
     [
         ("a: 1\nb: 2", CalibrationError, "kalibr.*KITTI.*the keys a, b"),
-        ("a: !!python/object/apply:os.getcwd []", DataError, "readable YAML"),
-        ("[" * 5000, DataError, "readable YAML"),
+        ("a: !!python/object/apply:os.getcwd []", DataError, "not YAML that can be read"),
+        ("[" * 5000, DataError, "nested"),
         ("a: " + "x" * (1 << 20), DataError, "at most 1048576 bytes"),
-        ("a: &a [*a, *a]", DataError, "values"),
+        ("a: &a [*a, *a]", DataError, "an alias"),
         (
             "a0: &a0 [1, 1]\n" + "".join(f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}]\n" for i in range(40)),
             DataError,

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-import yaml
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from recon3d_ros import __version__
-from recon3d_ros.errors import ConfigError
+from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.files.disk import read_bytes
+from recon3d_ros.files.yaml_document import MAX_BYTES, parse_yaml
 
 RCLError = rclpy_implementation.RCLError
 _LAST_DOMAIN = 232  # the ports of the next would be beyond 65535 (DDSI-RTPS, 9.6.1.1)
@@ -122,13 +123,19 @@ def _check_files(words: Sequence[str]) -> None:
         if flag != "--params-file":
             continue
         try:
-            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            continue  # which rcl reports better
-        if content is not None and not _names_parameters(content):
+            content = read_bytes(file, MAX_BYTES)
+        except DataError as exc:
+            if not Path(file).exists():
+                continue  # which rcl reports better
+            raise ConfigError(f"expected a file of parameters behind --params-file: {exc}") from exc
+        try:
+            document = next(iter(parse_yaml(content, file)), None)
+        except DataError:
+            continue  # which rcl reports better; it may also take what we do not
+        if document is not None and not _names_parameters(document):
             raise ConfigError(
                 f"expected names of nodes, ros__parameters and parameters in {file}, got "
-                f"{str(content)[:40]!r}; write '/**: {{ros__parameters: {{max_depth_m: 10.0}}}}', as the "
+                f"{str(document)[:40]!r}; write '/**: {{ros__parameters: {{max_depth_m: 10.0}}}}', as the "
                 "files in config/ have it"
             )
 

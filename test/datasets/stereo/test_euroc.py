@@ -83,8 +83,8 @@ def test_swapped_cameras_are_refused(tmp_path):
         ("data: [0.0, -1.0, 0.0, 0.0,", "data: [", "T_BS"),
         ("data: [0.0, -1.0, 0.0, 0.0,", "data: [0.0, 0.0, 0.0, 0.0,", "no rotation"),
         ("resolution: [47, 30]", "resolution: [.inf, 30]", "infinity"),
-        ("rate_hz: 20", "recorded: 2020-99-99", "readable"),
-        ("resolution: [47, 30]", "resolution: [47", "readable"),
+        ("rate_hz: 20", "recorded: 2020-99-99", "can be read"),
+        ("resolution: [47, 30]", "resolution: [47", "can be read"),
         ("resolution: [47, 30]", "resolution: [46, 30]", "equal size"),
     ],
 )

@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from recon3d_ros import __version__
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.ros.bridge.initialization import initialize
 from recon3d_ros.ros.bridge.runtime import run_node
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,6 +41,12 @@ def test_a_parameter_file_without_names_is_refused(tmp_path, capfd, content):
     assert f"expected names of nodes, ros__parameters and parameters in {file}, got" in said
     assert "write '/**: {ros__parameters: {max_depth_m: 10.0}}'" in said
     assert not made
+
+
+def test_a_parameter_file_is_a_regular_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # to open it would wait for ever
+    with pytest.raises(ConfigError, match="regular file"):
+        initialize(["--ros-args", "--params-file", str(tmp_path / "pipe")])
 
 
 @pytest.mark.parametrize(
