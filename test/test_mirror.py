@@ -99,6 +99,7 @@ TESTED_IN = {
     "offline.page": "offline/test_processing.py",
     "reports.blocks": "reports/test_page.py",
     "reports.charts": "reports/test_page.py",
+    "ros.player.source_cameras": "ros/player/test_sources.py",
     "cli.view": "reports/test_saved.py",
     "reports.rerun_log": "reports/test_saved.py",
     "reports.scene": "reports/test_page.py",

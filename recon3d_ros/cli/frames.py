@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recon3d_ros.cli.flags import user_path
+from recon3d_ros.config.camera_topics import STEREO_LAYOUTS
 from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
-from recon3d_ros.datasets.folders import CAMERA_FILE, image_files, images_of, rectified_frames
+from recon3d_ros.datasets.folders import (
+    CAMERA_FILE,
+    folder_frames,
+    image_files,
+    images_of,
+    rectified_frames,
+)
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError, DataError, ImageError, Recon3dError
@@ -27,6 +34,13 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="folder of images, folder with left/ and right/, or anything that recon3d evaluate accepts as "
         "--data; its own calibration is used if no camera is given here",
+    )
+    images.add_argument(
+        "--layout",
+        choices=STEREO_LAYOUTS,
+        default=STEREO_LAYOUTS[0],
+        help="with --image, or --input of a folder of images: both views of a stereo camera are in one "
+        "image, the left view left or above; the camera is that of the views (default %(default)s)",
     )
     camera = parser.add_argument_group("camera")
     camera.add_argument(
@@ -70,7 +84,13 @@ def named_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
     files = (args.left, args.right) if pair else (args.image, None)
     camera = _camera(args, [files])
     if camera is not None:
-        return rectified_frames(images_of([files], rate_hz=1.0), camera, [files[0].stem])
+        stereo = pair or args.layout != STEREO_LAYOUTS[0]
+        if isinstance(camera, StereoRig) and not stereo:
+            raise ConfigError(
+                "expected the calibration of one camera with --image, got that of a pair: give --left and "
+                "--right, or --layout if the image holds both views"
+            )
+        return rectified_frames(images_of([files], 1.0, args.layout), camera, [files[0].stem])
     if calibrated or pair:
         raise ConfigError(
             "expected the camera of the images, got none: give --camera, or --fx (and --baseline-m)"
@@ -99,8 +119,20 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
     plain = layout is not None and layout.name == "images"
     files = image_files(folder) if plain or args.fx is not None else []
     camera = _camera(args, files)
-    if plain and files[0][1] is None and not (calibrated or camera or (folder / CAMERA_FILE).exists()):
+    packed = args.layout != STEREO_LAYOUTS[0]
+    if (
+        plain
+        and not packed
+        and files[0][1] is None
+        and not (calibrated or camera or (folder / CAMERA_FILE).exists())
+    ):
         return spec.part_of(_uncalibrated_frames([left for left, _ in files]))
+    if packed:
+        if not plain:
+            raise ConfigError(
+                f"expected a folder of images with --layout {args.layout}, got {args.input}: leave it out"
+            )
+        return spec.part_of(folder_frames(folder, camera, layout=args.layout))
     samples = open_dataset(args.input, camera=camera)
     return LazySequence(range(len(samples)), lambda i: samples[i].frame)
 
@@ -133,7 +165,11 @@ def _camera(
             raise ConfigError(f"expected {lacks} with --fx, --baseline-m, --cx and --cy, got none: give it")
         return None
     height, width = _first_shape([left for left, _ in files])
-    right = files[0][1]
+    stereo = files[0][1] is not None or args.layout != STEREO_LAYOUTS[0]
+    if args.layout == "side_by_side":
+        width //= 2
+    elif args.layout == "top_bottom":
+        height //= 2
     if args.baseline_m is not None and not args.baseline_m > 0:
         raise ConfigError(
             f"expected a positive --baseline-m, got {args.baseline_m:g}: give the distance of the cameras in "
@@ -141,13 +177,13 @@ def _camera(
         )
     if args.baseline_m is not None:
         rig = StereoRig.simple(width, height, args.fx, args.baseline_m, args.cx, args.cy, args.doffs_px)
-        if right is None:
+        if not stereo:
             raise ConfigError(
-                "expected a stereo pair with --baseline-m, got a single image: give --left and --right, or a "
-                "folder with left/ and right/; leave --baseline-m out for one camera"
+                "expected a stereo pair with --baseline-m, got a single image: give --left and --right, a "
+                "folder with left/ and right/, or --layout; leave --baseline-m out for one camera"
             )
         return rig
-    if right is not None:
+    if stereo:
         raise ConfigError("expected --baseline-m with --fx for a stereo pair, got none: give it in metres")
     return PinholeCamera.simple(width, height, args.fx, args.cx, args.cy)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from recon3d_ros.config.options import Config, option
 
 LEFT, RIGHT = 0, 1
+# Where the views of a stereo camera are: in two images, or in one, the left view left or above.
+STEREO_LAYOUTS = ("separate", "side_by_side", "top_bottom")
 SIDES = ("left", "right")
 NS_PER_MS = 1e6
 
@@ -32,6 +34,12 @@ def info_topic(image_topic: str) -> str:
 def transport_topic(image_topic: str, transport: str) -> str:
     """The topic of an image in a transport (raw or compressed), as image_transport names it."""
     return image_topic if transport == "raw" else f"{image_topic}/{transport}"
+
+
+def packed_topics(rectify: bool, prefix: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of a stereo camera with both views in one image: the image topic, and both camera_info topics."""
+    infos = tuple(info_topic(topic) for topic in image_topics(True, rectify, prefix))
+    return image_topics(False, rectify, prefix), infos
 
 
 @dataclass(frozen=True)

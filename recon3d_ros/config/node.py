@@ -5,9 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from recon3d_ros.config.camera_topics import PairingConfig
+from recon3d_ros.config.camera_topics import STEREO_LAYOUTS, PairingConfig
 from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
+
+
+def require_pair_for_layout(mode: str, layout: str) -> None:
+    """Check that a layout of two views is that of a stereo camera.
+
+    Raises:
+        ConfigError: It is asked for with a single camera.
+    """
+    if mode == "mono" and layout != STEREO_LAYOUTS[0]:
+        raise ConfigError(
+            f"layout {layout} has two views, which mode mono does not use: set mode to stereo, or layout to "
+            f"{STEREO_LAYOUTS[0]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -15,6 +28,13 @@ class NodeConfig(PairingConfig):
     """How the ROS node takes in images and gives out results."""
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"), read_only=True)
+    layout: str = option(
+        "separate",
+        "separate = two image topics; side_by_side or top_bottom = both views in one image, the left view "
+        "left or above, with left/camera_info and right/camera_info of the views",
+        choices=STEREO_LAYOUTS,
+        read_only=True,
+    )
     rectify: bool = option(
         False, "subscribe to image_raw instead of image_rect, and rectify with camera_info", read_only=True
     )
@@ -49,6 +69,7 @@ class NodeConfig(PairingConfig):
 
     def validate(self) -> None:
         """Check that the cameras are distinct, and that each name makes a topic."""
+        require_pair_for_layout(self.mode, self.layout)
         for name in self.cameras:
             if not re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name):
                 raise ConfigError(

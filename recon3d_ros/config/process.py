@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recon3d_ros.config.camera_topics import PairingConfig, image_topics, info_topic
+from recon3d_ros.config.camera_topics import (
+    STEREO_LAYOUTS,
+    PairingConfig,
+    image_topics,
+    info_topic,
+    packed_topics,
+)
+from recon3d_ros.config.node import require_pair_for_layout
 from recon3d_ros.config.options import option
 
 
@@ -13,6 +20,12 @@ class ProcessConfig(PairingConfig):
     """How images are taken out of a bag; the names of topics default to those the node subscribes to."""
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"))
+    layout: str = option(
+        "separate",
+        "separate = two image topics; side_by_side or top_bottom = both views in one image, the left view "
+        "left or above, with left/camera_info and right/camera_info of the views",
+        choices=STEREO_LAYOUTS,
+    )
     rectify: bool = option(False, "use image_raw and rectify with camera_info")
     image_transport: str = option(
         "auto", "transport of the images; auto = as in the bag", choices=("auto", "raw", "compressed")
@@ -24,6 +37,15 @@ class ProcessConfig(PairingConfig):
     camera_info: str = option("", "topic of its camera_info; empty = beside the image topic")
     right_image: str = option("", "topic of the right image; empty = right/...")
     right_camera_info: str = option("", "topic of its camera_info; empty = beside the image topic")
+
+    def validate(self) -> None:
+        """Check that a layout of two views is that of a stereo camera."""
+        require_pair_for_layout(self.mode, self.layout)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether both views of a pair come in one image."""
+        return self.layout != STEREO_LAYOUTS[0]
 
     @property
     def is_stereo(self) -> bool:
@@ -37,12 +59,15 @@ class ProcessConfig(PairingConfig):
     def image_topics(self) -> tuple[str, ...]:
         """Full names of the images, left before right, without the suffix of a compressed transport."""
         given = (self.image, self.right_image)
-        usual = image_topics(self.is_stereo, self.rectify)
+        usual = image_topics(self.is_stereo and not self.is_packed, self.rectify)
         return tuple(self.absolute(own or topic) for own, topic in zip(given, usual))
 
     def info_topics(self) -> tuple[str, ...]:
         """Full names of the camera_info topics, in the order of `image_topics`."""
         given = (self.camera_info, self.right_camera_info)
+        if self.is_packed:
+            usual = packed_topics(self.rectify)[1]
+            return tuple(self.absolute(own or topic) for own, topic in zip(given, usual))
         return tuple(
             self.absolute(info) if info else info_topic(image)
             for image, info in zip(self.image_topics(), given)

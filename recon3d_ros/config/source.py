@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recon3d_ros.config.camera_topics import STEREO_LAYOUTS
 from recon3d_ros.config.options import Config, option
 from recon3d_ros.errors import ConfigError
 
@@ -51,6 +52,13 @@ class SourceConfig(Config):
         "or KITTI; empty = camera.yaml in the folder",
         read_only=True,
         path=True,
+    )
+    layout: str = option(
+        "separate",
+        "separate = a folder of pairs; side_by_side or top_bottom = both views in one image, the left view "
+        "left or above (folders, videos and webcams); camera has left: and right: of the views",
+        choices=STEREO_LAYOUTS,
+        read_only=True,
     )
     fov_deg: float = option(
         0.0,

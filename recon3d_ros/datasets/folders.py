@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recon3d_ros.config.camera_topics import STEREO_LAYOUTS
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import read_camera, read_image, read_photograph
@@ -20,6 +21,7 @@ from recon3d_ros.geometry import (
     PinholeCamera,
     StereoRig,
     exchanges_sides,
+    split_views,
     upright,
     upright_frame,
 )
@@ -49,22 +51,36 @@ class RawImages(NamedTuple):
     orientation: int = 1
 
 
-def folder_images(path: Path | str, rate_hz: float = 10.0) -> LazySequence[RawImages]:
+def folder_images(
+    path: Path | str, rate_hz: float = 10.0, layout: str = STEREO_LAYOUTS[0]
+) -> LazySequence[RawImages]:
     """The images of a folder, unrectified, in natural order of their names ("9" before "10").
 
     A folder with subfolders `left` and `right` (or KITTI's `image_0` and `image_1`, `image_2` and `image_3`)
     is a stereo pair's, joined by equal file names without suffix; so is one with `left_0001` beside
     `right_0001`, or with `im0` and `im1`.
+    With another layout than separate, every image holds both views (see `geometry.split_views`).
     Names of 16 or more digits are stamps in nanoseconds (as EuRoC's), others are spaced by `rate_hz`.
 
     Raises:
         DataError: when the folder is missing or empty, or an image lacks its partner.
     """
-    return images_of(image_files(Path(path)), rate_hz)
+    return images_of(image_files(Path(path)), rate_hz, layout)
 
 
-def images_of(files: Sequence[tuple[Path, Path | None]], rate_hz: float) -> LazySequence[RawImages]:
-    """Read the (left, right or None) files when asked; see `folder_images` for the stamps."""
+def images_of(
+    files: Sequence[tuple[Path, Path | None]], rate_hz: float, layout: str = STEREO_LAYOUTS[0]
+) -> LazySequence[RawImages]:
+    """Read the (left, right or None) files when asked; see `folder_images` for stamps and layout.
+
+    Raises:
+        DataError: two files are a pair, and the layout says that one is.
+    """
+    if layout != STEREO_LAYOUTS[0] and files[0][1] is not None:
+        raise DataError(
+            f"expected images with both views for the layout {layout}, got {files[0][0]} beside "
+            f"{files[0][1].name}: leave the layout out"
+        )
     stamps = stamps_of([left.stem for left, _ in files], rate_hz)
     to_8_bits = BitDepth(str(files[0][0].parent)).to_8_bits
 
@@ -73,13 +89,18 @@ def images_of(files: Sequence[tuple[Path, Path | None]], rate_hz: float) -> Lazy
         if right is not None:
             return RawImages(stamps[i], read_image(left, to_8_bits), read_image(right, to_8_bits))
         image, exif = read_photograph(left, to_8_bits)
+        if layout != STEREO_LAYOUTS[0]:
+            return RawImages(stamps[i], *split_views(image, layout))
         return RawImages(stamps[i], image, None, exif.orientation)
 
     return LazySequence(range(len(files)), load)
 
 
 def folder_frames(
-    path: Path | str, camera: PinholeCamera | StereoRig | None = None, rate_hz: float = 10.0
+    path: Path | str,
+    camera: PinholeCamera | StereoRig | None = None,
+    rate_hz: float = 10.0,
+    layout: str = STEREO_LAYOUTS[0],
 ) -> LazySequence[Frame]:
     """The images of a folder as rectified frames.
 
@@ -88,6 +109,7 @@ def folder_frames(
         camera: of the images on disk, raw or rectified; a StereoRig for `left/` and `right/`. None reads
             `camera.yaml` inside the folder. Raw images are rectified.
         rate_hz: spacing of frames whose names are no stamps.
+        layout: other than separate, every image holds both views; the camera is that of the views.
 
     Raises:
         DataError: as `folder_images`; when there is no camera, one camera for a pair, or the other way round.
@@ -97,13 +119,14 @@ def folder_frames(
     files = image_files(folder)
     if camera is None:
         camera = _camera_inside(folder, files[0][0])
-    if (files[0][1] is not None) != isinstance(camera, StereoRig):
+    packed = layout != STEREO_LAYOUTS[0]
+    if (packed or files[0][1] is not None) != isinstance(camera, StereoRig):
         raise DataError(
             f"expected one camera for a folder of images, a stereo camera (left: and right:) for left/ and "
             f"right/, got the other kind for {folder}: give the matching camera file"
         )
     names = [left.stem for left, _ in files]
-    return rectified_frames(images_of(files, rate_hz), camera, names)
+    return rectified_frames(images_of(files, rate_hz, layout), camera, names)
 
 
 def rectified_frames(

@@ -50,11 +50,12 @@ def upright_frame(frame: Frame, orientation: int) -> Frame:
     if orientation == 1:
         return frame
     valid = None if frame.valid is None else upright(frame.valid, orientation)
-    camera = _upright_camera(frame.camera, orientation)
+    camera = upright_camera(frame.camera, orientation)
     return replace(frame, image=upright(frame.image, orientation), camera=camera, valid=valid)
 
 
-def _upright_camera(camera: PinholeCamera, orientation: int) -> PinholeCamera:
+def upright_camera(camera: PinholeCamera, orientation: int) -> PinholeCamera:
+    """Turn the rectified camera of the stored pixels, see `upright`."""
     (width, height), focal_px, center_px = (
         camera.image_size_wh,
         (camera.fx, camera.fy),

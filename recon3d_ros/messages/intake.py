@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from recon3d_ros.config.camera_topics import LEFT, RIGHT
+from recon3d_ros.config.camera_topics import LEFT, RIGHT, STEREO_LAYOUTS
 from recon3d_ros.files.bit_depth import BitDepth, To8Bits, full_range
-from recon3d_ros.geometry import Frame
+from recon3d_ros.geometry import Frame, split_views
 from recon3d_ros.messages.camera_info import Calibration, CalibrationCache
 from recon3d_ros.messages.encodings import msg_to_image
 from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
@@ -110,6 +110,7 @@ class RawFrame:
         calibration: the one that holds for them.
         epoch: changes with the calibration and when time jumps; what was learnt in another one is of no use.
         to_8_bits: scales pixels of 16 bits; one for all frames of a camera.
+        layout: of `STEREO_LAYOUTS`; other than separate, the one message holds both views.
     """
 
     stamp_ns: int
@@ -118,6 +119,7 @@ class RawFrame:
     calibration: Calibration
     epoch: int = 0
     to_8_bits: To8Bits = full_range
+    layout: str = STEREO_LAYOUTS[0]
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -136,6 +138,8 @@ class RawFrame:
         """
         started = time.perf_counter()
         images = [msg_to_image(msg, self.to_8_bits) for msg in self.messages]
+        if self.layout != STEREO_LAYOUTS[0]:
+            images = [*split_views(images[LEFT], self.layout)]
         decoded = time.perf_counter()
         right = images[RIGHT] if images[1:] else None
         frame = self.calibration.frame(self.stamp_ns, images[LEFT], right, self.frame_id)
@@ -152,6 +156,7 @@ class Intake:
         tolerance_ns: largest difference of stamps of a pair; 0 = equal.
         waiting: images per side that may wait for their partner.
         whole_record: all camera_info is added before the first image, see `CalibrationCache`.
+        layout: of `STEREO_LAYOUTS`; other than separate, each image holds both views of a pair.
         on_step_back: called with seconds when the stamps of frames go back by them.
 
     Attributes:
@@ -165,9 +170,11 @@ class Intake:
         tolerance_ns: int = 0,
         waiting: int = 5,
         whole_record: bool = False,
+        layout: str = STEREO_LAYOUTS[0],
         on_step_back: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        self._stereo = len(info_topics) == 2
+        self._layout = layout
+        self._paired = len(info_topics) == 2 and layout == STEREO_LAYOUTS[0]
         self.sync = StereoSync(tolerance_ns, waiting)
         self._calibrations = CalibrationCache(info_topics, rectify, whole_record)
         self._calibration: Calibration | None = None
@@ -188,7 +195,7 @@ class Intake:
             The messages of a frame, left before right, when this one completes it.
         """
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        messages = self.sync.add(side, stamp_ns, msg) if self._stereo else (msg,)
+        messages = self.sync.add(side, stamp_ns, msg) if self._paired else (msg,)
         if messages is not None:
             self._notice_jump(stamp_to_ns(messages[LEFT].header.stamp))
         return messages
@@ -206,7 +213,7 @@ class Intake:
             self._calibration = calibration
             self.forget()
         frame_id, to_8_bits = self._frame_id(header.frame_id), self._bit_depth.to_8_bits
-        return RawFrame(stamp_ns, frame_id, messages, calibration, self._epoch, to_8_bits)
+        return RawFrame(stamp_ns, frame_id, messages, calibration, self._epoch, to_8_bits, self._layout)
 
     def _frame_id(self, said: str) -> str:
         """The name of a frame as tf2 knows it: drivers from ROS 1 put a slash in front, which tf2 refuses."""

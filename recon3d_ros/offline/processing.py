@@ -181,7 +181,7 @@ class _Run:
         self._window = window
         infos = config.info_topics()
         self._intake = Intake(
-            infos, config.rectify, config.sync_tolerance_ns, waiting=WAITING, whole_record=True
+            infos, config.rectify, config.sync_tolerance_ns, WAITING, whole_record=True, layout=config.layout
         )
         for topic, logged_ns, msg in bag.messages(infos):
             self._intake.add_info(topic, msg, logged_ns)

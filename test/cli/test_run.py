@@ -479,3 +479,36 @@ def test_a_relative_model_needs_the_camera_of_a_pair(folder, words, code, capsys
     (folder / "stereo.yaml").unlink()
     assert run(folder, *words, model=relative_model(folder)) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("layout", "axis"), [("side_by_side", 1), ("top_bottom", 0)])
+@pytest.mark.parametrize(
+    "camera", [("--camera", "@stereo.yaml"), ("--fx", "80", "--baseline-m", "0.1", "--doffs-px", "1")]
+)
+def test_an_image_with_both_views_gives_what_the_pair_gives(folder, layout, axis, camera):
+    assert run(folder, *PAIR, *camera) == 0
+    expected = read_pfm(folder / "out" / "l_depth.pfm")
+    both = np.concatenate([picture(0), picture(1)], axis)
+    write_image(folder / "both.png", both)
+    (folder / "many").mkdir()
+    for name in ("0", "1"):
+        write_image(folder / "many" / f"{name}.png", both)
+    assert run(folder, "--image", "@both.png", "--layout", layout, *camera) == 0
+    assert run(folder, "--input", "@many", "--layout", layout, *camera) == 0
+    for name in ("both", "0", "1"):
+        np.testing.assert_array_equal(read_pfm(folder / "out" / f"{name}_depth.pfm"), expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--image", "@l.png", "--camera", "@stereo.yaml"), "got that of a pair: give --left and --right"),
+        (("--input", "@", "--layout", "top_bottom", "--camera", "@stereo.yaml"), "leave the layout out"),
+        ((*PAIR, "--layout", "top_bottom", "--camera", "@stereo.yaml"), "leave the layout out"),
+        (("--image", "@l.png", "--layout", "side_by_side", "--camera", "@stereo.yaml"), "even number of"),
+        (("--input", "world_indoor", "--layout", "side_by_side"), "expected a folder of images"),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_one_sentence(folder, capsys, words, said):
+    assert run(folder, *words) != 0
+    assert said in capsys.readouterr().err

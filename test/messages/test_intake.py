@@ -159,3 +159,20 @@ def test_the_rule_of_topics(stereo, rectify, topics):
     assert info_topic("image") == "camera_info" and info_topic("/image") == "/camera_info"
     assert transport_topic("image", "raw") == "image"
     assert transport_topic("image", "compressed") == "image/compressed"
+
+
+@pytest.mark.parametrize(("layout", "axis"), [("side_by_side", 1), ("top_bottom", 0)])
+def test_one_image_with_both_views_is_a_pair(intake, layout, axis):
+    packed = Intake(INFOS, rectify=False, layout=layout)
+    for topic, camera in zip(INFOS, (RIG.left, RIG.right)):
+        packed.add_info(topic, camera_to_info(camera, 0, "optical"))
+    both = np.concatenate([picture(0), picture(1)], axis)
+    messages = packed.add_image(LEFT, image_to_msg(both, 9, "left_optical"))
+    frame, _ = packed.raw_frame(messages).frame()
+    expected, _ = complete(intake, 9).frame()
+    np.testing.assert_array_equal(frame.image, expected.image)
+    np.testing.assert_array_equal(frame.right, expected.right)
+    assert frame.rig == expected.rig and frame.frame_id == "left_optical"
+    wrong = packed.add_image(LEFT, image_to_msg(picture(0), 10, "left_optical"))
+    with pytest.raises((ImageError, CalibrationError)):
+        packed.raw_frame(wrong).frame()

@@ -375,3 +375,22 @@ def test_the_past_is_forgotten_where_the_recording_jumps(tmp_path, frames, pipel
     with Bag(tmp_path / "in.mcap") as bag:
         summary = process_bag(bag, pipeline, ProcessConfig(), [], lambda: seen.append(True))
     assert summary.written == 5 and set(resets) - {0} == {2, 3}
+
+
+def test_both_views_in_one_image_give_the_clouds_of_the_pairs(tmp_path, frames):
+    record_stereo(tmp_path / "in.mcap", frames)
+    topics = {"/image": "Image", "/left/camera_info": "CameraInfo", "/right/camera_info": "CameraInfo"}
+    packed = Recording(tmp_path / "packed.mcap", topics)
+    for i, frame in enumerate(frames):
+        stamp_ns = T0 + i * NS // 10
+        packed.info("/left/camera_info", frame.rig.left, stamp_ns)
+        packed.info("/right/camera_info", frame.rig.right, stamp_ns)
+        both = np.vstack([frame.image, frame.right])
+        packed.add("/image", _image(packed.store, both, stamp_ns, "rgb8"))
+    packed.close()
+    for name, words in (("in", []), ("packed", ["--layout", "top_bottom"])):
+        out = f"--out-ply={tmp_path / name}"
+        assert main(["process", f"{tmp_path}/{name}.mcap", "--model=fake_stereo", out, *words]) == 0
+    folders = [sorted((tmp_path / name).iterdir()) for name in ("in", "packed")]
+    clouds = [[path.read_bytes() for path in folder] for folder in folders]
+    assert clouds[0] == clouds[1] and len(clouds[0]) == len(frames)

@@ -1,5 +1,7 @@
 """One camera, or one stereo pair, of the node: its topics, intake, health and results."""
 
+# long: one class, the state of one camera of the node
+
 from __future__ import annotations
 
 import time
@@ -14,7 +16,15 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from recon3d_ros.config import NodeConfig
-from recon3d_ros.config.camera_topics import LEFT, NS_PER_MS, RIGHT, image_topics, info_topic
+from recon3d_ros.config.camera_topics import (
+    LEFT,
+    NS_PER_MS,
+    RIGHT,
+    STEREO_LAYOUTS,
+    image_topics,
+    info_topic,
+    packed_topics,
+)
 from recon3d_ros.config.scale_inputs import UNSCALED, ScalePlan
 from recon3d_ros.geometry import Frame
 from recon3d_ros.messages.intake import Intake, Messages, RawFrame
@@ -65,15 +75,22 @@ class CameraChannel:
         stereo = config.mode == "stereo"
         prefix = f"{name}/" if name else ""
         topics = image_topics(stereo, config.rectify, prefix)
+        infos = tuple(info_topic(topic) for topic in topics)
+        if config.layout != STEREO_LAYOUTS[0]:
+            topics, infos = packed_topics(config.rectify, prefix)
         self._images = [transported(node, topic, config.image_transport) for topic in topics]
-        self._infos = [info_topic(topic) for topic in topics]
+        self._infos = infos
         self.image_topics = [node.resolve_topic_name(topic) for topic in self._images]
         self._info_topics = tuple(node.resolve_topic_name(topic) for topic in self._infos)
         self.health = Health(node.get_logger().warning, " and ".join(self.image_topics))
         self.outputs = Outputs(node, stereo, config, name, transforms)
         self.scale_inputs = ScaleInputs(node, prefix, plan, transforms)
         self._intake = Intake(
-            self._info_topics, config.rectify, config.sync_tolerance_ns, on_step_back=self._on_step_back
+            self._info_topics,
+            config.rectify,
+            config.sync_tolerance_ns,
+            layout=config.layout,
+            on_step_back=self._on_step_back,
         )
         self._info_messages: dict[str, CameraInfo] = {}
         self._info_logs: dict[str, tuple[str, float]] = {}

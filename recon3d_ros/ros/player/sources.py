@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +15,21 @@ import numpy as np
 
 from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.datasets import RawImages, VideoImages, euroc_raw, folder_images, is_euroc
-from recon3d_ros.datasets.folders import CAMERA_FILE, image_files
+from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.video import webcam_index
-from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
-from recon3d_ros.files import read_camera
-from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.errors import DataError, ImageError, Recon3dError
+from recon3d_ros.geometry import (
+    PinholeCamera,
+    StereoRig,
+    exchanges_sides,
+    split_views,
+    upright,
+    upright_camera,
+)
+from recon3d_ros.ros.player.source_cameras import camera_of_folder, camera_of_video, check_images
 from recon3d_ros.system.machine import usable_cores
+
+log = logging.getLogger(__name__)
 
 WORLD_KINDS = {"world": "indoor", "world_indoor": "indoor", "world_outdoor": "outdoor"}
 WORLD_RATE_HZ = 10.0
@@ -75,8 +85,9 @@ def open_source(config: SourceConfig, report: Callable[[str], None] = lambda lin
         rig, images = euroc_raw(path)
         source = _images(images, rig, _rate_of(images))
     elif path.is_dir():
-        images = folder_images(path)
-        source = _images(images, _camera_of(config, images[0], path), _rate_of(images))
+        images = folder_images(path, layout=config.layout)
+        camera, shown = _turned_upright(images, camera_of_folder(config, images[0], path))
+        source = _images(shown, camera, _rate_of(images))
     elif path.is_file() or webcam_index(config.source) is not None:
         source = _video(config)
     else:
@@ -110,20 +121,56 @@ def _images(images: Sequence[RawImages], camera: PinholeCamera | StereoRig, rate
         for i in range(len(images)):
             try:
                 raw = images[i]
-                _check(camera, raw)
+                check_images(camera, raw)
                 yield Shot(raw.left, raw.right)
             except (DataError, ImageError) as exc:  # one bad file; a camera of another size fits no file
                 yield exc
 
-    _check(camera, images[0])
+    check_images(camera, images[0])
     return Source(camera, rate_hz, False, shots)
+
+
+def _turned_upright(
+    images: Sequence[RawImages], camera: PinholeCamera | StereoRig
+) -> tuple[PinholeCamera | StereoRig, Sequence[RawImages]]:
+    """Photographs as they are to be shown, with their camera; a video comes so from its reader.
+
+    A calibration is of the stored pixels and turns with them, unless only the upright image has its size.
+    The polynomials of a distorted lens do not turn: such images are published as they are stored.
+    """
+    first = images[0]
+    if first.orientation == 1 or isinstance(camera, StereoRig):
+        return camera, images
+    stored_wh = first.left.shape[1::-1]
+    if camera.image_size_wh != stored_wh and exchanges_sides(first.orientation):
+        turned = camera
+    elif camera.rectified or not np.any(camera.d):
+        turned = upright_camera(camera.as_rectified(), first.orientation)
+    else:
+        log.warning(
+            "expected an undistorted camera for photographs that are to be turned (EXIF orientation %d), got "
+            "distortion: publishing them as they are stored",
+            first.orientation,
+        )
+        return camera, images
+
+    def load(i: int) -> RawImages:
+        raw = images[i]
+        if raw.orientation != first.orientation:
+            raise ImageError(
+                f"expected the EXIF orientation {first.orientation} of the first image, got "
+                f"{raw.orientation} in image {i}: turn it, one camera_info holds for all"
+            )
+        return raw._replace(left=upright(raw.left, raw.orientation), orientation=1)
+
+    return turned, LazySequence(range(len(images)), load)
 
 
 def _video(config: SourceConfig) -> Source:
     video = VideoImages(config.source)
     rate_hz, live = video.rate_hz, video.live
     try:
-        camera = _mono_camera(config, video.size_wh, None)
+        camera = camera_of_video(config, video.size_wh)
     except Recon3dError:
         video.close()  # a webcam that is open still cannot be opened by who tries with a calibration
         raise
@@ -131,8 +178,11 @@ def _video(config: SourceConfig) -> Source:
     def shots() -> Iterator[Shot | Recon3dError]:
         nonlocal video
         for raw in video:
-            _check(camera, raw)
-            yield Shot(raw.left, stamp_ns=raw.stamp_ns if live else None)
+            if isinstance(camera, StereoRig):
+                left, right = split_views(raw.left, config.layout)
+                raw = raw._replace(left=left, right=right)
+            check_images(camera, raw)
+            yield Shot(raw.left, raw.right, stamp_ns=raw.stamp_ns if live else None)
         video.close()
         video = VideoImages(config.source)  # for the next run
 
@@ -181,52 +231,6 @@ def _left_alone(source: Source) -> Source:
             yield shot if isinstance(shot, Recon3dError) else shot._replace(right=None)
 
     return Source(source.camera.left, source.rate_hz, source.live, shots)
-
-
-def _check(camera: PinholeCamera | StereoRig, raw: RawImages) -> None:
-    if isinstance(camera, StereoRig):
-        camera.left.check_image(raw.left)
-        if raw.right is not None:
-            camera.right.check_image(raw.right)
-    else:
-        camera.check_image(raw.left)
-
-
-def _camera_of(config: SourceConfig, first: RawImages, folder: Path) -> PinholeCamera | StereoRig:
-    """The camera of a folder whose first images are `first`."""
-    height, width = first.left.shape[:2]
-    beside = folder / CAMERA_FILE
-    if first.right is None:
-        return _mono_camera(config, (width, height), beside)
-    path = Path(config.camera) if config.camera else beside
-    if not path.is_file():
-        raise CalibrationError(
-            f"expected the calibration of the pair in {path}, found none: save a YAML with left: and right: "
-            "(camera_info each) there, or name one with the option camera"
-        )
-    camera = read_camera(path, image=image_files(folder)[0][0])
-    if not isinstance(camera, StereoRig):
-        raise CalibrationError(
-            f"expected left: and right: in {path} for a folder of pairs, got one camera: add both"
-        )
-    return camera
-
-
-def _mono_camera(config: SourceConfig, size_wh: tuple[int, int], beside: Path | None) -> PinholeCamera:
-    path = Path(config.camera) if config.camera else beside
-    if config.camera or (path is not None and path.is_file()):
-        camera = read_camera(path)  # type: ignore[arg-type]  # never None here
-        if isinstance(camera, StereoRig):
-            raise CalibrationError(
-                f"expected one camera in {path} for images of one camera, got a pair: take one of them"
-            )
-        return camera
-    if config.fov_deg > 0:
-        return PinholeCamera.simple(*size_wh, fx=size_wh[0] / 2 / math.tan(math.radians(config.fov_deg) / 2))
-    raise CalibrationError(
-        f"expected a calibration for the images of {config.source}, got none: name a camera_info YAML by the "
-        "option camera, or state the horizontal field of view by the option fov_deg (60 is common)"
-    )
 
 
 def _rate_of(images: Sequence[RawImages]) -> float:

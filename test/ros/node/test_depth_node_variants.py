@@ -290,3 +290,12 @@ def test_approximate_sync_says_whether_the_tolerance_counts(make_bench, scene):
     bench.wait(lambda: bench.received["points"], lambda: send_apart(3), "a pair within the tolerance")
     before = unmatched()
     bench.wait(lambda: unmatched() > before + 2, lambda: send_apart(30))  # farther away than the tolerance
+
+
+def test_both_views_in_one_image_give_the_cloud_of_the_pair(make_bench, scene):
+    sides = make_bench({"model": "fake_stereo"}, "/sides", outputs=("points",))
+    expected = sides.expect("points", scene.images(), scene.infos())
+    packed = make_bench({"model": "fake_stereo", "layout": "side_by_side"}, "/packed", outputs=("points",))
+    both = np.hstack([scene.picture(0), scene.picture(7)])
+    msg = packed.expect("points", {"image": image_to_msg(both, 0, "left_optical")}, scene.infos())
+    assert msg.data == expected.data and msg.header.frame_id == "left_optical"

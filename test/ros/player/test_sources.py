@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import struct
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -195,3 +198,60 @@ def test_one_camera_is_not_a_pair(mono_folder):
     save_camera(mono_folder / "camera.yaml", RIG)
     with pytest.raises(CalibrationError, match="got a pair"):
         opened(mono_folder)
+
+
+@pytest.mark.parametrize(("layout", "axis"), [("side_by_side", 1), ("top_bottom", 0)])
+def test_both_views_in_one_image_are_played_as_a_pair(tmp_path, layout, axis):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    both = np.concatenate([picture(1), picture(6)], axis)
+    write_image(folder / "0.png", both)
+    save_camera(folder / "camera.yaml", RIG)
+    save_camera(tmp_path / "pair.yaml", RIG)
+    (shot,) = opened(folder, layout=layout).shots()
+    np.testing.assert_array_equal(shot.left, picture(1))
+    np.testing.assert_array_equal(shot.right, picture(6))
+    path = tmp_path / "clip.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, both.shape[1::-1])
+    video.write(np.ascontiguousarray(both[..., ::-1]))
+    video.release()
+    source = opened(path, layout=layout, camera=str(tmp_path / "pair.yaml"))
+    (shot,) = source.shots()
+    assert source.camera == RIG and shot.right.shape == picture(0).shape
+    assert np.abs(shot.left.astype(int) - picture(1)).mean() < 12
+    with pytest.raises(CalibrationError, match="both views"):
+        opened(path, layout=layout)
+
+
+def turned(path, image, orientation):
+    """A JPEG that is stored turned, as its EXIF orientation says."""
+    data = cv2.imencode(".jpg", image)[1].tobytes()
+    body = b"Exif\0\0MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
+    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:])
+
+
+@pytest.mark.parametrize("given", ["stored", "upright", "none"])
+def test_photographs_are_published_upright_with_their_camera(tmp_path, given):
+    for name in ("0", "1"):
+        turned(tmp_path / f"{name}.jpg", picture(0), 6)  # 70x44 stored, 44x70 upright
+    turned(tmp_path / "2.jpg", picture(0), 1)
+    if given != "none":
+        size = (WIDTH, HEIGHT) if given == "stored" else (HEIGHT, WIDTH)
+        save_camera(tmp_path / "camera.yaml", PinholeCamera.simple(*size, fx=55.0, cx=20.0, cy=30.0))
+    source = opened(tmp_path, fov_deg=60.0 if given == "none" else 0.0)
+    assert source.camera.image_size_wh == (HEIGHT, WIDTH)
+    if given == "stored":  # the top row of the scene is the left column of what is stored
+        assert (source.camera.cx, source.camera.cy) == (HEIGHT - 1 - 30.0, 20.0)
+    first, second, third = source.shots()
+    assert first.left.shape == (WIDTH, HEIGHT, 3) and second.left.shape == first.left.shape
+    assert isinstance(third, ImageError) and "EXIF orientation 6" in str(third)
+    expected = np.ascontiguousarray(np.rot90(picture(0), -1)[..., ::-1])
+    assert np.abs(first.left.astype(int) - expected).mean() < 12
+
+
+def test_photographs_of_a_distorted_lens_are_played_as_they_are_stored(tmp_path, caplog):
+    turned(tmp_path / "0.jpg", picture(0), 6)
+    bent = replace(PinholeCamera.simple(WIDTH, HEIGHT, fx=55.0), d=np.array([0.1, 0, 0, 0, 0]))
+    save_camera(tmp_path / "camera.yaml", bent)
+    (shot,) = opened(tmp_path).shots()
+    assert shot.left.shape == (HEIGHT, WIDTH, 3) and "as they are stored" in caplog.text
