@@ -1,19 +1,16 @@
 """The depth node, and rviz if wanted; stereo.launch.py and mono.launch.py are this with a mode.
 
-An argument that is not given leaves its parameter to params_file, and to the node's default.
+An argument that is not given leaves its parameter to depth_params_file, and to the node's default.
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration
+from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchDescription
 from recon3d_ros.config.camera_topics import image_topics
 from recon3d_ros.config.launch_arguments import describe, parameter_files, values
 from recon3d_ros.config.options import parse_bool
 from recon3d_ros.config.parameters import DEPTH_NODE
+from recon3d_ros.ros.bridge.launching import depth_node, described, typed, words_of
 from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the node.
@@ -46,77 +43,54 @@ TOPICS = {
     "scale_depth": ("scale/depth/image",),
     "scale_depth_info": ("scale/depth/camera_info",),
 }
+OTHERS = {
+    "namespace": "namespace of the node and its topics",
+    "params_file": "parameter file (YAML), see config/",
+    "respawn": "start the node again two seconds after it ended (default: true)",
+    "log_level": "debug, info, warn, error or fatal, of one logger: depth_node:=debug (default: info)",
+    "rviz": "start rviz (default: false)",
+    "fixed_frame": "frame of RViz with z up, connected by tf with the optical frame of the images (default: "
+    "camera_link)",
+}
 # Topics in config/recon3d.rviz; make_nodes says what stands in for each.
 SHOWN = ("/points", "/depth/preview", "/left/image_rect")
 
 
 def generate_launch_description():
-    parameters = [
-        DeclareLaunchArgument(name, default_value="", description=text)
-        for name, text in describe(DEPTH_NODE, PARAMETERS).items()
-    ]
-    topics = [
-        DeclareLaunchArgument(name, default_value="", description=f"topic instead of {' or '.join(replaced)}")
-        for name, replaced in TOPICS.items()
-    ]
-    others = [
-        DeclareLaunchArgument(
-            "namespace", default_value="", description="namespace of the node and its topics"
-        ),
-        DeclareLaunchArgument(
-            "params_file", default_value="", description="parameter file (YAML), see config/"
-        ),
-        DeclareLaunchArgument(
-            "respawn", default_value="true", description="start the node again two seconds after it ended"
-        ),
-        DeclareLaunchArgument("rviz", default_value="false", description="start rviz"),
-        DeclareLaunchArgument(
-            "fixed_frame",
-            default_value="camera_link",
-            description="frame of RViz with z up, connected by tf with the optical frame of the images",
-        ),
-    ]
-    return LaunchDescription([*parameters, *topics, *others, OpaqueFunction(function=make_nodes)])
-
-
-def typed(given):
-    """Keep texts as texts: launch_ros would make a number of the model 1e3."""
-    return {
-        name: ParameterValue(value, value_type=str) if isinstance(value, str) else value
-        for name, value in given.items()
-    }
+    topics = {name: f"topic instead of {' or '.join(replaced)}" for name, replaced in TOPICS.items()}
+    arguments = {**describe(DEPTH_NODE, PARAMETERS), **topics, **OTHERS}
+    return described(arguments, [OpaqueFunction(function=make_nodes)])
 
 
 def make_nodes(context):
     """The nodes, now that the values of the arguments are known."""
-
-    def value(name):
-        return LaunchConfiguration(name).perform(context)
-
-    given = values(DEPTH_NODE, {name: value(name) for name in PARAMETERS})
-    parameters = parameter_files(value("params_file"))
-    remappings = [(old, value(name)) for name, replaced in TOPICS.items() for old in replaced if value(name)]
-    depth_node = Node(
-        package="recon3d_ros",
-        executable="depth_node",
-        name="depth_node",
-        namespace=value("namespace"),
+    words = words_of(context, (*PARAMETERS, *TOPICS, *OTHERS))
+    given = values(DEPTH_NODE, {name: words[name] for name in PARAMETERS})
+    parameters = parameter_files(words["params_file"])
+    remappings = [(old, words[name]) for name, replaced in TOPICS.items() for old in replaced if words[name]]
+    nodes = depth_node(
+        words["respawn"],
+        words["log_level"],
+        namespace=words["namespace"],
         parameters=[*parameters, typed(given)] if given else parameters,
         remappings=remappings,
-        output="screen",
-        emulate_tty=True,
-        respawn=parse_bool("respawn", value("respawn")),
-        respawn_delay=2.0,
     )
+    if not parse_bool("rviz", words["rviz"] or "false"):
+        return nodes
     stereo = given.get("mode", "stereo") == "stereo"
-    image = value("left_image" if stereo else "image") or image_topics(stereo, given.get("rectify", False))[0]
+    frame = words["fixed_frame"] or "camera_link"
+    image = words["left_image" if stereo else "image"] or image_topics(stereo, given.get("rectify", False))[0]
     rviz = Node(
         package="rviz2",
         executable="rviz2",
-        namespace=value("namespace"),
-        arguments=["-d", str(share_path("config", "recon3d.rviz")), "-f", value("fixed_frame")],
+        namespace=words["namespace"],
+        arguments=[
+            "-d",
+            str(share_path("config", "recon3d.rviz")),
+            "-f",
+            frame,
+        ],
         parameters=[{"use_sim_time": given.get("use_sim_time", False)}],
-        remappings=list(zip(SHOWN, (value("points") or "points", "depth/preview", image))),
-        condition=IfCondition(LaunchConfiguration("rviz")),
+        remappings=list(zip(SHOWN, (words["points"] or "points", "depth/preview", image))),
     )
-    return [depth_node, rviz]
+    return [*nodes, rviz]

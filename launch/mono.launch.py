@@ -10,10 +10,16 @@ from recon3d_ros.system.share import share_path
 
 def generate_launch_description():
     depth = PythonLaunchDescriptionSource(str(share_path("launch", "depth.launch.py")))
-    include = IncludeLaunchDescription(depth, launch_arguments=[("mode", "mono")])
-    return LaunchDescription([OpaqueFunction(function=refuse_other_mode), include])
+    include = IncludeLaunchDescription(depth, launch_arguments=[("depth_mode", "mono")])
+    first, last = OpaqueFunction(function=refuse_other_mode), OpaqueFunction(function=forget_mode)
+    return LaunchDescription([first, include, last])
 
 
 def refuse_other_mode(context):
-    if context.launch_configurations.get("mode") == "stereo":
-        raise ConfigError("mono.launch.py has the mode mono, got mode:=stereo: use stereo.launch.py")
+    if "stereo" in map(context.launch_configurations.get, ("depth_mode", "mode")):
+        raise ConfigError("mono.launch.py has the mode mono, got stereo: use stereo.launch.py")
+
+
+def forget_mode(context):
+    """Let what is launched afterwards have a mode of its own."""
+    context.launch_configurations.pop("depth_mode", None)

@@ -141,6 +141,20 @@ def left_processes() -> dict[int, str]:
     return {pid: words for pid, words in left.items() if "resource_tracker" not in words}
 
 
+@pytest.fixture
+def launch_log() -> Iterator[list[str]]:
+    """What launch files say: launch gives its loggers handlers of its own, and no parents."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in ("recon3d", "launch.user")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    yield said
+    for logger in loggers:
+        logger.removeHandler(handler)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def no_process_is_left() -> Iterator[None]:
     """Whoever starts a process ends it: one that is left keeps our output open, and CI waits for ever."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recon3d_ros.config.launch_arguments import OWN_NAMES
 from recon3d_ros.config.parameters import DEPTH_NODE, IMAGE_SOURCE, parameters
 from recon3d_ros.errors import Recon3dError
 
@@ -73,9 +74,10 @@ def test_every_argument_is_described(launched, path):
 
     description = PythonLaunchDescriptionSource(str(path)).get_launch_description(LaunchContext())
     arguments = {argument.name: argument.description for argument in description.get_launch_arguments()}
-    common = {"namespace", "params_file", "use_sim_time", "respawn"}
-    one_camera = {"model", "rectify", "image_transport", "autostart", "rviz"}
+    common = {"depth_namespace", "depth_params_file", "use_sim_time", "depth_respawn", "log_level"}
+    one_camera = {"depth_model", "depth_rectify", "depth_image_transport", "depth_autostart", "depth_rviz"}
     assert common | (set() if path.name.startswith("multi_camera") else one_camera) <= set(arguments)
+    assert not set(OWN_NAMES) & set(arguments)
     assert all(arguments.values())
 
 
@@ -83,9 +85,9 @@ def test_every_argument_is_described(launched, path):
     "name, arguments, executables",
     [
         ("stereo", {}, ["depth_node"]),
-        ("mono", {"model": "fake_mono"}, ["depth_node"]),
-        ("stereo", {"rviz": "true"}, ["depth_node", "rviz2"]),
-        ("demo", {"rviz": "false"}, ["depth_node", "image_source"]),
+        ("mono", {"depth_model": "fake_mono"}, ["depth_node"]),
+        ("stereo", {"depth_rviz": "true"}, ["depth_node", "rviz2"]),
+        ("demo", {"depth_rviz": "false"}, ["depth_node", "image_source"]),
         ("demo", {}, ["depth_node", "rviz2", "image_source", *["static_transform_publisher"] * 2]),
     ],
 )
@@ -98,14 +100,16 @@ def test_the_nodes_of_a_launch(launched, name, arguments, executables):
     "name, arguments, image, points",
     [
         ("stereo", {}, "left/image_rect", "points"),
-        ("stereo", {"rectify": "true"}, "left/image_raw", "points"),
-        ("stereo", {"left_image": "/zed/left", "points": "/cloud"}, "/zed/left", "/cloud"),
-        ("mono", {"model": "fake_mono"}, "image", "points"),
-        ("mono", {"model": "fake_mono", "rectify": "true"}, "image_raw", "points"),
+        ("stereo", {"depth_rectify": "true"}, "left/image_raw", "points"),
+        ("stereo", {"left_image": "/zed/left", "points_topic": "/cloud"}, "/zed/left", "/cloud"),
+        ("mono", {"depth_model": "fake_mono"}, "image", "points"),
+        ("mono", {"depth_model": "fake_mono", "depth_rectify": "true"}, "image_raw", "points"),
     ],
 )
 def test_rviz_shows_what_the_node_takes_and_gives(launched, name, arguments, image, points):
-    nodes, context = launched(LAUNCH / f"{name}.launch.py", rviz="true", namespace="front", **arguments)
+    nodes, context = launched(
+        LAUNCH / f"{name}.launch.py", depth_rviz="true", depth_namespace="front", **arguments
+    )
     (rviz,) = (node for node in nodes if node.node_executable == "rviz2")
     rviz._perform_substitutions(context)
     shown = dict(rviz.expanded_remapping_rules)
@@ -125,14 +129,16 @@ def test_simulated_time_reaches_everybody(launched):
 
 @pytest.mark.parametrize(("word", "value"), [("True", True), ("TRUE", True), ("1", True), ("False", False)])
 def test_a_switch_is_read_as_people_write_it(launched, word, value):
-    (node,), context = launched(LAUNCH / "stereo.launch.py", use_sim_time=word, respawn=word, rectify=word)
+    (node,), context = launched(
+        LAUNCH / "stereo.launch.py", use_sim_time=word, depth_respawn=word, depth_rectify=word
+    )
     assert node._ExecuteLocal__respawn is value
     given = parameters_of(node, context)
     assert given["use_sim_time"] is value and given["rectify"] is value
 
 
 def test_texts_stay_texts(launched):
-    (node,), context = launched(LAUNCH / "stereo.launch.py", model="1e3", floor_frame="true")
+    (node,), context = launched(LAUNCH / "stereo.launch.py", depth_model="1e3", floor_frame="true")
     given = parameters_of(node, context)
     assert (given["model"], given["floor_frame"]) == ("1e3", "true")
 
@@ -140,8 +146,8 @@ def test_texts_stay_texts(launched):
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("stereo", {"params_file": "/no/such.yaml"}, "expected a parameter file at /no/such.yaml"),
-        ("stereo", {"respawn": "often"}, "respawn must be true or false"),
+        ("stereo", {"depth_params_file": "/no/such.yaml"}, "expected a parameter file at /no/such.yaml"),
+        ("stereo", {"depth_respawn": "often"}, "respawn must be true or false"),
         ("stereo", {"camera_height_m": "high"}, "camera_height_m must be of type float"),
         ("stereo", {"mode": "mono"}, "use mono.launch.py"),
         ("mono", {"mode": "stereo"}, "use stereo.launch.py"),
@@ -155,7 +161,7 @@ def test_a_wrong_argument_is_one_sentence(launched, name, arguments, words):
 @pytest.mark.parametrize("sources", ["floor,range", "[floor, range]", "floor, range"])
 def test_what_tells_the_scale_is_a_list(launched, sources):
     arguments = {"scale_sources": sources, "camera_height_m": "0.3", "scale_range": "/sonar"}
-    (node,), context = launched(LAUNCH / "mono.launch.py", model="fake_mono", **arguments)
+    (node,), context = launched(LAUNCH / "mono.launch.py", depth_model="fake_mono", **arguments)
     given = parameters_of(node, context)
     assert list(given["scale_sources"]) == ["floor", "range"] and given["camera_height_m"] == 0.3
     assert ("scale/range", "/sonar") in [tuple(rule) for rule in node.expanded_remapping_rules]
@@ -180,7 +186,9 @@ def parameters_of(node, context):
 
 def test_one_process_serves_the_cameras_of_a_list(launched):
     file = LAUNCH.parent / "config" / "cameras" / "two_pairs.yaml"
-    nodes, context = launched(LAUNCH / "multi_camera.launch.py", cameras_file=str(file), namespace="robot")
+    nodes, context = launched(
+        LAUNCH / "multi_camera.launch.py", cameras_file=str(file), depth_namespace="robot"
+    )
     (node,) = nodes
     given = parameters_of(node, context)
     assert list(given["cameras"]) == ["front", "rear"] and given["max_depth_m"] == 10.0
@@ -199,7 +207,7 @@ def test_or_a_node_each(launched, tmp_path):
     file = tmp_path / "cameras.yaml"
     file.write_text("{one_process: false, parameters: {border_px: 2}, cameras: {a: {}, b/c: {border_px: 5}}}")
     nodes, context = launched(
-        LAUNCH / "multi_camera.launch.py", cameras_file=str(file), use_sim_time="true", respawn="false"
+        LAUNCH / "multi_camera.launch.py", cameras_file=str(file), use_sim_time="true", depth_respawn="false"
     )
     given = [parameters_of(node, context) for node in nodes]
     assert [node.expanded_node_namespace for node in nodes] == ["/a", "/b/c"]
@@ -210,5 +218,40 @@ def test_or_a_node_each(launched, tmp_path):
 def test_a_node_that_ended_is_started_again(launched, respawn):
     file = LAUNCH.parent / "config" / "cameras" / "two_pairs.yaml"
     for name, arguments in (("stereo", {}), ("multi_camera", {"cameras_file": str(file)})):
-        nodes, _ = launched(LAUNCH / f"{name}.launch.py", respawn=respawn, **arguments)
+        nodes, _ = launched(LAUNCH / f"{name}.launch.py", depth_respawn=respawn, **arguments)
         assert [node._ExecuteLocal__respawn for node in nodes] == [respawn == "true"]
+
+
+def test_former_names_are_taken_with_a_warning(launched, launch_log):
+    arguments = {"model": "1e3", "namespace": "front", "points": "cloud", "respawn": "false"}
+    (node,), context = launched(LAUNCH / "stereo.launch.py", **arguments)
+    given = parameters_of(node, context)
+    assert given["model"] == "1e3" and node.expanded_node_namespace == "/front"
+    assert node._ExecuteLocal__respawn is False
+    assert ("points", "cloud") in [tuple(rule) for rule in node.expanded_remapping_rules]
+    assert "depth_model:=1e3 instead of model" in " ".join(
+        launch_log
+    ) and "depth_namespace:=front" in " ".join(launch_log)
+
+
+def test_the_own_name_has_the_last_word(launched, launch_log):
+    (node,), context = launched(LAUNCH / "stereo.launch.py", model="robot.urdf", depth_model="fake_stereo")
+    assert parameters_of(node, context)["model"] == "fake_stereo"
+    assert "instead of" not in " ".join(launch_log)
+
+
+@pytest.mark.parametrize("name", ["stereo", "demo", "multi_camera"])
+def test_what_is_launched_afterwards_finds_none_of_our_values(launched, name):
+    arguments = {"cameras_file": str(LAUNCH.parent / "config" / "cameras" / "two_pairs.yaml")}
+    arguments = arguments if name == "multi_camera" else {"depth_model": "fake_stereo"}
+    _, context = launched(LAUNCH / f"{name}.launch.py", **arguments)
+    left = {key for key in context.launch_configurations if not key.startswith("recon3d_")}
+    assert left - ({"depth_rviz"} if name == "demo" else set()) == set(arguments)  # which shows rviz
+
+
+def test_a_level_for_the_logs(launched):
+    nodes, context = launched(LAUNCH / "demo.launch.py", depth_rviz="false", log_level="debug")
+    for node in nodes:
+        node._perform_substitutions(context)
+        words = [part.text for parts in node.cmd for part in parts if hasattr(part, "text")]
+        assert words[words.index("--log-level") + 1] == "debug"

@@ -101,7 +101,7 @@ def parameters_of(node):
 
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_the_nodes_of_a_consumer(made, name):
-    nodes, _ = made(consumer=name, namespace="front", frame="somewhere")
+    nodes, _ = made(consumer=name, depth_namespace="front", consumer_frame="somewhere")
     asked = CONSUMERS[name]
     assert [node.node_executable for node in nodes] == [node["executable"] for node in asked["nodes"]]
     for node in nodes:
@@ -113,7 +113,7 @@ def test_the_nodes_of_a_consumer(made, name):
 
 
 def test_another_image(made):
-    nodes, _ = made(consumer="rtabmap", image="image", use_sim_time="true")
+    nodes, _ = made(consumer="rtabmap", image_topic="image", use_sim_time="true")
     for node in nodes:
         assert dict(node.expanded_remapping_rules)["rgb/image"] == "image"
         assert parameters_of(node)["use_sim_time"] is True
@@ -173,7 +173,7 @@ def run_nav2(**arguments: str):
 
 
 def test_nav2_starts_with_a_copy_of_the_parameters(nav2):
-    after = run_nav2(namespace="front")
+    after = run_nav2(depth_namespace="front")
     given = json.loads((nav2 / "launch" / "given.json").read_text())
     parameters = yaml.safe_load(given["parameters"])
     ours = parameters["local_costmap"]["local_costmap"]["ros__parameters"]
@@ -187,10 +187,10 @@ def test_nav2_starts_with_a_copy_of_the_parameters(nav2):
 
 @pytest.mark.parametrize(("word", "ros_namespace"), [("", None), ("robot", "/robot")])
 def test_nav2_has_a_namespace_of_its_own(nav2, word, ros_namespace):
-    after = run_nav2(namespace="front", nav2_namespace=word)
+    after = run_nav2(depth_namespace="front", nav2_namespace=word)
     given = json.loads((nav2 / "launch" / "given.json").read_text())
     assert given["namespace"] == word and given.get("ros_namespace") == ros_namespace
-    assert after["namespace"] == "front" and "ros_namespace" not in after
+    assert after["depth_namespace"] == "front" and "ros_namespace" not in after
 
 
 def test_nav2_describes_its_arguments():
@@ -204,8 +204,18 @@ def test_nav2_describes_its_arguments():
     arguments = source.get_launch_description(LaunchContext()).get_launch_arguments()
     assert {argument.name for argument in arguments} == {
         "params_file",
-        "namespace",
+        "depth_namespace",
         "nav2_namespace",
         "use_sim_time",
     }
     assert all(argument.description for argument in arguments)
+
+
+def test_former_names_are_taken_with_a_warning(made, nav2, launch_log):
+    (node,), _ = made(consumer="octomap", namespace="front", frame="somewhere")
+    assert node.expanded_node_namespace == "/front" and "somewhere" in yaml.safe_dump(parameters_of(node))
+    run_nav2(namespace="rear")
+    parameters = json.loads((nav2 / "launch" / "given.json").read_text())["parameters"]
+    assert "/rear/points_free" in parameters
+    for words in ("consumer_frame:=somewhere instead of frame", "depth_namespace:=rear instead of namespace"):
+        assert words in " ".join(launch_log)

@@ -2,11 +2,12 @@
 
 import yaml
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from launch import LaunchDescription
-from recon3d_ros.config.launch_arguments import parameter_files
+from recon3d_ros.config.launch_arguments import given_words, parameter_files
 from recon3d_ros.config.options import parse_bool
 from recon3d_ros.system.share import share_path
 
@@ -19,6 +20,15 @@ ARGUMENTS = {
 }
 
 
+# By the keys above: names that no launch file which includes this one has for something else.
+OWN_NAMES = {
+    "namespace": "depth_namespace",
+    "frame": "consumer_frame",
+    "image": "image_topic",
+    "params_file": "consumer_params_file",
+}
+
+
 def read_consumers():
     return yaml.safe_load(share_path("config", "consumers.yaml").read_text(encoding="utf-8"))
 
@@ -28,32 +38,32 @@ def generate_launch_description():
         "consumer", description="consumer to start", choices=sorted(read_consumers())
     )
     arguments = [
-        DeclareLaunchArgument(name, default_value="", description=text) for name, text in ARGUMENTS.items()
+        DeclareLaunchArgument(OWN_NAMES.get(name, name), default_value="", description=text)
+        for name, text in ARGUMENTS.items()
     ]
     return LaunchDescription([consumer, *arguments, OpaqueFunction(function=make_nodes)])
 
 
 def make_nodes(context):
     """The nodes of the consumer, now that the values of the arguments are known."""
-
-    def value(name):
-        return LaunchConfiguration(name).perform(context)
-
-    consumer = read_consumers()[value("consumer")]
-    sim_time = parse_bool("use_sim_time", value("use_sim_time") or "false")
+    words, warning = given_words(context.launch_configurations, ARGUMENTS, OWN_NAMES)
+    if warning:
+        get_logger("recon3d").warning(warning)
+    consumer = read_consumers()[LaunchConfiguration("consumer").perform(context)]
+    sim_time = parse_bool("use_sim_time", words["use_sim_time"] or "false")
     parameters = {**consumer["parameters"], "use_sim_time": sim_time}
-    if value("frame"):
-        parameters[consumer["frame"]] = value("frame")
+    if words["frame"]:
+        parameters[consumer["frame"]] = words["frame"]
     remappings = [(name, asked["topic"]) for name, asked in consumer["inputs"].items()]
-    if value("image"):
+    if words["image"]:
         remappings = [
-            (name, value("image") if topic == "left/image_rect" else topic) for name, topic in remappings
+            (name, words["image"] if topic == "left/image_rect" else topic) for name, topic in remappings
         ]
     return [
         Node(
             **node,
-            namespace=value("namespace"),
-            parameters=[parameters, *parameter_files(value("params_file"))],
+            namespace=words["namespace"],
+            parameters=[parameters, *parameter_files(words["params_file"])],
             remappings=remappings,
             output="screen",
         )

@@ -13,11 +13,13 @@ from launch.actions import (
 )
 from launch.event_handlers import OnShutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
+from recon3d_ros.config.launch_arguments import given_words
 from recon3d_ros.files.yaml_document import read_yaml
 from recon3d_ros.system.share import share_path
 
@@ -35,7 +37,7 @@ def generate_launch_description():
                 description="your Nav2 parameter file",
             ),
             DeclareLaunchArgument(
-                "namespace",
+                "depth_namespace",
                 default_value="",
                 description="namespace of the depth node, whose cloud is /<namespace>/points",
             ),
@@ -52,9 +54,15 @@ def generate_launch_description():
 
 def include_nav2(context, nav2):
     """Nav2's own launch file, with a copy of the parameters that has the layer."""
+    # The former name, which Nav2's own launch files have, too.
+    words, warning = given_words(
+        context.launch_configurations, ["namespace"], {"namespace": "depth_namespace"}
+    )
+    if warning:
+        get_logger("recon3d").warning(warning)
     parameters = read_yaml(LaunchConfiguration("params_file").perform(context))
     layers = read_yaml(share_path("config", "nav2_voxel_layer.yaml"))
-    merged = with_layer(parameters, layers, LaunchConfiguration("namespace").perform(context))
+    merged = with_layer(parameters, layers, words["namespace"])
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="nav2_recon3d_", delete=False) as file:
         yaml.safe_dump(merged, file)
     namespace = LaunchConfiguration("nav2_namespace").perform(context)

@@ -8,7 +8,30 @@ from typing import Any
 
 from recon3d_ros.config.options import Config, parse_bool
 from recon3d_ros.config.parameters import parameters
-from recon3d_ros.errors import DataError
+from recon3d_ros.errors import ConfigError, DataError, MissingDependencyError, ModelError
+
+# `launch` hands the arguments of a launch file to every file that it includes: what others call theirs, too,
+# has a name of our own. Parameter (or former name of the argument) -> argument.
+OWN_NAMES = {
+    "mode": "depth_mode",
+    "model": "depth_model",
+    "rectify": "depth_rectify",
+    "image_transport": "depth_image_transport",
+    "autostart": "depth_autostart",
+    "namespace": "depth_namespace",
+    "params_file": "depth_params_file",
+    "respawn": "depth_respawn",
+    "rviz": "depth_rviz",
+    "fixed_frame": "rviz_fixed_frame",
+    "image": "image_topic",
+    "camera_info": "camera_info_topic",
+    "points": "points_topic",
+}
+# Ends of a node that come again with every start, until somebody corrects something.
+_HOPELESS = {kind.exit_code for kind in (ConfigError, ModelError, DataError, MissingDependencyError)}
+_STARTS = 3
+_SEEN = "recon3d_arguments_before"
+_SHARED = {"use_sim_time", "log_level", "depth_mode"}  # said for everybody, or by stereo and mono.launch.py
 
 
 def describe(classes: Iterable[type[Config]], names: Iterable[str]) -> dict[str, str]:
@@ -57,3 +80,83 @@ def parameter_files(word: str) -> list[str]:
     if not path.is_file():
         raise DataError(f"expected a parameter file at {word}, found none: check params_file")
     return [str(path)]
+
+
+def own_name(name: str) -> str:
+    """Return the name of the argument for a parameter, or for the former name of an argument."""
+    return OWN_NAMES.get(name, name)
+
+
+def given_words(
+    configurations: Mapping[str, str], names: Iterable[str], own_names: Mapping[str, str] = OWN_NAMES
+) -> tuple[dict[str, str], str]:
+    """Return what was given for arguments, and a warning about former names; both may be empty.
+
+    Args:
+        configurations: all values that `launch` knows, by argument.
+        names: parameters, or former names of arguments.
+        own_names: the arguments of those that others use, too.
+
+    Returns:
+        The words by `names`, empty where nothing was given, and one sentence for the log.
+    """
+    words, former = {}, []
+    for name in names:
+        own = own_names.get(name, name)
+        words[name] = configurations.get(own, "")
+        if own != name and not words[name] and configurations.get(name):
+            words[name] = configurations[name]
+            former.append(f"{own}:={words[name]} instead of {name}")
+    warning = (
+        "expected arguments by their new names, got old ones, which a launch file that includes this one may "
+        f"have set for something else: write {', '.join(former)}"
+        if former
+        else ""
+    )
+    return words, warning
+
+
+def set_before(configurations: dict[str, str], names: Iterable[str], typed: Iterable[str]) -> str:
+    """Note what an include has, and compare it with an earlier one in the same scope.
+
+    Args:
+        configurations: all values that `launch` knows, by argument; one is added.
+        names: the arguments of the launch file.
+        typed: the command line, whose arguments are meant for all.
+
+    Returns:
+        One sentence for the log if arguments have the values of an earlier include, else nothing.
+    """
+    words = {word.partition(":=")[0] for word in typed} | _SHARED
+    mine = {f"{name}:={configurations[name]}" for name in names if configurations.get(name)}
+    mine = {each for each in mine if each.partition(":=")[0] not in words}
+    same = sorted(mine & set(configurations.get(_SEEN, "").split("\n")))
+    configurations[_SEEN] = "\n".join(sorted(mine))
+    if not same:
+        return ""
+    return (
+        f"{', '.join(same)} as in an earlier include of the depth node; if that was not meant, put each "
+        "IncludeLaunchDescription into a GroupAction, or arguments of one reach the next"
+    )
+
+
+class Restarts:
+    """Counts the starts of a node that failed for a reason which the next start has, too."""
+
+    def __init__(self) -> None:
+        self._failed = 0
+
+    def last_word(self, name: str, exit_code: int) -> str:
+        """Take an end of the node; return why it should not start again, empty if it should.
+
+        Args:
+            name: of the node.
+            exit_code: of its process, negative after a signal.
+        """
+        self._failed = self._failed + 1 if exit_code in _HOPELESS else 0
+        if self._failed < _STARTS:
+            return ""
+        return (
+            f"{name} ended {self._failed} times in a row with exit code {exit_code} and is not started "
+            "again: correct what its message above says, then launch it again"
+        )

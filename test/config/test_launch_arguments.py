@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from recon3d_ros.config import ModelConfig, PipelineConfig
-from recon3d_ros.config.launch_arguments import describe, parameter_files, values
+from recon3d_ros.config.launch_arguments import (
+    Restarts,
+    describe,
+    given_words,
+    parameter_files,
+    set_before,
+    values,
+)
 from recon3d_ros.config.options import parse_bool
 from recon3d_ros.config.parameters import DEPTH_NODE, IMAGE_SOURCE, parameters
 from recon3d_ros.config.source import SourceConfig
@@ -83,3 +90,31 @@ def test_a_parameter_file_has_to_be_there(tmp_path, monkeypatch):
 def test_a_path_may_begin_at_home(config, name):
     assert getattr(config(**{name: "~/x/y.yaml"}), name) == str(Path.home() / "x" / "y.yaml")
     assert getattr(config(**{name: "x~/y"}), name) == "x~/y"
+
+
+def test_a_former_name_counts_where_the_own_name_has_nothing():
+    configurations = {"model": "robot.urdf", "rectify": "true", "depth_rectify": "false", "depth_points": ""}
+    words, warning = given_words(configurations, ["model", "rectify", "points", "left_info"])
+    assert words == {"model": "robot.urdf", "rectify": "false", "points": "", "left_info": ""}
+    assert "depth_model:=robot.urdf instead of model" in warning and "rectify" not in warning
+    assert given_words({"depth_model": "a"}, ["model"]) == ({"model": "a"}, "")
+
+
+def test_what_comes_from_an_earlier_include():
+    names = ["depth_model", "depth_rectify", "use_sim_time", "left_info"]
+    scope = {"depth_rectify": "true", "use_sim_time": "true", "left_info": "/a"}
+    assert set_before(scope, names, ["left_info:=/a"]) == ""
+    scope["depth_model"] = "b"
+    told = set_before(scope, names, ["left_info:=/a"])
+    assert told.startswith("depth_rectify:=true as in an earlier include") and "left_info" not in told
+    scope["depth_rectify"] = "false"
+    assert set_before(scope, names, []).startswith("depth_model:=b as")
+
+
+def test_three_starts_that_fail_alike_are_enough():
+    restarts = Restarts()
+    ends = [restarts.last_word("depth_node-1", code) for code in (5, 2, -11, 5, 0, 9, 5, 7)]
+    assert ends[:-1] == [""] * 7
+    assert ends[-1].startswith(
+        "depth_node-1 ended 3 times in a row with exit code 7 and is not started again"
+    )

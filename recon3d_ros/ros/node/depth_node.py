@@ -51,6 +51,7 @@ class DepthNode(LifecycleNode):
         self._channels: list[CameraChannel] = []
         self._switch: ModelSwitch | None = None
         self._failure: Exception | None = None
+        self._starting = False  # by itself: who made the node says why it failed
         try:
             self._start()
         except BaseException:  # a start that failed or was interrupted leaves no thread and no handle behind
@@ -77,9 +78,11 @@ class DepthNode(LifecycleNode):
         self.create_timer(TICK_S, self._tick, clock=steady)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._diagnose, clock=steady)
         if self._live.current[NodeConfig].autostart:
+            self._starting = True
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     raise self._failure or RuntimeError("the transition failed without a reason")
+            self._starting = False
         else:
             self.get_logger().info("waiting for the transitions configure and activate (autostart is false)")
 
@@ -125,7 +128,8 @@ class DepthNode(LifecycleNode):
             known = isinstance(exc, Recon3dError)
             reason = str(exc) if known else f"{type(exc).__name__}: {exc}"
             self._status.fault(f"{name} failed: {reason}")
-            self.get_logger().error(f"{name} failed: {reason}")
+            if not (self._starting and known):
+                self.get_logger().error(f"{name} failed: {reason}")
             if not known:
                 self.get_logger().debug("".join(traceback.format_exception(exc)))
             return on_failure

@@ -160,6 +160,7 @@ def test_a_failed_start_is_one_sentence_and_an_exit_code(parameters, code, words
     fatal = [line for line in err.splitlines() if "[FATAL]" in line]
     assert process.returncode == code, err
     assert len(fatal) == 1 and words in fatal[0]
+    assert err.count(fatal[0].rpartition("]: ")[2]) == 1  # a launch repeats what is said with every start
     assert "Traceback" not in err
 
 
