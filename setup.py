@@ -14,6 +14,7 @@ ROS_WHEELS = "platform_machine == 'x86_64' and sys_platform == 'linux' and pytho
 OPEN3D_CPU = "platform_machine == 'x86_64' and sys_platform == 'linux'"
 OPEN3D_FULL = "platform_machine != 'x86_64' or sys_platform != 'linux'"
 
+TEST = ["hypothesis", "pytest", "pytest-timeout"]
 EXTRAS = {
     "cpu": ["onnxruntime>=1.18"],
     "ros": [
@@ -39,14 +40,14 @@ EXTRAS = {
     "tensorrt": ["tensorrt>=10; platform_machine == 'x86_64'", "pycuda", "onnxruntime>=1.18"],
     "tensorrt-rtx": ["tensorrt_rtx>=1.7", "pycuda", "onnxruntime>=1.18"],
     "docs": ["sphinx>=8", "myst-parser>=4", "furo", "sphinx-copybutton"],
+    # colcon test finds pytest by an extra of this name, and runs no test without
+    "test": TEST,
     "dev": [
+        *TEST,
         "colcon-common-extensions",
         "setuptools<80",  # colcon-core drives setup.py by hand, which setuptools 80 ended
-        "hypothesis",
         "mypy",
         "onnx>=1.16",
-        "pytest",
-        "pytest-timeout",
         "pytest-xdist",
         "ruff",
         "types-PyYAML",

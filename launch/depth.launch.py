@@ -8,9 +8,8 @@ from launch_ros.actions import Node
 
 from recon3d_ros.config.camera_topics import image_topics
 from recon3d_ros.config.launch_arguments import describe, parameter_files, values
-from recon3d_ros.config.options import parse_bool
 from recon3d_ros.config.parameters import DEPTH_NODE
-from recon3d_ros.ros.bridge.launching import depth_node, described, typed, words_of
+from recon3d_ros.ros.bridge.launching import can_show_rviz, depth_node, described, typed, words_of
 from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the node.
@@ -75,7 +74,7 @@ def make_nodes(context):
         parameters=[*parameters, typed(given)] if given else parameters,
         remappings=remappings,
     )
-    if not parse_bool("rviz", words["rviz"] or "false"):
+    if not can_show_rviz(words["rviz"]):
         return nodes
     stereo = given.get("mode", "stereo") == "stereo"
     frame = words["fixed_frame"] or "camera_link"

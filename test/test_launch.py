@@ -40,6 +40,17 @@ def test_arguments_for_parameters_name_parameters(file, name):
 
 
 @pytest.fixture
+def with_rviz(tmp_path, monkeypatch):
+    """Have ament know rviz2, which nothing starts here."""
+    packages = tmp_path / "share/ament_index/resource_index/packages"
+    packages.mkdir(parents=True)
+    (packages / "rviz2").touch()
+    monkeypatch.setenv(
+        "AMENT_PREFIX_PATH", os.pathsep.join([str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")])
+    )
+
+
+@pytest.fixture
 def launched():
     """Make the launch description of a file and visit it without starting a process."""
     pytest.importorskip("launch.actions", reason="launch is in no wheel; a ROS 2 workspace has it")
@@ -91,7 +102,7 @@ def test_every_argument_is_described(launched, path):
         ("demo", {}, ["depth_node", "rviz2", "image_source", *["static_transform_publisher"] * 2]),
     ],
 )
-def test_the_nodes_of_a_launch(launched, name, arguments, executables):
+def test_the_nodes_of_a_launch(launched, with_rviz, name, arguments, executables):
     nodes, _ = launched(LAUNCH / f"{name}.launch.py", **arguments)
     assert [node.node_executable for node in nodes] == executables
 
@@ -106,7 +117,7 @@ def test_the_nodes_of_a_launch(launched, name, arguments, executables):
         ("mono", {"depth_model": "fake_mono", "depth_rectify": "true"}, "image_raw", "points"),
     ],
 )
-def test_rviz_shows_what_the_node_takes_and_gives(launched, name, arguments, image, points):
+def test_rviz_shows_what_the_node_takes_and_gives(launched, with_rviz, name, arguments, image, points):
     nodes, context = launched(
         LAUNCH / f"{name}.launch.py", depth_rviz="true", depth_namespace="front", **arguments
     )
@@ -116,7 +127,7 @@ def test_rviz_shows_what_the_node_takes_and_gives(launched, name, arguments, ima
     assert shown == {"/points": points, "/depth/preview": "depth/preview", "/left/image_rect": image}
 
 
-def test_simulated_time_reaches_everybody(launched):
+def test_simulated_time_reaches_everybody(launched, with_rviz):
     nodes, context = launched(LAUNCH / "demo.launch.py", use_sim_time="true")
     told = set()
     for node in nodes:
@@ -255,3 +266,10 @@ def test_a_level_for_the_logs(launched):
         node._perform_substitutions(context)
         words = [part.text for parts in node.cmd for part in parts if hasattr(part, "text")]
         assert words[words.index("--log-level") + 1] == "debug"
+
+
+def test_without_rviz_the_nodes_start_and_the_log_says_what_to_install(launched, monkeypatch, launch_log):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", os.devnull)
+    nodes, _ = launched(LAUNCH / "stereo.launch.py", depth_rviz="true")
+    assert [node.node_executable for node in nodes] == ["depth_node"]
+    assert "install ros-<distribution>-rviz2" in launch_log[0]

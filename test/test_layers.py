@@ -89,7 +89,7 @@ OUTSIDE = {
     "cli": {"argcomplete", "tqdm"},
     "ros": {"rclpy", "cv2", "yaml", "tf2_ros", "tf2_msgs", "rcl_interfaces", "rosgraph_msgs"}
     | {"builtin_interfaces", "std_msgs", "std_srvs", "sensor_msgs", "stereo_msgs", "geometry_msgs"}
-    | {"diagnostic_msgs", "launch", "launch_ros"},
+    | {"diagnostic_msgs", "launch", "launch_ros", "ament_index_python"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
     "fleet": {"fsspec", "ray"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import matches_action
@@ -60,6 +61,25 @@ def warn(text: str) -> None:
     """Log a sentence of the launch files; an empty one is none."""
     if text:
         get_logger("recon3d").warning(text)
+
+
+def can_show_rviz(word: str) -> bool:
+    """Whether rviz is asked for and installed; say what to install where it is not.
+
+    Raises:
+        ConfigError: the word is no bool.
+    """
+    if not parse_bool("rviz", word or "false"):
+        return False
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        warn(
+            "expected the package rviz2, which shows the clouds, got none: install ros-<distribution>-rviz2 "
+            "with apt, or give depth_rviz:=false; the nodes start without it"
+        )
+        return False
+    return True
 
 
 def typed(given: dict[str, Any]) -> dict[str, Any]:
