@@ -70,6 +70,7 @@ docs/security
 ```{toctree}
 :hidden:
 :caption: Models
+docs/published-models
 docs/own-models
 docs/training
 docs/datasets

@@ -23,7 +23,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 FIRST_PAGES = [ROOT / "README.md", *sorted((ROOT / "models").glob("*.md"))]
 TEST = re.compile(r"`(test/[\w/]+\.py)(?:::(\w+))?`")
 ROW = re.compile(r"^\| (.+?) \| (yes|no) \| (.+) \|$", re.MULTILINE)
-CAPABILITIES = 57
+CAPABILITIES = 58
 
 
 @cache

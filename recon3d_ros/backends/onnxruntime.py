@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -48,8 +49,8 @@ class OnnxRuntimeBackend:
         except Exception as exc:  # the vendor's exceptions have no common base
             raise self._not_loaded(f"ONNX Runtime cannot load {path} ({one_line(str(exc))})") from exc
         self._model_name = manifest.name
-        self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_inputs()))
-        self.outputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._session.get_outputs()))
+        self.inputs: tuple[TensorSpec, ...] = tuple(map(tensor_spec_of, self._session.get_inputs()))
+        self.outputs: tuple[TensorSpec, ...] = tuple(map(tensor_spec_of, self._session.get_outputs()))
         check_contract(manifest, self.inputs, self.outputs)
         self._output_names = [*manifest.output.names, *also]
 
@@ -92,7 +93,26 @@ def _session_options(vendor: Any, threads: int) -> Any:
     return options
 
 
-def _spec(node: Any) -> TensorSpec:
+def open_session(path: Path, threads: int = 0) -> Any:
+    """Open a file on the CPU without a manifest.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        ArtifactError: ONNX Runtime cannot load it.
+    """
+    vendor = require("onnxruntime", extra="cpu")
+    try:
+        return vendor.InferenceSession(
+            str(path), _session_options(vendor, threads), providers=["CPUExecutionProvider"]
+        )
+    except Exception as exc:
+        raise ArtifactError(
+            f"ONNX Runtime cannot load {path} ({one_line(str(exc))}): export the model again"
+        ) from exc
+
+
+def tensor_spec_of(node: Any) -> TensorSpec:
+    """What the runtime says of a tensor of a file."""
     element = node.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple(side if isinstance(side, int) else None for side in node.shape)
     return TensorSpec(node.name, _NUMPY_NAMES.get(element, element), shape)

@@ -52,7 +52,7 @@ VERBS: dict[str, Verb] = {
     "view": Verb("recon3d_ros.cli.view", "show results, or a running node, in the viewer Rerun"),
     "doctor": Verb("recon3d_ros.cli.doctor", "find problems with live camera topics"),
     "demo": Verb("recon3d_ros.cli.demo", "run camera and node for ten seconds and write a report"),
-    "models": Verb("recon3d_ros.cli.models", "list the models and verify their files"),
+    "models": Verb("recon3d_ros.cli.models", "list, add and verify models"),
     "evaluate": Verb("recon3d_ros.cli.evaluate", "measure the accuracy of models on data sets"),
     "benchmark": Verb("recon3d_ros.cli.benchmark", "measure the speed on this computer"),
     "convert": Verb("recon3d_ros.cli.convert", "make fp16 and int8 files of a model"),

@@ -66,10 +66,11 @@ def list_models(models_dir: Path | str = "") -> tuple[list[Manifest], list[Manif
 def find_model(
     name_or_path: Path | str, models_dir: Path | str = "", *, device: str = "cpu", stereo: bool = True
 ) -> Manifest:
-    """Return the manifest of a built-in model, of a model in the folder, or of a path to a ``.yaml``.
+    """Return the manifest of a built-in model, of a model in the folder, or of a path.
 
     Args:
-        name_or_path: ``auto`` takes the first of `DEFAULT_MODELS` that is there.
+        name_or_path: A name, a ``.yaml`` or the ``.onnx`` beside it; ``auto`` takes the first of
+            `DEFAULT_MODELS` that is there.
         models_dir: The folder; empty = of the installation.
         device: For ``auto``: ``cpu`` or ``gpu``.
         stereo: For ``auto``: False when the model is to take single images.
@@ -82,6 +83,8 @@ def find_model(
         name_or_path = _default_model(models_dir, device, stereo)
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         return load_manifest(name_or_path)
+    if Path(name_or_path).suffix == ".onnx":
+        return _of_onnx(Path(name_or_path))
     name = str(name_or_path)
     if name in BUILT_IN:
         return BUILT_IN[name]
@@ -95,6 +98,17 @@ def find_model(
             f"give one of {', '.join(known)}, or the path of a .yaml manifest"
         )
     return load_manifest(path)
+
+
+def _of_onnx(path: Path) -> Manifest:
+    """The manifest beside an ONNX file."""
+    manifest = path.with_suffix(".yaml")
+    if manifest.is_file():
+        return load_manifest(manifest)
+    raise ManifestError(
+        f"expected the manifest {manifest} beside {path}, which does not exist: write it with "
+        f"recon3d models add {path}"
+    )
 
 
 def find_weights(name_or_path: Path | str) -> Path:
@@ -135,7 +149,8 @@ def verify_artifact(manifest: Manifest, artifact: Artifact) -> None:
     if missing:
         raise ArtifactError(
             f"{path} keeps weights in other files, which its sha256 does not cover: list "
-            f"{', '.join(missing)} with its sha256 under artifacts[].external of the manifest"
+            f"{', '.join(missing)} with its sha256 under artifacts[].external of the manifest, as "
+            "recon3d models add does"
         )
     for item in artifact.external:
         _verify_file(manifest, artifact.external_path(item), item.sha256)

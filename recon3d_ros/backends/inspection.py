@@ -1,0 +1,101 @@
+"""Look into an ONNX file without a manifest: its tensors, its notes, and the sizes that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.backends.onnxruntime import open_session, tensor_spec_of
+from recon3d_ros.errors import BackendError
+from recon3d_ros.model_zoo.signature import Signature
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
+
+# Candidates for multiple_of, in their order; 14 is the patch of DINOv2.
+STEPS = (1, 2, 4, 8, 14, 16, 32, 64, 128)
+_SIDES = {"H": 11, "W": 13}  # in steps, prime: only a right step divides them
+_LEAST_PX = 96
+
+
+class OnnxFile:
+    """An ONNX file on the CPU.
+
+    Args:
+        path: Of the file; the files with its weights lie beside it.
+
+    Attributes:
+        signature: Its tensors; outputs of open shape have that of one run, where one succeeds.
+        outputs: The same as the file has them.
+        multiple_of: Of a file that takes any size, what sides must be a multiple of; None when the size is
+            fixed, or none was found.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        ArtifactError: ONNX Runtime cannot load it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._session = open_session(path)
+        inputs = tuple(map(tensor_spec_of, self._session.get_inputs()))
+        outputs = tuple(map(tensor_spec_of, self._session.get_outputs()))
+        self.outputs = outputs
+        metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.signature = Signature(inputs, outputs, metadata)
+        self.multiple_of: int | None = None
+        images = self.signature.images
+        if images and images[0].size_wh is None:
+            self._find_step()
+        elif images and any(None in spec.shape for spec in outputs):
+            with suppress(BackendError):
+                self._take_shapes(self._run(_SIDES))
+
+    def _find_step(self) -> None:
+        """The smallest step whose odd multiples the network takes without cropping them."""
+        for step in STEPS:
+            least = -(-_LEAST_PX // (_SIDES["H"] * step)) | 1
+            sides = {axis: step * count * least for axis, count in _SIDES.items()}
+            with suppress(BackendError):
+                found = self._run(sides)
+                if _keeps_size(Signature(self.signature.inputs, found), sides):
+                    self.multiple_of = step
+                    self._take_shapes(found)
+                    return
+
+    def _take_shapes(self, found: tuple[TensorSpec, ...]) -> None:
+        self.signature = Signature(self.signature.inputs, found, self.signature.metadata)
+
+    def _run(self, sides: Mapping[str, int]) -> tuple[TensorSpec, ...]:
+        """Run it on noise; returns its outputs with known shapes.
+
+        Raises:
+            BackendError: it does not take this size.
+        """
+        rng = np.random.default_rng(0)
+        layouts = {image.spec.name: image.layout for image in self.signature.images}
+        feed: dict[str, NDArray[Any]] = {}
+        for spec in self.signature.inputs:
+            axes = layouts.get(spec.name, "NCHW"[-len(spec.shape) :] if len(spec.shape) > 2 else "")
+            free = [sides.get(axis, 1) for axis in axes] or [1] * len(spec.shape)
+            shape = tuple(side if side is not None else free[i] for i, side in enumerate(spec.shape))
+            feed[spec.name] = rng.uniform(0, 1, shape).astype(spec.dtype)
+        try:
+            outputs = self._session.run(None, feed)
+        except Exception as exc:  # the vendor's exceptions have no common base
+            raise BackendError(f"the network does not take {dict(sides)}: {exc}") from exc
+        specs = zip(self.signature.outputs, outputs, strict=True)
+        return tuple(TensorSpec(spec.name, array.dtype.name, array.shape) for spec, array in specs)
+
+
+def _keeps_size(signature: Signature, sides: Mapping[str, int]) -> bool:
+    """Whether each picture of the outputs is as large as the input, or an equal part of it."""
+    for plane in signature.planes:
+        shape = plane.spec.known_shape
+        height, width = shape[plane.layout.index("H")], shape[plane.layout.index("W")]
+        times = sides["H"] // height
+        if (height * times, width * times) != (sides["H"], sides["W"]):
+            return False
+    return bool(signature.planes)

@@ -1,0 +1,148 @@
+"""From an ONNX file to a model that is served, by the command line alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from recon3d_ros.cli.main import main
+from recon3d_ros.model_zoo.registry import find_model, verify
+from test.external_model import with_external_data
+from test.published import HALF, UNIT, Published, write
+
+pytest.importorskip("onnxruntime")
+IMAGE = {"image": (1, 3, "h", "w")}
+PAIR = {"left": (1, 3, "h", "w"), "right": (1, 3, "h", "w")}
+
+
+def test_with_a_template_it_is_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.onnx"
+    write(Published(IMAGE, {"depth": "NHW"}), file)
+    assert main(["models", "add", str(file), "--as", "depth_anything_v2_metric_indoor"]) == 0
+    said = capsys.readouterr().out
+    assert "input: image float32 [1, 3, ?, ?]" in said and "mine_look.png" in said and "next: " in said
+    manifest = find_model(file)
+    verify(manifest)
+    assert manifest.input.short_side == 518 and manifest.output.layout == "NHW"
+    picture = cv2.imread(str(tmp_path / "mine_look.png"))
+    assert picture is not None and picture.shape[1] == 3 * 640
+    assert main(["models", "show", str(file)]) == 0
+    assert "depth in metres" in capsys.readouterr().out
+
+
+def test_names_of_one_network_need_no_template(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "net.onnx"
+    write(Published({"input": (1, 6, 240, 320)}, {"reference_output_disparity": "NHWC"}, norm=UNIT), file)
+    assert main(["models", "add", str(file), "--name", "hit", "--licence", "Apache-2.0"]) == 0
+    assert "recognised by its tensors: hitnet" in capsys.readouterr().out
+    manifest = find_model(tmp_path / "hit.yaml")
+    assert manifest.output.layout == "NHWC" and manifest.licence.weights == "Apache-2.0"
+
+
+def test_what_is_not_known_is_asked_and_the_answers_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command is repeated, each time with another answer; the last time the model is served."""
+    file = tmp_path / "own.onnx"
+    write(Published({"x": (1, 3, 60, 84)}, {"y": "NCHW"}, norm=HALF), file)
+    assert main(["models", "add", str(file)]) == 5
+    said = capsys.readouterr()
+    assert "a first try, taken as inverse depth: rank correlation" in said.out
+    for key in ("task (", "input.color (", "input.scale (", "output.unit ("):
+        assert key in said.err
+    assert main(["models", "--models-dir", str(tmp_path), "--verify"]) == 5
+    assert main(["models", "add", str(file), "--task", "mono_metric_depth", "--pixels", "half"]) == 5
+    said = capsys.readouterr()
+    assert "what it says is kept" in said.out and "task (" not in said.err and "input.scale (" not in said.err
+    assert main(["models", "add", str(file), "--set", "output.unit=m", "--set", "input.color=rgb"]) == 0
+    assert "licence of the weights: not stated" in capsys.readouterr().out
+    assert find_model(file).input.mean == (0.5, 0.5, 0.5)
+
+
+def test_edited_by_hand_it_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "own.onnx"
+    write(Published(IMAGE, {"depth": "NCHW"}), file)
+    assert main(["models", "add", str(file), "--as", "glpn"]) == 0
+    path = tmp_path / "own.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["output"]["scale"] = 0.25
+    path.write_text(yaml.safe_dump(document))
+    write(Published(IMAGE, {"depth": "NCHW"}, norm=UNIT), file)  # exported again
+    assert main(["models", "add", str(file)]) == 0
+    manifest = find_model(file)
+    verify(manifest)
+    assert manifest.output.scale == 0.25
+
+
+def test_negative_disparities_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "raft.onnx"
+    network = Published(PAIR, {"flow_up": "NCHW"}, answer=lambda graph, value: graph.times(value, -1.0))
+    write(network, file)
+    assert main(["models", "add", str(file)]) == 5
+    assert "repeat with --set output.scale=-1" in capsys.readouterr().out
+
+
+def test_weights_beside_the_file_are_listed(tmp_path: Path) -> None:
+    path = with_external_data(tmp_path)
+    path.unlink()
+    file = tmp_path / "ext.onnx"
+    assert main(["models", "add", str(file), "--as", "fastdepth"]) == 0
+    manifest = find_model(path)
+    verify(manifest)
+    assert [item.file for item in manifest.artifact().external] == ["ext.data"]
+    (tmp_path / "ext.data").unlink()
+    assert main(["models", "add", str(file)]) == 5
+
+
+def test_a_network_that_crops_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its patches are of 14, the template says 32."""
+    onnx = pytest.importorskip("onnx")
+    h = onnx.helper
+    weights = onnx.numpy_helper.from_array(np.full((1, 3, 14, 14), 1 / 588, np.float32), "w")
+    scales = onnx.numpy_helper.from_array(np.array([1, 1, 14, 14], np.float32), "s")
+    nodes = [
+        h.make_node("Conv", ["image", "w"], ["small"], strides=[14, 14]),
+        h.make_node("Resize", ["small", "", "s"], ["depth"], mode="nearest"),
+    ]
+    info = h.make_tensor_value_info
+    graph = h.make_graph(
+        nodes,
+        "g",
+        [info("image", 1, [1, 3, "h", "w"])],
+        [info("depth", 1, [1, 1, "a", "b"])],
+        [weights, scales],
+    )
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "x.onnx")
+    main(["models", "add", str(tmp_path / "x.onnx"), "--as", "glpn"])
+    assert "crops what is no multiple of 14, the template has 32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["none.onnx"], 7, "does not exist"),
+        (["x.onnx", "--as", "glpm"], 5, "the nearest is glpn"),
+        (["x.onnx", "--as", "raft_stereo"], 5, "expected 2 input images"),
+        (["x.onnx", "--set", "unit"], 5, "expected --set KEY=VALUE"),
+    ],
+)
+def test_mistakes(tmp_path: Path, capsys, words: list[str], code: int, told: str) -> None:  # type: ignore[no-untyped-def]
+    write(Published(IMAGE, {"depth": "NHW"}), tmp_path / "x.onnx")
+    assert main(["models", "add", str(tmp_path / words[0]), *words[1:]]) == code
+    assert told in capsys.readouterr().err
+
+
+def test_an_onnx_file_without_a_manifest_names_the_command(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    write(Published(IMAGE, {"depth": "NHW"}), tmp_path / "x.onnx")
+    assert main(["models", "show", str(tmp_path / "x.onnx")]) == 5
+    assert f"recon3d models add {tmp_path / 'x.onnx'}" in capsys.readouterr().err
+
+
+def test_the_templates_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "templates"]) == 0
+    assert "foundation_stereo " in capsys.readouterr().out

@@ -1,0 +1,90 @@
+"""Doubts about models that are described wrongly, whose answer is the truth, or the truth spoilt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recon3d_ros.evaluation.first_look import first_look, sample_for
+from recon3d_ros.geometry import Sample
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.manifest import Licence, Manifest
+
+Spoil = Callable[[np.ndarray], np.ndarray]
+UNIT = {
+    "stereo_disparity": "px",
+    "mono_metric_depth": "m",
+    "mono_relative_inverse_depth": "relative_inverse_depth",
+}
+
+
+def manifest_of(task: str, **given: object) -> Manifest:
+    names = ("l", "r") if task.startswith("stereo") else ("i",)
+    contract = InputContract(names, multiple_of=1, **given)  # type: ignore[arg-type]
+    return Manifest("m", task, contract, OutputContract("o", UNIT[task]), Licence("none"))
+
+
+@pytest.fixture(scope="module")
+def samples() -> dict[bool, Sample]:
+    return {
+        stereo: sample_for(manifest_of(task))
+        for stereo, task in ((True, "stereo_disparity"), (False, "mono_metric_depth"))
+    }
+
+
+def looked(samples: dict[bool, Sample], task: str, spoil: Spoil, **given: object):  # type: ignore[no-untyped-def]
+    """What is said of an estimator that answers the truth, spoilt."""
+    manifest = manifest_of(task, **given)
+    sample = samples[manifest.is_stereo]
+    truth = sample.disparity if manifest.is_stereo else sample.depth
+    assert truth is not None
+    truth = np.where(np.isfinite(truth), truth, np.nan).astype(np.float32)
+    if not manifest.is_metric:
+        truth = 1 / truth
+    answer = spoil(truth).astype(np.float32)
+    estimator = SimpleNamespace(manifest=manifest, estimate_raw=lambda frame: answer)
+    return first_look(estimator, sample)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", UNIT)
+def test_the_truth_raises_no_doubt(samples, task: str) -> None:
+    look = looked(samples, task, lambda truth: truth)
+    assert look.doubts == () and look.likeness > 0.999
+    assert look.picture.shape[1] == 3 * 640 and look.picture.dtype == np.uint8
+    assert look.summary.startswith("100% valid") or "% valid" in look.summary
+
+
+@pytest.mark.parametrize(
+    ("task", "spoil", "told"),
+    [
+        ("mono_metric_depth", lambda t: 1 / t, "depth falls where it should rise"),
+        ("mono_relative_inverse_depth", lambda t: 1 / t, "transform: inverse"),
+        ("stereo_disparity", lambda t: 500 / (t + 1), "disparity falls where it should rise"),
+        ("mono_metric_depth", lambda t: t[::-1], "upside down"),
+        ("stereo_disparity", lambda t: t[:, ::-1], "mirrored"),
+        ("mono_metric_depth", lambda t: t * 1000, "millimetres"),
+        ("mono_metric_depth", lambda t: t * 100, "centimetres"),
+        ("mono_metric_depth", lambda t: t / 20, "times the true ones"),
+        ("stereo_disparity", lambda t: t / 640, "unit: width"),
+        ("mono_metric_depth", lambda t: np.full_like(t, np.nan), "nothing is valid"),
+        ("mono_metric_depth", lambda t: np.full_like(t, 3.0), "same everywhere"),
+    ],
+)
+def test_a_wrong_answer_is_told(samples, task: str, spoil: Spoil, told: str) -> None:
+    doubts = looked(samples, task, spoil).doubts
+    assert told in doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"scale": 1 / 255, "mean": [123.675, 116.28, 103.53]}, "above 1 beside a scale under 1"),
+        ({"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, "below 1 beside pixels of 0 to 255"),
+    ],
+)
+def test_numbers_of_the_input_that_do_not_go_together(samples, given: dict, told: str) -> None:
+    (doubt,) = looked(samples, "mono_metric_depth", lambda truth: truth, **given).doubts
+    assert told in doubt
