@@ -12,7 +12,7 @@ from recon3d_ros.cli.fleet import add_fleet_arguments, process_many
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.datasets.bags.reader import Bag
-from recon3d_ros.errors import ConfigError
+from recon3d_ros.errors import ConfigError, DataError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import write_json
 from recon3d_ros.offline import BagSink, PageSink, PlySink, Sink, Summary, process_bag
@@ -93,6 +93,11 @@ def main(args: argparse.Namespace) -> int:
     for page in pages:
         write_page(args.out_html, page.page(f"{args.bag.name} processed", summary))
     print(_text(summary))
+    if summary.empty == summary.written:
+        raise DataError(
+            f"expected depth in the frames of {args.bag}, got none in {summary.written}: check the "
+            "calibration, which topic is left, and the limits (--min-depth-m, --max-depth-m)"
+        )
     return 0
 
 
@@ -102,7 +107,7 @@ def _sinks(args: argparse.Namespace, config: ProcessConfig) -> Sequence[Sink]:
 
 
 def _document(summary: Summary) -> dict[str, object]:
-    names = ("images", "unmatched", "frames", "written", "without_scale", "doubtful")
+    names = ("images", "unmatched", "frames", "written", "without_scale", "doubtful", "empty")
     counts = {name: getattr(summary, name) for name in names}
     return {**counts, "dropped": dict(summary.dropped), "reasons": summary.reasons}
 
@@ -116,4 +121,6 @@ def _text(summary: Summary) -> str:
         lines[0] += f"; {summary.without_scale} of the written frames have no scale and therefore no depth"
     if summary.doubtful:
         lines[0] += f"; {summary.doubtful} of the written frames have an unlikely calibration or scale"
+    if summary.empty:
+        lines[0] += f"; {summary.empty} of the written frames have no depth in any pixel"
     return "\n".join([*lines, *(f"{cause}: {reason}" for cause, reason in sorted(summary.reasons.items()))])

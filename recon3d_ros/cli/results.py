@@ -25,6 +25,9 @@ class Writer:
         turntable: Whether to animate them as well.
         recording: Also write this .rrd file for the viewer Rerun, complete when `close` is called.
 
+    Attributes:
+        with_depth: Number of frames in which a pixel had depth, or was out of range.
+
     Raises:
         MissingDependencyError: OpenCV is too old for turntables, or rerun-sdk is not installed.
         OutputError: The folder cannot be made.
@@ -39,6 +42,7 @@ class Writer:
         files.make_folder(folder)
         self._recording = None if recording is None else RerunLog(file=recording)
         self._count = 0
+        self.with_depth = 0
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write depth, disparity, confidence, the clouds, and their pictures.
@@ -70,6 +74,7 @@ class Writer:
             self._recording.depth_map(result.depth_map)
             self._recording.cloud(cloud)
         self._count += 1
+        self.with_depth += not np.isnan(depth).all()  # what is out of range is known to be far
 
     def close(self, complete: bool) -> None:
         """Complete the recording, or remove what there is of it."""
@@ -82,6 +87,8 @@ class Writer:
         Raises:
             OutputError: A file cannot be written.
         """
+        self._count += 1
+        self.with_depth += bool(np.isfinite(relative_depth).any())
         files.write_pfm(self._path(name, "relative.pfm"), relative_depth)
         colours = files.colour_inverse_depth(relative_depth, *files.colour_limits(relative_depth))
         files.write_image(self._path(name, "relative_colour.png"), colours)

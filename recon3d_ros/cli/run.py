@@ -100,11 +100,20 @@ def main(args: argparse.Namespace) -> int:
     suffix = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
     suffix += f"; {doubts.frames} of them with an unlikely calibration or scale" if doubts.frames else ""
     print(f"{count} frame{'s'[: count != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
+    _require_depth(writer, count)
     if unread:
         raise PartialResultError(
             f"{len(unread)} of {len(frames)} frames could not be read, first: {unread[0]}"
         )
     return 0
+
+
+def _require_depth(writer: Writer, count: int) -> None:
+    if not writer.with_depth:
+        raise DataError(
+            f"expected depth in the images, got none in {count} frame{'s'[: count != 1]}: check the "
+            "calibration, which image is left, and the limits (--min-depth-m, --max-depth-m)"
+        )
 
 
 def _readable(frames: Sequence[Frame], unread: list[Recon3dError]) -> Iterator[Frame]:
@@ -136,7 +145,7 @@ def _metric_output(
             if recovery is not None:
                 recovery.reset()
         result = pipeline.process(frame)
-        doubts.add(result)
+        doubts.add(frame, result)
         writer.write(frame, result)
         return _summary(result)
 
@@ -162,6 +171,6 @@ def _summary(result: Result) -> str:
     near, middle, far = np.percentile(depth, (1, 50, 99))
     share = depth.size / result.depth_map.depth.size
     return (
-        f"{share:.0%} valid, depth {near:.2f} / {middle:.2f} / {far:.2f} m (1 / 50 / 99 %), "
+        f"{share:.0%} valid, depth {near:.2f} / {middle:.2f} / {far:.2f} m (percentiles 1 / 50 / 99), "
         f"{sum(result.timings_ms.values()):.0f} ms{suffix}"
     )

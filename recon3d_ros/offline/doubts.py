@@ -1,10 +1,12 @@
-"""What is unlikely about the calibration or the scale of many frames: each doubt is logged once."""
+"""What is unlikely about many frames, their calibration, scale and images: each doubt is logged once."""
 
 from __future__ import annotations
 
 import logging
 import re
 
+from recon3d_ros.geometry import Frame
+from recon3d_ros.geometry.image_checks import check_pair
 from recon3d_ros.pipeline import Result
 
 log = logging.getLogger(__name__)
@@ -19,13 +21,22 @@ class DoubtLog:
 
     def __init__(self) -> None:
         self.frames = 0
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
+        self._seen = 0
 
-    def add(self, result: Result) -> None:
-        """Take the result of a frame."""
+    def add(self, frame: Frame, result: Result) -> None:
+        """Take a frame and its result; the images of frames 1, 2, 4, 8, ... are compared."""
         self.frames += bool(result.doubts)
         for doubt in result.doubts:
-            kind = re.sub(r"[0-9.e+-]+", "#", doubt)  # a calibration may change with every frame
-            if kind not in self._told:
-                self._told.add(kind)
-                log.warning("%s; correct it, or give --trust-calibration if it is right", doubt)
+            self._log(doubt, "; correct it, or give --trust-calibration if it is right")
+        self._seen += 1
+        if self._seen & (self._seen - 1) or frame.right is None or frame.rig is None:
+            return  # a comparison takes as long as a filter
+        for fault in check_pair(frame.image, frame.right, frame.rig.doffs_px):
+            self._log(f"{frame.name or f'frame {self._seen}'}: {fault.message}", kind=fault.kind)
+
+    def _log(self, text: str, remedy: str = "", kind: str = "") -> None:
+        kind = kind or re.sub(r"[0-9.e+-]+", "#", text)  # a calibration may change with every frame
+        if kind not in self._logged:
+            self._logged.add(kind)
+            log.warning("%s%s", text, remedy)

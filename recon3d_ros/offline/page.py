@@ -53,7 +53,7 @@ class PageSink:
             title: Names the bag.
             summary: What became of its frames.
         """
-        names = ("images", "unmatched", "frames", "written", "without_scale", "doubtful")
+        names = ("images", "unmatched", "frames", "written", "without_scale", "doubtful", "empty")
         page = Page(title, f"{summary.written} of {summary.frames} frames written")
         dropped = {f"dropped ({cause})": count for cause, count in sorted(summary.dropped.items())}
         page.add(Facts("Frames", {**{name: getattr(summary, name) for name in names}, **dropped}))

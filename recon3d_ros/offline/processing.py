@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from recon3d_ros.config import ProcessConfig
 from recon3d_ros.config.camera_topics import transport_topic
 from recon3d_ros.datasets.bags.reader import Bag
@@ -49,6 +51,7 @@ class Summary:
         reasons: The first sentence of every cause, and of missing scale.
         without_scale: Written frames whose depth is all NaN, because no scale was trusted.
         doubtful: Written frames whose calibration or scale is unlikely.
+        empty: Written frames in which no pixel has depth or is out of range.
     """
 
     images: int = 0
@@ -59,6 +62,7 @@ class Summary:
     reasons: dict[str, str] = field(default_factory=dict)
     without_scale: int = 0
     doubtful: int = 0
+    empty: int = 0
 
     def drop(self, error: Recon3dError) -> None:
         """Count a frame that an error ended."""
@@ -217,7 +221,8 @@ class _Run:
         for sink in self._sinks:
             sink.write(Processed(number, logged_ns, raw.stamp_ns, raw.frame_id, frame, result))
         self._summary.written += 1
-        self._doubts.add(result)
+        self._summary.empty += bool(np.isnan(result.depth_map.depth).all())
+        self._doubts.add(frame, result)
         self._summary.doubtful = self._doubts.frames
         if result.scale is not None and not result.scale.trusted:
             self._summary.without_scale += 1

@@ -16,6 +16,7 @@ from recon3d_ros.errors import MissingDependencyError
 from recon3d_ros.files import read_image, read_pfm, read_ply, read_ply_points, write_image
 from recon3d_ros.geometry import Rectifier, StereoRig, stereo_rectified_pair
 from recon3d_ros.model_zoo.registry import BUILT_IN
+from recon3d_ros.world import WorldCamera
 
 WIDTH, HEIGHT = 97, 61
 RIG = StereoRig.simple(WIDTH, HEIGHT, 80.0, 0.1, doffs_px=1.0)
@@ -238,7 +239,7 @@ def test_without_a_scale_there_is_no_depth_and_the_reason_is_told(folder, capsys
     """The made-up depth of the fake is a ramp and no floor."""
     words = ("--input", "@left", "--camera", "@left.yaml", "--scale-sources", "floor")
     flags = ("--camera-height-m", "1.2", "--camera-pitch-deg", "-80")
-    assert run(folder, *words, *flags, model="fake_mono") == 0
+    assert run(folder, *words, *flags, model="fake_mono") == 7
     assert not (read_pfm(folder / "out" / "a_depth.pfm") > 0).any()
     assert "no scale: floor: no floor in view" in capsys.readouterr().out
     assert run(folder, *words, model="fake_mono") == 2
@@ -512,3 +513,20 @@ def test_an_image_with_both_views_gives_what_the_pair_gives(folder, layout, axis
 def test_a_layout_that_does_not_fit_is_one_sentence(folder, capsys, words, said):
     assert run(folder, *words) != 0
     assert said in capsys.readouterr().err
+
+
+def test_swapped_images_are_named_once(folder, capsys):
+    scenes = [WorldCamera(size_wh=(240, 180)).sample(i).frame for i in range(2)]
+    for i, scene in enumerate(scenes):
+        write_image(folder / "left" / f"{'ab'[i]}.png", scene.right)
+        write_image(folder / "right" / f"{'ab'[i]}.png", scene.image)
+    stereo_yaml(folder / "stereo.yaml", scenes[0].rig)
+    assert run(folder, "--input", "@", "--camera", "@stereo.yaml") == 0
+    assert capsys.readouterr().err.count("left and right are swapped") == 1
+
+
+def test_no_depth_anywhere_is_an_error_and_the_files_are_there(folder, capsys):
+    limits = ("--min-depth-m", "90", "--max-depth-m", "95")
+    assert run(folder, *PAIR, "--camera", "@stereo.yaml", *limits) == 7
+    assert "got none in 1 frame:" in capsys.readouterr().err
+    assert "l_depth.pfm" in written(folder)

@@ -34,6 +34,8 @@ def test_train_resume_and_export_from_the_command_line(tmp_path, capsys, monkeyp
         lambda network, content, place, count: calibrate(network, content, place, min(count, 2)),
     )
     monkeypatch.setattr("recon3d_ros.training.export.calibration.CALIBRATION_SIZE_WH", (96, 64))
+    # After two steps many disparities are about equally likely: rounding alone makes a few pixels jump.
+    monkeypatch.setattr("recon3d_ros.training.export.export.LARGEST_SHARE", 0.02)
     out = str(tmp_path / "run")
     # Of two pairs it would depend on the renderer which one the first step sees, and so what is exported.
     small = [*SMALL, *QUIET, "--max-pairs", "1"]

@@ -112,7 +112,7 @@ def test_every_frame_comes_out_once_with_the_same_bytes_twice(tmp_path, frames, 
         counts = json.loads(json_file.read_text())
         assert counts == {
             "images": 6, "unmatched": 0, "frames": 3, "written": 3, "dropped": {}, "reasons": {},
-            "without_scale": 0, "doubtful": 0,
+            "without_scale": 0, "doubtful": 0, "empty": 0,
         }  # fmt: skip
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert not list(tmp_path.rglob("*.tmp"))
@@ -196,7 +196,7 @@ def test_frames_without_a_scale_are_written_counted_and_explained(tmp_path, caps
     out = tmp_path / "summary.json"
     words = ["process", str(tmp_path / "in.db3"), "--model=fake_mono", "--mode=mono", f"--out-json={out}"]
     floor = ["--scale-sources=floor", "--camera-height-m=1.2", "--camera-pitch-deg=-80"]
-    assert main([*words, *floor]) == 0
+    assert main([*words, *floor]) == DataError.exit_code
     counts = json.loads(out.read_text())
     assert counts["written"] == counts["without_scale"] == 2
     assert "no floor in view" in counts["reasons"]["scale"]
@@ -394,3 +394,11 @@ def test_both_views_in_one_image_give_the_clouds_of_the_pairs(tmp_path, frames):
     folders = [sorted((tmp_path / name).iterdir()) for name in ("in", "packed")]
     clouds = [[path.read_bytes() for path in folder] for folder in folders]
     assert clouds[0] == clouds[1] and len(clouds[0]) == len(frames)
+
+
+def test_no_depth_anywhere_is_an_error(tmp_path, frames, capsys):
+    record_stereo(tmp_path / "in.mcap", frames)
+    words = ["--min-depth-m", "90", "--max-depth-m", "95", f"--out-json={tmp_path / 'out.json'}"]
+    assert main(["process", f"{tmp_path}/in.mcap", "--model=fake_stereo", *words]) == DataError.exit_code
+    assert "got none in 3" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out.json").read_text())["empty"] == 3

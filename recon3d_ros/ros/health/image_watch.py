@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recon3d_ros.geometry import Frame
-from recon3d_ros.ros.health.image_checks import ImageFault, check_image, check_pair
+from recon3d_ros.geometry.image_checks import ImageFault, check_image, check_pair
 
 CHECK_PERIOD_S = 1.0
 # Matching features of both images costs some ten times as much as looking at the brightness of one.

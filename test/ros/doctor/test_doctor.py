@@ -184,7 +184,7 @@ FAKES = {
     "no_baseline": Fake(
         change_info=change("right", p={3: 0.0}), expected={"baseline": "calibrated as stereo"}
     ),
-    "swapped": Fake(pictures=PICTURES[::-1], expected={"swapped": "exchange the topics"}),
+    "swapped": Fake(pictures=PICTURES[::-1], expected={"swapped": "exchange the topics (or files)"}),
     "identical": Fake(pictures=[PICTURES[0]] * 2, expected={"identical": "the same image twice"}),
     "askew": Fake(pictures=[PICTURES[0], askew(PICTURES[1], 4)], expected={"vertical_error": "px; rectify"}),
     "no_frame": Fake(frame_ids=("", ""), expected={"frame_id": "set frame_id"}),

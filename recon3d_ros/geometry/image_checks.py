@@ -169,7 +169,7 @@ def _check_sides(disparity_px: NDArray[np.float32], scale: float) -> list[ImageF
         return []
     words = (
         f"expected positive disparities, got negative ones for {negative:.0%} of the features; left and "
-        "right are swapped, exchange the topics"
+        "right are swapped, exchange the topics (or files)"
     )
     return [ImageFault("swapped", words, negative)]
 
@@ -265,7 +265,8 @@ def _block_std(thumb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _big_enough(image: NDArray[np.uint8]) -> bool:
-    return image.shape[1] >= MIN_SIZE_WH[0] and image.shape[0] >= MIN_SIZE_WH[1]
+    height, width = image.shape[:2]
+    return bool(width >= MIN_SIZE_WH[0] and height >= MIN_SIZE_WH[1])
 
 
 def _thumb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recon3d_ros.datasets import euroc_raw, open_dataset
-from recon3d_ros.ros.health.image_checks import check_image, check_pair
+from recon3d_ros.geometry.image_checks import check_image, check_pair
 from recon3d_ros.world import WorldCamera
 
 SCENES = [("indoor", 0), ("indoor", 17), ("outdoor", 5), ("outdoor", 23)]
