@@ -131,10 +131,19 @@ class Pipeline:
             BackendError: the runtime failed.
         """
         started = time.perf_counter()
+        frame = self.masked(frame)
         estimate = self.estimator.estimate(frame)
         took_ms = (time.perf_counter() - started) * 1e3
         result = self.refine(frame, estimate, cloud_into, requested, observations)
         return replace(result, timings_ms={"estimate": took_ms, **result.timings_ms})
+
+    def masked(self, frame: Frame) -> Frame:
+        """The frame as `process` gives it to the estimator: what `roi_mask` cuts out was not seen.
+
+        Raises:
+            ConfigError: a mask of another aspect than the image.
+        """
+        return self.filters.masked(frame)
 
     def refine(
         self,

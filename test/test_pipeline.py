@@ -143,6 +143,25 @@ def test_filters_run_and_the_estimate_stays_as_it_is(frame: Frame, estimator: Es
     assert list(result.timings_ms) == ["filter", "cloud"]
 
 
+def test_what_the_mask_cuts_out_is_as_if_no_camera_had_seen_it(
+    frame: Frame, estimator: Estimator, tmp_path
+) -> None:
+    """The robot's own body: no depth, no confidence, no point, and no free space through it."""
+    mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    mask[5:, :20] = 0
+    write_image(tmp_path / "mask.png", mask)
+    limits = {"max_depth_m": 0.5, "free_space_frames": 1, "trust_calibration": True}
+    with_mask = Pipeline(estimator, PipelineConfig(roi_mask=str(tmp_path / "mask.png"), **limits))
+    result = with_mask.process(frame)
+    expected = Pipeline(estimator, PipelineConfig(**limits)).process(frame.restricted(mask > 0))
+    np.testing.assert_array_equal(result.depth_map.depth, expected.depth_map.depth)
+    np.testing.assert_array_equal(result.depth_map.disparity, expected.depth_map.disparity)
+    np.testing.assert_array_equal(result.cloud.data, expected.cloud.data)
+    np.testing.assert_array_equal(result.free_points.data, expected.free_points.data)
+    assert np.isnan(result.depth_map.depth[mask == 0]).all() and len(result.free_points) > 0
+    assert not with_mask.masked(frame).valid[mask == 0].any()
+
+
 EVERYTHING = PipelineConfig(
     border_px=2,
     min_confidence=0.1,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon3d_ros.config.camera_topics import STEREO_LAYOUTS
 from recon3d_ros.datasets.lazy_sequence import LazySequence
@@ -28,6 +29,8 @@ from recon3d_ros.geometry import (
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".webp"})
 CAMERA_FILE = "camera.yaml"
+# left.png and right.png in it are white where the (rectified) images show what the cameras saw.
+VALID_FOLDER = "valid"
 # Folders of the left and of the right images: ours and image_pipeline's, KITTI's grey and colour cameras.
 PAIR_FOLDERS = (("left", "right"), ("image_0", "image_1"), ("image_2", "image_3"), ("image_02", "image_03"))
 _LEFT = re.compile(r"(?<![a-z])left(?![a-z])", re.IGNORECASE)
@@ -104,6 +107,9 @@ def folder_frames(
 ) -> LazySequence[Frame]:
     """The images of a folder as rectified frames.
 
+    Where `valid/left.png` or `valid/right.png` lies in the folder, its dark pixels were not seen by the
+    camera (`Frame.valid`, `Frame.right_valid`): the robot's body, or what `~/save` has noted.
+
     Args:
         path: see `folder_images`.
         camera: of the images on disk, raw or rectified; a StereoRig for `left/` and `right/`. None reads
@@ -126,7 +132,18 @@ def folder_frames(
             f"right/, got the other kind for {folder}: give the matching camera file"
         )
     names = [left.stem for left, _ in files]
-    return rectified_frames(images_of(files, rate_hz, layout), camera, names)
+    frames = rectified_frames(images_of(files, rate_hz, layout), camera, names)
+    valid, right_valid = (_valid_plane(folder / VALID_FOLDER / f"{side}.png") for side in ("left", "right"))
+    if valid is None and right_valid is None:
+        return frames
+    return LazySequence(range(len(frames)), lambda i: frames[i].restricted(valid, right_valid))
+
+
+def _valid_plane(path: Path) -> NDArray[np.bool_] | None:
+    if not path.is_file():
+        return None
+    image = read_image(path)
+    return np.asarray(image > 127 if image.ndim == 2 else (image > 127).all(axis=2))
 
 
 def rectified_frames(

@@ -43,8 +43,9 @@ class DepthFilters:
         ]
         if c.border_px:
             self.steps.append(("border", lambda depth, *_: cut_border(depth, c.border_px)))
-        if c.roi_mask:
-            region = RegionOfInterest(c.roi_mask)
+        self._region = RegionOfInterest(c.roi_mask) if c.roi_mask else None
+        if self._region is not None:
+            region = self._region
             self.steps.append(("region", lambda depth, *_: region.apply(depth)))
         if c.min_confidence:
             self.steps.append(("confidence", self._require_confidence))
@@ -62,6 +63,16 @@ class DepthFilters:
             past = self._temporal
             self.steps.append(("temporal", lambda depth, _, frame: past.apply(depth, frame.image)))
         self._min_confidence = c.min_confidence
+
+    def masked(self, frame: Frame) -> Frame:
+        """The frame with what the region of interest cuts out as not seen by the camera (`Frame.valid`).
+
+        Raises:
+            ConfigError: The region of interest is of an image of another aspect.
+        """
+        if self._region is None:
+            return frame
+        return frame.restricted(~self._region.cut(frame.camera.image_shape_hw))
 
     def apply(self, estimate: DepthMap, frame: Frame) -> DepthMap:
         """Filter one estimate.

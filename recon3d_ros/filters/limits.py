@@ -60,7 +60,7 @@ class RegionOfInterest:
             raise ConfigError(f"expected an image file in roi_mask: {exc}") from exc
         black = image == 0 if image.ndim == 2 else (image == 0).all(axis=2)
         self._black = black.astype(np.uint8)
-        self._cut = black
+        self._cut: NDArray[np.bool_] = black
 
     def apply(self, depth: NDArray[np.float32]) -> None:
         """Set to NaN what is cut out.
@@ -71,9 +71,17 @@ class RegionOfInterest:
         Raises:
             ConfigError: The mask has another aspect.
         """
-        if self._cut.shape != depth.shape:
-            self._resize(depth.shape)
-        np.copyto(depth, np.nan, where=self._cut)
+        np.copyto(depth, np.nan, where=self.cut(depth.shape))
+
+    def cut(self, shape_hw: tuple[int, ...]) -> NDArray[np.bool_]:
+        """What is cut out of an image of this size, (H, W) bool; not to be changed.
+
+        Raises:
+            ConfigError: The mask has another aspect.
+        """
+        if self._cut.shape != shape_hw:
+            self._resize(shape_hw)
+        return self._cut
 
     def _resize(self, shape_hw: tuple[int, ...]) -> None:
         (height, width), (rows, columns) = shape_hw, self._black.shape
@@ -84,4 +92,4 @@ class RegionOfInterest:
                 f"expected a roi_mask of {width}x{height} or that aspect, {self._path} is {columns}x{rows}: "
                 "paint it on an image of this camera"
             )
-        self._cut = cv2.resize(self._black, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        self._cut = np.asarray(cv2.resize(self._black, (width, height), interpolation=cv2.INTER_NEAREST) > 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -70,6 +70,28 @@ class Frame:
                     f"expected {name} of shape {self.camera.image_shape_hw} bool, got {plane.shape} "
                     f"{plane.dtype}: make it on the grid of the rectified image"
                 )
+
+    def restricted(
+        self, valid: NDArray[np.bool_] | None, right_valid: NDArray[np.bool_] | None = None
+    ) -> Frame:
+        """The same frame with less seen: what already was not seen, and what these planes leave out.
+
+        Args:
+            valid: (H, W) bool of the image; None = everywhere.
+            right_valid: The same of the right image.
+
+        Raises:
+            ImageError: A plane has another size than the image.
+        """
+
+        def both(
+            before: NDArray[np.bool_] | None, plane: NDArray[np.bool_] | None
+        ) -> NDArray[np.bool_] | None:
+            if before is None or plane is None or before.shape != plane.shape:
+                return before if plane is None else plane
+            return before & plane
+
+        return replace(self, valid=both(self.valid, valid), right_valid=both(self.right_valid, right_valid))
 
     def seen(self, disparity: NDArray[np.float32] | None = None) -> NDArray[np.bool_] | None:
         """Where depth can be known: the camera saw it and, of a pair, the right camera its match.

@@ -169,3 +169,18 @@ def test_a_restricted_depth_map_knows_nothing_elsewhere():
         np.testing.assert_array_equal(getattr(part, name)[valid], getattr(whole, name)[valid])
     assert not part.confidence[~valid].any() and part.confidence[valid].all()
     assert whole.restricted(None) is whole
+
+
+def test_a_frame_is_restricted_to_what_both_planes_leave(tmp_path):
+    image = np.zeros((4, 6, 3), np.uint8)
+    rig = StereoRig.simple(6, 4, fx=5.0, baseline_m=0.1)
+    first, second = np.ones((4, 6), bool), np.ones((4, 6), bool)
+    first[0], second[:, 0] = False, False
+    frame = Frame(0, image, rig.left, image, rig).restricted(first)
+    assert frame.right_valid is None
+    frame = frame.restricted(second, second)
+    np.testing.assert_array_equal(frame.valid, first & second)
+    np.testing.assert_array_equal(frame.right_valid, second)
+    assert frame.restricted(None).valid is frame.valid
+    with pytest.raises(ImageError, match="expected valid of shape"):
+        frame.restricted(np.ones((3, 6), bool))

@@ -172,7 +172,8 @@ class _CameraStream:
         if self._epoch not in (None, raw.epoch):
             pipeline.reset()
         self._epoch = raw.epoch
-        return raw.frame()
+        frame, timings_ms = raw.frame()
+        return pipeline.masked(frame), timings_ms
 
     def finish(self, decoded: _DecodedFrame, depth_map: DepthMap, pipeline: Pipeline) -> None:
         """Scale, filter, make the cloud and publish, each as far as somebody wants it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import yaml
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -24,6 +25,7 @@ from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
 from recon3d_ros import files
+from recon3d_ros.datasets.folders import VALID_FOLDER
 from recon3d_ros.errors import OutputError, Recon3dError
 from recon3d_ros.geometry import Frame, PointPacker
 from recon3d_ros.pipeline import Result
@@ -219,6 +221,10 @@ def _write_input(draft: Path, frame: Frame) -> None:
             files.write_image(draft / side / name, image)
         camera = {"left": frame.rig.left.to_dict(), "right": frame.rig.right.to_dict()}
     files.write_atomically(draft / "camera.yaml", yaml.safe_dump(camera, sort_keys=False).encode())
+    for side, valid in (("left", frame.valid), ("right", frame.right_valid)):
+        if valid is not None:  # read with the images: what was not seen has no depth there either
+            files.make_folder(draft / VALID_FOLDER)
+            files.write_image(draft / VALID_FOLDER / f"{side}.png", valid.astype(np.uint8) * 255)
 
 
 def _write_result(folder: Path, frame: Frame, result: Result) -> None:

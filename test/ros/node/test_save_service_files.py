@@ -111,6 +111,23 @@ def test_one_camera_and_a_cloud_that_nobody_wanted(tmp_path):
     np.testing.assert_array_equal(points, result.cloud.xyz[result.cloud.valid])
 
 
+def test_what_no_camera_saw_has_no_depth_when_the_folder_is_run_again(tmp_path, frame, capsys):
+    valid, right_valid = (np.ones(frame.image.shape[:2], bool) for _ in range(2))
+    valid[:, :9], right_valid[-7:] = False, False
+    seen = replace(frame, valid=valid, right_valid=right_valid)
+    pipeline = Pipeline(Estimator.open(ModelConfig(model="fake_stereo")), PipelineConfig())
+    result = pipeline.process(seen)
+    path = save_frame(tmp_path, seen, result, [], {})
+    (again,) = folder_frames(path)
+    np.testing.assert_array_equal(again.valid, valid)
+    np.testing.assert_array_equal(again.right_valid, right_valid)
+    words = ["run", "--input", str(path), "--model=fake_stereo", "--out", f"{tmp_path}/out", "--no-view"]
+    assert main(words) == 0
+    (depth,) = (tmp_path / "out").glob("*_depth.pfm")
+    np.testing.assert_array_equal(files.read_pfm(depth), result.depth_map.depth)
+    assert np.isnan(files.read_pfm(depth)[:, :9]).all()
+
+
 def test_bad_calibration_is_saved_as_it_came(tmp_path, frame, result, infos):
     infos[0].k[0] = float("nan")
     infos[0].distortion_model = "unheard_of"
