@@ -15,11 +15,12 @@ from recon3d_ros.backends import Backend, open_backend
 from recon3d_ros.convert.half import to_fp16
 from recon3d_ros.convert.images import ComparisonFrame, Images, feeds, split_images
 from recon3d_ros.convert.integer import to_int8
-from recon3d_ros.errors import BackendError, ManifestError, OutputError
+from recon3d_ros.errors import BackendError, ManifestError, OutputError, Recon3dError
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.metrics import abs_rel, bad_px, delta_1, epe_px
 from recon3d_ros.model_zoo.manifest import Artifact, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
+from recon3d_ros.model_zoo.onnx_file import external_files
 from recon3d_ros.model_zoo.registry import sha256_of, verify
 from recon3d_ros.preprocess import plan_fit, to_image_grid
 from recon3d_ros.serving import GOLDEN_SHARES, off_share, self_check
@@ -115,11 +116,23 @@ class _Comparison:
         backend.close()
 
     def make(self, precision: str, source: Path, draft: Path, progress: Progress) -> tuple[str, ...]:
-        """Write the draft; returns the nodes left in float."""
-        if precision == "fp16":
-            progress.update(precision)
-            return to_fp16(source, draft)
-        return to_int8(source, draft, self._calibration, self._mean_error, ALLOWED_SHARE, progress)
+        """Write the draft; returns the nodes left in float.
+
+        Raises:
+            BackendError: the converter fails on this graph.
+        """
+        try:
+            if precision == "fp16":
+                progress.update(precision)
+                return to_fp16(source, draft)
+            return to_int8(source, draft, self._calibration, self._mean_error, ALLOWED_SHARE, progress)
+        except Recon3dError:
+            raise
+        except Exception as exc:  # of converters that do not know every graph
+            raise BackendError(
+                f"expected a graph that can be converted to {precision}, got one that cannot "
+                f"({' '.join(str(exc).split()):.300}): use fp32, or export the model in this precision"
+            ) from exc
 
     def checked_row(self, precision: str, draft: Path, float_nodes: int) -> PrecisionRow:
         """The row of a draft that may serve.
@@ -148,7 +161,8 @@ class _Comparison:
         off = [self._off(got, feed) for got, feed in zip(outputs, self._comparison_feeds)]
         scores = [self._score(got, frame) for got, frame in zip(outputs, self._comparison_frames)]
         means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
-        return PrecisionRow(precision, file.stat().st_size / 1e6, float(np.mean(off)), means, float_nodes)
+        size = sum(path.stat().st_size for path in (file, *(file.parent / n for n in external_files(file))))
+        return PrecisionRow(precision, size / 1e6, float(np.mean(off)), means, float_nodes)
 
     def _mean_error(self, file: Path, count: int) -> float:
         backend = self._open("int8", file)

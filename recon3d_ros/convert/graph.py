@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from recon3d_ros.system.lazy import require
@@ -75,6 +75,10 @@ def drop_casts(model: Any) -> None:
         inputs = [source(name) for name in node.input]
         del node.input[:]
         node.input.extend(renamed.get(name, name) for name in inputs)
+        for inner in _inner_nodes(node):  # what a branch or a loop takes from around it
+            names = [renamed.get(name, name) for name in inner.input]
+            del inner.input[:]
+            inner.input.extend(names)
         names = [renamed.get(name, name) for name in node.output]
         del node.output[:]
         node.output.extend(names)
@@ -97,7 +101,7 @@ def _used(nodes: list[Any], outputs: Iterable[str]) -> list[Any]:
         name = todo.pop()
         if name in makers and name not in found:
             found.update(makers[name].output)
-            todo += list(makers[name].input)
+            todo += _all_inputs(makers[name])
     return [node for node in nodes if not found.isdisjoint(node.output)]
 
 
@@ -106,8 +110,25 @@ def _ordered(nodes: list[Any]) -> list[Any]:
     from graphlib import TopologicalSorter
 
     makers = {output: i for i, node in enumerate(nodes) for output in node.output}
-    needs = {i: {makers[name] for name in node.input if name in makers} for i, node in enumerate(nodes)}
+    needs = {
+        i: {makers[name] for name in _all_inputs(node) if name in makers} for i, node in enumerate(nodes)
+    }
     return [nodes[i] for i in TopologicalSorter(needs).static_order()]
+
+
+def _inner_nodes(node: Any) -> Iterator[Any]:
+    """The nodes of the branches of an If and of the body of a Loop or Scan, however deep."""
+    for attribute in node.attribute:
+        graphs = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
+        for graph in graphs:
+            for inner in graph.node:
+                yield inner
+                yield from _inner_nodes(inner)
+
+
+def _all_inputs(node: Any) -> list[str]:
+    """Its inputs, and names that its branches and bodies use, of which some may come from around it."""
+    return [*node.input, *(name for inner in _inner_nodes(node) for name in inner.input)]
 
 
 def _replace_nodes(model: Any, nodes: list[Any]) -> None:

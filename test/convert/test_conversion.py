@@ -15,8 +15,11 @@ from recon3d_ros.convert import conversion as module
 from recon3d_ros.convert.images import split_images
 from recon3d_ros.errors import ArtifactError, BackendError, DataError, ManifestError
 from recon3d_ros.files import write_image
+from recon3d_ros.model_zoo.contract import InputContract, OutputContract
+from recon3d_ros.model_zoo.manifest import Artifact, ExternalFile, Licence, Manifest
 from recon3d_ros.model_zoo.manifest_file import load_manifest
-from recon3d_ros.model_zoo.registry import find_model, verify
+from recon3d_ros.model_zoo.onnx_file import external_files
+from recon3d_ros.model_zoo.registry import find_model, sha256_of, verify
 from recon3d_ros.system.progress import Progress
 
 onnx = pytest.importorskip("onnx")
@@ -167,3 +170,78 @@ def test_the_table_has_a_line_per_precision(three_convs: Callable[..., Path]) ->
     assert lines[0].split() == "precision MB off % epe_px bad_px_1 % bad_px_2 % bad_px_3 % float".split()
     assert [line.split()[0] for line in lines[1:]] == ["fp32", "fp16"]
     assert len({len(line) for line in lines}) == 1
+
+
+def branching(path: Path) -> None:
+    """A network with an If and a Loop around convolutions, its weights in another file."""
+    h, kind = onnx.helper, onnx.TensorProto.FLOAT
+    rng = np.random.default_rng(0)
+    shapes = {"w": (8, 3, 3, 3), "inner": (8, 8, 3, 3), "last": (1, 8, 3, 3)}
+    values = {name: rng.uniform(0, 0.02, shape).astype(np.float32) for name, shape in shapes.items()}
+    values |= {"two": np.float32(2), "times": np.int64(2), "yes": np.bool_(True)}
+    constants = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    planes = [1, 8, "h", "w"]
+
+    def info(name: str, shape: list, dtype: int = kind):  # type: ignore[no-untyped-def]
+        return h.make_tensor_value_info(name, dtype, shape)
+
+    body = h.make_graph(
+        [
+            h.make_node("Identity", ["go"], ["again"]),
+            h.make_node("Conv", ["x", "inner"], ["y"], pads=[1] * 4),
+            h.make_node("Add", ["y", "e"], ["x_out"]),
+        ],
+        "body",
+        [info("i", [], 7), info("go", [], 9), info("x", planes)],
+        [info("again", [], 9), info("x_out", planes)],
+    )
+    branches = [
+        h.make_graph([h.make_node(op, ["f", "e"], [name])], name, [], [info(name, planes)])
+        for name, op in (("a", "Mul"), ("b", "Add"))
+    ]
+    nodes = [
+        h.make_node("Exp", ["two"], ["e"]),  # only a body and branches use it
+        h.make_node("Sub", ["left", "right"], ["d"]),
+        h.make_node("Conv", ["d", "w"], ["c"], pads=[1] * 4),
+        h.make_node("Loop", ["times", "yes", "c"], ["f"], body=body),
+        h.make_node("ReduceMax", ["f"], ["m"], keepdims=0),
+        h.make_node("Greater", ["m", "two"], ["large"]),
+        h.make_node("If", ["large"], ["g"], then_branch=branches[0], else_branch=branches[1]),
+        h.make_node("Conv", ["g", "last"], ["o"], pads=[1] * 4),
+        h.make_node("Relu", ["o"], ["p"]),
+        h.make_node("Add", ["p", "two"], ["disparity"]),
+    ]
+    inputs = [info(name, [1, 3, "h", "w"]) for name in ("left", "right")]
+    graph = h.make_graph(nodes, "branching", inputs, [info("disparity", [1, 1, "h", "w"])], constants)
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path, save_as_external_data=True, location="branching.data", size_threshold=0)
+
+
+def test_branches_loops_and_weights_in_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "branching.onnx"
+    branching(path)
+    external = tuple(ExternalFile(name, sha256_of(tmp_path / name)) for name in external_files(path))
+    manifest = Manifest(
+        "branching",
+        "stereo_disparity",
+        InputContract(("left", "right"), scale=1 / 255, multiple_of=8),
+        OutputContract("disparity", "px"),
+        Licence("none"),
+        artifacts=(Artifact(path.name, sha256_of(path), external=external),),
+        path=tmp_path / "branching.yaml",
+    )
+    done = convert(manifest)
+    assert [row.precision for row in done.rows] == ["fp32", "fp16", "int8"]
+    assert done.rows[0].size_mb > (tmp_path / "branching.data").stat().st_size / 1e6
+    verify(load_manifest(tmp_path / "branching.yaml"))
+
+
+def test_a_graph_that_the_converter_cannot_take_is_one_sentence(
+    three_convs: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("node\nof a kind\nthat is new")
+
+    monkeypatch.setattr("recon3d_ros.convert.conversion.to_fp16", fails)
+    with pytest.raises(BackendError, match=r"can be converted to fp16, got one that cannot \(node of a kind"):
+        convert(load_manifest(three_convs()), ["fp16"])

@@ -59,3 +59,25 @@ def test_float_nodes_in_a_row_lose_the_casts_between_them() -> None:
         ("Mul", "s_cast_to_fp16", "h_cast_to_fp32", "y"),
     ]
     onnx.checker.check_model(graph)
+
+
+def test_what_only_a_branch_uses_stays_and_comes_before_it() -> None:
+    """A branch takes names from around it, which are no inputs of its node."""
+    h = onnx.helper
+    info = h.make_tensor_value_info
+    branches = {
+        name: h.make_graph([h.make_node(op, ["a", "late"], [name])], name, [], [info(name, FLOAT, [2])])
+        for name, op in (("then", "Mul"), ("els", "Add"))
+    }
+    choose = h.make_node("If", ["c"], ["y"], then_branch=branches["then"], else_branch=branches["els"])
+    nodes = [h.make_node(op, [x], [y]) for op, x, y in (("Relu", "x", "a"), ("Exp", "x", "late"))]
+    graph = h.make_graph(
+        [*nodes, h.make_node("Exp", ["x"], ["unused"]), choose],
+        "g",
+        [info("x", FLOAT, [2]), info("c", onnx.TensorProto.BOOL, [])],
+        [info("y", FLOAT, [2])],
+    )
+    whole = h.make_model(graph)
+    drop_casts(whole)
+    assert [node.op_type for node in whole.graph.node] == ["Relu", "Exp", "If"]
+    onnx.checker.check_model(whole)
