@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from recon3d_ros.backends.base import Shapes, check_contract
 from recon3d_ros.backends.vendor import Vendor, refusal, tensor_spec
-from recon3d_ros.errors import ArtifactError, BackendError
+from recon3d_ros.errors import BackendError
 from recon3d_ros.model_zoo.manifest import Artifact, Manifest
-from recon3d_ros.model_zoo.registry import verify_artifact
+from recon3d_ros.model_zoo.registry import read_verified, verify_artifact
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
@@ -133,15 +132,9 @@ def _network_flags(module: Any) -> int:
 
 def _content_and_path(manifest: Manifest, artifact: Artifact) -> tuple[bytes, str]:
     """The ONNX file, and where it lies: beside it the parser finds the files with values of its tensors."""
-    path = manifest.file_path(artifact.file)
-    try:
-        content = path.read_bytes()
-    except OSError as exc:
-        raise ArtifactError(f"cannot read {path} ({exc.strerror}): copy it there") from exc
-    if hashlib.sha256(content).hexdigest() != artifact.sha256:
-        raise ArtifactError(f"{path} is not the file of model {manifest.name}: see recon3d models --verify")
+    content = read_verified(manifest, artifact.file, artifact.sha256)
     verify_artifact(manifest, artifact)
-    return content, str(path)
+    return content, str(manifest.file_path(artifact.file))
 
 
 def _tensors(network: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

@@ -15,14 +15,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from recon3d_ros.errors import BackendError, OutputError
-from recon3d_ros.files.disk import make_folder, write_atomically, write_json
+from recon3d_ros.errors import BackendError, DataError, OutputError
+from recon3d_ros.files.disk import make_folder, read_json, write_atomically, write_json
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _SUFFIX = ".engine"
+_MAX_SIDECAR_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,14 @@ class EngineStore:
     def entry(self, stem: str) -> StoredEngine | None:
         """The sidecar of an engine; None when it is missing or not one."""
         try:
-            content = json.loads((self.folder / f"{stem}.json").read_text(encoding="utf-8"))
+            content = read_json(self.folder / f"{stem}.json", _MAX_SIDECAR_BYTES)
             entry = StoredEngine(**content, stem=stem)
-            return entry if isinstance(entry.key, dict) and isinstance(entry.verdict, str) else None
-        except (OSError, ValueError, TypeError):
+        except (DataError, TypeError):
             return None
+        texts = (entry.sha256, entry.built, entry.verdict)
+        good = isinstance(entry.key, dict) and all(isinstance(text, str) for text in texts)
+        good &= isinstance(entry.size, int) and isinstance(entry.build_seconds, (int, float))
+        return entry if good else None
 
     def get_or_build(self, key: EngineKey, build: Callable[[], bytes], options: EngineOptions) -> bytes:
         """Return the engine of a key, or have it built and kept.

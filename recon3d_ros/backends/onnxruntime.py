@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recon3d_ros.backends.base import check_contract, check_feed, one_line
 from recon3d_ros.errors import ArtifactError, BackendError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import read_verified
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.lazy import require
 from recon3d_ros.system.machine import usable_cores
@@ -42,9 +43,14 @@ class OnnxRuntimeBackend:
         vendor = require("onnxruntime", extra="cpu")
         artifact = manifest.artifact(precision)
         path, self.precision = manifest.file_path(artifact.file), artifact.precision
+        # The bytes that were checked are loaded; the files beside it are found by its path only.
+        verified = read_verified(manifest, artifact.file, artifact.sha256)
         try:
             self._session = vendor.InferenceSession(
-                str(path), _session_options(vendor, threads), providers=self._providers(), enable_fallback=0
+                str(path) if artifact.external else verified,
+                _session_options(vendor, threads),
+                providers=self._providers(),
+                enable_fallback=0,
             )
         except Exception as exc:  # the vendor's exceptions have no common base
             raise self._not_loaded(f"ONNX Runtime cannot load {path} ({one_line(str(exc))})") from exc

@@ -172,7 +172,7 @@ class _Comparison:
 
     def _open(self, precision: str, file: Path) -> Backend:
         """Open a file that lies anywhere as this model's artifact."""
-        artifact = Artifact(file.name, "0" * 64, precision)
+        artifact = Artifact(file.name, sha256_of(file), precision)
         manifest = replace(self._manifest, artifacts=(artifact,), path=file.with_suffix(".yaml"))
         return open_backend("onnxruntime", manifest, precision=precision)
 

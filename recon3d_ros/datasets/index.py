@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,10 @@ import cv2
 import numpy as np
 
 from recon3d_ros.errors import DataError
+from recon3d_ros.files.disk import read_json
 
 ROOT_VARIABLE = "RECON3D_DATA"
+_MAX_INDEX_BYTES = 1 << 26
 
 
 def data_root(root: Path | str | None = None) -> Path:
@@ -97,10 +98,7 @@ def read_truth(path: Path) -> np.ndarray:
 
 def _entries(root: Path, kind: str) -> list[Mapping[str, Any]]:
     path = root / "INDEX.json"
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise DataError(f"expected readable JSON in {path}, got: {exc}; restore the file") from exc
+    index = read_json(path, _MAX_INDEX_BYTES)
     entries = index.get(kind, []) if isinstance(index, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f"expected a JSON object with a list {kind} of objects in {path}; restore the file")

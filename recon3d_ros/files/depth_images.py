@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.errors import ImageError
+from recon3d_ros.errors import DataError, ImageError
+from recon3d_ros.files.arrays import read_npy
 from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.files.images import decode_whole, read_pfm
 
@@ -74,13 +74,9 @@ def _stored(path: Path) -> NDArray[Any]:
     encoded = read_bytes(path)
     if suffix == ".npy":
         try:
-            stored: NDArray[Any] = np.load(io.BytesIO(encoded), allow_pickle=False)
-            return stored
-        except (ValueError, EOFError, OSError, TypeError, MemoryError, SyntaxError) as exc:
-            raise ImageError(
-                f"expected a whole NumPy array in {path}, got none ({' '.join(str(exc).split()):.120}): "
-                "save it again with numpy.save"
-            ) from exc
+            return read_npy(encoded, path)
+        except DataError as exc:
+            raise ImageError(str(exc)) from exc
     image = decode_whole(encoded, path)
     if image is None:
         hint = (

@@ -35,6 +35,18 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def read_json(path: Path | str, limit: int) -> Any:
+    """Read a JSON file of at most `limit` bytes.
+
+    Raises:
+        DataError: It cannot be read, is no regular file, is larger, or is no JSON.
+    """
+    try:
+        return json.loads(read_bytes(path, limit))
+    except (ValueError, RecursionError) as exc:  # 100,000 brackets
+        raise DataError(f"expected readable JSON in {path}, got: {exc!s:.120}; restore the file") from exc
+
+
 def write_json(path: Path | str, document: Any) -> None:
     """Write a JSON file, and make its folder; what is not finite becomes null.
 

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import CalibrationError, ImageError
-from recon3d_ros.geometry.checks import checked_array, checked_distortion, checked_matrices, checked_roi, wh
+from recon3d_ros.geometry.checks import (
+    check_size,
+    checked_array,
+    checked_distortion,
+    checked_matrices,
+    checked_roi,
+    wh,
+)
 
 _MATRIX_KEYS = {
     "k": ("camera_matrix", (3, 3)),
@@ -70,11 +77,7 @@ class PinholeCamera:
         put(self, "binning_y", max(self.binning_y, 1))
         put(self, "roi", checked_roi(self.roi, self.width, self.height))
         checked_matrices(self.k, self.r, self.p)
-        if min(self.image_size_wh) < 1:
-            raise CalibrationError(
-                f"the camera describes an image of {wh(self.image_size_wh)} px: "
-                "fill width, height, ROI and binning of camera_info"
-            )
+        check_size(self.image_size_wh)
 
     @classmethod
     def simple(

@@ -14,12 +14,28 @@ DISTORTION_LENGTHS = {
     "equidistant": (0, 4),
 }
 
+# As many as an image may have that is decoded: what is computed for each pixel must not take terabytes.
+MAX_PIXELS = 1 << 26
 _UNDISTORTED = ("", "none", "pinhole", "perspective", "rectilinear", "undistorted")
 
 
 def wh(size_wh: tuple[int, ...]) -> str:
     """Say a size as people do, 640x480."""
     return f"{size_wh[0]}x{size_wh[1]}"
+
+
+def check_size(size_wh: tuple[int, int]) -> None:
+    """Refuse images without pixels, and those with more than `MAX_PIXELS`."""
+    if min(size_wh) < 1:
+        raise CalibrationError(
+            f"the camera describes an image of {wh(size_wh)} px: "
+            "fill width, height, ROI and binning of camera_info"
+        )
+    if size_wh[0] * size_wh[1] > MAX_PIXELS:
+        raise CalibrationError(
+            f"expected an image of at most {MAX_PIXELS} px, the camera describes one of "
+            f"{size_wh[0]:.6g}x{size_wh[1]:.6g}: correct width and height of camera_info"
+        )
 
 
 def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.float64]:

@@ -8,7 +8,16 @@ from typing import Any
 from recon3d_ros.errors import ContractError, ManifestError
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.tensor_spec import FLOATS
-from recon3d_ros.model_zoo.validation import as_tuple, check_choice, check_text, is_number, set_number
+from recon3d_ros.model_zoo.validation import (
+    SIDES,
+    UNIT_HINTS,
+    as_tuple,
+    check_choice,
+    check_text,
+    is_number,
+    is_side,
+    set_number,
+)
 
 # One letter an axis: batch, Sequence of the images of a pair (or of one), Channels, Height, Width.
 INPUT_LAYOUTS = ("NCHW", "NHWC", "CHW", "HWC", "NSCHW")
@@ -23,21 +32,6 @@ CHANNELS_OF_COLOR = {"rgb": 3, "bgr": 3, "mono": 1}
 FITS = ("pad", "stretch")
 PADDINGS = ("bottom_right", "top_right", "bottom_left", "top_left", "center", "bottom", "top")
 INTERPOLATIONS = ("auto", "linear", "cubic", "area", "nearest")
-
-_UNIT_HINTS = {
-    "mm": "write unit: m and scale: 0.001",
-    "disparity": "write unit: px",
-    "pixel": "write unit: px",
-    "pixels": "write unit: px",
-    "meter": "write unit: m",
-    "metre": "write unit: m",
-    "meters": "write unit: m",
-    "metres": "write unit: m",
-    "1/m": "write unit: inverse_m",
-    "inverse_depth": "write unit: inverse_m for 1/m, or relative_inverse_depth without metric scale",
-    "relative": "write unit: relative_inverse_depth",
-    "relative_depth": "write unit: relative_inverse_depth and transform: inverse",
-}
 
 
 @dataclass(frozen=True)
@@ -143,8 +137,8 @@ class InputContract:
             if value is None:
                 continue
             pair = as_tuple(value)
-            if len(pair) != 2 or not all(type(side) is int and side > 0 for side in pair):
-                raise ManifestError(f"input.{field} must be [width, height] in pixels, got {value!r}")
+            if len(pair) != 2 or not all(map(is_side, pair)):
+                raise ManifestError(f"input.{field} must be [width, height] {SIDES} in px, got {value!r:.60}")
             object.__setattr__(self, field, pair)
         if (self.size_wh is None) == (self.multiple_of is None):
             raise ManifestError("input needs either size_wh: [W, H] (fixed) or multiple_of: N, and not both")
@@ -153,8 +147,8 @@ class InputContract:
                 raise ManifestError(f"input.{field} cannot be combined with size_wh: remove one of them")
         for field in ("multiple_of", "short_side", "batch"):
             value = getattr(self, field)
-            if value is not None and (type(value) is not int or value < 1):
-                raise ManifestError(f"input.{field} must be a whole number of at least 1, got {value!r}")
+            if value is not None and not is_side(value):
+                raise ManifestError(f"input.{field} must be a whole number {SIDES}, got {value!r:.60}")
         for field in ("max_size_wh", "short_side"):
             value = getattr(self, field)
             if value is not None and min(as_tuple(value)) < (self.multiple_of or 1):
@@ -206,7 +200,7 @@ class OutputContract:
 
     def __post_init__(self) -> None:
         check_text(self, "name")
-        check_choice(self, "unit", UNITS, _UNIT_HINTS)
+        check_choice(self, "unit", UNITS, UNIT_HINTS)
         check_choice(self, "layout", OUTPUT_LAYOUTS)
         check_choice(self, "dtype", OUTPUT_DTYPES)
         check_choice(self, "transform", TRANSFORMS)

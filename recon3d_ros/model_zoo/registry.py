@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest
 from recon3d_ros.model_zoo.manifest_file import load_manifest
@@ -158,13 +159,33 @@ def verify_artifact(manifest: Manifest, artifact: Artifact) -> None:
 
 def _verify_file(manifest: Manifest, file: str, sha256: str) -> Path:
     path = _existing(manifest, file)
-    got = sha256_of(path)
-    if got != sha256:
+    _require_sha256(manifest, path, sha256, sha256_of(path))
+    return path
+
+
+def _require_sha256(manifest: Manifest, path: Path, expected: str, got: str) -> None:
+    if got != expected:
         raise ArtifactError(
-            f"{path} is not the file of model {manifest.name}: expected sha256 {sha256}, got "
+            f"{path} is not the file of model {manifest.name}: expected sha256 {expected}, got "
             f"{got}; copy the file again, or correct the manifest if the change is intended"
         )
-    return path
+
+
+def read_verified(manifest: Manifest, file: str, sha256: str) -> bytes:
+    """Read a file of a manifest once, and check the very bytes that are returned.
+
+    What lies under its name a moment later does not matter.
+
+    Raises:
+        ArtifactError: it does not exist, cannot be read, or is not the one the manifest speaks of.
+    """
+    path = _existing(manifest, file)
+    try:
+        content = read_bytes(path)
+    except DataError as exc:
+        raise ArtifactError(str(exc)) from exc
+    _require_sha256(manifest, path, sha256, hashlib.sha256(content).hexdigest())
+    return content
 
 
 def _existing(manifest: Manifest, file: str) -> Path:

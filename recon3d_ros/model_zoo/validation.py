@@ -10,6 +10,24 @@ from typing import Any
 
 from recon3d_ros.errors import ManifestError
 
+_MAX_SIDE = 1 << 14  # no network of a robot has an input of so many px
+SIDES = f"from 1 to {_MAX_SIDE}"
+# What to write for units that people write.
+UNIT_HINTS = {
+    "mm": "write unit: m and scale: 0.001",
+    "disparity": "write unit: px",
+    "pixel": "write unit: px",
+    "pixels": "write unit: px",
+    "meter": "write unit: m",
+    "metre": "write unit: m",
+    "meters": "write unit: m",
+    "metres": "write unit: m",
+    "1/m": "write unit: inverse_m",
+    "inverse_depth": "write unit: inverse_m for 1/m, or relative_inverse_depth without metric scale",
+    "relative": "write unit: relative_inverse_depth",
+    "relative_depth": "write unit: relative_inverse_depth and transform: inverse",
+}
+
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
     """Return a list or tuple as a tuple, a single value as a tuple of one."""
@@ -24,6 +42,11 @@ def is_number(value: Any) -> bool:
         return math.isfinite(value)
     except OverflowError:  # an int that no float can hold
         return False
+
+
+def is_side(value: Any) -> bool:
+    """True for a whole number of px that the input of a network may have."""
+    return type(value) is int and 1 <= value <= _MAX_SIDE
 
 
 def check_text(owner: Any, *fields: str) -> None:

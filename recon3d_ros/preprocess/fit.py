@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from recon3d_ros.errors import ImageError
 from recon3d_ros.model_zoo.contract import InputContract
 
+_MAX_NETWORK_PIXELS = 1 << 26  # as many as an image may have: 805 MB of float32 in three channels
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -58,10 +60,22 @@ def plan_fit(contract: InputContract, size_wh: tuple[int, int]) -> Fit:
     """Choose the network's input size for an image of ``size_wh``, and the image's place in it.
 
     Raises:
-        ImageError: the image is empty.
+        ImageError: the image is empty, or the network would need gigabytes for it.
     """
     if min(size_wh) < 1:
         raise ImageError(f"an image must have pixels, got {size_wh[0]}x{size_wh[1]}")
+    fit = _planned(contract, size_wh)
+    width, height = fit.network_size_wh
+    if width * height > _MAX_NETWORK_PIXELS:
+        raise ImageError(
+            f"expected a network of at most {_MAX_NETWORK_PIXELS} px, got {width}x{height} for images of "
+            f"{size_wh[0]}x{size_wh[1]}: lower size_wh, multiple_of or short_side of the manifest, or set "
+            "max_size_wh"
+        )
+    return fit
+
+
+def _planned(contract: InputContract, size_wh: tuple[int, int]) -> Fit:
     if contract.size_wh is not None:
         network = contract.size_wh
         content = _scaled(size_wh, _ratio(network, size_wh), network) if contract.fit == "pad" else network

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend, open_backend
-from recon3d_ros.errors import ArtifactError, ModelError
+from recon3d_ros.errors import ArtifactError, DataError, ModelError
+from recon3d_ros.files.arrays import read_npz
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import read_verified
 from recon3d_ros.preprocess import Preprocessor, plan_fit, with_extra
 
 # Share of pixels of the golden output that may be off, by precision; a manifest may name its own. Rounding
@@ -18,6 +20,7 @@ from recon3d_ros.preprocess import Preprocessor, plan_fit, with_extra
 GOLDEN_SHARES = {"fp32": 0.01, "fp16": 0.02, "int8": 0.10}
 # A pixel is off when it is so by both: near things may be off by more pixels, far ones by more per cent.
 OFF_PX, OFF_SHARE = 1.0, 0.05
+_MAX_GOLDEN_BYTES = 1 << 28  # a pair of 4000x3000 and its disparity have 120 MB
 
 
 def self_check(manifest: Manifest, backend: Backend) -> None:
@@ -110,12 +113,21 @@ def off_share(got: NDArray[np.floating], expected: NDArray[np.floating], in_px: 
 
 def _read_golden(manifest: Manifest) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
     assert manifest.golden is not None  # self_check has seen it
-    path = manifest.file_path(manifest.golden.file)
+    golden, names = manifest.golden, manifest.input.names
+    path = manifest.file_path(golden.file)
     try:
-        with np.load(path) as content:
-            return [content[name] for name in manifest.input.names], content["expected"]
-    except (OSError, ValueError, KeyError, EOFError) as exc:
+        arrays = read_npz(read_verified(manifest, golden.file, golden.sha256), path, _MAX_GOLDEN_BYTES)
+        images, expected = [arrays[name] for name in names], arrays["expected"]
+        for name, image in zip(names, images):
+            if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape != images[0].shape:
+                raise ValueError(f"{name} is {image.dtype} of shape {image.shape}")
+        if min(images[0].shape) < 1 or images[0].shape[2:] not in ((), (3,)):
+            raise ValueError(f"images of shape {images[0].shape}")
+        if expected.dtype.kind not in "iuf":
+            raise ValueError(f"expected is {expected.dtype}")
+        return images, expected
+    except (DataError, ValueError, KeyError) as exc:
         raise ArtifactError(
-            f"expected the images {', '.join(manifest.input.names)} and the output expected in {path}, "
-            f"got: {exc}: copy the file again"
+            f"expected the images {', '.join(names)} and the output expected in {path}, "
+            f"got: {exc!s:.200}; copy the file again"
         ) from exc

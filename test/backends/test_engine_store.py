@@ -85,6 +85,15 @@ def list_as_description(store: EngineStore, path: Path) -> None:
     path.with_suffix(".json").write_text("[1]")
 
 
+def many_brackets(store: EngineStore, path: Path) -> None:
+    path.with_suffix(".json").write_text("[" * 100_000)
+
+
+def wrong_types(store: EngineStore, path: Path) -> None:
+    content = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(content | {"size": "large", "sha256": 3}))
+
+
 def put_a_foreign_one_in_its_place(store: EngineStore, path: Path) -> None:
     foreign = replace(KEY, target={**KEY.target, "device": "RTX 4090"})
     store.put(foreign, SECOND, 1.0)
@@ -103,6 +112,8 @@ def remove_engine(store: EngineStore, path: Path) -> None:
         (flip_a_bit, r"damaged: its sha256"),
         (remove_description, r"has no readable description"),
         (cut_description, r"has no readable description"),
+        (many_brackets, r"has no readable description"),
+        (wrong_types, r"has no readable description"),
         (list_as_description, r"has no readable description"),
         (put_a_foreign_one_in_its_place, r"device RTX 4090 instead of Orin"),
         (remove_engine, r"cannot be read \(No such file"),

@@ -101,11 +101,12 @@ def test_wrong_image_size(cache):
 
 def test_an_absurd_size_is_refused_before_the_maps_of_rectification_are_made():
     raw = infos()[TOPICS[0]]
-    raw.d, raw.width, raw.height = [0.1, 0.0, 0.0, 0.0, 0.0], 2**31, 2**31  # maps of 2^62 pixels
     cache = CalibrationCache(TOPICS[:1], rectify=True)
-    cache.update(TOPICS[0], raw)
-    with pytest.raises(CalibrationError, match="the image is 64x48"):
-        cache.at(0).frame(0, picture(0), None)
+    for side, why in ((2**31, "at most 67108864 px"), (2**13, "the image is 64x48")):  # 2^62 and 2^26 pixels
+        raw.d, raw.width, raw.height = [0.1, 0.0, 0.0, 0.0, 0.0], side, side
+        cache.update(TOPICS[0], raw)
+        with pytest.raises(CalibrationError, match=why):
+            cache.at(0).frame(0, picture(0), None)
 
 
 def focal(cache, stamp_ns):

@@ -142,7 +142,7 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         ("input.scale", "1/255", "got '1/255': YAML does not compute, write 0.00392156862745098"),
         ("input.short_side", 16, "input.short_side must be at least multiple_of 32"),
         ("input.padding", "center", "input.padding and input.pad_value are only for fit: pad"),
-        ("input.batch", 0, "input.batch must be a whole number of at least 1, got 0"),
+        ("input.batch", 0, "input.batch must be a whole number from 1 to 16384, got 0"),
         (
             "input.extra",
             [{"name": "left", "role": "K"}],
@@ -156,7 +156,13 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         ("input.std", [1, 0, 1], "input.std must not contain 0"),
         ("input.size_wh", [640, 480], "either size_wh: .W, H. .fixed. or multiple_of"),
         ("input.multiple_of", ..., "either size_wh: .W, H. .fixed. or multiple_of"),
-        ("input.multiple_of", 0, "input.multiple_of must be a whole number of at least 1, got 0"),
+        ("input.multiple_of", 0, "input.multiple_of must be a whole number from 1 to 16384, got 0"),
+        ("input.multiple_of", 10**20, "input.multiple_of must be a whole number from 1 to 16384, got 1000"),
+        (
+            "input.max_size_wh",
+            [640, 10**20],
+            "input.max_size_wh must be .width, height. from 1 to 16384 in px",
+        ),
         ("input.max_size_wh", [640], r"input.max_size_wh must be \[width, height\]"),
         ("input.max_size_wh", [640, 16], "input.max_size_wh must be at least multiple_of 32"),
         (

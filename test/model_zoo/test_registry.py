@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.model_zoo.manifest import Golden
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
-from recon3d_ros.model_zoo.registry import find_model, find_weights, list_models, verify
+from recon3d_ros.model_zoo.registry import (
+    BUILT_IN,
+    find_model,
+    find_weights,
+    list_models,
+    read_verified,
+    verify,
+)
 from test.external_model import with_external_data
 
 YAML = """
@@ -156,3 +164,32 @@ def test_weights_in_another_file_must_be_the_right_ones(tmp_path: Path) -> None:
 def test_weights_in_a_file_that_is_not_listed(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"list ext.data with its sha256 under artifacts\[\].external"):
         verify(find_model(with_external_data(tmp_path, listed=False)))
+
+
+def test_the_bytes_that_were_checked_are_those_that_come(tmp_path):
+    good, bad = b"good" * 1000, b"bad" * 1000
+    manifest = replace(BUILT_IN["fake_mono"], path=tmp_path / "fake_mono.yaml")
+    path, sha256 = tmp_path / "m.onnx", hashlib.sha256(good).hexdigest()
+    path.write_bytes(good)
+    stop = threading.Event()
+
+    def swap():
+        while not stop.is_set():
+            for content in (bad, good):
+                (tmp_path / "other").write_bytes(content)
+                (tmp_path / "other").replace(path)
+
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        refused = 0
+        for _ in range(300):
+            try:
+                assert read_verified(manifest, "m.onnx", sha256) == good
+            except ArtifactError as exc:
+                assert "expected sha256" in str(exc)
+                refused += 1
+    finally:
+        stop.set()
+        swapper.join()
+    assert 0 < refused < 300

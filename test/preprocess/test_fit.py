@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recon3d_ros.errors import ImageError
 from recon3d_ros.model_zoo.contract import PADDINGS, InputContract, OutputContract
 from recon3d_ros.preprocess import Preprocessor, plan_fit, to_image_grid
 
@@ -128,3 +129,16 @@ def test_a_fixed_batch_gets_the_same_frame_everywhere() -> None:
     contract = InputContract(("i",), size_wh=(7, 5), batch=3)
     got = Preprocessor(contract, plan_fit(contract, (7, 5)), 1).tensors([image])["i"]
     np.testing.assert_array_equal(got, np.repeat(image.transpose(2, 0, 1)[None], 3, axis=0))
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        InputContract(("i",), size_wh=(16384, 16384)),
+        InputContract(("i",), multiple_of=16384),
+        InputContract(("i",), multiple_of=8, short_side=2048),
+    ],
+)
+def test_a_network_that_would_need_gigabytes_is_refused(contract: InputContract) -> None:
+    with pytest.raises(ImageError, match="expected a network of at most 67108864 px"):
+        plan_fit(contract, (60000, 31))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +92,57 @@ def test_a_golden_file_that_lacks_something_is_one_sentence(tmp_path: Path, chan
     manifest = with_golden(tmp_path, **changed)
     with pytest.raises(ArtifactError, match=r"expected the images left, right and the output expected in"):
         self_check(manifest, FakeOf(manifest))
-    (tmp_path / "golden.npz").write_bytes(b"no npz")
-    with pytest.raises(ArtifactError, match=r"golden.npz, got"):
+
+
+def npy_that_claims(shape: str) -> bytes:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"1234"
+
+
+def zip_of(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+DAMAGED = {
+    "no zip": b"no npz",
+    "an empty file": b"",
+    "a cut zip": zip_of("left.npy", npy_that_claims("(1,)"))[:-30],
+    "a zip with a damaged member": b"PK\x03\x04" + b"\xff" * 200,
+    "a header that claims 300 GB": zip_of("left.npy", npy_that_claims("(75000000000,)")),
+    "a negative shape": zip_of("left.npy", npy_that_claims("(-4, -1)")),
+    "a header that is no literal": zip_of("left.npy", npy_that_claims("(((((")),
+    "a zip bomb": zip_of("left.npy", bytes(300 << 20)),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_golden_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    manifest = with_golden(tmp_path)
+    (tmp_path / "golden.npz").write_bytes(content)
+    with pytest.raises(ArtifactError, match="is not the file of model"):
+        self_check(manifest, FakeOf(manifest))
+    golden = dataclasses.replace(manifest.golden, sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(ArtifactError, match=r"golden.npz, got") as caught:
+        self_check(dataclasses.replace(manifest, golden=golden), FakeOf(manifest))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"left": np.zeros(3, np.uint8)},
+        {"left": np.zeros((32, 64, 2), np.uint8), "right": np.zeros((32, 64, 2), np.uint8)},
+        {"left": np.zeros((0, 64), np.uint8), "right": np.zeros((0, 64), np.uint8)},
+        {"left": np.zeros((32, 64, 3), np.float32)},
+        {"expected": np.array(["a"])},
+    ],
+)
+def test_golden_arrays_of_a_wrong_rank_or_type_are_one_sentence(tmp_path: Path, changed: dict) -> None:
+    manifest = with_golden(tmp_path, **changed)
+    with pytest.raises(ArtifactError, match=r"golden.npz, got: (left|images|expected)"):
         self_check(manifest, FakeOf(manifest))
 
 

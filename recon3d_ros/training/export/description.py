@@ -5,12 +5,12 @@ Measured are the run's own held-out samples, and what `recon3d evaluate` scored.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recon3d_ros.errors import DataError
+from recon3d_ros.files.disk import read_json
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Accuracy, Licence, Manifest, TrainingSource
 from recon3d_ros.networks import task_of
@@ -20,6 +20,7 @@ from recon3d_ros.training.samples.tasks import mono_input
 if TYPE_CHECKING:
     from recon3d_ros.networks import Network
 
+_MAX_SCORES_BYTES = 1 << 26
 MONO_METRICS = ("abs_rel", "rmse_m", "delta_1", "abs_rel_median", "delta_1_median")
 
 
@@ -101,10 +102,10 @@ def read_accuracy(path: Path, model: str) -> tuple[Accuracy, ...]:
         DataError: The file is not of `recon3d evaluate`, or has nothing about this model.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        rows = read_json(path, _MAX_SCORES_BYTES)["rows"]
         wholes = [(row["model"], row["precision"], row) for row in rows if row.get("scene", "all") == "all"]
         found = tuple(_accuracy(row) for name, kind, row in wholes if (name, kind) == (model, "fp32"))
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (DataError, ValueError, LookupError, TypeError, AttributeError) as exc:
         raise DataError(
             f"expected the JSON of 'recon3d evaluate' in {path}, got {exc}: evaluate again"
         ) from exc

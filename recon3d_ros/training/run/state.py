@@ -19,7 +19,7 @@ from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.networks import build_network, network_config, task_of
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.config import TrainConfig
-from recon3d_ros.training.run.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from recon3d_ros.training.run.checkpoint import load_checkpoint, load_progress, load_weights, save_checkpoint
 from recon3d_ros.training.run.device import has_bf16, pick_device
 from recon3d_ros.training.run.distributed import ProcessGroup
 from recon3d_ros.training.run.objective import Objective
@@ -256,7 +256,7 @@ def resume_run(config: TrainConfig, processes: ProcessGroup | None = None) -> Tr
     run.sources = all_sources(config, saved)
     load_weights(run.average.module, saved["average"], path)
     run.average.n_averaged.fill_(saved["step"])
-    run.optimizer.load_state_dict(saved["optimizer"])
+    load_progress(run.optimizer, saved, path)
     for group in run.optimizer.param_groups:
         group["weight_decay"] = config.weight_decay  # the learning rate is set at each step
     run.changes = config.changes(saved["run"])

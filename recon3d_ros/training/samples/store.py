@@ -124,7 +124,7 @@ class SampleStore:
         path = self.folder / self._names[index]
         try:
             packed = np.load(path, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as exc:
+        except (OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError) as exc:
             raise DataError(f"expected a stored sample in {path}, got {exc}: delete the file") from exc
         if packed.ndim != 3 or packed.shape[2] != self.channels or packed.dtype != np.uint8:
             raise DataError(

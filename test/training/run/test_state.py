@@ -154,6 +154,34 @@ def test_other_files_of_torch_are_no_checkpoint(tmp_path):
         load_checkpoint(tmp_path / "checkpoint.pt")
 
 
+WRONG_PARTS = {
+    "network": [3, None, ["stereo"], "other"],
+    "config": [3, {"features": "many"}, {"features": (10**9, 10**9, 10**9)}, {"unknown": 1}, {1: 2}],
+    "average": [None, [1, 2], {"weight": 3}, {}],
+    "step": ["many", -1, True],
+    "samples": [1.5],
+    "seconds": ["long", float("nan")],
+    "history": ["none", [3], [{"epe_px": "small"}]],
+    "run": [[], None],
+    "sources": [3, [3], [[3, 4]]],
+    "state": [{"weight": 3}],
+    "optimizer": [3, {}, {"state": 3, "param_groups": 4}],
+}
+
+
+def test_parts_of_a_wrong_type_are_one_sentence(make_config, tiny_network):
+    run = start_run(make_config(), tiny_network)
+    run.save()
+    content = load_checkpoint(run.path)
+    for part, values in WRONG_PARTS.items():
+        for value in values:
+            torch.save({**content, part: value}, run.path)
+            with pytest.raises((ArtifactError, ConfigError), match="expected") as caught:
+                load_network(run.path)
+                resume_run(make_config())
+            assert "\n" not in str(caught.value), part
+
+
 def test_weights_of_another_config_are_refused(make_config, tiny_network):
     run = start_run(make_config(), tiny_network)
     run.save()
