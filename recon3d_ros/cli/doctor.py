@@ -13,6 +13,7 @@ from recon3d_ros.config.doctor import DoctorConfig
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.reports import Page, Table, write_page
 from recon3d_ros.reports.blocks import Cell
+from recon3d_ros.system.printable import printable
 
 if TYPE_CHECKING:
     from recon3d_ros.ros.doctor.doctor import Diagnosis
@@ -103,7 +104,8 @@ def to_text(diagnosis: Diagnosis) -> str:
     ]
     lines = [*aligned(rows), ""]
     lines += [
-        f"{finding.level.name} {finding.kind} {finding.topic}".rstrip() + f": {finding.message.rstrip('.')}."
+        printable(f"{finding.level.name} {finding.kind} {finding.topic}".rstrip(), _LONG)
+        + f": {printable(finding.message.rstrip('.'), _LONG)}."
         for finding in diagnosis.findings
     ]
     return "\n".join([*lines, _summary(diagnosis)])
@@ -115,5 +117,6 @@ def _summary(diagnosis: Diagnosis) -> str:
     return f"{diagnosis.mode}, {diagnosis.seconds:g} s: {summary or 'no problem found'}"
 
 
+_LONG = 1000
 _COLUMNS = ("topic", "Hz", "MB/s", "size", "encoding", "frame_id", "from")
 _LEVELS = (("ERROR", "error"), ("WARN", "warning"))

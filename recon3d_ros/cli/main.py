@@ -22,6 +22,7 @@ from recon3d_ros.cli.signals import stop_signals_interrupt
 from recon3d_ros.cli.terminal import TerminalHandler
 from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.system.logs import logs_sent_to
+from recon3d_ros.system.printable import printable
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program stopped by Ctrl-C
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as if the reader's end had stopped us
@@ -63,6 +64,9 @@ VERBS: dict[str, Verb] = {
 }
 
 
+_LONG = 2000  # an error may list paths
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -94,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # so that a closed pipe shows here and not in the interpreter's exit
         return code
     except Recon3dError as exc:
-        print(f"recon3d: error: {' '.join(str(exc).split())}", file=sys.stderr)
+        print(f"recon3d: error: {printable(' '.join(str(exc).split()), _LONG)}", file=sys.stderr)
         return exc.exit_code
     except KeyboardInterrupt:
         _flush_or_silence_stdout()  # the terminal may be gone
@@ -103,7 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence_stdout()
         return BROKEN_PIPE
     except OSError as exc:  # stdout on a full disk, a folder that may not be searched, a name too long
-        print(f"recon3d: error: {exc}: check the path, its permissions and the disk", file=sys.stderr)
+        said = printable(str(exc))
+        print(f"recon3d: error: {said}: check the path, its permissions and the disk", file=sys.stderr)
         _flush_or_silence_stdout()
         return Recon3dError.exit_code
 

@@ -27,6 +27,7 @@ from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.offline.doubts import DoubtLog
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.scale import ScaleRecovery
+from recon3d_ros.system.printable import printable
 
 HELP = (
     "Compute depth maps and point clouds from image files. For each image it writes NAME_depth.png (16 bit, "
@@ -91,7 +92,7 @@ def main(args: argparse.Namespace) -> int:
         # Silent where no terminal is.
         for frame in tqdm(every, total=len(frames), unit="frame", disable=None, leave=False):
             size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
-            tqdm.write(f"{frame.name or 'frame'} {size}: {describe(frame)}")
+            tqdm.write(f"{printable(frame.name or 'frame')} {size}: {describe(frame)}")
         writer.close(complete=True)
     finally:
         writer.close(complete=False)

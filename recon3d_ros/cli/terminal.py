@@ -6,6 +6,8 @@ import logging
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
+from recon3d_ros.system.printable import printable
+
 
 class TerminalHandler(logging.Handler):
     """Prints what the package logs: warnings and errors to stderr, all else as it is to stdout.
@@ -19,9 +21,10 @@ class TerminalHandler(logging.Handler):
         serious = record.levelno >= logging.WARNING
         with _bars_away():
             if serious:
-                print(f"recon3d: {record.levelname.lower()}: {' '.join(text.split())}", file=sys.stderr)
+                words = printable(" ".join(text.split()))
+                print(f"recon3d: {record.levelname.lower()}: {words}", file=sys.stderr)
             else:
-                print(text, flush=True)
+                print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
 def _bars_away() -> AbstractContextManager[None]:

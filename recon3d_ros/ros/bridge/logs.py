@@ -8,6 +8,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 
 from recon3d_ros.system.logs import send_logs_to
+from recon3d_ros.system.printable import printable
 
 
 def forward_logs(node: Node) -> None:
@@ -28,7 +29,7 @@ class NodeLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand on one record; called by `logging`, in any thread."""
-        text = self.format(record)
+        text = printable(self.format(record))
         # A line each: rclpy refuses a second level from the same line of code.
         if record.levelno >= logging.CRITICAL:
             self._logger.fatal(text)

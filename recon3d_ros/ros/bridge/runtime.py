@@ -29,6 +29,7 @@ from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, use_profile
 from recon3d_ros.ros.bridge.initialization import RCLError, creation_error, initialize, read_command_line
 from recon3d_ros.ros.bridge.stop_signals import StopSignals
 from recon3d_ros.system.allocator import keep_memory
+from recon3d_ros.system.printable import printable
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -176,8 +177,8 @@ def _surviving(node: Node, callback: Callable[[Any, Any], Any]) -> Callable[[Any
             reason, now_s = _reason(node, request, exc), time.monotonic()
             if now_s >= quiet_until_s:  # of each service: rclpy's throttle would let one silence the others
                 quiet_until_s = now_s + WRONG_REQUESTS_S
-                node.get_logger().warning(reason)
-            return _refuse(request, response, reason)
+                node.get_logger().warning(printable(reason))
+            return _refuse(request, response, printable(reason))
 
     return surviving
 

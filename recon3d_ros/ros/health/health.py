@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 from recon3d_ros.geometry import Frame
 from recon3d_ros.ros.health.image_watch import ImageWatch
 from recon3d_ros.ros.health.outcome import BINS, Cause, FrameOutcome
+from recon3d_ros.ros.health.throttle import Throttle
 from recon3d_ros.ros.scale.report import ScaleState
+from recon3d_ros.system.printable import printable
 
 WINDOW_S = 5.0  # rates, and how long a fault shows in the state
 LATENCIES_KEPT = 300
 _MAPS_KEPT = 30
-_KINDS_KEPT = 100
+_KIND_LENGTH = 200
 
 
 class Level(Enum):
@@ -204,23 +206,8 @@ class FrameStatistics:
         return tuple((total / total.sum()).tolist()) if total.sum() else None
 
 
-class Throttle:
-    """Lets each kind of message (numbers aside) through at most once per `period_s`."""
-
-    def __init__(self, period_s: float) -> None:
-        self._period_s = period_s
-        self._last: dict[str, float] = {}
-
-    def is_due(self, message: str, now: float) -> bool:
-        """Whether the message may be said now; if so it counts as said."""
-        kind = re.sub(r"[0-9.e+-]+", "#", message)
-        last = self._last.get(kind)
-        if last is not None and now - last < self._period_s:
-            return False
-        if len(self._last) >= _KINDS_KEPT:
-            self._last.clear()
-        self._last[kind] = now
-        return True
+def _without_numbers(message: str) -> str:
+    return re.sub(r"[0-9.e+-]+", "#", message[:_KIND_LENGTH])
 
 
 class Health:
@@ -228,7 +215,7 @@ class Health:
 
     Args:
         warn: receives every message that is due; the same kind of message (numbers aside) at most once per
-            `throttle_s`.
+            `throttle_s`, and few of errors from the same place.
         waiting_for: topics named when no frame comes.
         throttle_s: see `warn`.
         clock: monotonic seconds.
@@ -273,7 +260,7 @@ class Health:
             self._drops[Cause.UNMATCHED] += count
             due = self._is_new_fault(Cause.UNMATCHED, message)
         if due:
-            self._warn(f"frame dropped ({Cause.UNMATCHED.value}): {message}")
+            self._warn(printable(f"frame dropped ({Cause.UNMATCHED.value}): {message}"))
 
     def record(self, outcome: FrameOutcome) -> None:
         """Take what became of a frame that was received, once."""
@@ -293,9 +280,9 @@ class Health:
                 self._unanswered_since = None
             else:
                 self._drops[cause] += 1
-                due = self._is_new_fault(cause, outcome.message)
+                due = self._is_new_fault(cause, outcome.message, outcome.kind)
         if due and cause is not None:
-            self._warn(f"frame dropped ({cause.value}): {outcome.message}")
+            self._warn(printable(f"frame dropped ({cause.value}): {outcome.message}"))
         self._warn_if_due(outcome.doubts)
         if outcome.frame is not None:
             self._look_at(outcome.frame)
@@ -334,13 +321,13 @@ class Health:
                 doubts=self._doubts,
             )
 
-    def _is_new_fault(self, cause: Cause, message: str) -> bool:
+    def _is_new_fault(self, cause: Cause, message: str, kind: str = "") -> bool:
         """Note a fault; whether the log is to hear of it. The lock is held."""
         if not message:
             return False
         now = self._clock()
-        self._fault = (now, message)
-        return self._throttle.is_due(f"{cause.value}:{message}", now)
+        self._fault = (now, printable(message))
+        return self._throttle.is_due(f"{cause.value}:{_without_numbers(message)}", now, kind)
 
     def _look_at(self, frame: Frame) -> None:
         """Look at the images, at most once a second; a check that fails is logged and costs no frame."""
@@ -359,9 +346,9 @@ class Health:
     def _warn_if_due(self, messages: Iterable[str]) -> None:
         for message in messages:
             with self._lock:
-                due = self._throttle.is_due(message, self._clock())
+                due = self._throttle.is_due(_without_numbers(message), self._clock())
             if due:
-                self._warn(message)
+                self._warn(printable(message))
 
     def _state(self, now: float) -> tuple[Level, str]:
         """The worst of what is wrong; of equals the first, which says most."""

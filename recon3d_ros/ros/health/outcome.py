@@ -80,6 +80,7 @@ class FrameOutcome:
         published: it went out.
         cause: why it was dropped.
         message: what to do about it; only then it is a fault, which the state shows and the log gets.
+        kind: what is alike in the log whatever the message says; empty = the message itself.
         error: the exception that ended it.
         latency_ms: acquisition to publication, by the node's clock.
         processing_ms: the worker's time.
@@ -93,6 +94,7 @@ class FrameOutcome:
     published: bool = False
     cause: Cause | None = None
     message: str = ""
+    kind: str = ""
     error: Exception | None = None
     latency_ms: float = 0.0
     processing_ms: float = 0.0
@@ -107,7 +109,18 @@ class FrameOutcome:
         """Of a frame that an exception ended; its type names the cause."""
         cause = cause_of(error)
         text = str(error) if cause is not Cause.INTERNAL else f"{type(error).__name__}: {error}"
-        return cls(cause=cause, message=text, error=error, scale=scale)
+        return cls(cause=cause, message=text, kind=_kind_of(error), error=error, scale=scale)
+
+
+def _kind_of(error: Exception) -> str:
+    """Where it was raised: the text may be a sender's."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return f"{type(error).__name__}:{error}"
+    code = trace.tb_frame.f_code
+    return f"{type(error).__name__}: {code.co_filename}:{trace.tb_lineno}"
 
 
 SKIPPED = FrameOutcome()  # nobody wanted it

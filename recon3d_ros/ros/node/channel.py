@@ -34,6 +34,7 @@ from recon3d_ros.ros.bridge.runtime import PausableCallbackGroup, subscribe, tra
 from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.health.health import Health
 from recon3d_ros.ros.health.outcome import SKIPPED, Cause, FrameOutcome
+from recon3d_ros.ros.health.throttle import ChangeThrottle
 from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import ScaleInputs
 
@@ -93,7 +94,7 @@ class CameraChannel:
             on_step_back=self._on_step_back,
         )
         self._info_messages: dict[str, CameraInfo] = {}
-        self._info_logs: dict[str, tuple[str, float]] = {}
+        self._info_logs = ChangeThrottle(INFO_LOG_PERIOD_S)
         self._info_subscriptions: list[Subscription] = []
         self._image_subscriptions: list[Subscription] = []
         self._info_group = PausableCallbackGroup()
@@ -244,18 +245,11 @@ class CameraChannel:
     def _on_info(self, topic: str) -> Callable[[CameraInfo], None]:
         def on_info(msg: CameraInfo) -> None:
             self._info_messages[topic] = msg
-            if self._intake.add_info(topic, msg):
-                self._log_info(topic, f"camera_info on {topic}: {msg.width}x{msg.height}")
+            size, new = f"{msg.width}x{msg.height}", self._intake.add_info(topic, msg)
+            if new and self._info_logs.is_due(topic, size, time.monotonic()):
+                self._node.get_logger().info(f"camera_info on {topic}: {size}")
 
         return on_info
-
-    def _log_info(self, topic: str, text: str) -> None:
-        """Log a new camera_info, one that says the same size only now and then."""
-        before, logged_s = self._info_logs.get(topic, ("", 0.0))
-        now = time.monotonic()
-        if text != before or now - logged_s >= INFO_LOG_PERIOD_S:
-            self._info_logs[topic] = text, now
-            self._node.get_logger().info(text)
 
     def _on_image(self, side: int) -> Callable[[Image | CompressedImage], None]:
         def on_image(msg: Image | CompressedImage) -> None:

@@ -27,6 +27,7 @@ from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.model_switch import ModelSwitch, SwitchResult
 from recon3d_ros.ros.node.node_status import NodeStatus
 from recon3d_ros.ros.node.save_service import SaveService
+from recon3d_ros.system.printable import printable
 
 DIAGNOSTICS_PERIOD_S = 1.0
 TICK_S = 0.1  # how soon a first subscriber, a loaded model and a saved frame are noticed
@@ -232,7 +233,7 @@ class DepthNode(LifecycleNode):
         except Exception as exc:
             if self.context.ok():
                 text = f"{type(exc).__name__}: {exc}"
-                self.get_logger().error(text, throttle_duration_sec=5.0)
+                self.get_logger().error(printable(text), throttle_duration_sec=5.0)
 
     def _look_at_model(self) -> None:
         if self._switch is None:
@@ -260,11 +261,11 @@ class DepthNode(LifecycleNode):
         if result.engine:
             message = f"no engine for {name}, keeping onnxruntime: {result.failure}"
             self._status.notice(message)
-            self.get_logger().warning(message)
+            self.get_logger().warning(printable(message))
             return
         message = f"cannot change to {result.model.model}, keeping {name}: {result.failure}"
         self._status.notice(message)
-        self.get_logger().error(message)
+        self.get_logger().error(printable(message))
         values = serving.difference(self._live.current)
         reverted = self._live.set(values)
         if not reverted.successful:

@@ -14,6 +14,7 @@ from recon3d_ros.ros.health.health import Health, Level, Report
 from recon3d_ros.ros.health.qos_watch import QosWatch
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.output.diagnostics import diagnostic_array, diagnostic_status
+from recon3d_ros.system.printable import printable
 
 NOTICE_S = 60.0  # how long a refused change shows
 _QOS_PERIOD_S = 1.0
@@ -78,7 +79,7 @@ class NodeStatus:
         problems = self._watch.problems()
         for problem in problems:
             if problem not in self._mismatches:
-                self._node.get_logger().warning(problem)
+                self._node.get_logger().warning(printable(problem))
         self._mismatches = problems
 
     def _status(self, report: Report, state: str, camera: str, labels: Mapping[str, str]) -> DiagnosticStatus:

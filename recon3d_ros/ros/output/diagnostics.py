@@ -11,12 +11,14 @@ from recon3d_ros.ros.bridge.conversions import make_header
 from recon3d_ros.ros.health.health import Level, Percentiles, Report
 from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.system.machine import resident_mb, temperatures_c
+from recon3d_ros.system.printable import printable
 
 _LEVELS = {
     Level.OK: DiagnosticStatus.OK,
     Level.WARN: DiagnosticStatus.WARN,
     Level.ERROR: DiagnosticStatus.ERROR,
 }
+_VALUE = 1000  # several findings may stand in one value
 _UNKNOWN = Percentiles(float("nan"), float("nan"), float("nan"))
 
 
@@ -47,9 +49,12 @@ def diagnostic_status(
         **_machine(),
     }
     status = DiagnosticStatus(
-        level=_LEVELS[report.level], name=name, message=report.message, hardware_id=hardware_id
+        level=_LEVELS[report.level],
+        name=printable(name),
+        message=printable(report.message),
+        hardware_id=printable(hardware_id),
     )
-    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    status.values = _key_values(values)
     return status
 
 
@@ -65,9 +70,14 @@ def scale_to_msg(state: ScaleState, name: str, stamp_ns: int, frame_id: str) -> 
     level = DiagnosticStatus.OK if state.scale.sources else DiagnosticStatus.WARN
     if not state.scale.trusted:
         level = DiagnosticStatus.ERROR
-    status = DiagnosticStatus(level=level, name=name, message=state.reason or "measured by its sources")
-    status.values = [KeyValue(key=key, value=value) for key, value in state.values().items()]
+    message = printable(state.reason or "measured by its sources")
+    status = DiagnosticStatus(level=level, name=printable(name), message=message)
+    status.values = _key_values(state.values())
     return DiagnosticArray(header=make_header(stamp_ns, frame_id), status=[status])
+
+
+def _key_values(values: Mapping[str, str]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=printable(value, _VALUE)) for key, value in values.items()]
 
 
 def _counts(report: Report) -> dict[str, str]:

@@ -286,6 +286,27 @@ def test_warnings_are_throttled_by_kind_not_by_number(health, clock, warnings):
     assert health.report().drops[Cause.TOO_OLD] == 51
 
 
+def unreadable(text):
+    try:
+        raise ImageError(f"unknown encoding {text!r}")
+    except ImageError as exc:
+        return FrameOutcome.failed(exc)
+
+
+def test_what_a_sender_writes_neither_floods_nor_fills_the_log(health, clock, warnings):
+    for i in range(500):
+        health.record(unreadable(f"encoding {chr(97 + i % 26) * (i + 1)}"))
+    assert len(warnings) == 3
+    clock.now += 5.0
+    health.record(unreadable("\x1b[2J" + "x" * 2_000_000))
+    assert len(warnings) == 4 and len(warnings[3]) < 1000 and "\x1b" not in warnings[3]
+    assert len(health.report().message) < 1000 and "\x1b" not in health.report().message
+    for i in range(500):  # and where kinds come from a text after all
+        letters = "".join(chr(97 + int(digit)) for digit in str(i))
+        health.record(FrameOutcome(cause=Cause.TOO_OLD, message=f"camera {letters} is late"))
+    assert len(warnings) <= 24
+
+
 def test_images_without_a_partner_are_no_frames(health, warnings):
     health.unmatched(2)
     assert health.report().drops[Cause.UNMATCHED] == 2 and health.report().received == 0 and not warnings
