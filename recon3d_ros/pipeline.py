@@ -219,6 +219,7 @@ class Pipeline:
             *(("confidence",) if config.point_confidence else ()),
             *(("sigma",) if config.point_sigma else ()),
             *(NORMAL if config.point_normals else ()),
+            *(("curvature",) if config.point_curvature else ()),
         )
 
     def cloud_layout(self, frame: Frame) -> tuple[tuple[int, int], tuple[str, ...]] | None:

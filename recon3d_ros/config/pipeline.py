@@ -77,6 +77,9 @@ class PipelineConfig(Config):
         False, "add the field sigma, the standard deviation of depth in m, for models with a sigma output"
     )
     point_normals: bool = option(False, "add the fields normal_x, normal_y, normal_z, facing the camera")
+    point_curvature: bool = option(
+        False, "add the field curvature, 0 (plane) to 1/3; with point_normals what PCL's point types have"
+    )
     decimation: int = option(
         1, "use every n-th row and column of the image for the cloud", minimum=1, maximum=64
     )

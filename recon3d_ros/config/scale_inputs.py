@@ -27,6 +27,11 @@ class ScaleInputConfig(Config):
         unit="ms",
         minimum=0.0,
     )
+    scale_depth_transport: str = option(
+        "raw",
+        "transport of scale/depth/image (source depth_image); compressedDepth = PNG, of image_transport",
+        choices=("raw", "compressedDepth"),
+    )
     scale_poses: tuple[str, ...] = option(
         (),
         "poses of the sensors relative to the camera, each 'source x y z roll pitch yaw' in m and rad (x "

@@ -3,7 +3,7 @@
 Names and meaning are those of PointCloud2 and PCL: `x`, `y`, `z` in m in the frame `frame_id`, at first the
 optical frame of the camera (REP 103: right, down, forward); `rgb`, the bits 0x00RRGGBB; `intensity` in grey
 levels, 0 to 255; `confidence` in [0, 1]; `sigma`, one standard deviation of depth in m; `normal_x`,
-`normal_y`, `normal_z`, of length 1. What is not known of a point is NaN.
+`normal_y`, `normal_z`, of length 1; `curvature` as PCL has it, 0 to 1/3. What is not known of a point is NaN.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ XYZ = ("x", "y", "z")
 XYZRGB = (*XYZ, "rgb")
 XYZI = (*XYZ, "intensity")
 NORMAL = ("normal_x", "normal_y", "normal_z")
-KNOWN_FIELDS = (*XYZRGB, "intensity", "confidence", "sigma", *NORMAL)
+KNOWN_FIELDS = (*XYZRGB, "intensity", "confidence", "sigma", *NORMAL, "curvature")
 BYTES_PER_FIELD = 4
 
 

@@ -45,6 +45,41 @@ def surface_normals(depth: Plane, camera: PinholeCamera) -> tuple[Plane, Plane, 
     return normals  # type: ignore[return-value]  # three of them
 
 
+def surface_curvature(depth: Plane, camera: PinholeCamera, normals: tuple[Plane, Plane, Plane]) -> Plane:
+    """Curvature as PCL's NormalEstimation has it: how much of the scatter of points is along the normal.
+
+    That is lambda_0 / (lambda_0 + lambda_1 + lambda_2) of the covariance C of the points in the 5x5 around
+    (Pauly et al., Efficient Simplification of Point-Sampled Surfaces, 2002), with n C n for its smallest
+    eigenvalue lambda_0.
+
+    Args:
+        depth: (H, W) float32 m.
+        camera: Of that grid.
+        normals: Of `surface_normals`.
+
+    Returns:
+        (H, W) float32, 0 for a plane to 1/3 for scatter without direction; NaN where the normals are.
+    """
+    known = np.isfinite(normals[0])
+    z = np.where(np.isfinite(depth), depth, 0).astype(np.float64)
+    height, width = depth.shape
+    x = z * ((np.arange(width) - camera.cx) / camera.fx)
+    y = z * ((np.arange(height) - camera.cy)[:, None] / camera.fy)
+    points = (x, y, z)
+    # Sums in float64: the variance of a few mm in metres would cancel out in float32.
+    means = [cv2.blur(axis, (_WINDOW_PX, _WINDOW_PX)) for axis in points]
+    along, total = np.zeros(depth.shape), np.zeros(depth.shape)
+    for i in range(3):
+        for j in range(i, 3):
+            scatter = cv2.blur(points[i] * points[j], (_WINDOW_PX, _WINDOW_PX)) - means[i] * means[j]
+            along += (1 if i == j else 2) * normals[i] * normals[j] * scatter
+            if i == j:
+                total += scatter
+    share = np.divide(along, total, out=np.full(depth.shape, np.nan), where=known & (total > 0))
+    curvature: Plane = np.clip(share, 0.0, 1.0 / 3.0).astype(np.float32)
+    return curvature
+
+
 def _inverse(depth: Plane) -> Plane:
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = np.divide(1, depth, dtype=np.float32)

@@ -11,7 +11,7 @@ from recon3d_ros.geometry.camera import PinholeCamera
 from recon3d_ros.geometry.cloud import NORMAL, XYZRGB, OrganizedCloud, check_fields
 from recon3d_ros.geometry.depth_map import check_plane
 from recon3d_ros.geometry.grey import to_grey
-from recon3d_ros.geometry.normals import surface_normals
+from recon3d_ros.geometry.normals import surface_curvature, surface_normals
 
 _BLOCK_PX = 1 << 15  # of scratch at a time: 16 bytes each, half a megabyte
 Plane = NDArray[np.float32]
@@ -73,8 +73,11 @@ class PointPacker:
         """
         self._check_inputs(depth, image, confidence, sigma)
         planes = {"confidence": confidence, "sigma": sigma}
-        if NORMAL[0] in self.fields:
-            planes.update(zip(NORMAL, surface_normals(depth, self.camera)))
+        if NORMAL[0] in self.fields or "curvature" in self.fields:
+            normals = surface_normals(depth, self.camera)
+            planes.update(zip(NORMAL, normals))
+            if "curvature" in self.fields:
+                planes["curvature"] = surface_curvature(depth, self.camera, normals)
         n = self._step
         if n > 1:
             depth = depth[::n, ::n]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recon3d_ros.geometry import PinholeCamera, PointPacker
-from recon3d_ros.geometry.normals import surface_normals
+from recon3d_ros.geometry.normals import surface_curvature, surface_normals
 
 HEIGHT, WIDTH = 23, 31
 CAMERA = PinholeCamera.simple(WIDTH, HEIGHT, 40.0, 13.0, 12.5)
@@ -61,3 +61,33 @@ def test_blocks_of_rows_join_without_a_seam():
 def test_images_too_small_for_a_window_have_none():
     for shape in ((1, 9), (9, 1), (4, 4)):
         assert np.isnan(normals_of(np.ones(shape, np.float32), PinholeCamera.simple(*shape[::-1], 9.0))).all()
+
+
+def test_curvature_is_the_surface_variation_of_pcl():
+    """A ball: lambda_0 / (lambda_0 + lambda_1 + lambda_2) of the covariance of the 25 points around."""
+    v, u = np.mgrid[:HEIGHT, :WIDTH]
+    x, y = (u - 13) / 40, (v - 12.5) / 40
+    # |z (x, y, 1) - (0, 0, 2)| = 0.8
+    square = x**2 + y**2 + 1
+    depth = (2 - np.sqrt(4 - square * (4 - 0.8**2)).clip(0)) / square
+    depth[square * (4 - 0.8**2) > 3.9] = np.nan
+    depth[5, 20] = np.nan
+    depth = depth.astype(np.float32)
+    normals = surface_normals(depth, CAMERA)
+    found = surface_curvature(depth, CAMERA, normals)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(normals[0]))
+    points = np.stack([x * depth, y * depth, depth], axis=2).astype(np.float64)
+    checked = 0
+    for row, column in np.argwhere(np.isfinite(found)):
+        around = points[row - 2 : row + 3, column - 2 : column + 3].reshape(25, 3)
+        values = np.linalg.eigvalsh(np.cov(around.T))
+        assert abs(found[row, column] - values[0] / values.sum()) < 3e-3
+        checked += 1
+    assert checked > 100 and np.nanmax(found) > 1e-3
+
+
+@given(st.floats(0.3, 20))
+def test_a_plane_has_no_curvature(distance_m):
+    depth = np.full((HEIGHT, WIDTH), distance_m, np.float32)
+    found = surface_curvature(depth, CAMERA, surface_normals(depth, CAMERA))
+    assert (found[2:-2, 2:-2] < 1e-6).all() and np.isnan(found[0]).all()

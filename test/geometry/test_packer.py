@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from recon3d_ros.errors import CalibrationError, ImageError
 from recon3d_ros.geometry import XYZ, XYZI, XYZRGB, PinholeCamera, PointPacker
 from recon3d_ros.geometry.cloud import NORMAL
-from recon3d_ros.geometry.normals import surface_normals
+from recon3d_ros.geometry.normals import surface_curvature, surface_normals
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0]
 
@@ -181,7 +181,7 @@ def whole(width, height, grey):
     return depth, image, camera, slow_pack(depth, image, camera)
 
 
-EVERY = (*XYZ, "sigma", "rgb", *NORMAL, "confidence", "intensity")
+EVERY = (*XYZ, "sigma", "rgb", *NORMAL, "confidence", "curvature", "intensity")
 
 
 @pytest.mark.parametrize("fields", [XYZ, XYZRGB, XYZI, EVERY])
@@ -198,7 +198,8 @@ def test_every_field_of_every_kept_pixel_is_that_of_the_whole_image(fields, widt
     plain = packed[some]
     assert same_bits(cloud.data[..., [0, 1, 2, 2]], plain[..., [0, 1, 2, 2]])
     expected = {"confidence": confidence, "sigma": sigma}
-    expected.update(zip(NORMAL, surface_normals(depth, camera)))
+    normals = surface_normals(depth, camera)
+    expected.update(zip(NORMAL, normals), curvature=surface_curvature(depth, camera, normals))
     luma = image if grey else image @ np.array([0.299, 0.587, 0.114])
     for name in fields[3:]:
         if name == "rgb":

@@ -46,6 +46,12 @@ VARIANTS = {
         "scale_sources": list(SENSOR_SOURCES),
         "scale_poses": [f"{sensor} 0 0 0 0 0 0" for sensor in SENSOR_SOURCES],
     },
+    "packed_scaled_mono": {
+        "mode": "mono",
+        "scale_sources": ["depth_image"],
+        "scale_poses": ["depth_image 0 0 0 0 0 0"],
+        "scale_depth_transport": "compressedDepth",
+    },
 }
 
 

@@ -15,11 +15,14 @@ from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.geometry import XYZ, OrganizedCloud, PinholeCamera, StereoRig
 from recon3d_ros.geometry.cloud import BYTES_PER_FIELD
 from recon3d_ros.messages.camera_info import info_to_camera as info_to_camera
+from recon3d_ros.messages.depth import compress_depth
 from recon3d_ros.messages.depth import depth_from_msg as depth_from_msg
 from recon3d_ros.messages.encodings import encode_pixels
 from recon3d_ros.messages.encodings import msg_to_image as msg_to_image
 from recon3d_ros.messages.kinds import NS_PER_S
 from recon3d_ros.messages.kinds import stamp_to_ns as stamp_to_ns
+
+_PLUMB_BOB_VALUES = 5
 
 
 def ns_to_stamp(stamp_ns: int) -> Time:
@@ -83,11 +86,27 @@ def compressed_to_msg(
     return msg
 
 
+def depth_to_compressed_msg(depth: np.ndarray, stamp_ns: int, frame_id: str) -> CompressedImage:
+    """Make a message of the transport compressedDepth.
+
+    Args:
+        depth: see `recon3d_ros.messages.depth.compress_depth`.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: optical frame of the camera.
+    """
+    description, data = compress_depth(depth)
+    msg = CompressedImage(header=make_header(stamp_ns, frame_id), format=description)
+    msg.data = to_bytes_array(np.frombuffer(data, np.uint8))
+    return msg
+
+
 def camera_to_info(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> CameraInfo:
     """Make a camera_info message (REP 104) that describes the whole camera, binning and ROI included."""
     info = CameraInfo(header=make_header(stamp_ns, frame_id), width=camera.width, height=camera.height)
     info.distortion_model = camera.distortion_model
-    info.d = [float(value) for value in camera.d]
+    # CameraInfo.msg: plumb_bob has five values; a camera of ours may have none or four.
+    missing = max(0, _PLUMB_BOB_VALUES - len(camera.d)) if camera.distortion_model == "plumb_bob" else 0
+    info.d = [float(value) for value in camera.d] + [0.0] * missing
     info.k, info.r, info.p = camera.k.ravel(), camera.r.ravel(), camera.p.ravel()
     info.binning_x, info.binning_y = camera.binning_x, camera.binning_y
     if camera.roi is not None:

@@ -7,7 +7,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
 from recon3d_ros.config import NodeConfig, PipelineConfig
@@ -16,8 +16,13 @@ from recon3d_ros.files import colour_depth
 from recon3d_ros.geometry import Cloud, Frame, OrganizedCloud
 from recon3d_ros.geometry.transform import transform_cloud
 from recon3d_ros.pipeline import Pipeline, RequestedOutputs, Result
-from recon3d_ros.ros.bridge.conversions import camera_to_info, disparity_to_msg
-from recon3d_ros.ros.bridge.runtime import advertise
+from recon3d_ros.ros.bridge.conversions import (
+    camera_to_info,
+    compressed_to_msg,
+    depth_to_compressed_msg,
+    disparity_to_msg,
+)
+from recon3d_ros.ros.bridge.runtime import advertise, transported
 from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.output.cloud_message import CloudMessages, list_to_msg
 from recon3d_ros.ros.output.diagnostics import scale_to_msg
@@ -26,13 +31,17 @@ from recon3d_ros.ros.scale.report import ScaleState
 
 POINTS, FREE = "points", "points_free"
 DEPTH, INFO, PREVIEW = "depth/image", "depth/camera_info", "depth/preview"
+# Of DEPTH and PREVIEW, by the names of image_transport.
+DEPTH_PNG, PREVIEW_JPEG = "depth/image/compressedDepth", "depth/preview/compressed"
 CONFIDENCE, DISPARITY, SCALE = "confidence", "disparity", "scale"
 TYPES = {
     POINTS: PointCloud2,
     FREE: PointCloud2,
     DEPTH: Image,
+    DEPTH_PNG: CompressedImage,
     INFO: CameraInfo,
     PREVIEW: Image,
+    PREVIEW_JPEG: CompressedImage,
     CONFIDENCE: Image,
     DISPARITY: DisparityImage,
     SCALE: DiagnosticArray,
@@ -68,8 +77,7 @@ class Outputs:
         self._publishers: dict[str, Publisher] = {}
         for name, msg_type in TYPES.items():
             if name != (SCALE if stereo else DISPARITY):
-                topic = f"{prefix}/{name}" if prefix else name
-                self._publishers[name] = advertise(node, msg_type, topic)
+                self._publishers[name] = advertise(node, msg_type, _topic(node, prefix, name))
         self._clouds = CloudMessages()
         self._images = {name: ImageMessage() for name in (DEPTH, PREVIEW, CONFIDENCE)}
         self._cloud: PointCloud2 | None = None
@@ -197,17 +205,17 @@ class Outputs:
     def _publish_images(self, frame: Frame, result: Result, depth_encoding: str) -> None:
         found, stamped = result.depth_map, (frame.stamp_ns, frame.frame_id)
         shape_hw = found.depth.shape
-        if self._has_subscribers(DEPTH):
+        raw, packed = self._has_subscribers(DEPTH), self._has_subscribers(DEPTH_PNG)
+        if raw or packed:
             msg, pixels = self._images[DEPTH].take(shape_hw, depth_encoding, *stamped)
             write_depth(found.depth, pixels)
-            self._publishers[DEPTH].publish(msg)
+            if raw:
+                self._publishers[DEPTH].publish(msg)
+            if packed:
+                self._publishers[DEPTH_PNG].publish(depth_to_compressed_msg(pixels, *stamped))
         if self._has_subscribers(INFO):
             self._publishers[INFO].publish(camera_to_info(found.camera, *stamped))
-        if self._has_subscribers(PREVIEW):
-            msg, pixels = self._images[PREVIEW].take(shape_hw, "rgb8", *stamped)
-            nearest_m = max(self._limits.min_depth_m, _NEAREST_M)
-            pixels[:] = colour_depth(found.depth, nearest_m, self._limits.max_depth_m)
-            self._publishers[PREVIEW].publish(msg)
+        self._publish_preview(found.depth, stamped)
         if self._has_subscribers(CONFIDENCE):
             self._publish_confidence(found.confidence, stamped)
         if self._has_subscribers(DISPARITY) and found.disparity is not None and frame.rig is not None:
@@ -216,6 +224,19 @@ class Outputs:
                 disparity_to_msg(found.disparity, frame.rig, limits_m, self._limits.border_px, *stamped)
             )
 
+    def _publish_preview(self, depth: np.ndarray, stamped: tuple[int, str]) -> None:
+        raw, packed = self._has_subscribers(PREVIEW), self._has_subscribers(PREVIEW_JPEG)
+        if not (raw or packed):
+            return
+        nearest_m = max(self._limits.min_depth_m, _NEAREST_M)
+        picture = colour_depth(depth, nearest_m, self._limits.max_depth_m)
+        if raw:
+            msg, pixels = self._images[PREVIEW].take(depth.shape, "rgb8", *stamped)
+            pixels[:] = picture
+            self._publishers[PREVIEW].publish(msg)
+        if packed:
+            self._publishers[PREVIEW_JPEG].publish(compressed_to_msg(picture, *stamped))
+
     def _publish_confidence(self, confidence: np.ndarray | None, stamped: tuple[int, str]) -> None:
         if confidence is None:
             self._warn_once(CONFIDENCE, "use a model with a confidence output (recon3d models lists them)")
@@ -223,3 +244,12 @@ class Outputs:
         msg, pixels = self._images[CONFIDENCE].take(confidence.shape, "32FC1", *stamped)
         np.copyto(pixels, confidence)
         self._publishers[CONFIDENCE].publish(msg)
+
+
+def _topic(node: Node, prefix: str, name: str) -> str:
+    """The topic of an output; remapping an image moves its compressed topic, as in image_transport."""
+    topic = f"{prefix}/{name}" if prefix else name
+    if name not in (DEPTH_PNG, PREVIEW_JPEG):
+        return topic
+    base, _, transport = topic.rpartition("/")
+    return transported(node, base, transport)

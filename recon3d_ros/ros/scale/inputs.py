@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, Range
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2, Range
 
+from recon3d_ros.config.camera_topics import transport_topic
 from recon3d_ros.config.scale_inputs import ScalePlan
 from recon3d_ros.errors import DataError, FrameError, Recon3dError
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.messages.camera_info import info_to_camera
+from recon3d_ros.messages.depth import depth_from_compressed
 from recon3d_ros.ros.bridge.conversions import depth_from_msg, stamp_to_ns
-from recon3d_ros.ros.bridge.runtime import subscribe
+from recon3d_ros.ros.bridge.runtime import subscribe, transported
 from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.scale.messages import cloud_to_points, range_to_anchors, scan_to_points
 from recon3d_ros.ros.scale.report import ScaleState
@@ -89,7 +91,7 @@ class ScaleInputs:
         """
         if not plan.config.is_on:
             self._state = None  # the count begins anew when the scale is asked for again
-        if plan.sensors == self._plan.sensors:
+        if _subscribed(plan) == _subscribed(self._plan):
             self._plan = plan
             return
         before, was_open = self._plan, self._is_open
@@ -113,13 +115,14 @@ class ScaleInputs:
         """
         self._is_open = True
         group = MutuallyExclusiveCallbackGroup()
-        topics = [(TOPICS[name].msg_type, TOPICS[name].name, self._keep(name)) for name in self._plan.sensors]
+        topics = [(self._type(name), TOPICS[name].name, self._keep(name)) for name in self._plan.sensors]
         if "depth_image" in self._plan.sensors:
             topics.append((CameraInfo, DEPTH_INFO, self._keep_info))
         for msg_type, topic, callback in topics:
-            self._subscriptions.append(
-                subscribe(self._node, msg_type, self._prefix + topic, callback, callback_group=group)
-            )
+            name = self._prefix + topic
+            if msg_type is CompressedImage:
+                name = transported(self._node, name, self._plan.inputs.scale_depth_transport)
+            self._subscriptions.append(subscribe(self._node, msg_type, name, callback, callback_group=group))
 
     def close(self) -> None:
         """Subscribe to nothing, keep nothing."""
@@ -200,8 +203,14 @@ class ScaleInputs:
             )
         return anchors
 
+    def _type(self, source: str) -> type:
+        packed = source == "depth_image" and self._plan.inputs.scale_depth_transport != "raw"
+        return CompressedImage if packed else TOPICS[source].msg_type
+
     def _topic(self, name: str) -> str:
-        return str(self._node.resolve_topic_name(self._prefix + name))
+        topic = str(self._node.resolve_topic_name(self._prefix + name))
+        is_depth = name == TOPICS["depth_image"].name
+        return transport_topic(topic, self._plan.inputs.scale_depth_transport) if is_depth else topic
 
     def _nearest(self, source: str, topic: str, stamp_ns: int, tolerance_ms: float) -> Any:
         with self._lock:
@@ -240,6 +249,11 @@ class ScaleInputs:
                 topic = self._topic(DEPTH_INFO)
                 raise DataError(f"expected camera_info on {topic}, got none; publish it or remap the topic")
             depth_camera = info_to_camera(self._depth_info, rectified=True).as_rectified()
-            return from_depth_image(source, depth_from_msg(msg), camera, depth_camera, pose)
+            read = depth_from_compressed if isinstance(msg, CompressedImage) else depth_from_msg
+            return from_depth_image(source, read(msg), camera, depth_camera, pose)
         points = scan_to_points(msg) if source == "scan" else cloud_to_points(msg)
         return from_points(source, points @ pose[:3, :3].T + pose[:3, 3], camera)
+
+
+def _subscribed(plan: ScalePlan) -> tuple[Any, ...]:
+    return plan.sensors, plan.inputs.scale_depth_transport

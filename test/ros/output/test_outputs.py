@@ -19,6 +19,8 @@ from recon3d_ros.errors import FrameError, MissingDependencyError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import colour_depth
 from recon3d_ros.geometry import DepthMap, Frame
+from recon3d_ros.messages.compressed import decode_compressed
+from recon3d_ros.messages.depth import depth_from_compressed, depth_from_msg
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.ros.bridge.conversions import stamp_to_ns
 from recon3d_ros.ros.bridge.transforms import FixedSource
@@ -177,7 +179,7 @@ def test_each_output_comes_alone_and_nothing_else_is_made(
         "depth/image": "write_depth",
     }
     for name, maker in makers.items():
-        if name != topic:
+        if not topic.startswith(name):  # depth/image/compressedDepth is made of depth/image
             monkeypatch.setattr(outputs_module, maker, lambda *_: pytest.fail("made for nobody"))
     pipeline = Pipeline(estimator, PipelineConfig(max_depth_m=100.0, free_space_frames=1))
     result = send(outputs, pipeline, frame, estimate)
@@ -254,6 +256,35 @@ def test_preview_and_confidence(stage, make_outputs, estimator, frame, estimate)
     np.testing.assert_array_equal(pixels(confidence, "<f4"), estimate.confidence)
 
 
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
+def test_compressed_depth_and_preview(stage, make_outputs, estimator, frame, estimate, encoding):
+    outputs = make_outputs(depth_encoding=encoding)
+    topics = ("depth/image", "depth/preview", "depth/image/compressedDepth", "depth/preview/compressed")
+    stage.listen(outputs, *topics)
+    send(outputs, Pipeline(estimator, PipelineConfig(max_depth_m=40.0)), frame, estimate)
+    raw, picture, packed, jpeg = (stage.first(topic) for topic in topics)
+    assert packed.header == jpeg.header == raw.header
+    assert packed.format == f"{encoding}; compressedDepth png" and len(packed.data) < len(raw.data)
+    depth = depth_from_msg(raw)
+    depth[np.isinf(depth)] = np.nan
+    np.testing.assert_allclose(depth_from_compressed(packed), depth, rtol=1e-3)
+    assert jpeg.format == "rgb8; jpeg compressed bgr8"
+    seen = decode_compressed(jpeg.data, jpeg.format)
+    shown = pixels(picture, np.uint8, 3)
+    assert seen.shape == shown.shape and np.abs(seen.astype(int) - shown).mean() < 12
+    assert outputs._publishers["depth/image/compressedDepth"].topic_name.endswith(
+        "/depth/image/compressedDepth"
+    )
+
+
+def test_remapping_the_depth_moves_its_compressed_topic(stage):
+    node = Node("moved", context=stage.context, cli_args=["--ros-args", "-r", "front/depth/image:=/wanted"])
+    outputs = Outputs(node, True, NodeConfig(), prefix="front")
+    names = [outputs._publishers[name].topic_name for name in ("depth/image", "depth/image/compressedDepth")]
+    node.destroy_node()
+    assert names == ["/wanted", "/wanted/compressedDepth"]
+
+
 def test_what_cannot_come_is_said_once(stage, make_outputs, estimator, frame, estimate, monkeypatch):
     outputs, said = make_outputs(), []
     monkeypatch.setattr(stage.node.get_logger(), "warning", said.append)
@@ -272,6 +303,10 @@ CLOUDS = [
     ({"point_fields": "xyzi"}, ("x", "y", "z", "intensity")),
     ({"point_confidence": True, "point_sigma": True}, ("x", "y", "z", "rgb", "confidence", "sigma")),
     ({"point_normals": True}, ("x", "y", "z", "rgb", "normal_x", "normal_y", "normal_z")),
+    (
+        {"point_fields": "xyz", "point_normals": True, "point_curvature": True},
+        ("x", "y", "z", "normal_x", "normal_y", "normal_z", "curvature"),
+    ),
 ]
 
 

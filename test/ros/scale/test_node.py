@@ -26,6 +26,7 @@ from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.ros.bridge.conversions import (
     camera_to_info,
     depth_from_msg,
+    depth_to_compressed_msg,
     depth_to_msg,
     image_to_msg,
     ns_to_stamp,
@@ -144,6 +145,13 @@ class Sensors:
         info = camera_to_info(DEPTH_CAMERA, 0, "depth_optical")
         return {"scale/depth/camera_info": info, "scale/depth/image": depth_to_msg(depth, 0, "depth_optical")}
 
+    def packed_depth_image(self):
+        """The same as compressedDepth."""
+        messages = self.depth_image()
+        depth = depth_from_msg(messages.pop("scale/depth/image"))
+        packed = depth_to_compressed_msg(depth, 0, "depth_optical")
+        return messages | {"scale/depth/image/compressedDepth": packed}
+
     def floor(self):
         return {}
 
@@ -256,6 +264,18 @@ def test_a_model_without_metres_gets_scale_and_shift(relative, scene, sensors, s
     values = newest_scale(bench)
     assert float(values["scale"]) == pytest.approx(1 / 3, rel=0.05)
     assert float(values["scale_shift"]) == pytest.approx(-1 / 3, rel=0.05)
+
+
+def test_a_depth_image_may_be_compressed(node, scene, sensors):
+    bench = node
+    use(bench, scale_sources=["depth_image"])
+    assert bench.set_parameters(scale_depth_transport="compressedDepth")[0].successful
+    images, infos = sent(scene, sensors.packed_depth_image())
+    values = bench.wait(
+        lambda: told(bench, "depth_image"), lambda: bench.send(images, infos), "nothing told by depth_image"
+    )
+    assert float(values["scale"]) == pytest.approx(FACTOR, rel=0.03) and values["scale_trusted"] == "true"
+    assert bench.set_parameters(scale_depth_transport="raw")[0].successful
 
 
 def test_a_model_without_metres_needs_a_source(start, relative, scene, sensors):
