@@ -46,6 +46,9 @@ static uint32_t prmt(uint32_t a, uint32_t b, uint32_t how) {  // all signs 0
     for (int i = 0; i < 4; ++i) out |= (uint32_t)(both >> 8 * (how >> 4 * i & 7) & 255) << 8 * i;
     return out;
 }
+static int32_t rzi_s32(float v) {
+    return v != v ? 0 : v >= 2147483648.0f ? INT32_MAX : v <= -2147483648.0f ? INT32_MIN : (int32_t)v;
+}
 static uint32_t rzi_u32(float v) { return !(v > 0) ? 0 : v >= 4294967296.0f ? 0xffffffffu : (uint32_t)v; }
 static int32_t ordered(float a, float b) { return a == a && b == b; }
 """
@@ -213,6 +216,7 @@ def _cvt(kinds: list[str], operands: list[str]) -> str:
     *rounding, to, source = kinds
     value = _read(operands[1], source)
     special = {("rni", "f32", "f32"): "rintf({})", ("rzi", "u32", "f32"): "rzi_u32({})"}
+    special["rzi", "s32", "f32"] = "rzi_s32({})"
     form = special.get((*rounding, to, source))
     if form is None and (*rounding, to) == ("rn", "f32") and source != "f32":
         form = "(float){}"

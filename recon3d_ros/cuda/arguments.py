@@ -56,6 +56,7 @@ class Restore(Structure):
     _fields_ = [
         *((name, Output) for name in ("value", "confidence", "sigma")),
         *((name, c_void_p) for name in ("values", "depth", "out_confidence", "out_sigma")),
+        *((name, c_void_p) for name in ("valid", "right_valid")),
         *((name, c_int) for name in ("width", "height", "stereo")),
         *((name, c_float) for name in ("doffs", "focal_baseline")),
     ]

@@ -50,6 +50,7 @@ struct Output {
 struct Restore {
     Output value, confidence, sigma;
     float *values, *depth, *out_confidence, *out_sigma;
+    const u8 *valid, *right_valid;  // 0 where a camera saw nothing; 0 instead of a plane: everywhere something
     int width, height, stereo;
     float doffs, focal_baseline;
 };
@@ -166,6 +167,19 @@ BOTH float at_pixel(const Output &a, int y, int x) {
     return sum;
 }
 
+// Whether a pixel was seen and, of a pair, its match (geometry/frame.py: Frame.seen). The match is looked up as
+// cv2.remap does it: to 1/32 of a pixel, linearly, with nothing beyond the edges.
+BOTH bool was_seen(const Restore &a, int y, int x, float disparity) {
+    long row = (long)y * a.width;
+    if (a.valid && !a.valid[row + x]) return false;
+    if (!a.right_valid || !a.stereo) return true;
+    float u = is_nan(disparity) ? float_of(0x7f800000u) : x - disparity;
+    int at = (int)rintf(fminf(fmaxf(u, -2.0f), a.width + 1.0f) * 32), first = at >> 5, part = at & 31;
+    int left = first >= 0 && first < a.width ? a.right_valid[row + first] : 0;
+    int right = first >= -1 && first < a.width - 1 ? a.right_valid[row + first + 1] : 0;
+    return (32 - part) * (left != 0) + part * (right != 0) >= 16;
+}
+
 BOTH void restore_pixel(const Restore &a, int y, int x) {
     long at = (long)y * a.width + x;
     float value = at_pixel(a.value, y, x), depth = value;
@@ -179,6 +193,10 @@ BOTH void restore_pixel(const Restore &a, int y, int x) {
         float sigma = at_pixel(a.sigma, y, x);
         a.out_sigma[at] = a.stereo ? sigma * depth * depth / a.focal_baseline : sigma;
     }
+    if (was_seen(a, y, x, value)) return;
+    a.values[at] = a.depth[at] = not_a_number();
+    if (a.confidence.data) a.out_confidence[at] = 0;
+    if (a.sigma.data) a.out_sigma[at] = not_a_number();
 }
 
 // ---- finish: filters (filters/limits.py, evidence.py, edges.py) and cloud (geometry/packer.py)

@@ -70,6 +70,7 @@ class CudaStages:
         width, height = fit.image_size_wh
         count = 2 if manifest.is_stereo else 1
         self._images = [self._buffer((height, width, channels), np.uint8) for _ in range(count)]
+        self._seen = [self._buffer((height, width), np.uint8) for _ in range(count)]
         shape = self._input.tensor_shape(fit.network_size_wh, count)
         self._inputs = {name: self._buffer(shape, input_dtype, pinned=False) for name in self._input.names}
         self._prepare = self._wire_inputs(input_dtype)
@@ -90,6 +91,7 @@ class CudaStages:
         rig: StereoRig | None,
         enqueue: Enqueue,
         capture: Enqueue | None = None,
+        seen: Sequence[NDArray[np.bool_] | None] = (),
     ) -> dict[str, Plane]:
         """Estimate one frame.
 
@@ -99,6 +101,7 @@ class CudaStages:
             rig: Of a stereo network's pair.
             enqueue: The inference.
             capture: The same into a stream that is captured; None starts every frame call by call.
+            seen: (H, W) of each image, False where its camera saw nothing; None = everywhere something.
 
         Returns:
             New (H, W) float32 arrays: ``values`` in px of the image or m, ``depth`` in m, and
@@ -107,6 +110,10 @@ class CudaStages:
         for buffer, image in zip(self._images, images, strict=True):
             buffer.fill(image.reshape(buffer.shape))
         restore = self._restore(camera, rig)
+        for name, buffer, plane in zip(("valid", "right_valid"), self._seen, seen):
+            if plane is not None:
+                buffer.fill(plane)
+                setattr(restore, name, buffer.address)
         key = bytes(restore)
         if capture is not None and self._replay(key):
             return self._copies()
@@ -142,7 +149,8 @@ class CudaStages:
 
     def _work(self, restore: Restore, infer: Enqueue, mark: Callable[[], None]) -> None:
         """Put a frame whose images are in pinned memory into the stream, stage by stage."""
-        for buffer in self._images:
+        planes = zip((restore.valid, restore.right_valid), self._seen)
+        for buffer in (*self._images, *(buffer for address, buffer in planes if address)):
             buffer.upload()
         mark()
         self._kernels.launch(self._prepare, self._fit.network_size_wh, len(self._images))

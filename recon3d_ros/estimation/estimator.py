@@ -151,12 +151,11 @@ class Estimator:
             ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
-        together = self._batches and len({frame.image.shape[:2] for frame in frames}) == 1
+        # On a GPU that prepares and finishes frames each goes its own way there, whatever the batch.
+        on_gpu = self._gpu.offered and self.is_metric
+        together = self._batches and not on_gpu and len({frame.image.shape[:2] for frame in frames}) == 1
         batches = [frames] if together else [[frame] for frame in frames]
-        maps = [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
-        return [
-            depth_map.restricted(frame.seen(depth_map.disparity)) for depth_map, frame in zip(maps, frames)
-        ]
+        return [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
 
     def estimate_raw(self, frame: Frame) -> NDArray[np.float32]:
         """Return the output of the model at the resolution of the (left) image.
@@ -210,6 +209,9 @@ class Estimator:
             if self._batches
             else depth_map_of(outputs, self.manifest, frame, fit)
             for i, frame in enumerate(frames)
+        ]
+        maps = [
+            depth_map.restricted(frame.seen(depth_map.disparity)) for depth_map, frame in zip(maps, frames)
         ]
         self.timings_ms["postprocess"] = (time.perf_counter() - started) * 1e3
         return maps

@@ -90,7 +90,8 @@ class GpuStages:
                 rig = frame.rig if self._manifest.is_stereo else None
                 graph = self._path == "graph" and device_backend.can_capture
                 capture = device_backend.capture if graph else None
-                planes = stages.estimate(images, frame.camera, rig, device_backend.enqueue, capture)
+                seen = (frame.valid, frame.right_valid)[: len(images)]
+                planes = stages.estimate(images, frame.camera, rig, device_backend.enqueue, capture, seen)
                 self.timings_ms = stages.timings_ms
                 self._log_without_graph(stages.why_no_graph)
         except ContractError:  # a size that the engine does not take; the backend knows who does
@@ -122,7 +123,8 @@ class GpuStages:
         device_backend = device_of_backend(self._backend) if self.offered else None
         if device_backend is None or self._last is None or self._last[0]() is not estimate:
             return None
-        if fields not in (None, XYZRGB, XYZI) or not _for_the_gpu(config):
+        unmasked = config.roi_mask and frame.valid is None  # as `Pipeline.masked` leaves no frame
+        if fields not in (None, XYZRGB, XYZI) or unmasked or not _for_the_gpu(config):
             return None
         height, width = frame.camera.image_shape_hw
         n = config.decimation
@@ -194,5 +196,5 @@ class GpuStages:
 
 def _for_the_gpu(config: PipelineConfig) -> bool:
     """Whether all filters of a configuration have a kernel; others look at patches, images or the past."""
-    filters = config.roi_mask or config.min_texture or config.speckle_px or config.temporal_weight
+    filters = config.min_texture or config.speckle_px or config.temporal_weight
     return not (filters or config.voxel_m or config.outlier_radius_m)

@@ -56,7 +56,7 @@ def spec_of(tensor: np.ndarray) -> TensorSpec:
     return TensorSpec("x", tensor.dtype.name, tensor.shape)
 
 
-def run_restore(kernels, contract, fit, camera, rig, tensors):
+def run_restore(kernels, contract, fit, camera, rig, tensors, seen=(None, None)):
     """values, depth, confidence and sigma of the kernel; None where the model has none."""
     a, keep = restore_layout(camera, rig), []
     value = tensors[contract.name]
@@ -75,6 +75,9 @@ def run_restore(kernels, contract, fit, camera, rig, tensors):
         planes["out_sigma"] = np.full(camera.image_shape_hw, 7, np.float32)
     for name, plane in planes.items():
         setattr(a, name, plane.ctypes.data)
+    for name, plane in zip(("valid", "right_valid"), seen):
+        if plane is not None:
+            setattr(a, name, plane.ctypes.data)
     kernels.host_restore(ctypes.byref(a), 1)
     return planes
 
@@ -158,6 +161,29 @@ def test_stereo_depth_confidence_and_sigma(kernels, dtype):
     assert_planes(got["out_sigma"], sigma, fit, full)
     assert_planes(got["out_confidence"], confidence_to_image_grid(single["c"], contract, fit), fit, quarter)
     assert np.isfinite(got["depth"]).mean() > 0.5
+
+
+@pytest.mark.parametrize("which", ["left", "right", "both"])
+def test_what_no_camera_saw_is_unknown_as_in_numpy(kernels, which):
+    """Among the disparities are NaN, Inf, halves and thirty-seconds of a pixel, and matches off the image."""
+    rng, (width, height) = np.random.default_rng(5), (41, 23)
+    rig = StereoRig.simple(width, height, fx=30.0, baseline_m=0.1)
+    contract = OutputContract("d", "px", confidence="c", sigma="s")
+    fit = plan_fit(InputContract(("left", "right"), multiple_of=1), (width, height))
+    value = noise(rng, height, width)
+    value[::2] = np.round(value[::2] * 64) / 64
+    tensors = {"d": value[None, None], "c": rng.random((1, 1, height, width)).astype(np.float32)}
+    tensors["s"] = rng.random((1, 1, height, width)).astype(np.float32)
+    valid, right_valid = (rng.random((2, height, width)) > 0.3).astype(bool)
+    seen = (valid if which != "right" else None, right_valid if which != "left" else None)
+    got = run_restore(kernels, contract, fit, rig.left, rig, tensors, seen)
+    plain = run_restore(kernels, contract, fit, rig.left, rig, tensors)
+    image = np.zeros((height, width, 3), np.uint8)
+    mask = Frame(0, image, rig.left, image, rig, valid=seen[0], right_valid=seen[1]).seen(plain["values"])
+    assert 0.2 < mask.mean() < 0.8
+    for name, plane in plain.items():
+        unknown = 0 if name == "out_confidence" else np.nan
+        np.testing.assert_array_equal(got[name], np.where(mask, plane, np.float32(unknown)), err_msg=name)
 
 
 def test_disparity_at_and_below_that_of_infinity_is_infinitely_far(kernels):

@@ -17,6 +17,7 @@ from recon3d_ros.cuda.context import Device
 from recon3d_ros.cuda.kernels import Kernels
 from recon3d_ros.errors import BackendError, ConfigError, ContractError, MissingDependencyError
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.files import write_image
 from recon3d_ros.geometry import Frame, StereoRig
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.registry import BUILT_IN
@@ -117,6 +118,36 @@ def test_the_same_depth_map_as_on_the_cpu(pycuda, width, height, grey, warned):
     assert (backend.enqueued, backend.captured, backend.inferred, warned) == (2, 1, 0, [])
     assert pycuda.calls.count("compile") == 1 and pycuda.calls.count("prepare") == 3
     assert gpu.timings_ms == {"graph": 1.0}
+    gpu.close()
+    assert pycuda.allocated == {} and pycuda.balanced
+
+
+def test_what_no_camera_saw_goes_over_the_gpu_too(pycuda, tmp_path, warned):
+    """And so does the region of interest: both are planes of the frame; frames with and without alternate."""
+    manifest = manifest_of()
+    gpu, cpu = (
+        Estimator(manifest, GpuBackend(manifest, pycuda)),
+        Estimator(manifest, open_backend("fake", manifest)),
+    )
+    mask = np.full((47, 61), 255, np.uint8)
+    mask[30:, :20] = 0
+    write_image(tmp_path / "mask.png", mask)
+    config = PipelineConfig(roi_mask=str(tmp_path / "mask.png"), max_depth_m=1.5)
+    pipelines = Pipeline(gpu, config), Pipeline(cpu, config)
+    rng = np.random.default_rng(0)
+    for seed in range(6):
+        frame = frame_of(61, 47, seed)
+        if seed % 2:
+            frame = frame.restricted(*(rng.random((2, 47, 61)) > 0.2))
+        got, expected = (pipeline.process(frame) for pipeline in pipelines)
+        assert set(got.timings_ms) == {"estimate", "finish"}
+        for name in ("depth", "disparity", "confidence", "sigma_m"):
+            ours, theirs = (getattr(result.depth_map, name) for result in (got, expected))
+            apart = np.isnan(ours) != np.isnan(theirs)  # a match on the edge of what the right camera saw
+            assert apart.mean() < 0.01
+            np.testing.assert_allclose(np.where(apart, 0, ours), np.where(apart, 0, theirs), rtol=2e-3)
+        assert not got.cloud.valid[mask == 0].any() and np.isnan(got.depth_map.depth[mask == 0]).all()
+    assert warned == []
     gpu.close()
     assert pycuda.allocated == {} and pycuda.balanced
 
