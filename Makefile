@@ -9,7 +9,8 @@
 #   make docs                                     the documentation site, out/docs/html/index.html
 #   make lint | types | clean
 #
-# PYTHON=python3.12 names another interpreter. With a ROS 2 from apt sourced, that one is used, else ROS's wheels.
+# PYTHON=python3.12 names another interpreter. With a ROS 2 from apt sourced, that one is used, else ROS's wheels:
+# of Jazzy, or with ROS_WHEELS=kilted those of Kilted.
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -18,16 +19,17 @@ TENSORRT ?= 1
 SLOW ?= 0
 EXTRAS ?= 0
 JOBS ?= auto
+ROS_WHEELS ?= jazzy
 INPUT ?=
 ARGS ?=
 
 # The rclpy of apt and the rclpy of pip must not meet in one process: each has its own environment.
-VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO))
+VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO),$(if $(filter-out jazzy,$(ROS_WHEELS)),-$(ROS_WHEELS)-wheels))
 OLD_VENV := .venv-numpy1
 # Sphinx wants another docutils than colcon.
 DOCS_VENV := .venv-docs
 comma := ,
-RUN_EXTRAS := cpu,bags,view$(if $(ROS_DISTRO),,$(comma)ros)
+RUN_EXTRAS := cpu,bags,view$(if $(ROS_DISTRO),,$(comma)ros$(if $(filter-out jazzy,$(ROS_WHEELS)),-$(ROS_WHEELS)))
 # The message types of these distros are compiled for NumPy 1.
 ROS_NUMPY := $(if $(filter humble iron jazzy kilted,$(ROS_DISTRO)),"numpy<2")
 PIP_INSTALL = -m pip install -qq --disable-pip-version-check

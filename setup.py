@@ -9,23 +9,28 @@ from setuptools import find_packages, setup
 NAME = "recon3d_ros"
 ROOT = Path(__file__).resolve().parent
 
-# The wheels of ROS 2 Jazzy exist for x86-64 only; elsewhere ROS comes from apt (see docs/installation.md).
+# The wheels of ROS 2 exist for x86-64 only; elsewhere ROS comes from apt (see docs/installation.md).
 ROS_WHEELS = "platform_machine == 'x86_64' and sys_platform == 'linux' and python_version < '3.14'"
 OPEN3D_CPU = "platform_machine == 'x86_64' and sys_platform == 'linux'"
 OPEN3D_FULL = "platform_machine != 'x86_64' or sys_platform != 'linux'"
 
+
+def ros_wheels(distro: str, rmw_fastrtps: str) -> list[str]:
+    """The wheels of one distribution of ROS 2; those of two do not go into one environment."""
+    wheels = (
+        f"ros-{distro}-rclpy",
+        f"ros-rmw-fastrtps-cpp=={rmw_fastrtps}",
+        f"ros-{distro}-common-interfaces",
+        "cv-bridge==1.13.0.post0",
+    )
+    return [f"{wheel}; {ROS_WHEELS}" for wheel in wheels]
+
+
 TEST = ["hypothesis", "pytest", "pytest-timeout"]
 EXTRAS = {
     "cpu": ["onnxruntime>=1.18"],
-    "ros": [
-        f"{wheel}; {ROS_WHEELS}"
-        for wheel in (
-            "ros-jazzy-rclpy",
-            "ros-rmw-fastrtps-cpp==8.4.3",
-            "ros-jazzy-common-interfaces",
-            "cv-bridge==1.13.0.post0",
-        )
-    ],
+    "ros": ros_wheels("jazzy", "8.4.3"),
+    "ros-kilted": ros_wheels("kilted", "9.3.3"),
     "bags": ["rosbags>=0.11"],
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
     "ray": ["ray>=2.40", "fsspec>=2024.2"],  # many recordings on many processes or machines

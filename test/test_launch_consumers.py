@@ -112,6 +112,15 @@ def test_the_nodes_of_a_consumer(made, name):
         assert "somewhere" in text and "use_sim_time: false" in text
 
 
+@pytest.mark.parametrize("name", CONSUMERS)
+def test_a_single_camera_has_its_image_for_the_consumer(made, name):
+    nodes, _ = made(consumer=name, depth_mode="mono")
+    for node in nodes:
+        topics = set(dict(node.expanded_remapping_rules).values())
+        assert "left/image_rect" not in topics
+        assert ("image" in topics) is (name == "rtabmap")
+
+
 def test_another_image(made):
     nodes, _ = made(consumer="rtabmap", image_topic="image", use_sim_time="true")
     for node in nodes:

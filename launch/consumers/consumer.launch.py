@@ -14,7 +14,8 @@ from recon3d_ros.system.share import share_path
 ARGUMENTS = {
     "namespace": "namespace of the depth node, and of the consumer",
     "frame": "main frame of the consumer (robot, map or scan), see config/consumers.yaml",
-    "image": "rectified image topic instead of left/image_rect",
+    "image": "rectified image topic instead of left/image_rect, or of image with depth_mode:=mono",
+    "depth_mode": "stereo or mono, the mode of the depth node (default: stereo)",
     "params_file": "parameter file (YAML) that overrides config/consumers.yaml",
     "use_sim_time": "true: use the time of /clock",
 }
@@ -44,6 +45,13 @@ def generate_launch_description():
     return LaunchDescription([consumer, *arguments, OpaqueFunction(function=make_nodes)])
 
 
+def topic_of(asked, is_mono, image):
+    """The topic of an input; the image of the camera has another name for a single camera."""
+    if "mono" not in asked:
+        return asked["topic"]
+    return image or asked["mono" if is_mono else "topic"]
+
+
 def make_nodes(context):
     """The nodes of the consumer, now that the values of the arguments are known."""
     words, warning = given_words(context.launch_configurations, ARGUMENTS, OWN_NAMES)
@@ -54,11 +62,10 @@ def make_nodes(context):
     parameters = {**consumer["parameters"], "use_sim_time": sim_time}
     if words["frame"]:
         parameters[consumer["frame"]] = words["frame"]
-    remappings = [(name, asked["topic"]) for name, asked in consumer["inputs"].items()]
-    if words["image"]:
-        remappings = [
-            (name, words["image"] if topic == "left/image_rect" else topic) for name, topic in remappings
-        ]
+    remappings = [
+        (name, topic_of(asked, words["depth_mode"] == "mono", words["image"]))
+        for name, asked in consumer["inputs"].items()
+    ]
     return [
         Node(
             **node,

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import rclpy
+
 from recon3d_ros.files import write_atomically
 from recon3d_ros.system.share import share_path
 
@@ -25,7 +27,17 @@ def profile_environment(environ: Mapping[str, str] = os.environ) -> dict[str, st
     """
     if any(environ.get(name) for name in PROFILE_VARIABLES):
         return {}
-    return dict.fromkeys(PROFILE_VARIABLES, str(share_path("config", "fastdds.xml")))
+    return dict.fromkeys(_read_variables(), str(share_path("config", "fastdds.xml")))
+
+
+def _read_variables() -> tuple[str, ...]:
+    """The variables that this Fast DDS reads: version 3 warns of the one of version 2 in every process."""
+    rclpy.get_rmw_implementation_identifier()  # loads the middleware
+    try:
+        loaded = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return PROFILE_VARIABLES
+    return PROFILE_VARIABLES[1:] if "/libfastdds.so" in loaded else PROFILE_VARIABLES
 
 
 def use_profile() -> str:
@@ -39,7 +51,7 @@ def use_profile() -> str:
     """
     added = profile_environment()
     os.environ.update(added)
-    return added.get(PROFILE_VARIABLES[0], "")
+    return added.get(PROFILE_VARIABLES[1], "")
 
 
 def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> str:
@@ -61,7 +73,7 @@ def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> st
     """
     if not environment or not SHARED_MEMORY.is_dir():
         return ""
-    text = Path(environment[PROFILE_VARIABLES[0]]).read_text(encoding="utf-8")
+    text = Path(environment[PROFILE_VARIABLES[1]]).read_text(encoding="utf-8")
     usual = int(_SEGMENT.findall(text)[0])
     free = _free_bytes(SHARED_MEMORY)
     room = int(free * 0.9) // processes  # what is left is for the ports
@@ -70,7 +82,7 @@ def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> st
     segment = max(room, _SMALLEST_SEGMENT)
     path = folder / "fastdds.xml"
     write_atomically(path, _SEGMENT.sub(str(segment), text).encode())
-    environment.update(dict.fromkeys(PROFILE_VARIABLES, str(path.resolve())))
+    environment.update(dict.fromkeys(set(PROFILE_VARIABLES) & environment.keys(), str(path.resolve())))
     return (
         f"{SHARED_MEMORY} has {free >> 20} MiB free, so each process takes a segment of {segment >> 20} "
         f"MiB instead of {usual >> 20}; clouds may get lost (for a container use --shm-size=1g)"

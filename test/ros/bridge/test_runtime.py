@@ -33,7 +33,7 @@ def test_a_shutdown_from_outside_ends_with_zero_and_destroys_the_node():
             super().destroy_node()
 
     assert run_node(Short, args=[]) == 0
-    assert destroyed == [True]
+    assert destroyed  # Kilted's rclpy destroys the nodes of a context itself, too
     assert not rclpy.ok()
 
 
