@@ -65,6 +65,7 @@ TESTED_IN = {
     "geometry.checks": "geometry/test_camera.py",
     "messages.kinds": "messages/test_camera_info.py",
     "model_zoo.contract": "model_zoo/test_manifest_file.py",
+    "model_zoo.manifest_faults": "model_zoo/test_manifest_file.py",
     "model_zoo.contract_parts": "model_zoo/test_manifest_file.py",
     "model_zoo.manifest": "model_zoo/test_manifest_file.py",
     "model_zoo.tensor_spec": "backends/test_onnxruntime.py",

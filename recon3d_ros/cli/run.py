@@ -24,6 +24,7 @@ from recon3d_ros.errors import (
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame
 from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.model_zoo.words import of_default_mono
 from recon3d_ros.offline.doubts import DoubtLog
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.scale import ScaleRecovery
@@ -81,7 +82,7 @@ def main(args: argparse.Namespace) -> int:
     if first is None:
         raise unread[0]
     writer = Writer(args.out, not args.no_view, args.turntable, args.rerun)
-    estimator, doubts = Estimator.open(model, stereo=first.is_stereo), DoubtLog()
+    estimator, doubts = _opened(model, first.is_stereo), DoubtLog()
     try:
         describe = (
             _metric_output(estimator, limits, scale, writer, doubts, args.separate)
@@ -107,6 +108,14 @@ def main(args: argparse.Namespace) -> int:
             f"{len(unread)} of {len(frames)} frames could not be read, first: {unread[0]}"
         )
     return 0
+
+
+def _opened(model: ModelConfig, stereo: bool) -> Estimator:
+    """Open the model; of the default one for single images, say how good it is."""
+    estimator = Estimator.open(model, stereo=stereo)
+    if model.model == ModelConfig().model and not stereo:
+        print(of_default_mono(estimator.manifest))
+    return estimator
 
 
 def _require_depth(writer: Writer, count: int) -> None:

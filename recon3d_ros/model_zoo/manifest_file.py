@@ -6,10 +6,9 @@ An unknown key is an error that names the nearest known one.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
@@ -19,6 +18,7 @@ from recon3d_ros.files.yaml_document import read_yaml
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.manifest import (
+    UNITS_OF_TASK,
     Accuracy,
     Artifact,
     ExternalFile,
@@ -27,8 +27,7 @@ from recon3d_ros.model_zoo.manifest import (
     Manifest,
     TrainingSource,
 )
-
-_T = TypeVar("_T")
+from recon3d_ros.model_zoo.manifest_faults import Faults
 
 
 def load_manifest(path: Path | str) -> Manifest:
@@ -55,36 +54,42 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     """Build a manifest from the content of its YAML.
 
     Raises:
-        ManifestError: unknown or missing key, or a value that breaks a rule.
+        ManifestError: unknown or missing keys, or values that break a rule: one sentence with all of them.
     """
-    values = _checked_keys(Manifest, data, "")
-    values.pop("path", None)
-    given = _checked_keys(InputContract, values["input"], "input")
-    given["extra"] = _build_all(ExtraInput, given.get("extra"), "input.extra")
-    values["input"] = InputContract(**given)
-    output = _checked_keys(OutputContract, values["output"], "output")
-    if output.get("invalid") is not None:
-        output["invalid"] = _build(Invalid, output["invalid"], "output.invalid")
-    values["output"] = OutputContract(**output)
-    licence = _checked_keys(Licence, values["licence"], "licence")
-    licence["sources"] = _build_all(TrainingSource, licence.get("sources"), "licence.sources")
-    values["licence"] = Licence(**licence)
-    values["artifacts"] = _artifacts(values.get("artifacts"))
-    values["accuracy"] = _build_all(Accuracy, values.get("accuracy"), "accuracy")
+    faults = Faults()
+    values = faults.keys(Manifest, data, "")
+    if "task" in values and values["task"] not in UNITS_OF_TASK:
+        faults.add(f"task must be one of {', '.join(UNITS_OF_TASK)}, got {values['task']!r:.60}")
+    if "input" in values:
+        given = faults.keys(InputContract, values["input"], "input")
+        given["extra"] = faults.blocks(ExtraInput, given.get("extra"), "input.extra")
+        values["input"] = faults.built(InputContract, given)
+    if "output" in values:
+        output = faults.keys(OutputContract, values["output"], "output")
+        if output.get("invalid") is not None:
+            output["invalid"] = faults.block(Invalid, output["invalid"], "output.invalid")
+        values["output"] = faults.built(OutputContract, output)
+    if "licence" in values:
+        licence = faults.keys(Licence, values["licence"], "licence")
+        licence["sources"] = faults.blocks(TrainingSource, licence.get("sources"), "licence.sources")
+        values["licence"] = faults.built(Licence, licence)
+    values["artifacts"] = _artifacts(faults, values.get("artifacts"))
+    values["accuracy"] = faults.blocks(Accuracy, values.get("accuracy"), "accuracy")
     if values.get("golden") is not None:
-        values["golden"] = _build(Golden, values["golden"], "golden")
+        values["golden"] = faults.block(Golden, values["golden"], "golden")
+    faults.raise_all()
     return Manifest(**values, path=path)
 
 
-def _artifacts(data: Any) -> tuple[Artifact, ...]:
+def _artifacts(faults: Faults, data: Any) -> tuple[Artifact, ...]:
     if isinstance(data, list):
         data = [
-            {**item, "external": _build_all(ExternalFile, item["external"], f"artifacts[{i}].external")}
+            {**item, "external": faults.blocks(ExternalFile, item["external"], f"artifacts[{i}].external")}
             if isinstance(item, dict) and "external" in item
             else item
             for i, item in enumerate(data)
         ]
-    return _build_all(Artifact, data, "artifacts")
+    return faults.blocks(Artifact, data, "artifacts")
 
 
 def dump_manifest(manifest: Manifest, path: Path | str) -> None:
@@ -96,35 +101,6 @@ def dump_manifest(manifest: Manifest, path: Path | str) -> None:
     path = Path(path)
     text = yaml.safe_dump(_plain(dataclasses.replace(manifest, path=None)), sort_keys=False, width=110)
     write_atomically(path, text.encode())
-
-
-def _build(cls: type[_T], data: Any, where: str) -> _T:
-    return cls(**_checked_keys(cls, data, where))
-
-
-def _build_all(cls: type[_T], data: Any, where: str) -> tuple[_T, ...]:
-    if data is not None and not isinstance(data, list):
-        raise ManifestError(f"{where} must be a list, got {data!r}")
-    return tuple(_build(cls, item, f"{where}[{i}]") for i, item in enumerate(data or []))
-
-
-def _checked_keys(cls: type, data: Any, where: str) -> dict[str, Any]:
-    """Copy of a YAML mapping whose keys are all fields of ``cls`` and hold every required one."""
-    if not isinstance(data, dict):
-        raise ManifestError(f"{where or 'a manifest'} must be a mapping of keys to values, got {data!r:.60}")
-    fields = [f for f in dataclasses.fields(cls) if f.name != "path"]
-    known = [f.name for f in fields]
-    prefix = f"{where}." if where else ""
-    for key in data:
-        if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            raise ManifestError(f"unknown key {prefix}{key}, the nearest known key is {prefix}{nearest}")
-    required = [f.name for f in fields if f.default is dataclasses.MISSING]
-    for key in required:
-        if key not in data:
-            hint = ", get it with sha256sum" if key == "sha256" else ""
-            raise ManifestError(f"key {prefix}{key} is missing{hint}")
-    return dict(data)
 
 
 def _plain(value: Any) -> Any:

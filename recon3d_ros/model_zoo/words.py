@@ -15,6 +15,16 @@ _UNITS = {
 }
 
 
+def of_default_mono(manifest: Manifest) -> str:
+    """What to expect of the model that ``auto`` selects for single images, in one line."""
+    scores = [(item.data, item.metrics["abs_rel"]) for item in manifest.accuracy if "abs_rel" in item.metrics]
+    errors = ", ".join(f"{100 * error:.0f} % on {data}" for data, error in scores) or "not measured"
+    return (
+        f"{manifest.name} is small: mean error of depth {errors}, more in other places; add a stronger "
+        "network with recon3d models add (docs/published-models.md)"
+    )
+
+
 def describe(manifest: Manifest) -> list[str]:
     """The contract of a model, a sentence a line."""
     lines = [f"{manifest.name}: {manifest.description or manifest.task}"]

@@ -198,6 +198,32 @@ def test_wrong_manifest_is_one_sentence(tmp_path: Path, key: str, value: Any, me
     assert "\n" not in str(caught.value)
 
 
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    data = copy.deepcopy(FULL)
+    data["input"] |= {"layout": "NWHC", "color": "yuv", "scale": "1/255", "colour": "rgb"}
+    data["output"] = {"name": "disparity", "unit": "mm", "layuot": "NHW"}
+    data["unit"], data["task"] = "px", "flow"
+    data["artifacts"][0]["sha256"] = "12"
+    del data["licence"]
+    with pytest.raises(ManifestError) as caught:
+        manifest_from_dict(data)
+    told = str(caught.value).split("; ")
+    for fault in (
+        "unknown key unit, which belongs under output",
+        "key licence is missing",
+        "task must be one of",
+        "unknown key input.colour, the nearest known key is input.color",
+        "input.layout must be one of",
+        "input.color must be one of",
+        "input.scale must be a finite number, got '1/255': YAML does not compute, write 0.0039",
+        "unknown key output.layuot, the nearest known key is output.layout",
+        "got 'mm': write unit: m and scale: 0.001",
+        "sha256 of both.onnx must be 64",
+    ):
+        assert sum(fault in sentence for sentence in told) == 1, fault
+    assert len(told) == 10
+
+
 def test_mono_model_takes_one_image() -> None:
     data = changed("task", "mono_metric_depth")
     data["output"] = {"name": "depth", "unit": "cm"}

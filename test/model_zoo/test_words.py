@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
-from recon3d_ros.model_zoo.registry import list_models
+from recon3d_ros.model_zoo.registry import find_model, list_models
 from recon3d_ros.model_zoo.templates import templates
-from recon3d_ros.model_zoo.words import describe
+from recon3d_ros.model_zoo.words import describe, of_default_mono
 
 
 def words_of(name: str) -> str:
@@ -30,6 +30,14 @@ def test_the_contract_in_words() -> None:
     assert "no depth: where sky is above 0.3, depth is out of range" in words_of("depth_anything_v3_metric")
     assert "NCHW float32, grey, left and right stacked" in words_of("hitnet_eth3d")
     assert "value: 1 / (y), where y" in words_of("jetson_inference_fcn_mobilenet")
+
+
+def test_what_to_expect_of_the_default_for_one_camera() -> None:
+    manifest = find_model("auto", stereo=False)
+    line = of_default_mono(manifest)
+    score = next(item for item in manifest.accuracy if item.data == "nyuv2").metrics["abs_rel"]
+    assert line.startswith(f"recon3d_mono is small: mean error of depth {100 * score:.0f} % on nyuv2, ")
+    assert "recon3d models add" in line
 
 
 def test_every_model_of_the_installation_has_words() -> None:

@@ -18,6 +18,8 @@ from recon3d_ros.config import ModelConfig, NodeConfig
 from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, scale_plan
 from recon3d_ros.config.scale_inputs import ScalePlan
 from recon3d_ros.errors import Recon3dError
+from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.model_zoo.words import of_default_mono
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
 from recon3d_ros.ros.bridge.runtime import run_node, survive_wrong_requests
@@ -156,6 +158,9 @@ class DepthNode(LifecycleNode):
         topics = [topic for channel in self._channels for topic in channel.image_topics]
         labels = switch.labels
         self.get_logger().info(f"{labels['model']} on {labels['backend']}, for {', '.join(topics)}")
+        model = parameters[ModelConfig]
+        if model.model == "auto" and not stereo:
+            self.get_logger().info(of_default_mono(find_model("auto", model.models_dir, stereo=False)))
 
     def _activate(self) -> None:
         for channel in self._channels:

@@ -299,3 +299,9 @@ def test_both_views_in_one_image_give_the_cloud_of_the_pair(make_bench, scene):
     both = np.hstack([scene.picture(0), scene.picture(7)])
     msg = packed.expect("points", {"image": image_to_msg(both, 0, "left_optical")}, scene.infos())
     assert msg.data == expected.data and msg.header.frame_id == "left_optical"
+
+
+def test_one_camera_and_no_model_named_says_how_good_the_default_is(make_bench, capfd):
+    make_bench({"mode": "mono"}, "/honest", outputs=("points",))
+    console = "".join(capfd.readouterr())
+    assert console.count("recon3d_mono is small: mean error of depth") == 1
