@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_contract, check_feed, one_line
+from recon3d_ros.backends.inference_limit import InferenceLimit
 from recon3d_ros.errors import ArtifactError, BackendError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import read_verified
@@ -36,6 +37,7 @@ class OnnxRuntimeBackend:
     """
 
     name = "onnxruntime"
+    _serves_signals = True
 
     def __init__(
         self, manifest: Manifest, threads: int = 0, precision: str = "auto", also: Sequence[str] = ()
@@ -55,6 +57,7 @@ class OnnxRuntimeBackend:
         except Exception as exc:  # the vendor's exceptions have no common base
             raise self._not_loaded(f"ONNX Runtime cannot load {path} ({one_line(str(exc))})") from exc
         self._model_name = manifest.name
+        self._run_options, self._limit = vendor.RunOptions, InferenceLimit(aside=self._serves_signals)
         self.inputs: tuple[TensorSpec, ...] = tuple(map(tensor_spec_of, self._session.get_inputs()))
         self.outputs: tuple[TensorSpec, ...] = tuple(map(tensor_spec_of, self._session.get_outputs()))
         check_contract(manifest, self.inputs, self.outputs)
@@ -65,9 +68,15 @@ class OnnxRuntimeBackend:
         if self._session is None:
             raise BackendError(f"model {self._model_name} is closed, open it again")
         feed = check_feed(self.inputs, feed)
+        session, options = self._session, self._run_options()
         try:
-            outputs = self._session.run(self._output_names, feed)
+            outputs = self._limit.run(lambda options: session.run(self._output_names, feed, options), options)
         except Exception as exc:
+            if self._limit.expired:
+                raise BackendError(
+                    f"expected an inference of {self._model_name} within {self._limit.seconds:g} s, "
+                    "it was ended then: use a smaller model, or look for a loop without an end in it"
+                ) from exc
             raise BackendError(
                 f"ONNX Runtime failed on {self._model_name} ({one_line(str(exc))}): "
                 "check size_wh or multiple_of in its manifest, and the free memory"
@@ -76,6 +85,7 @@ class OnnxRuntimeBackend:
 
     def close(self) -> None:
         """Release the model and its threads."""
+        self._limit.close()
         self._session = None
 
     def _providers(self) -> list[Any]:

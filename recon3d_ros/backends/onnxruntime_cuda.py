@@ -50,6 +50,7 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     """
 
     name = "onnxruntime_cuda"
+    _serves_signals = False  # its memory belongs to the thread that asks
     can_capture = False  # its memory moves as it likes
 
     def __init__(

@@ -16,6 +16,14 @@ from recon3d_ros.errors import DataError
 DEFAULT_RATE_HZ = 30.0  # for files whose header states no rate
 
 
+class UnreadFramesError(DataError):
+    """A video ended before its last image; `frames` are missing."""
+
+    def __init__(self, message: str, frames: int) -> None:
+        super().__init__(message)
+        self.frames = frames
+
+
 class VideoImages:
     """The raw images of a video file or a webcam, (H, W, 3) uint8 RGB, once through.
 
@@ -25,7 +33,8 @@ class VideoImages:
         source: a video file, the index of a webcam (0, or "0"), or its device (/dev/video0, or a link to it).
 
     Raises:
-        DataError: when it cannot be opened; while iterating, when a webcam stops or a file gives no image.
+        DataError: when it cannot be opened; while iterating, when a webcam stops, or when a file gives no
+            image or clearly fewer than its header claims.
     """
 
     def __init__(self, source: Path | str | int) -> None:
@@ -56,10 +65,22 @@ class VideoImages:
                         f"expected an image from {self._describe()}, got none after {count}: check that it "
                         "works and that no other program uses it"
                     )
+                self._require_all(count)
                 return
             stamp_ns = time.time_ns() if self.live else round(count * 1e9 / self.rate_hz)
             yield RawImages(stamp_ns, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), None)
             count += 1
+
+    def _require_all(self, count: int) -> None:
+        """Raise when the header of a file claims clearly more images than came: some only estimate them."""
+        claimed = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        missing = round(claimed) - count if 0 < claimed < 1e12 else 0
+        if missing > max(2, count // 50):
+            raise UnreadFramesError(
+                f"expected {claimed:.0f} images of {self._describe()}, got {count}: it is damaged or cut "
+                "off, copy it again",
+                missing,
+            )
 
     def close(self) -> None:
         """Free the file or the camera."""

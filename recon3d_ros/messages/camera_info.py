@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -87,6 +88,8 @@ class CalibrationCache:
             return False
         self._content[topic], self._repeats[topic] = content, 0
         self._count += 1
+        if self._whole_record:
+            info = _own(info)
         changes.append(_Change(self._count, stamp_to_ns(info.header.stamp), logged_ns, info))
         if not self._whole_record:
             del changes[:-2]
@@ -132,6 +135,14 @@ def _content(info: CameraInfoFields) -> tuple[object, ...]:
     region = (roi.x_offset, roi.y_offset, roi.width, roi.height)
     matrices = (bytes(info.d), info.k.tobytes(), info.r.tobytes(), info.p.tobytes())
     return (*size, *region, info.distortion_model, *matrices)
+
+
+def _own(info: CameraInfoFields) -> CameraInfoFields:
+    """A copy that holds no more than its numbers: arrays of a bag are views of a whole chunk of it."""
+    owned = copy(info)
+    for name in ("d", "k", "r", "p"):
+        object.__setattr__(owned, name, np.array(getattr(info, name)))
+    return owned
 
 
 def info_to_camera(msg: CameraInfoFields, *, rectified: bool = False) -> PinholeCamera:

@@ -30,6 +30,7 @@ COMPRESSED = "sensor_msgs/msg/CompressedImage"
 # Images of one side that may wait for their partner. Nothing is late in a bag, but a recorder may have
 # written one side well behind the other.
 WAITING = 50
+_END_NS = 2**31 * 1_000_000_000  # of builtin_interfaces/Time
 # What one frame may be to blame for; it is counted and the next one comes. Anything else ends the run.
 CAUSES: dict[type[Recon3dError], str] = {
     CalibrationError: "camera_info",
@@ -230,6 +231,10 @@ class _Run:
 
     def _process(self, messages: Messages, logged_ns: int) -> tuple[RawFrame, Frame, Result]:
         raw = self._intake.raw_frame(messages, logged_ns)
+        if not -_END_NS <= raw.stamp_ns < _END_NS:
+            raise ImageError(
+                f"expected a stamp of 32-bit seconds, got {raw.stamp_ns / 1e9:.6g} s: correct the driver"
+            )
         if self._epoch not in (None, raw.epoch):
             self._pipeline.reset()
         self._epoch = raw.epoch

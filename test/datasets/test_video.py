@@ -97,3 +97,17 @@ def test_a_text_in_the_clothes_of_an_image_is_no_video(tmp_path):
     (tmp_path / "text.png").write_text("no image", encoding="utf-8")
     with pytest.raises(DataError, match=r"text\.png"):
         VideoImages(tmp_path / "text.png")
+
+
+def test_a_video_that_is_cut_off_says_how_many_images_are_missing(tmp_path):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (WIDTH, HEIGHT))
+    for i in range(40):
+        writer.write(np.random.default_rng(i).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    writer.release()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    frames = []
+    with pytest.raises(video.UnreadFramesError, match=r"expected 40 images .* damaged or cut off") as caught:
+        frames.extend(VideoImages(path))  # keeps what came before the error
+    assert 5 < len(frames) < 25 and len(frames) + caught.value.frames == 40

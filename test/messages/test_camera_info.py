@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -109,6 +110,9 @@ def test_an_absurd_size_is_refused_before_the_maps_of_rectification_are_made():
             cache.at(0).frame(0, picture(0), None)
 
 
+FIELDS = "header height width distortion_model d r p binning_x binning_y roi".split()
+
+
 def focal(cache, stamp_ns):
     return cache.at(stamp_ns).frame(stamp_ns, picture(0), picture(1)).rig.fx
 
@@ -178,3 +182,20 @@ def test_without_stamps_the_time_of_recording_counts_and_few_calibrations_are_ke
     del calibrations
     gc.collect()
     assert sum(one() is not None for one in held) <= 2
+
+
+def test_a_whole_record_keeps_no_more_of_a_message_than_its_numbers():
+    """Arrays of a bag are views of a whole chunk of it, which would stay in memory for each calibration."""
+    cache = CalibrationCache(TOPICS[:1], rectify=False, whole_record=True)
+    chunks = []
+    for stamp_ns in range(1, 4):
+        info = info_of(50.0 + stamp_ns, stamp_ns)
+        chunk = np.zeros(1000)
+        chunk[:9] = info.k
+        chunks.append(weakref.ref(chunk))
+        cache.update(
+            TOPICS[0], SimpleNamespace(**{name: getattr(info, name) for name in FIELDS}, k=chunk[:9])
+        )
+        del chunk
+    assert not any(chunk() is not None for chunk in chunks)
+    assert cache.at(2).frame(2, picture(0), None).camera.k[0, 0] == 52.0

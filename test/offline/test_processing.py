@@ -263,6 +263,25 @@ def test_bad_frames_and_lonely_images_are_counted_and_the_rest_comes_out(tmp_pat
     assert json.loads(out.read_text())["written"] == 3
 
 
+def test_an_odd_stamp_costs_its_frame_and_no_other(tmp_path, frames):
+    topics = {f"/{side}/image_rect": "Image" for side in SIDES}
+    infos = {f"/{side}/camera_info": "CameraInfo" for side in SIDES}
+    recording = Recording(tmp_path / "in.mcap", topics | infos)
+    for topic, camera in zip(infos, (frames[0].rig.left, frames[0].rig.right)):
+        recording.info(topic, camera, T0)
+    for i, stamp in enumerate(((0, 1), (2**31 - 1, 2**32 - 1), (-5, 3), (T0 // NS, 0))):
+        for topic, pixels in zip(topics, (frames[0].image, frames[0].right)):
+            msg = _image(recording.store, pixels, T0 + i * NS, "rgb8")
+            msg.header.stamp.sec, msg.header.stamp.nanosec = stamp
+            recording.add(topic, msg)
+    recording.close()
+    out = [f"--out-json={tmp_path / 'summary.json'}", f"--out-bag={tmp_path / 'out.mcap'}"]
+    assert main(["process", str(tmp_path / "in.mcap"), "--model=fake_stereo", *out]) == 0
+    counts = json.loads((tmp_path / "summary.json").read_text())
+    assert (counts["frames"], counts["written"], counts["dropped"]) == (4, 3, {"image": 1})
+    assert "stamp of 32-bit seconds" in counts["reasons"]["image"]
+
+
 @pytest.mark.parametrize("stamped", [True, False])
 def test_camera_info_of_another_size_holds_from_its_stamp_or_its_recording_on(
     tmp_path, frames, pipeline, stamped

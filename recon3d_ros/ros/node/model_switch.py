@@ -17,13 +17,12 @@ from recon3d_ros.estimation.estimator import MODEL_ROOMS
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.model_zoo.registry import find_model
-from recon3d_ros.ros.node.processing import Camera, FrameProcessor
+from recon3d_ros.ros.node.processing import MAX_SIZES, Camera, FrameProcessor
 from recon3d_ros.ros.node.worker import Mailbox, Worker
 from recon3d_ros.serving import interim_config, wants_engine
 from recon3d_ros.system.logs import KeptWarnings
 from recon3d_ros.system.progress import Progress, progress_text
 
-_MAX_SIZES = 8  # each is a profile of the engine, and a good part of a minute to build
 _OF_PIPELINE = (PipelineConfig, ScaleConfig, ScaleInputConfig)
 
 
@@ -70,6 +69,11 @@ class _Opening:
     progress: _OpeningProgress
     engine: bool = False
     began_s: float = field(default_factory=time.monotonic)
+
+    def cancel(self) -> None:
+        """Have it end soon; a check of a model without an end ends now."""
+        self.progress.cancelled = True
+        self.worker.interrupt()
 
 
 class ModelSwitch:
@@ -133,7 +137,7 @@ class ModelSwitch:
     def close(self) -> bool:
         """End all workers; False when one did not finish its frame in time."""
         if self._opening is not None:
-            self._opening.progress.cancelled = True
+            self._opening.cancel()
             self._opening.worker.stop(timeout_s=0.0)  # it may load for minutes: it ends when it is done
         ended = self._worker is None or self._worker.stop()
         self._warnings.detach()
@@ -161,9 +165,6 @@ class ModelSwitch:
 
     def put(self, slot: int, raw: RawFrame) -> bool:
         """Hand a frame to the worker; return whether it replaced one that waited."""
-        size_wh = raw.size_wh
-        if size_wh not in self._sizes_wh and len(self._sizes_wh) < _MAX_SIZES:
-            self._sizes_wh[size_wh] = None
         return self._worker is not None and self._worker.mailbox.put(raw, slot)
 
     def take_back(self) -> list[tuple[int, RawFrame]]:
@@ -243,10 +244,10 @@ class ModelSwitch:
                 self._open_beside(requested)
         elif opening.engine:
             if requested is not None:
-                opening.progress.cancelled = True  # an engine takes minutes
+                opening.cancel()  # an engine takes minutes
                 self._tried_wh = frozenset()  # tried again when its model still serves then
         elif requested is None or not _brings(requested, opening):
-            opening.progress.cancelled = True
+            opening.cancel()
 
     # --- models ---------------------------------------------------------------------------------------
 
@@ -311,7 +312,9 @@ class ModelSwitch:
         if self.serving is None or not self._wants_engine:
             return
         model = self.serving[ModelConfig]
-        sizes = dict.fromkeys([*model.engine_sizes_wh, *self._sizes_wh])
+        if self._worker is not None:  # what camera_info says is no size before an image had it
+            self._sizes_wh |= dict.fromkeys(_processor(self._worker).sizes_wh)
+        sizes = dict.fromkeys([*model.engine_sizes_wh, *tuple(self._sizes_wh)[:MAX_SIZES]])
         if not sizes or self._tried_wh.issuperset(sizes):
             return
         self._tried_wh = frozenset(sizes)

@@ -20,6 +20,7 @@ from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import ScaleRecovery
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
+MAX_SIZES = 8  # of images: each is a profile of an engine, and a good part of a minute to build
 _DOUBT_REMEDY = "no free space is published; correct it, or set trust_calibration if it is right"
 
 
@@ -55,6 +56,9 @@ class FrameProcessor:
 
     Raises:
         Recon3dError: the model does not open, is of the other kind than `stereo`, or a filter cannot work.
+
+    Attributes:
+        sizes_wh: of the images that came and could be decoded, few, in their order.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class FrameProcessor:
         progress: Progress = NO_PROGRESS,
     ) -> None:
         self._cameras = cameras
+        self.sizes_wh: tuple[tuple[int, int], ...] = ()
         self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
         self._estimator = Estimator.open(model_config, stereo=stereo, fall_back=True, progress=progress)
         try:
@@ -120,6 +125,8 @@ class FrameProcessor:
             except Exception as exc:
                 self._cameras[slot].record(FrameOutcome.failed(exc))
                 continue
+            if len(self.sizes_wh) < MAX_SIZES:
+                self.sizes_wh = tuple(dict.fromkeys([*self.sizes_wh, raw.size_wh]))
             decoded.append(_DecodedFrame(slot, frame, timings_ms))
         for pending, depth_map in self._estimate(decoded):
             try:

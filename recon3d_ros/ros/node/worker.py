@@ -6,6 +6,10 @@ from collections.abc import Callable, Sequence
 from threading import Condition, Event, Thread
 from typing import Generic, Protocol, TypeVar
 
+from recon3d_ros.backends.inference_limit import end_inference_of
+
+FINISH_S = 10.0  # an inference may take so long when another model takes over
+
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -140,11 +144,24 @@ class Worker(Generic[T]):
         for slot, item in predecessor.mailbox.close():
             self.mailbox.put(item, slot)
 
+    def interrupt(self) -> None:
+        """End an inference that runs in the thread; the items that it is for are reported as failed."""
+        end_inference_of(self._thread)
+
+    def _finish(self) -> None:
+        """Wait until the thread has ended, which a model without an end must not hold up."""
+        self._thread.join(FINISH_S)
+        if self._thread.is_alive():
+            self.interrupt()
+        self._thread.join()
+
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Let the current items end, close the handler; return False if that took too long."""
         self.mailbox.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                self.interrupt()
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -158,7 +175,7 @@ class Worker(Generic[T]):
         try:
             while items := self.mailbox.take(handler.batch):
                 if self._predecessor is not None:
-                    self._predecessor._thread.join()
+                    self._predecessor._finish()
                     self._predecessor = None
                 try:
                     handler.handle(items)

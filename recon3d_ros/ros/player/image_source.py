@@ -15,7 +15,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from recon3d_ros.config import options
 from recon3d_ros.config.camera_topics import LEFT, SIDES, image_topics, info_topic
 from recon3d_ros.config.source import SourceConfig
-from recon3d_ros.errors import Recon3dError
+from recon3d_ros.datasets.video import UnreadFramesError
+from recon3d_ros.errors import PartialResultError, Recon3dError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, depth_to_msg, image_to_msg
@@ -126,7 +127,7 @@ class ImageSource(Node):
     def _publish_next(self) -> None:
         if self._finished_at_s is not None:
             if time.monotonic() - self._finished_at_s > LINGER_S:
-                self.context.try_shutdown()  # ends the spin of run_node
+                self._end()
             return
         if not self._is_ready():
             return
@@ -136,7 +137,7 @@ class ImageSource(Node):
             self._finish()
             return
         if isinstance(shot, Recon3dError):
-            self._unreadable += 1
+            self._unreadable += shot.frames if isinstance(shot, UnreadFramesError) else 1
             self.get_logger().warning(str(shot), throttle_duration_sec=1.0)
         elif shot is not None:
             self._publish(shot)
@@ -170,6 +171,14 @@ class ImageSource(Node):
         self.get_logger().info(
             f"played {self._played} frames, {self._unreadable} unreadable, {self._late} late ticks"
         )
+
+    def _end(self) -> None:
+        if self._unreadable:
+            raise PartialResultError(
+                f"expected to play all of {self._config.source}, {self._unreadable} images could not be "
+                f"read, {self._played} were played: replace them"
+            )
+        self.context.try_shutdown()  # ends the spin of run_node
 
     def _report(self) -> None:
         if self._finished_at_s is not None:

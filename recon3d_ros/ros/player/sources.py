@@ -16,7 +16,7 @@ import numpy as np
 from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.datasets import RawImages, VideoImages, euroc_raw, folder_images, is_euroc
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.video import webcam_index
+from recon3d_ros.datasets.video import UnreadFramesError, webcam_index
 from recon3d_ros.errors import DataError, ImageError, Recon3dError
 from recon3d_ros.geometry import (
     PinholeCamera,
@@ -177,12 +177,15 @@ def _video(config: SourceConfig) -> Source:
 
     def shots() -> Iterator[Shot | Recon3dError]:
         nonlocal video
-        for raw in video:
-            if isinstance(camera, StereoRig):
-                left, right = split_views(raw.left, config.layout)
-                raw = raw._replace(left=left, right=right)
-            check_images(camera, raw)
-            yield Shot(raw.left, raw.right, stamp_ns=raw.stamp_ns if live else None)
+        try:
+            for raw in video:
+                if isinstance(camera, StereoRig):
+                    left, right = split_views(raw.left, config.layout)
+                    raw = raw._replace(left=left, right=right)
+                check_images(camera, raw)
+                yield Shot(raw.left, raw.right, stamp_ns=raw.stamp_ns if live else None)
+        except UnreadFramesError as exc:
+            yield exc
         video.close()
         video = VideoImages(config.source)  # for the next run
 

@@ -10,6 +10,8 @@ import pytest
 
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg
+from recon3d_ros.ros.node import worker
+from test.endless_model import endless_model
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
 REAL = "recon3d_stereo"
@@ -136,3 +138,17 @@ def test_filters_that_change_while_a_model_loads_hold_for_it_too(bench, scene, h
     cloud = cloud_from_msg(bench.expect("points", scene.images(), scene.infos()))
     assert not cloud.valid[:10].any() and not cloud.valid[:, :10].any()
     assert bench.set_parameters(border_px=0)[0].successful
+
+
+def test_a_model_without_an_end_holds_up_no_later_change(bench, scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "FINISH_S", 0.5)
+    name = str(endless_model(tmp_path, stereo=True))
+    assert bench.set_parameters(model=name)[0].successful
+    bench.wait(lambda: bench.status()["model"] == "endless")
+    received = int(bench.status()["frames_in"])
+    bench.wait(
+        lambda: int(bench.status()["frames_in"]) > received, lambda: bench.send(scene.images(), scene.infos())
+    )
+    assert bench.set_parameters(model=REAL)[0].successful
+    bench.expect("points", scene.images(), scene.infos())
+    assert bench.status()["model"] == REAL

@@ -19,7 +19,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from recon3d_ros.errors import ImageError
+from recon3d_ros.errors import ImageError, PartialResultError
 from recon3d_ros.files import write_image
 from recon3d_ros.geometry import StereoRig
 from recon3d_ros.ros.bridge.conversions import depth_from_msg, info_to_camera, msg_to_image, stamp_to_ns
@@ -58,6 +58,7 @@ class Heard:
 
     def __init__(self, topics, late_s=0.0, **source):
         self.messages = defaultdict(list)
+        self.partial = ""
         context = rclpy.Context()
         rclpy.init(args=[], context=context)
         overrides = [Parameter(name, value=value) for name, value in source.items()]
@@ -79,6 +80,8 @@ class Heard:
                 executor.spin()
             except ExternalShutdownException:
                 pass
+            except PartialResultError as exc:
+                self.partial = str(exc)
             assert watch.is_alive(), f"the source did not end by itself, heard {self.counts()}"
         finally:
             watch.cancel()
@@ -197,6 +200,7 @@ def test_a_bad_image_is_left_out_and_told(stereo_folder):
     (stereo_folder / "right" / "2.png").write_bytes(b"no image")
     heard = Heard(PAIR, source=str(stereo_folder), rate_hz=20.0)
     assert heard.counts() == dict.fromkeys(PAIR, COUNT - 1)
+    assert "1 images could not be read, 3 were played" in heard.partial
     greens = [msg_to_image(msg)[1, 1, 1] for msg in heard.messages["left/image_rect"]]
     assert greens == [0, 10, 30]
 
