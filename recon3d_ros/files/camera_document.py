@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +30,17 @@ DISTORTION_MODELS = {
 
 
 def read_document(path: Path | str) -> Document:
-    """Read a calibration file: YAML, also of OpenCV and of `ros2 topic echo`, or lines of `key: numbers`.
+    """Read a calibration file: YAML, JSON or XML, also of OpenCV and `ros2 topic echo`, or `key: numbers`.
 
     Raises:
         DataError: The file cannot be read, is too large, or is no such text.
         CalibrationError: It holds no keys.
     """
+    text = _text(path)
+    if text.lstrip().startswith("<"):
+        return _opencv_xml(text, path)
     # OpenCV's header "%YAML:1.0" is no directive that YAML knows.
-    lines = (line for line in _text(path).splitlines() if not line.startswith("%YAML"))
+    lines = (line for line in text.splitlines() if not line.startswith("%YAML"))
     # `ros2 topic echo` ends every message with ---: the first document that holds something counts.
     documents = parse_yaml("\n".join(lines), path)
     document = next((document for document in documents if document is not None), None)
@@ -46,6 +50,38 @@ def read_document(path: Path | str) -> Document:
             "name what camera_calibration saved, ost.yaml"
         )
     return {str(key): value for key, value in document.items()}
+
+
+def _opencv_xml(text: str, path: Path | str) -> Document:
+    """The keys of an XML file that cv2.FileStorage wrote; matrices have `rows`, `cols` and `data`."""
+    try:
+        if "<!" in text.replace("<!--", ""):  # OpenCV writes no entities, which can grow without end
+            raise ElementTree.ParseError("a document type, which cv2.FileStorage does not write")
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as exc:
+        raise DataError(f"expected the XML of cv2.FileStorage in {path}, got {exc}: write it again") from exc
+    if root.tag != "opencv_storage":
+        raise CalibrationError(
+            f"expected the XML of cv2.FileStorage (opencv_storage) in {path}, got <{root.tag:.40}>: save the "
+            "calibration as YAML"
+        )
+    return {
+        element.tag: {child.tag: _scalar(child.text) for child in element}
+        if len(element)
+        else _scalar(element.text)
+        for element in root
+    }
+
+
+def _scalar(text: str | None) -> int | float | str:
+    """A number where the text is one."""
+    word = (text or "").strip()
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word.strip('"')
 
 
 def _text(path: Path | str) -> str:

@@ -128,15 +128,33 @@ def test_opencv_single_camera_as_its_sample_writes_it(tmp_path):
     assert read_camera(_write(tmp_path, text, header=OPENCV)) == PinholeCamera(*SIZE_WH, K["left"], D["left"])
 
 
-def test_opencv_writes_and_we_read(tmp_path):
+@pytest.mark.parametrize("suffix", ["yml", "xml", "json"])
+def test_opencv_writes_and_we_read(tmp_path, suffix):
     """OpenCV itself writes the file."""
-    storage = cv2.FileStorage(str(tmp_path / "c.yml"), cv2.FILE_STORAGE_WRITE)
+    storage = cv2.FileStorage(str(tmp_path / f"c.{suffix}"), cv2.FILE_STORAGE_WRITE)
     storage.write("K", K["left"]), storage.write("D", np.array(FISHEYE["left"])[:, None])
     storage.write("width", SIZE_WH[0]), storage.write("height", SIZE_WH[1])
     storage.write("distortion_model", "fisheye")
     storage.release()
-    camera = read_camera(tmp_path / "c.yml")
+    camera = read_camera(tmp_path / f"c.{suffix}")
     assert camera == PinholeCamera(*SIZE_WH, K["left"], FISHEYE["left"], "equidistant")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<opencv_storage><a>", "cv2.FileStorage"),
+        ("<html></html>", "<html>"),
+        (
+            '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]><opencv_storage>&a;</opencv_storage>',
+            "document type",
+        ),
+    ],
+)
+def test_xml_that_opencv_did_not_write_is_one_sentence(tmp_path, text, said):
+    (tmp_path / "c.xml").write_text(text)
+    with pytest.raises((DataError, CalibrationError), match=said):
+        read_camera(tmp_path / "c.xml")
 
 
 def _opencv_pair(k="K", d="D", distortion=D):
