@@ -46,6 +46,7 @@ RANKS = {
     "evaluation": 7,
     "convert": 7,
     "offline": 7,
+    "mapping": 6.2,
     "pipeline": 6,
     "estimation": 5,
     "serving": 4,
