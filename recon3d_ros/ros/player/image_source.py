@@ -191,7 +191,9 @@ class ImageSource(Node):
 
     def destroy_node(self) -> None:
         """Stop reading, then destroy the node."""
-        self._prefetcher.close()
+        prefetcher = getattr(self, "_prefetcher", None)  # Kilted destroys what failed to start, too
+        if prefetcher is not None:
+            prefetcher.close()
         super().destroy_node()
 
 
