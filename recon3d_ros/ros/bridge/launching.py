@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import matches_action
 from launch.events.process import ProcessExited, ShutdownProcess
@@ -124,7 +124,8 @@ def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
         if not reason:
             return []
         stop = ShutdownProcess(process_matcher=matches_action(node))  # launch waits for it before a respawn
-        return [LogInfo(msg=reason), EmitEvent(event=stop)]
+        get_logger("recon3d").error(reason)
+        return [EmitEvent(event=stop)]
 
     # The handler first: a node may end before the next entity is visited.
     return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=on_exit)), node]
