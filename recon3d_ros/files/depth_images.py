@@ -61,9 +61,10 @@ def metres(stored: NDArray[Any], units_per_m: float | None, source: str) -> NDAr
             "8 bits are too coarse for depth, export it as 16-bit PNG in mm"
         )
     # Divided, not multiplied by 1 / scale: 1234 mm and 6170 / 5000 are the same float then.
-    depth: NDArray[np.float32] = np.where(
-        known, stored.astype(np.float32) / np.float32(scale), np.float32(np.nan)
-    )
+    with np.errstate(all="ignore"):  # signalling NaN, of damaged files
+        depth: NDArray[np.float32] = np.where(
+            known, stored.astype(np.float32) / np.float32(scale), np.float32(np.nan)
+        )
     return depth
 
 

@@ -43,7 +43,8 @@ def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...] | None) ->
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError) as exc:
-        raise CalibrationError(f"expected numbers in {name}, got {value!r}: calibrate the camera") from exc
+        got = " ".join(repr(value).split())
+        raise CalibrationError(f"expected numbers in {name}, got {got:.120}: calibrate the camera") from exc
     if shape is not None and array.shape != shape:
         raise CalibrationError(f"expected {name} of shape {shape}, got {array.shape}: calibrate the camera")
     if not np.isfinite(array).all():
