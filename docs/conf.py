@@ -51,6 +51,8 @@ CONTENTS = """
 docs/installation
 docs/launch
 docs/command-line
+docs/fleet
+docs/mapping
 docs/python
 docs/parameters
 docs/diagnostics

@@ -151,6 +151,14 @@ class Estimator:
             ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
+        turned = [frame.side_by_side for frame in frames]
+        maps = self._estimate_side_by_side(turned)
+        return [
+            depth_map if flat is frame else depth_map.turned_back(frame.camera)
+            for frame, flat, depth_map in zip(frames, turned, maps)
+        ]
+
+    def _estimate_side_by_side(self, frames: Sequence[Frame]) -> list[DepthMap]:
         # On a GPU that prepares and finishes frames each goes its own way there, whatever the batch.
         on_gpu = self._gpu.offered and self.is_metric
         together = self._batches and not on_gpu and len({frame.image.shape[:2] for frame in frames}) == 1
@@ -168,10 +176,12 @@ class Estimator:
             ImageError: an array is not an image.
             BackendError: the runtime failed.
         """
+        given, frame = frame, frame.side_by_side
         fit, outputs = self._infer([frame])
         values = values_of(outputs, self.manifest, frame, fit)
         seen = frame.seen(values if self.is_stereo else None)
-        return values if seen is None else np.where(seen, values, np.float32(np.nan))
+        values = values if seen is None else np.where(seen, values, np.float32(np.nan))
+        return values if frame is given else np.ascontiguousarray(np.rot90(values, -1))
 
     def require_metric(self) -> None:
         """Check that the model has a metric scale.

@@ -19,6 +19,7 @@ def mirrored(frame: Frame) -> Frame:
     Args:
         frame: A pair.
     """
+    frame = frame.side_by_side
     assert frame.right is not None and frame.rig is not None
     left, right = frame.rig.left.folded(), frame.rig.right.folded()
     rig = StereoRig.simple(

@@ -53,6 +53,9 @@ class SgbmEstimator:
         """
         if frame.right is None or frame.rig is None:
             raise ConfigError("expected a stereo frame for SGBM, got a single image: give it pairs")
+        if frame.rig.is_vertical:
+            flat = self.estimate(frame.side_by_side)
+            return flat.turned_back(frame.camera)
         fixed_point = self._matcher.compute(_padded(frame.image), _padded(frame.right))
         disparity = fixed_point[:, NUM_DISPARITIES:].astype(np.float32) / np.float32(16)
         disparity[disparity <= 0] = np.nan

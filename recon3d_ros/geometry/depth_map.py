@@ -47,6 +47,19 @@ class DepthMap:
         """(H, W) bool, True where depth is finite and positive."""
         return np.isfinite(self.depth) & (self.depth > 0)
 
+    def turned_back(self, camera: PinholeCamera) -> DepthMap:
+        """The map of a vertical pair's `Frame.side_by_side` on the grid of the pair's own (upper) camera.
+
+        It has no disparity, which ran down the columns there.
+        """
+
+        def back(plane: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+            return None if plane is None else np.ascontiguousarray(np.rot90(plane, -1))
+
+        depth = np.ascontiguousarray(np.rot90(self.depth, -1))
+        planes = (back(plane) for plane in (self.confidence, self.sigma_m, self.relative_depth))
+        return DepthMap(depth, camera, None, *planes)
+
     def restricted(self, valid: NDArray[np.bool_] | None) -> DepthMap:
         """The same map where `valid` is True; elsewhere depth is invalid and confidence is 0.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from recon3d_ros.errors import CalibrationError, ImageError
 from recon3d_ros.geometry.camera import PinholeCamera
 from recon3d_ros.geometry.depth_map import check_plane
 from recon3d_ros.geometry.rig import StereoRig
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +115,29 @@ class Frame:
         return match if self.valid is None else match & self.valid
 
     @property
+    def side_by_side(self) -> Frame:
+        """The frame as a network wants it: a vertical pair after a quarter turn, any other one itself."""
+        if self.rig is None or not self.rig.is_vertical:
+            return self
+        rig = self.rig.turned()
+        return replace(
+            self,
+            image=_turned(self.image),
+            right=None if self.right is None else _turned(self.right),
+            camera=rig.left,
+            rig=rig,
+            valid=None if self.valid is None else _turned(self.valid),
+            right_valid=None if self.right_valid is None else _turned(self.right_valid),
+        )
+
+    @property
     def is_stereo(self) -> bool:
         """Whether there is a right image."""
         return self.right is not None
+
+
+def _turned(plane: NDArray[Pixel]) -> NDArray[Pixel]:
+    return np.ascontiguousarray(np.rot90(plane))
 
 
 @lru_cache(maxsize=4)  # the same for every frame of a camera

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.geometry.frame import Frame
 from recon3d_ros.geometry.grey import to_grey
 
 # Smaller images say too little about focus and geometry.
@@ -119,6 +120,14 @@ def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: floa
     exposure = _check_exposure(float(np.mean(thumbs[0])), float(np.mean(thumbs[1])))
     small = (_reduced(left), _reduced(right))
     return exposure + _check_matches(small[0], small[1], left.shape[1] / small[0].shape[1], doffs_px)
+
+
+def check_frame(frame: Frame) -> list[ImageFault]:
+    """Look at the pair of a frame; a single image has no fault."""
+    frame = frame.side_by_side
+    if frame.right is None or frame.rig is None:
+        return []
+    return check_pair(frame.image, frame.right, frame.rig.doffs_px)
 
 
 def _check_exposure(left: float, right: float) -> list[ImageFault]:

@@ -22,13 +22,17 @@ class StereoRig:
     P may place both cameras in the frame of another one (KITTI's colour cameras; the right one as reference):
     what counts is the distance between them. The rig holds P in the frame of the left camera.
 
+    A vertical pair has its second camera below the first, P[1, 3] = -fy * baseline, and its disparity runs
+    down the columns: `turned` is the rig of its images after a quarter turn, in which it runs along the rows.
+
     Attributes:
-        left: The camera that depth, cloud, stamp and frame belong to; its P[0, 3] is 0 once it is here.
-        right: The camera to its right: P[0, 3] = -fx * baseline.
+        left: The camera that depth, cloud, stamp and frame belong to; its P[0, 3] and P[1, 3] are 0 once it
+            is here.
+        right: The camera to its right: P[0, 3] = -fx * baseline; of a vertical pair the one below.
 
     Raises:
-        CalibrationError: At construction: sizes, focal lengths or rows differ, or the baseline is not
-            positive.
+        CalibrationError: At construction: sizes, focal lengths or rows (columns) differ, or the baseline is
+            not positive.
     """
 
     left: PinholeCamera
@@ -36,6 +40,7 @@ class StereoRig:
     # Hot path: the folded numbers are taken once. The dataclass is frozen, so they cannot go stale.
     _fx: float = field(init=False, repr=False, compare=False)
     _doffs_px: float = field(init=False, repr=False, compare=False)
+    _axis: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         left, right = self.left.folded(), self.right.folded()
@@ -50,18 +55,21 @@ class StereoRig:
                     f"expected equal {name} in P of left and right, got {a:g} and {b:g}: "
                     "calibrate the pair as stereo, then P is common"
                 )
-        if abs(left.cy - right.cy) > _ROW_TOLERANCE_PX:
+        axis = 1 if left.p[0, 3] == right.p[0, 3] and left.p[1, 3] != right.p[1, 3] else 0
+        lines, across = ("rows", "cy") if axis == 0 else ("columns", "cx")
+        if abs(getattr(left, across) - getattr(right, across)) > _ROW_TOLERANCE_PX:
             raise CalibrationError(
-                f"expected the rows of left and right aligned, got cy={left.cy:g} and {right.cy:g} in P: "
-                "calibrate the pair as stereo"
+                f"expected the {lines} of left and right aligned, got {across}={getattr(left, across):g} and "
+                f"{getattr(right, across):g} in P: calibrate the pair as stereo"
             )
-        _check_baseline(left, right)
-        offset_m = self.left.p[0, 3] / self.left.p[0, 0]
-        if offset_m:
+        _check_baseline(left, right, axis)
+        offsets_m = [float(self.left.p[i, 3] / self.left.p[i, i]) for i in (0, 1)]
+        if any(offsets_m):
             for name in ("left", "right"):
-                object.__setattr__(self, name, _moved(getattr(self, name), offset_m))
-        object.__setattr__(self, "_fx", left.fx)
-        object.__setattr__(self, "_doffs_px", left.cx - right.cx)
+                object.__setattr__(self, name, _moved(getattr(self, name), offsets_m))
+        object.__setattr__(self, "_axis", axis)
+        object.__setattr__(self, "_fx", float(left.p[axis, axis]))
+        object.__setattr__(self, "_doffs_px", float(left.p[axis, 2] - right.p[axis, 2]))
 
     @classmethod
     def simple(
@@ -73,27 +81,33 @@ class StereoRig:
         cx: float | None = None,
         cy: float | None = None,
         doffs_px: float = 0.0,
+        fy: float | None = None,
     ) -> StereoRig:
         """A rectified rig; the right camera's cx is `cx` - `doffs_px`."""
-        left = PinholeCamera.simple(width, height, fx, cx, cy)
-        right = PinholeCamera.simple(width, height, fx, left.cx - doffs_px, left.cy)
+        left = PinholeCamera.simple(width, height, fx, cx, cy, fy)
+        right = PinholeCamera.simple(width, height, fx, left.cx - doffs_px, left.cy, fy)
         p = right.p.copy()
         p[0, 3] = -fx * baseline_m
         return cls(left, replace(right, p=p))
 
     @property
     def fx(self) -> float:
-        """Focal length of the rectified images, px."""
+        """Focal length of the rectified images along the baseline, px: fy of a vertical pair."""
         return self._fx
+
+    @property
+    def is_vertical(self) -> bool:
+        """Whether the second camera is below the first one."""
+        return self._axis == 1
 
     @property
     def baseline_m(self) -> float:
         """Distance of the optical centres, m, positive."""
-        return float(-self.right.p[0, 3] / self.right.p[0, 0])
+        return float(-self.right.p[self._axis, 3] / self.right.p[self._axis, self._axis])
 
     @property
     def doffs_px(self) -> float:
-        """Disparity of infinity, px: cx of the left minus cx of the right rectified image."""
+        """Disparity of infinity, px: cx (vertical: cy) of the left minus that of the right image."""
         return self._doffs_px
 
     def depth_from_disparity(self, disparity: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -129,6 +143,16 @@ class StereoRig:
         np.add(disparity, np.float32(self.doffs_px), out=disparity)
         return disparity
 
+    def turned(self) -> StereoRig:
+        """The rig of a rectified vertical pair whose images are turned by `numpy.rot90`, then side by side.
+
+        A row of the turned image is a column of the image, read downwards; x' = y and y' = -x.
+        """
+        left = self.left.as_rectified()
+        width, height = left.image_size_wh
+        center_px = (left.cy, width - 1 - left.cx)
+        return StereoRig.simple(height, width, left.fy, self.baseline_m, *center_px, self.doffs_px, left.fx)
+
     def scaled(self, size_wh: tuple[int, int]) -> StereoRig:
         """The rig of the images resized to `size_wh`."""
         return StereoRig(self.left.scaled(size_wh), self.right.scaled(size_wh))
@@ -142,22 +166,16 @@ class StereoRig:
         return StereoRig(self.left.as_rectified(), self.right.as_rectified())
 
 
-def _check_baseline(left: PinholeCamera, right: PinholeCamera) -> None:
-    """Refuse a right camera that is not to the right of the left one."""
-    baseline_m = (float(left.p[0, 3]) - float(right.p[0, 3])) / left.fx
+def _check_baseline(left: PinholeCamera, right: PinholeCamera, axis: int) -> None:
+    """Refuse a second camera that is not to the right of the first one, or below it (axis 1)."""
+    baseline_m = (float(left.p[axis, 3]) - float(right.p[axis, 3])) / float(left.p[axis, axis])
     if baseline_m > 0:
         return
     if baseline_m < 0:
+        hint = " (of a vertical pair left is the upper camera)" if axis else ""
         raise CalibrationError(
             f"expected a positive baseline, got {baseline_m:g} m from P of the two cameras: "
-            "left and right are swapped, exchange their topics or files"
-        )
-    if left.p[1, 3] != right.p[1, 3]:
-        below_m = (float(left.p[1, 3]) - float(right.p[1, 3])) / left.fy
-        raise CalibrationError(
-            f"expected cameras side by side, got a vertical pair: P[1, 3] puts one camera {abs(below_m):g} m "
-            f"{'below' if below_m > 0 else 'above'} the other; turn the images and their calibration by 90 "
-            "degrees, so that the disparity runs along the rows"
+            f"left and right are swapped{hint}, exchange their topics or files"
         )
     raise CalibrationError(
         "expected P[0, 3] = -fx * baseline in the right camera, got 0: the pair is not calibrated as stereo, "
@@ -165,8 +183,23 @@ def _check_baseline(left: PinholeCamera, right: PinholeCamera) -> None:
     )
 
 
-def _moved(camera: PinholeCamera, offset_m: float) -> PinholeCamera:
-    """The camera with P in a frame that lies so far to the right."""
+def require_side_by_side(rig: StereoRig) -> None:
+    """Refuse a vertical pair where its images are not rectified here.
+
+    Raises:
+        CalibrationError: It is one.
+    """
+    if rig.is_vertical:
+        raise CalibrationError(
+            f"expected cameras side by side, got a vertical pair: P[1, 3] puts one {rig.baseline_m:g} m "
+            "below the other; set rectify, with the raw images, which turns the pair, or turn the images and "
+            "their calibration by 90 degrees"
+        )
+
+
+def _moved(camera: PinholeCamera, offsets_m: list[float]) -> PinholeCamera:
+    """The camera with P in a frame that lies so far to the right and below."""
     p = camera.p.copy()
-    p[0, 3] -= offset_m * p[0, 0]
+    for i, offset_m in enumerate(offsets_m):
+        p[i, 3] -= offset_m * p[i, i]
     return replace(camera, p=p)

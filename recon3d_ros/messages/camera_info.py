@@ -9,6 +9,7 @@ import numpy as np
 
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry import Frame, FrameRectifier, PinholeCamera, StereoRig
+from recon3d_ros.geometry.rig import require_side_by_side
 from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
 
 # After so many messages of one content no image that belongs to the content before is on its way any more.
@@ -33,7 +34,10 @@ class Calibration:
 
     def __init__(self, infos: tuple[CameraInfoFields, ...], rectify: bool) -> None:
         cameras = [info_to_camera(info, rectified=not rectify) for info in infos]
-        self._rectifier = FrameRectifier(StereoRig(*cameras) if len(cameras) == 2 else cameras[0])
+        rig = StereoRig(*cameras) if len(cameras) == 2 else None
+        if rig is not None and not rectify:
+            require_side_by_side(rig)
+        self._rectifier = FrameRectifier(rig or cameras[0])
         height, width = cameras[0].image_shape_hw
         self.size_wh = (width, height)
 

@@ -6,7 +6,7 @@ import logging
 import re
 
 from recon3d_ros.geometry import Frame
-from recon3d_ros.geometry.image_checks import check_pair
+from recon3d_ros.geometry.image_checks import check_frame
 from recon3d_ros.pipeline import Result
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ class DoubtLog:
         for doubt in result.doubts:
             self._log(doubt, "; correct it, or give --trust-calibration if it is right")
         self._seen += 1
-        if self._seen & (self._seen - 1) or frame.right is None or frame.rig is None:
+        if self._seen & (self._seen - 1):
             return  # a comparison takes as long as a filter
-        for fault in check_pair(frame.image, frame.right, frame.rig.doffs_px):
+        for fault in check_frame(frame):
             self._log(f"{frame.name or f'frame {self._seen}'}: {fault.message}", kind=fault.kind)
 
     def _log(self, text: str, remedy: str = "", kind: str = "") -> None:

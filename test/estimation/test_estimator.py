@@ -190,3 +190,30 @@ def test_depth_for_another_focal_length_scales_with_that_of_the_image(size_wh: t
         frame = Frame(0, np.zeros((height, width, 3), np.uint8), camera)
         taken, scaled = (Estimator(m, open_backend("fake", m)).estimate(frame) for m in (plain, manifest))
         np.testing.assert_allclose(scaled.depth, taken.depth * (fy * 240 / height / 200.0), rtol=1e-5)
+
+
+def test_a_vertical_pair_is_matched_after_a_quarter_turn_and_the_result_turned_back():
+    """Side by side and turned by hand it gives the same depth, on the grid of the upper camera."""
+    rng, (width, height) = np.random.default_rng(0), (61, 47)
+    upper, lower = rng.integers(0, 255, (2, height, width, 3), np.uint8)
+    camera = PinholeCamera.simple(width, height, 50.0, 30.0, 25.0)
+    p = camera.p.copy()
+    p[1, 3] = -50.0 * 0.1
+    rig = StereoRig(camera, dataclasses.replace(camera, p=p))
+    valid = rng.random((height, width)) > 0.2
+    frame = Frame(7, upper, rig.left.as_rectified(), lower, rig.as_rectified(), valid=valid)
+    flat = Frame(
+        7,
+        np.ascontiguousarray(np.rot90(upper)),
+        rig.turned().left,
+        np.ascontiguousarray(np.rot90(lower)),
+        rig.turned(),
+        valid=np.ascontiguousarray(np.rot90(valid)),
+    )
+    estimator = Estimator.open(ModelConfig(model="fake_stereo"))
+    got, expected = estimator.estimate(frame), estimator.estimate(flat)
+    assert np.isfinite(got.depth).any() and got.camera == frame.camera and got.disparity is None
+    np.testing.assert_array_equal(got.depth, np.rot90(expected.depth, -1))
+    assert got.confidence is None and expected.confidence is None
+    assert np.isnan(got.depth[~valid]).all()
+    np.testing.assert_array_equal(estimator.estimate_raw(frame), np.rot90(estimator.estimate_raw(flat), -1))

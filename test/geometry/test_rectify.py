@@ -143,10 +143,10 @@ def test_what_is_no_pair_is_refused():
     k = [[50.0, 0, 31], [0, 50, 23], [0, 0, 1]]
     swapped, above = np.eye(4), np.eye(4)
     swapped[0, 3] = 0.1
-    above[1, 3] = -0.1
+    above[1, 3] = 0.1
     for T, says in (
         (swapped, "swapped"),
-        (above, "vertical pair"),
+        (above, "of a vertical pair left is the upper camera"),
         (np.eye(4) * np.nan, "finite"),
         (np.eye(3), "4x4"),
         (np.diag([2.0, 2.0, 2.0, 1.0]), "rotation"),

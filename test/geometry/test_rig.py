@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry import PinholeCamera, StereoRig
+from recon3d_ros.geometry.rig import require_side_by_side
 
 rigs = st.builds(
     StereoRig.simple,
@@ -125,9 +126,38 @@ def test_the_baseline_is_the_distance_of_the_cameras_wherever_their_frame_is(rig
     assert again == moved and moved.as_rectified().baseline_m == pytest.approx(moved.baseline_m)
 
 
+def vertical_rig(width=64, height=48, fx=50.0, fy=52.0, baseline_m=0.12, doffs_px=1.5, sign=-1):
+    left = PinholeCamera.simple(width, height, fx, 30.0, 25.0, fy)
+    right = PinholeCamera.simple(width, height, fx, 30.0, 25.0 - doffs_px, fy)
+    p = right.p.copy()
+    p[1, 3] = sign * fy * baseline_m
+    return StereoRig(left, replace(right, p=p))
+
+
 def test_a_vertical_pair_is_called_one():
-    rig = StereoRig.simple(64, 48, 50.0, 0.1)
-    p = rig.left.p.copy()
-    p[1, 3] = -50.0 * 0.12
+    rig = vertical_rig()
+    assert rig.is_vertical and rig.baseline_m == pytest.approx(0.12)
+    assert (rig.fx, rig.doffs_px) == (52.0, 1.5)
     with pytest.raises(CalibrationError, match=r"vertical pair: .* 0.12 m below"):
-        StereoRig(rig.left, replace(rig.right, p=p))
+        require_side_by_side(rig)
+    with pytest.raises(CalibrationError, match="left is the upper camera"):
+        vertical_rig(sign=1)
+    again = in_a_third_frame(StereoRig.simple(64, 48, 50.0, 0.1), 0.3)
+    assert not again.is_vertical
+
+
+def test_a_vertical_pair_sees_after_a_quarter_turn_what_it_saw():
+    """Points project into the turned images where numpy.rot90 puts their pixels."""
+    rig = vertical_rig()
+    turned = rig.turned()
+    assert not turned.is_vertical and turned.left.image_size_wh == (48, 64)
+    assert turned.baseline_m == pytest.approx(rig.baseline_m) and turned.doffs_px == rig.doffs_px
+    for point in np.random.default_rng(0).uniform((-0.5, -0.4, 1), (0.5, 0.4, 4), (20, 3)):
+        v_of = {}
+        for name in ("left", "right"):
+            u, v, w = getattr(rig, name).p @ np.append(point, 1)
+            column, row, scale = getattr(turned, name).p @ (point[1], -point[0], point[2], 1)
+            assert column / scale == pytest.approx(v / w) and row / scale == pytest.approx(63 - u / w)
+            v_of[name] = v / w
+        disparity = np.array([v_of["left"] - v_of["right"]], np.float32)
+        assert rig.depth_from_disparity(disparity) == pytest.approx(point[2], rel=1e-4)

@@ -14,7 +14,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from recon3d_ros.errors import CalibrationError, ImageError
 from recon3d_ros.files.bit_depth import BitDepth
 from recon3d_ros.geometry import StereoRig
-from recon3d_ros.geometry.image_checks import ImageFault, check_image, check_pair
+from recon3d_ros.geometry.image_checks import ImageFault, check_frame, check_image, check_pair
 from recon3d_ros.geometry.plausibility import calibration_doubts
 from recon3d_ros.messages.camera_info import Calibration, info_to_camera
 from recon3d_ros.ros.bridge.conversions import msg_to_image
@@ -277,10 +277,7 @@ def check_image_quality(
 def _check_pair(images: Decoded, calibration: Calibration | None) -> list[ImageFault]:
     if calibration is None:
         return check_pair(images[0], images[1])
-    frame = calibration.frame(0, images[0], images[1])
-    if frame.right is None or frame.rig is None:
-        return []
-    return check_pair(frame.image, frame.right, frame.rig.doffs_px)
+    return check_frame(calibration.frame(0, images[0], images[1]))
 
 
 def _most(

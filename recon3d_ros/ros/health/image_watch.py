@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recon3d_ros.geometry import Frame
-from recon3d_ros.geometry.image_checks import ImageFault, check_image, check_pair
+from recon3d_ros.geometry.image_checks import ImageFault, check_frame, check_image
 
 CHECK_PERIOD_S = 1.0
 # Matching features of both images costs some ten times as much as looking at the brightness of one.
@@ -45,7 +45,7 @@ class ImageWatch:
         if found:  # an image that is poor by itself says nothing of the pair
             self._pair.update(())
         elif frame.right is not None and frame.rig is not None and now >= self._next_pair:
-            self._pair.update(check_pair(frame.image, frame.right, frame.rig.doffs_px))
+            self._pair.update(check_frame(frame))
             self._next_pair = now + (CHECK_PERIOD_S if self._pair.in_doubt else PAIR_PERIOD_S)
         self.messages = (*self._single.messages, *self._pair.messages)
 

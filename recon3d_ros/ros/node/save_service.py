@@ -211,6 +211,7 @@ def _check_disk(folder: Path) -> None:
 
 
 def _write_input(draft: Path, frame: Frame) -> None:
+    frame = frame.side_by_side  # as its calibration can be written
     name = f"{frame.stamp_ns:019d}.png"  # 19 digits: read back as a stamp in nanoseconds
     if frame.rig is None or frame.right is None:
         files.write_image(draft / name, frame.image)
