@@ -64,6 +64,7 @@ docs/features
 :caption: The node in depth
 docs/node
 docs/filters
+docs/labels
 docs/scale
 docs/consumers
 docs/security
@@ -79,6 +80,7 @@ docs/datasets
 docs/evaluation
 models/MODEL_CARD
 models/MODEL_CARD_MONO
+models/MODEL_CARD_LABELS
 ```
 
 ```{toctree}

@@ -131,3 +131,30 @@ def _float64(values: Plane) -> Plane:
 
 def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if values.size else float("nan")
+
+
+def label_confusion(
+    found: NDArray[np.integer], truth: NDArray[np.integer], classes: int = 7
+) -> NDArray[np.int64]:
+    """Count points by their true and their found class.
+
+    Args:
+        found: (...) whole numbers below `classes`.
+        truth: The same shape; 0 = unknown.
+        classes: Number of classes, 0 included.
+
+    Returns:
+        (classes, classes) int64: rows are true classes, columns found ones; the row of unknown truth is 0.
+    """
+    pairs = truth.ravel().astype(np.int64) * classes + found.ravel()
+    counts = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    counts[0] = 0
+    return counts.astype(np.int64)
+
+
+def label_ious(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Intersection over union by class, (classes,) float64; NaN where no point is of it nor found to be."""
+    both = np.diag(confusion).astype(float)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
+    ious: NDArray[np.float64] = np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+    return ious

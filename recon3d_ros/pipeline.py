@@ -1,5 +1,7 @@
 """From a frame to a metric cloud: estimate, scale, filter, back-project."""
 
+# long: one class, with what it is asked for and what it gives
+
 from __future__ import annotations
 
 import time
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.point_labels import PixelLabels, PointLabeller, labelled_points
 from recon3d_ros.filters import DepthFilters, FreeSpace, drop_outliers, voxel_grid
 from recon3d_ros.geometry import (
     XYZ,
@@ -24,7 +27,8 @@ from recon3d_ros.geometry import (
     PointPacker,
     UnorganizedCloud,
 )
-from recon3d_ros.geometry.cloud import NORMAL
+from recon3d_ros.geometry.cloud import LABEL, NORMAL
+from recon3d_ros.geometry.labels import OBSTACLE_LABELS, PointLabel
 from recon3d_ros.geometry.plausibility import calibration_doubts, range_doubts
 from recon3d_ros.scale import Observation, Scale, ScaleRecovery
 
@@ -36,10 +40,12 @@ class RequestedOutputs:
     Attributes:
         cloud: The cloud.
         free: The points of free space, when `free_space_frames` asks for them.
+        labelled: The points of the ground and of obstacles, when `point_labels` names a model.
     """
 
     cloud: bool = True
     free: bool = True
+    labelled: bool = True
 
 
 ALL_OUTPUTS = RequestedOutputs()
@@ -56,11 +62,15 @@ class Result:
         depth_map: After the scale and the filters.
         cloud: Organized, or not after a voxel grid or without outliers; None if not requested.
         free_points: End points of free rays, x, y, z; None if not requested or not configured.
-        timings_ms: Wall time of each stage that ran: estimate, scale, filter, cloud, free; finish in place of
-            filter and cloud on a GPU.
+        timings_ms: Wall time of each stage that ran: estimate, scale, filter, labels, cloud, free,
+            labelled; finish
+            in place of filter and cloud on a GPU.
         scale: The recovered scale; None if scale recovery is off.
         doubts: What is unlikely about the calibration or the scale, one sentence each; with a doubt there are
             no points of free space. Empty with `trust_calibration`.
+        labels: The class of every pixel; None if nothing with labels is requested or `point_labels` is empty.
+        ground: The points of the ground, x, y, z; None if not requested or `point_labels` is empty.
+        obstacles: Those of structure, obstacles, vegetation and moving kinds, the same.
     """
 
     depth_map: DepthMap
@@ -69,6 +79,10 @@ class Result:
     timings_ms: dict[str, float] = field(default_factory=dict)
     scale: Scale | None = None
     doubts: tuple[str, ...] = ()
+    labels: PixelLabels | None = None
+
+    ground: UnorganizedCloud | None = None
+    obstacles: UnorganizedCloud | None = None
 
 
 class Pipeline:
@@ -85,6 +99,7 @@ class Pipeline:
     Raises:
         ConfigError: a relative model without recovery, a stereo model with recovery, or a mask of the
             region of interest that cannot be read.
+        ModelError, MissingDependencyError, BackendError: `point_labels` names no model that can be used.
     """
 
     def __init__(
@@ -104,6 +119,7 @@ class Pipeline:
         self.recovery = recovery
         self.config = config
         self.filters = DepthFilters(config)
+        self.labeller = PointLabeller.open(config.point_labels) if config.point_labels else None
         self._free = FreeSpace(config.free_space_frames, config.max_depth_m, config.min_confidence)
         self._camera: PinholeCamera | None = None
         self._packer: PointPacker | None = None
@@ -116,6 +132,7 @@ class Pipeline:
         cloud_into: NDArray[np.float32] | None = None,
         requested: RequestedOutputs = ALL_OUTPUTS,
         observations: Sequence[Observation] = (),
+        T_level_optical: NDArray[np.float64] | None = None,
     ) -> Result:
         """Estimate the depth of a frame, then :meth:`refine` it.
 
@@ -124,6 +141,7 @@ class Pipeline:
             cloud_into: (H, W, F) float32 to write an organized cloud into, see :meth:`refine`.
             requested: Which results are needed.
             observations: See :meth:`refine`.
+            T_level_optical: See :meth:`refine`.
 
         Raises:
             ConfigError: a stereo model and a single image, or a mask of another aspect than the image.
@@ -134,7 +152,7 @@ class Pipeline:
         frame = self.masked(frame)
         estimate = self.estimator.estimate(frame)
         took_ms = (time.perf_counter() - started) * 1e3
-        result = self.refine(frame, estimate, cloud_into, requested, observations)
+        result = self.refine(frame, estimate, cloud_into, requested, observations, T_level_optical)
         return replace(result, timings_ms={"estimate": took_ms, **result.timings_ms})
 
     def masked(self, frame: Frame) -> Frame:
@@ -152,6 +170,7 @@ class Pipeline:
         cloud_into: NDArray[np.float32] | None = None,
         requested: RequestedOutputs = ALL_OUTPUTS,
         observations: Sequence[Observation] = (),
+        T_level_optical: NDArray[np.float64] | None = None,
     ) -> Result:
         """Apply the scale and the filters to an estimate, and compute its cloud.
 
@@ -162,6 +181,7 @@ class Pipeline:
                 cloud into, e.g. a view of a message's buffer; without it a new array is made.
             requested: Which results are needed.
             observations: Measurements of the scale sources for this frame.
+            T_level_optical: (4, 4) of `geometry.level.level_transform`, for labels; None = from the floor.
 
         Raises:
             ConfigError: a mask of another aspect than the image.
@@ -172,7 +192,6 @@ class Pipeline:
             self._camera = estimate.camera
         timings: dict[str, float] = {}
         clock = _Clock(timings)
-        cloud: Cloud | None = None
         free_points = scale = None
         if self.recovery is not None:
             scale = self.recovery.update(frame.stamp_ns, estimate, observations)
@@ -180,25 +199,55 @@ class Pipeline:
             estimate = scale.apply(estimate)
             clock.lap("scale")
         doubts = self._doubts(frame, estimate)
+        depth_map, labels, cloud = self._finish(
+            frame, estimate, cloud_into, requested, T_level_optical, clock
+        )
+        if requested.free and self.config.free_space_frames and not doubts:
+            free_points = UnorganizedCloud(self._free.update(depth_map, frame.image), XYZ, frame.frame_id)
+            clock.lap("free")
+        elif self.config.free_space_frames:
+            self._free.reset()  # frames that nobody looked at, or believes, are not in a row
+        result = Result(depth_map, cloud, free_points, timings, scale, doubts, labels)
+        if labels is None or not requested.labelled:
+            return result
+        ground, obstacles = (
+            labelled_points(depth_map, labels, kinds, self.config.decimation, frame.frame_id)
+            for kinds in ((PointLabel.GROUND,), OBSTACLE_LABELS)
+        )
+        clock.lap("labelled")
+        return replace(result, ground=ground, obstacles=obstacles)
+
+    def _finish(
+        self,
+        frame: Frame,
+        estimate: DepthMap,
+        cloud_into: NDArray[np.float32] | None,
+        requested: RequestedOutputs,
+        T_level_optical: NDArray[np.float64] | None,
+        clock: _Clock,
+    ) -> tuple[DepthMap, PixelLabels | None, Cloud | None]:
+        """Filter, label and pack, the latter two as far as somebody wants it."""
         fields = self.fields(frame) if requested.cloud else None
-        finished = self.estimator.finish_on_gpu(estimate, frame, self.config, fields, cloud_into)
+        finished = None
+        if self.labeller is None:  # labels go into the cloud, which the GPU would pack without
+            finished = self.estimator.finish_on_gpu(estimate, frame, self.config, fields, cloud_into)
+        labels: PixelLabels | None = None
+        cloud: Cloud | None = None
         if finished is not None:
             depth_map, cloud = finished
             clock.lap("finish")
         else:
             depth_map = self.filters.apply(estimate, frame)
             clock.lap("filter")
+            if self.labeller is not None and (requested.cloud or requested.labelled):
+                labels = self.labeller.label_image(depth_map.depth, depth_map.camera, T_level_optical)
+                clock.lap("labels")
             if fields is not None:
-                cloud = self._cloud(frame, depth_map, fields, cloud_into)
+                cloud = self._cloud(frame, depth_map, fields, cloud_into, labels)
                 clock.lap("cloud")
-        if requested.free and self.config.free_space_frames and not doubts:
-            free_points = UnorganizedCloud(self._free.update(depth_map, frame.image), XYZ, frame.frame_id)
-            clock.lap("free")
-        elif self.config.free_space_frames:
-            self._free.reset()  # frames that nobody looked at, or believes, are not in a row
         if cloud is not None:
             cloud = replace(cloud, frame_id=frame.frame_id)
-        return Result(depth_map, cloud, free_points, timings, scale, doubts)
+        return depth_map, labels, cloud
 
     def reset(self) -> None:
         """Reset the temporal filters: after a jump of the clock, for a new bag or a new calibration.
@@ -207,6 +256,8 @@ class Pipeline:
         """
         self.filters.reset()
         self._free.reset()
+        if self.labeller is not None:
+            self.labeller.reset()
 
     def fields(self, frame: Frame) -> tuple[str, ...]:
         """The fields of the cloud of a frame, which depend on the configuration and on grey or colour."""
@@ -220,6 +271,7 @@ class Pipeline:
             *(("sigma",) if config.point_sigma else ()),
             *(NORMAL if config.point_normals else ()),
             *(("curvature",) if config.point_curvature else ()),
+            *(LABEL if config.point_labels else ()),
         )
 
     def cloud_layout(self, frame: Frame) -> tuple[tuple[int, int], tuple[str, ...]] | None:
@@ -244,12 +296,14 @@ class Pipeline:
         depth_map: DepthMap,
         fields: tuple[str, ...],
         into: NDArray[np.float32] | None,
+        labels: PixelLabels | None,
     ) -> Cloud:
         config, packer = self.config, self._packer_of(depth_map.camera, fields)
         unorganized = bool(config.voxel_m or config.outlier_radius_m)
         if unorganized:
             into = self._scratch_of((*packer.shape_hw, len(packer.fields)))
-        cloud = packer.pack(depth_map.depth, frame.image, into, depth_map.confidence, depth_map.sigma_m)
+        tags = None if labels is None else (labels.labels, labels.probability)
+        cloud = packer.pack(depth_map.depth, frame.image, into, depth_map.confidence, depth_map.sigma_m, tags)
         if not unorganized:
             return cloud
         points: UnorganizedCloud = cloud.points()

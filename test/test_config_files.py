@@ -16,7 +16,7 @@ from recon3d_ros.config.parameters import NODES
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 OURS = {"/points", "/depth/preview", "/left/image_rect"}
 # Held by test/ros/test_consumers.py and test/model_zoo.
-OF_OTHERS = {"consumers.yaml", "nav2_voxel_layer.yaml", "model_templates.yaml"}
+OF_OTHERS = {"consumers.yaml", "nav2_voxel_layer.yaml", "nav2_labels_layer.yaml", "model_templates.yaml"}
 SEGMENT = 128 << 20
 XML_NAMES = {"": "http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"}
 
@@ -65,11 +65,16 @@ def test_the_profile_is_what_its_comment_says():
 
 def test_rviz_shows_our_topics():
     displays = yaml.safe_load((CONFIG / "recon3d.rviz").read_text())["Visualization Manager"]["Displays"]
-    shown = {item["Class"]: item for item in displays if "Topic" in item}
+    shown = {item["Name"]: item for item in displays if "Topic" in item}
     topics = {item["Topic"]["Value"] for item in displays if "Topic" in item}
     assert topics == OURS
-    cloud = shown["rviz_default_plugins/PointCloud2"]
+    cloud, labels = shown["Cloud"], shown["Labels"]
     assert (cloud["Topic"]["Value"], cloud["Color Transformer"]) == ("/points", "RGB8")
+    assert (labels["Topic"]["Value"], labels["Channel Name"], labels["Enabled"]) == (
+        "/points",
+        "label",
+        False,
+    )
     # a subscriber that asks for reliable would not hear best-effort publishers
     assert {item["Topic"]["Reliability Policy"] for item in shown.values()} == {"Best Effort"}
 

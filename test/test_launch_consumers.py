@@ -228,3 +228,15 @@ def test_former_names_are_taken_with_a_warning(made, nav2, launch_log):
     assert "/rear/points_free" in parameters
     for words in ("consumer_frame:=somewhere instead of frame", "depth_namespace:=rear instead of namespace"):
         assert words in " ".join(launch_log)
+
+
+def test_the_layer_of_labels_marks_obstacles_alone(with_layer):
+    merged = with_layer(
+        costmap(), yaml.safe_load((ROOT / "config" / "nav2_labels_layer.yaml").read_text()), "r"
+    )
+    layer = merged["local_costmap"]["local_costmap"]["ros__parameters"]["recon3d_layer"]
+    sources = {name: layer[name] for name in layer["observation_sources"].split()}
+    assert {source["topic"]: source["marking"] for source in sources.values()} == {
+        "/r/points_obstacles": True,
+        "/r/points_ground": False,
+    }

@@ -410,3 +410,29 @@ def test_a_relative_model_makes_a_cloud_once_something_tells_its_scale(frame: Fr
 def test_a_stereo_model_has_its_scale_from_its_baseline(estimator: Estimator) -> None:
     with pytest.raises(ConfigError, match="scale_sources are for mono models, got the stereo model"):
         Pipeline(estimator, PipelineConfig(), recovery("fixed"))
+
+
+@pytest.mark.parametrize("decimation", [1, 3])
+def test_labels_come_with_the_cloud_and_as_points(
+    frame: Frame, estimator: Estimator, decimation: int
+) -> None:
+    config = PipelineConfig(point_labels="recon3d_point_labels", decimation=decimation, point_fields="xyz")
+    pipeline = Pipeline(estimator, config)
+    result = pipeline.process(frame)
+    labels = result.labels.labels
+    assert result.cloud.fields == (*XYZ, "label", "label_probability")
+    assert np.array_equal(result.cloud.labels, labels[::decimation, ::decimation])
+    known = np.isfinite(result.cloud["label_probability"])
+    assert known.all() and labels.any()
+    stops = np.isin(result.cloud.labels, (2, 3, 4, 6))
+    np.testing.assert_allclose(result.obstacles.xyz, result.cloud.xyz[stops], rtol=1e-4, atol=1e-5)
+    assert len(result.ground) == (result.cloud.labels == 1).sum()
+    assert {"labels", "labelled"} <= result.timings_ms.keys()
+    nothing = pipeline.process(frame, requested=RequestedOutputs(cloud=False, labelled=False))
+    assert nothing.labels is None and nothing.ground is None and "labels" not in nothing.timings_ms
+
+
+def test_a_voxel_has_the_label_of_its_likeliest_point(frame: Frame, estimator: Estimator) -> None:
+    config = PipelineConfig(point_labels="recon3d_point_labels", voxel_m=0.5)
+    cloud = Pipeline(estimator, config).process(frame).cloud
+    assert set(np.unique(cloud.labels)) <= set(range(7)) and cloud.labels.any()

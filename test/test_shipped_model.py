@@ -10,6 +10,7 @@ from recon3d_ros.backends import open_backend
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.point_labels import PointLabeller
 from recon3d_ros.evaluation.zoom import zoomed
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.model_zoo import registry
@@ -20,7 +21,7 @@ pytest.importorskip("onnxruntime", reason="executes the model")
 SHIPPED = [manifest.name for manifest in registry.list_models()[0] if manifest.artifacts]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [name for name in SHIPPED if not registry.find_model(name).labels_points])
 def test_golden_images_give_the_golden_answer(name):
     manifest = registry.find_model(name)
     registry.verify(manifest)
@@ -38,6 +39,15 @@ def test_golden_images_give_the_golden_answer(name):
     assert apart.mean() < (1e-3 if manifest.artifact().precision == "fp32" else 0.02)
 
 
+def test_golden_points_give_the_golden_answer():
+    manifest = registry.find_model("recon3d_point_labels")
+    registry.verify(manifest)
+    with np.load(manifest.file_path(manifest.golden.file)) as golden:
+        points, expected = golden["points"], golden["expected"]
+    with PointLabeller.open("recon3d_point_labels") as labeller:
+        np.testing.assert_allclose(labeller.probabilities(points), expected[0], atol=1e-4)
+
+
 def test_what_is_shipped_for_whom():
     assert {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono", "recon3d_mono_open"} <= set(SHIPPED)
     assert registry.find_model("auto", stereo=False).name == "recon3d_mono"
@@ -45,6 +55,8 @@ def test_what_is_shipped_for_whom():
     assert {name for name in SHIPPED if registry.find_model(name).licence.weights == "Apache-2.0"} == free
     research = registry.find_model("recon3d_mono").licence
     assert any("research" in source.licence for source in research.sources)
+    # Its clouds are made of what recon3d_mono sees, too.
+    assert set(research.sources) <= set(registry.find_model("recon3d_point_labels").licence.sources)
 
 
 def nyuv2_scores(data_dir, name: str, zoom: float = 1.0) -> tuple[float, float]:

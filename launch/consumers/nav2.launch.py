@@ -1,4 +1,4 @@
-"""Nav2 with the voxel layer of config/nav2_voxel_layer.yaml in its local costmap, beside its own layers."""
+"""Nav2 with a layer of config/nav2_voxel_layer.yaml or nav2_labels_layer.yaml in its local costmap."""
 
 import tempfile
 from pathlib import Path
@@ -45,6 +45,13 @@ def generate_launch_description():
                 "nav2_namespace", default_value="", description="namespace of the servers of Nav2"
             ),
             DeclareLaunchArgument(
+                "layer",
+                default_value="voxel",
+                choices=["voxel", "labels"],
+                description="voxel = from all points; labels = from points_obstacles and points_ground, for "
+                "a depth node with point_labels",
+            ),
+            DeclareLaunchArgument(
                 "use_sim_time", default_value="false", description="use the time of /clock"
             ),
             OpaqueFunction(function=include_nav2, args=[nav2]),
@@ -61,7 +68,9 @@ def include_nav2(context, nav2):
     if warning:
         get_logger("recon3d").warning(warning)
     parameters = read_yaml(LaunchConfiguration("params_file").perform(context))
-    layers = read_yaml(share_path("config", "nav2_voxel_layer.yaml"))
+    layers = read_yaml(
+        share_path("config", f"nav2_{LaunchConfiguration('layer').perform(context)}_layer.yaml")
+    )
     merged = with_layer(parameters, layers, words["namespace"])
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="nav2_recon3d_", delete=False) as file:
         yaml.safe_dump(merged, file)

@@ -102,6 +102,8 @@ def device_of_backend(backend: Backend) -> DeviceBackend | None:
 
 def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the input tensors that :mod:`recon3d_ros.preprocess` makes for this manifest."""
+    if manifest.labels_points:
+        return _expected_points(manifest)
     contract, images = manifest.input, 2 if manifest.is_stereo else 1
     free = contract.size_wh is None
     sides = contract.tensor_shape(contract.size_wh or (1, 1), images)
@@ -111,8 +113,22 @@ def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
 
 def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the output tensors the manifest promises; their sizes are up to the network."""
+    if manifest.labels_points:
+        given, said = manifest.point_contracts
+        return (TensorSpec(said.name, "float32", (1, given.count, len(said.classes))),)
     shape: tuple[int | None, ...] = (None,) * len(manifest.output.layout)
     return tuple(TensorSpec(name, manifest.output.dtype, shape) for name in manifest.output.names)
+
+
+def _expected_points(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """The input tensors that :mod:`recon3d_ros.preprocess.points` makes."""
+    given, _ = manifest.point_contracts
+    grid, (points, cells, members) = given.grid, given.names
+    return (
+        TensorSpec(points, "float32", (1, given.count, len(given.fields))),
+        TensorSpec(cells, "int32", (1, given.count)),
+        TensorSpec(members, "int32", (1, grid.rows * grid.columns, grid.members)),
+    )
 
 
 def batch_is_free(
@@ -153,7 +169,8 @@ def check_contract(
                     f"model {manifest.name}: the {kind} {spec.name!r} is {spec} by the manifest, "
                     f"but {file_spec} in the file: correct the manifest"
                 )
-    _check_channels(manifest, outputs)
+    if not manifest.labels_points:
+        _check_channels(manifest, outputs)
     extra = {item.name for item in manifest.input.extra}
     if unknown := extra - {spec.name for spec in inputs}:
         raise ContractError(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from recon3d_ros.backends import device_of
+from recon3d_ros.cli.evaluate_labels import evaluate_labels, labels_points
 from recon3d_ros.cli.flags import (
     add_options,
     numbers_from,
@@ -49,7 +50,8 @@ HELP = (
     "world_outdoor, where the sky has disparity 0; SGBM is left out for sets without pairs. Pairs without "
     "ground truth (euroc) are evaluated by left-right consistency. nyuv2 uses the crop of Eigen et al. "
     "2014. For models with a confidence output, its calibration follows: confidence is the probability of "
-    "an error below 3 px, or for a single camera below 25 % of the depth."
+    "an error below 3 px, or for a single camera below 25 % of the depth. Models that label points are "
+    "evaluated on world_indoor, world_outdoor, world_mono and marked (real frames with marked ground)."
 )
 
 
@@ -156,6 +158,8 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the JSON and the pictures."""
+    if labels_points(args):
+        return evaluate_labels(args)
     _check_denoisers(args.denoise)
     sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise)
     runs = _runs(args, {one.has_pairs for one in sets})

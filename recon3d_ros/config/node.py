@@ -54,7 +54,13 @@ class NodeConfig(PairingConfig):
         "32FC1", "depth/image in metres (32FC1) or millimetres (16UC1)", choices=("32FC1", "16UC1")
     )
     target_frame: str = option(
-        "", "frame of points and points_free, transformed with tf2; empty = the optical frame of the camera"
+        "", "frame of points and points_..., transformed with tf2; empty = the optical frame of the camera"
+    )
+    labels_frame: str = option(
+        "",
+        "for point_labels: frame whose axis z points up and whose origin is on the ground, such as "
+        "base_footprint, "
+        "looked up with tf2; empty = up and the ground are found from the floor in view",
     )
     cameras: tuple[str, ...] = option(
         (),

@@ -80,6 +80,13 @@ class PipelineConfig(Config):
     point_curvature: bool = option(
         False, "add the field curvature, 0 (plane) to 1/3; with point_normals what PCL's point types have"
     )
+    point_labels: str = option(
+        "",
+        "model that labels the points as ground, wall, obstacle and so on: its name or the path of its "
+        "manifest; "
+        "adds the fields label and label_probability; empty = none",
+        path=True,
+    )
     decimation: int = option(
         1, "use every n-th row and column of the image for the cloud", minimum=1, maximum=64
     )

@@ -82,6 +82,7 @@ class Estimator:
         config = resolve_auto(config, stereo)
         device = device_of(config.backend)
         manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
+        manifest.require_depth()
         verify(manifest)
         backend = open_checked(manifest, config, check=check, fall_back=fall_back, progress=progress)
         return cls(manifest, backend, config.gpu_path)

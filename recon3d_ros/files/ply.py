@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.files.disk import read_bytes, write_atomically
 from recon3d_ros.geometry import Cloud, UnorganizedCloud
-from recon3d_ros.geometry.cloud import KNOWN_FIELDS, NORMAL
+from recon3d_ros.geometry.cloud import KNOWN_FIELDS, LABEL, NORMAL
 
 # What others call our fields; colours are three bytes instead.
 _NAMES = dict(zip(NORMAL, ("nx", "ny", "nz")))
@@ -24,8 +24,8 @@ _FRAME_COMMENT = "comment frame_id "
 def write_ply(path: Path | str, cloud: Cloud) -> None:
     """Write the valid points as binary PLY, every field a float property of its name (normals nx, ny, nz).
 
-    `rgb` becomes the bytes red, green and blue; points without any colour are written without. The frame of
-    the points, where it has a name, is the comment `frame_id NAME`.
+    `rgb` becomes the bytes red, green and blue; points without any colour are written without; `label` is
+    a byte. The frame of the points, where it has a name, is the comment `frame_id NAME`.
 
     Raises:
         OutputError: It cannot be written.
@@ -35,6 +35,8 @@ def write_ply(path: Path | str, cloud: Cloud) -> None:
     for field in points.fields:
         if field == "rgb":
             properties += [(colour, "uchar") for colour in _COLOURS]
+        elif field == LABEL[0]:
+            properties.append((field, "uchar"))
         else:
             properties.append((_NAMES.get(field, field), "float"))
     rows = np.empty(len(points), [(name, _TYPES[kind]) for name, kind in properties])
@@ -42,6 +44,8 @@ def write_ply(path: Path | str, cloud: Cloud) -> None:
         if field == "rgb":
             for channel, colour in enumerate(_COLOURS):
                 rows[colour] = points.rgb[:, channel]
+        elif field == LABEL[0]:
+            rows[field] = points.labels
         else:
             rows[_NAMES.get(field, field)] = points[field]
     write_atomically(path, _header(len(points), properties, points.frame_id), rows.tobytes())
@@ -108,6 +112,8 @@ def _cloud_of(rows: NDArray[np.void], properties: list[tuple[str, str]]) -> Unor
         if field == "rgb":
             red, green, blue = (rows[colour].astype(np.uint32) for colour in _COLOURS)
             data[:, column] = (red << 16 | green << 8 | blue).view(np.float32)
+        elif field == LABEL[0]:
+            data[:, column] = rows[field].astype(np.uint32).view(np.float32)
         else:
             data[:, column] = rows[_NAMES.get(field, field)]
     return UnorganizedCloud(data, fields)

@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 
 from recon3d_ros.filters.cells import Cells, sort_into_cells
 from recon3d_ros.geometry import UnorganizedCloud
-from recon3d_ros.geometry.cloud import NORMAL
+from recon3d_ros.geometry.cloud import LABEL, NORMAL
 
 
 def voxel_grid(cloud: UnorganizedCloud, voxel_m: float) -> UnorganizedCloud:
     """Replace the points of each cube by their mean.
 
-    Every field is the mean of its known values, colours channel by channel; normals have length 1 again. The
-    cubes are aligned with the origin, so that those of two frames coincide.
+    Every field is the mean of its known values, colours channel by channel; normals have length 1 again;
+    the label is that of the likeliest point. The cubes are aligned with the origin, so that those of two
+    frames coincide.
 
     Args:
         cloud: Points.
@@ -32,6 +33,8 @@ def voxel_grid(cloud: UnorganizedCloud, voxel_m: float) -> UnorganizedCloud:
     for column, field in enumerate(cloud.fields):
         if field == "rgb":
             means[:, column] = _mean_colour(ordered[:, column], cells, count)
+        elif field == LABEL[0]:
+            means[:, column] = _likeliest(ordered, cloud.fields, cells, count)
         else:
             _write_mean(ordered[:, column], cells, count, means[:, column])
     if NORMAL[0] in cloud.fields:
@@ -40,6 +43,17 @@ def voxel_grid(cloud: UnorganizedCloud, voxel_m: float) -> UnorganizedCloud:
         with np.errstate(divide="ignore", invalid="ignore"):
             normals /= np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
     return UnorganizedCloud(means, cloud.fields, cloud.frame_id)
+
+
+def _likeliest(
+    ordered: NDArray[np.float32], fields: tuple[str, ...], cells: Cells, count: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The label of each cell's point of the highest probability, as it is in the cloud."""
+    chance = np.nan_to_num(ordered[:, fields.index(LABEL[1])], nan=-1.0)
+    cell = np.repeat(np.arange(len(count)), count)
+    order = np.lexsort((chance, cell))
+    picked: NDArray[np.float32] = ordered[order[cells.starts + count - 1], fields.index(LABEL[0])]
+    return picked
 
 
 def _write_mean(

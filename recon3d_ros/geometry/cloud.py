@@ -3,7 +3,8 @@
 Names and meaning are those of PointCloud2 and PCL: `x`, `y`, `z` in m in the frame `frame_id`, at first the
 optical frame of the camera (REP 103: right, down, forward); `rgb`, the bits 0x00RRGGBB; `intensity` in grey
 levels, 0 to 255; `confidence` in [0, 1]; `sigma`, one standard deviation of depth in m; `normal_x`,
-`normal_y`, `normal_z`, of length 1; `curvature` as PCL has it, 0 to 1/3. What is not known of a point is NaN.
+`normal_y`, `normal_z`, of length 1; `curvature` as PCL has it, 0 to 1/3; `label`, the bits of a `PointLabel`;
+`label_probability` in [0, 1]. What is not known of a point is NaN, or the label 0.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ XYZ = ("x", "y", "z")
 XYZRGB = (*XYZ, "rgb")
 XYZI = (*XYZ, "intensity")
 NORMAL = ("normal_x", "normal_y", "normal_z")
-KNOWN_FIELDS = (*XYZRGB, "intensity", "confidence", "sigma", *NORMAL, "curvature")
+LABEL = ("label", "label_probability")
+KNOWN_FIELDS = (*XYZRGB, "intensity", "confidence", "sigma", *NORMAL, "curvature", *LABEL)
 BYTES_PER_FIELD = 4
 
 
@@ -56,6 +58,17 @@ class _Fields:
         if "intensity" in self.fields:
             np.copyto(grey, self["intensity"], where=self.valid, casting="unsafe")
         return np.repeat(grey[..., None], 3, axis=-1)
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """(...) uint8, `PointLabel`, a view.
+
+        Raises:
+            KeyError: The cloud has no field `label`.
+        """
+        if LABEL[0] not in self.fields:
+            raise KeyError(LABEL[0])
+        return self.data.view(np.uint8)[..., BYTES_PER_FIELD * self.fields.index(LABEL[0])]
 
     def __getitem__(self, field: str) -> NDArray[np.float32]:
         """The column of a field, (...) float32, a view.

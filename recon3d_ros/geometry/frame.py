@@ -156,18 +156,26 @@ class Sample:
         disparity: (H, W) float32 px of the left image; NaN = unknown, 0 = sky; or None.
         depth: (H, W) float32 m; NaN = unknown, +Inf = sky; or None.
         name: Of the sample, unique in its data set.
+        labels: (H, W) uint8, the `PointLabel` of each pixel; or None.
 
     Raises:
-        ImageError: At construction, when an array is not (H, W) float32 of the image's size.
+        ImageError: At construction, when an array is not (H, W) of its dtype and of the image's size.
     """
 
     frame: Frame
     disparity: NDArray[np.float32] | None
     depth: NDArray[np.float32] | None
     name: str
+    labels: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         for name in ("disparity", "depth"):
             array = getattr(self, name)
             if array is not None:
                 check_plane(name, array, self.frame.camera)
+        labels, shape_hw = self.labels, self.frame.camera.image_shape_hw
+        if labels is not None and (labels.shape != shape_hw or labels.dtype != np.uint8):
+            raise ImageError(
+                f"expected labels of shape {shape_hw} uint8, got {labels.shape} {labels.dtype}: make them on "
+                "the grid of the image"
+            )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.geometry.camera import PinholeCamera
-from recon3d_ros.geometry.cloud import NORMAL, XYZRGB, OrganizedCloud, check_fields
+from recon3d_ros.geometry.cloud import LABEL, NORMAL, XYZRGB, OrganizedCloud, check_fields
 from recon3d_ros.geometry.depth_map import check_plane
 from recon3d_ros.geometry.grey import to_grey
 from recon3d_ros.geometry.normals import surface_curvature, surface_normals
@@ -56,6 +56,7 @@ class PointPacker:
         out: Plane | None = None,
         confidence: Plane | None = None,
         sigma: Plane | None = None,
+        labels: tuple[NDArray[np.uint8], Plane] | None = None,
     ) -> OrganizedCloud:
         """Make the cloud of one depth map.
 
@@ -66,6 +67,9 @@ class PointPacker:
                 message's buffer; by default a new array.
             confidence: (H, W) float32 for the field of that name; without it the field is NaN.
             sigma: (H, W) float32 m, the same.
+            labels: (H, W) uint8 and (H, W) float32 for the fields label and label_probability; without
+                them they
+                are 0 and NaN.
 
         Raises:
             ImageError: Shapes or dtypes differ, or `out` is read-only.
@@ -78,6 +82,8 @@ class PointPacker:
             planes.update(zip(NORMAL, normals))
             if "curvature" in self.fields:
                 planes["curvature"] = surface_curvature(depth, self.camera, normals)
+        if LABEL[0] in self.fields:
+            planes.update(zip(LABEL, self._label_planes(depth.shape, labels)))
         n = self._step
         if n > 1:
             depth = depth[::n, ::n]
@@ -89,6 +95,14 @@ class PointPacker:
                 rows = slice(top, min(top + self._rows, self.shape_hw[0]))
                 self._pack_rows(depth[rows], image, planes, rows, cloud.data[rows])
         return cloud
+
+    def _label_planes(
+        self, shape: tuple[int, ...], labels: tuple[NDArray[np.uint8], Plane] | None
+    ) -> tuple[Plane, Plane | None]:
+        """Labels as the bits of float32, and their probability."""
+        if labels is None:
+            return np.zeros(shape, np.float32), None
+        return labels[0].astype(np.uint32).view(np.float32), labels[1]
 
     def _check_inputs(
         self, depth: Plane, image: NDArray[np.uint8] | None, confidence: Plane | None, sigma: Plane | None

@@ -11,6 +11,7 @@ from recon3d_ros.errors import ManifestError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.manifest import Accuracy, Artifact, ExternalFile, Golden, Licence, TrainingSource
+from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract, PolarGrid
 
 # What stands in for a missing or wrong value while the others of its block are checked.
 _SOUND: Mapping[type, Mapping[str, Any]] = {
@@ -24,6 +25,9 @@ _SOUND: Mapping[type, Mapping[str, Any]] = {
     Licence: {"weights": "x"},
     TrainingSource: {"name": "x", "licence": "x"},
     Accuracy: {"data": "x", "metrics": {}},
+    PointInputContract: {},
+    PolarGrid: {},
+    LabelOutputContract: {},
 }
 _BLOCKS = {"input": InputContract, "output": OutputContract, "licence": Licence, "golden": Golden}
 
@@ -54,7 +58,7 @@ class Faults:
         if not isinstance(data, dict):
             self.add(f"{where or 'a manifest'} must be a mapping of keys to values, got {data!r:.60}")
             return {}
-        fields = [f for f in dataclasses.fields(cls) if f.name != "path"]
+        fields = [f for f in dataclasses.fields(cls) if f.name in keys_of(cls)]
         known = [f.name for f in fields]
         prefix = f"{where}." if where else ""
         for key in data:
@@ -92,6 +96,13 @@ class Faults:
             return ()
         found = [self.block(cls, item, f"{where}[{i}]") for i, item in enumerate(data or [])]
         return tuple(item for item in found if item is not None)
+
+
+def keys_of(cls: type) -> tuple[str, ...]:
+    """The keys of a block of the YAML."""
+    names = tuple(f.name for f in dataclasses.fields(cls) if f.name != "path")
+    keys: tuple[str, ...] = getattr(cls, "KEYS", names)
+    return keys
 
 
 def _without_cause(cls: type, values: dict[str, Any], fault: str) -> dict[str, Any] | None:

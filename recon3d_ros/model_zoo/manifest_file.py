@@ -18,6 +18,7 @@ from recon3d_ros.files.yaml_document import read_yaml
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.manifest import (
+    POINT_TASKS,
     UNITS_OF_TASK,
     Accuracy,
     Artifact,
@@ -27,7 +28,8 @@ from recon3d_ros.model_zoo.manifest import (
     Manifest,
     TrainingSource,
 )
-from recon3d_ros.model_zoo.manifest_faults import Faults
+from recon3d_ros.model_zoo.manifest_faults import Faults, keys_of
+from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract, PolarGrid
 
 
 def load_manifest(path: Path | str) -> Manifest:
@@ -60,11 +62,16 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     values = faults.keys(Manifest, data, "")
     if "task" in values and values["task"] not in UNITS_OF_TASK:
         faults.add(f"task must be one of {', '.join(UNITS_OF_TASK)}, got {values['task']!r:.60}")
-    if "input" in values:
+    points = values.get("task") in POINT_TASKS
+    if "input" in values and points:
+        values["input"] = _point_input(faults, values["input"])
+    elif "input" in values:
         given = faults.keys(InputContract, values["input"], "input")
         given["extra"] = faults.blocks(ExtraInput, given.get("extra"), "input.extra")
         values["input"] = faults.built(InputContract, given)
-    if "output" in values:
+    if "output" in values and points:
+        values["output"] = faults.block(LabelOutputContract, values["output"], "output")
+    elif "output" in values:
         output = faults.keys(OutputContract, values["output"], "output")
         if output.get("invalid") is not None:
             output["invalid"] = faults.block(Invalid, output["invalid"], "output.invalid")
@@ -79,6 +86,13 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
         values["golden"] = faults.block(Golden, values["golden"], "golden")
     faults.raise_all()
     return Manifest(**values, path=path)
+
+
+def _point_input(faults: Faults, data: Any) -> PointInputContract | None:
+    given = faults.keys(PointInputContract, data, "input")
+    if isinstance(given.get("grid"), dict):
+        given["grid"] = faults.block(PolarGrid, given["grid"], "input.grid")
+    return faults.built(PointInputContract, given)
 
 
 def _artifacts(faults: Faults, data: Any) -> tuple[Artifact, ...]:
@@ -106,7 +120,7 @@ def dump_manifest(manifest: Manifest, path: Path | str) -> None:
 def _plain(value: Any) -> Any:
     """Dataclasses as dicts without their empty fields, tuples as lists: what YAML can hold."""
     if dataclasses.is_dataclass(value):
-        items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        items = ((name, getattr(value, name)) for name in keys_of(type(value)))
         return {name: _plain(item) for name, item in items if item not in (None, "", ())}
     if isinstance(value, Mapping):
         return {str(key): float(item) for key, item in value.items()}

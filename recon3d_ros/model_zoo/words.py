@@ -31,7 +31,10 @@ def describe(manifest: Manifest) -> list[str]:
     for artifact in manifest.artifacts:
         more = "".join(f", {item.file}" for item in artifact.external)
         lines.append(f"file: {artifact.file} ({artifact.precision}){more}")
-    lines += [*_input(manifest), *_output(manifest.output, manifest.is_stereo)]
+    if manifest.labels_points:
+        lines += _points(manifest)
+    else:
+        lines += [*_input(manifest), *_output(manifest.output, manifest.is_stereo)]
     lines.append(
         "check: a golden output is compared at each start"
         if manifest.golden
@@ -41,6 +44,16 @@ def describe(manifest: Manifest) -> list[str]:
     if manifest.origin:
         lines.append(f"origin: {manifest.origin}")
     return lines
+
+
+def _points(manifest: Manifest) -> list[str]:
+    given, said = manifest.point_contracts
+    grid = given.grid
+    return [
+        f"input: {', '.join(given.fields)} of up to {given.count} points, m in the level frame",
+        f"grid: {grid.rows} ranges, {grid.range_m[0]:g} to {grid.range_m[1]:g} m, {grid.columns} directions",
+        f"output: {said.name}, the probability of {', '.join(said.classes)}",
+    ]
 
 
 def _input(manifest: Manifest) -> list[str]:

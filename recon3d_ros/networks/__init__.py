@@ -13,11 +13,13 @@ from recon3d_ros.system import lazy
 
 if TYPE_CHECKING:
     from recon3d_ros.networks.mono import MonoNetwork
+    from recon3d_ros.networks.pillars import PillarsNetwork
     from recon3d_ros.networks.stereo import StereoNetwork
 
-    Network = StereoNetwork | MonoNetwork
+    Network = StereoNetwork | MonoNetwork | PillarsNetwork
 
 MONO = ("recon3d_ros.networks.mono:MonoNetwork", "recon3d_ros.networks.mono:MonoConfig")
+PILLARS = ("recon3d_ros.networks.pillars:PillarsNetwork", "recon3d_ros.networks.pillars:PillarsConfig")
 STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.stereo:StereoConfig")
 # name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
 # name and config.
@@ -38,12 +40,15 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
     "mono": (*MONO, {}),
+    "point_labels": (*PILLARS, {}),
 }
+# Of each module: what it is trained for.
+_TASKS = {STEREO[0]: "stereo", MONO[0]: "mono", PILLARS[0]: "points"}
 
 
 def task_of(name: str) -> str:
-    """Which of the two a network is trained for: `mono`, or `stereo`, what an unknown one is taken for."""
-    return "mono" if NETWORKS.get(name, STEREO)[0] == MONO[0] else "stereo"
+    """What a network is trained for: `mono`, `points`, or `stereo`, what an unknown one is taken for."""
+    return _TASKS[NETWORKS.get(name, STEREO)[0]]
 
 
 def build_network(name: str, config: dict[str, Any] | None = None) -> Network:

@@ -40,12 +40,14 @@ class Sink(Protocol):
 
 
 class BagSink:
-    """Writes clouds, free space, depth and its camera_info to a bag, under the names the node gives them."""
+    """Writes clouds, depth and its camera_info to a bag, under the names the node gives them."""
 
     def __init__(self, path: Path, config: ProcessConfig, storage: str = "mcap") -> None:
         kinds = {
             "points": CLOUD,
             "points_free": CLOUD,
+            "points_ground": CLOUD,
+            "points_obstacles": CLOUD,
             "depth/image": IMAGE,
             "depth/camera_info": CAMERA_INFO,
         }
@@ -61,8 +63,14 @@ class BagSink:
         }
         if result.cloud is not None:
             messages["points"] = bag.cloud(result.cloud, *stamped)
-        if result.free_points is not None:
-            messages["points_free"] = bag.cloud(result.free_points, *stamped)
+        lists = {
+            "points_free": result.free_points,
+            "points_ground": result.ground,
+            "points_obstacles": result.obstacles,
+        }
+        messages |= {
+            name: bag.cloud(points, *stamped) for name, points in lists.items() if points is not None
+        }
         for name, msg in messages.items():
             bag.write(self._topics[name], processed.logged_ns, msg)
 

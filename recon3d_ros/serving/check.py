@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from recon3d_ros.files.arrays import read_npz
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import read_verified
 from recon3d_ros.preprocess import Preprocessor, plan_fit, with_extra
+from recon3d_ros.preprocess.points import point_tensors
 
 # Share of pixels of the golden output that may be off, by precision; a manifest may name its own. Rounding
 # lets another one of two equally likely surfaces win here and there; a broken file is off everywhere.
@@ -32,10 +34,15 @@ def self_check(manifest: Manifest, backend: Backend) -> None:
     """
     if manifest.golden is None:
         return
-    images, expected = _read_golden(manifest)
-    fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
-    tensors = Preprocessor(manifest.input, fit, len(images)).tensors(images)
-    got = backend.infer(with_extra(tensors, manifest.input, fit, backend.inputs))[manifest.output.name]
+    if manifest.labels_points:
+        points, expected = _golden_points(manifest)
+        outputs = backend.infer(point_tensors(points, manifest.point_contracts[0]))
+        got = outputs[manifest.output.name][:, : len(points)]  # the others repeat them
+    else:
+        images, expected = _read_golden(manifest)
+        fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
+        tensors = Preprocessor(manifest.input, fit, len(images)).tensors(images)
+        got = backend.infer(with_extra(tensors, manifest.input, fit, backend.inputs))[manifest.output.name]
     _require_share(manifest, backend, got, expected, "does not reproduce its golden output")
 
 
@@ -112,22 +119,51 @@ def off_share(got: NDArray[np.floating], expected: NDArray[np.floating], in_px: 
 
 
 def _read_golden(manifest: Manifest) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
-    assert manifest.golden is not None  # self_check has seen it
-    golden, names = manifest.golden, manifest.input.names
-    path = manifest.file_path(golden.file)
+    arrays = _read_arrays(manifest, manifest.input.names)
+    images, expected = arrays[:-1], arrays[-1]
     try:
-        arrays = read_npz(read_verified(manifest, golden.file, golden.sha256), path, _MAX_GOLDEN_BYTES)
-        images, expected = [arrays[name] for name in names], arrays["expected"]
-        for name, image in zip(names, images):
+        for name, image in zip(manifest.input.names, images):
             if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape != images[0].shape:
                 raise ValueError(f"{name} is {image.dtype} of shape {image.shape}")
         if min(images[0].shape) < 1 or images[0].shape[2:] not in ((), (3,)):
             raise ValueError(f"images of shape {images[0].shape}")
-        if expected.dtype.kind not in "iuf":
-            raise ValueError(f"expected is {expected.dtype}")
-        return images, expected
+    except ValueError as exc:
+        raise _unusable(manifest, manifest.input.names, exc) from exc
+    return images, expected
+
+
+def _golden_points(manifest: Manifest) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, 3) points for a model that labels them, and what it says of them, (1, N, classes)."""
+    names = manifest.input.names[:1]
+    points, expected = _read_arrays(manifest, names)
+    if (
+        points.dtype != np.float32
+        or points.ndim != 2
+        or points.shape[1] != 3
+        or not np.isfinite(points).all()
+    ):
+        fault = ValueError(f"{names[0]} is {points.dtype} of shape {points.shape}")
+        raise _unusable(manifest, names, fault)
+    return points, expected
+
+
+def _read_arrays(manifest: Manifest, names: Sequence[str]) -> list[NDArray[Any]]:
+    """The arrays of these names in the golden file, and its expected output."""
+    assert manifest.golden is not None  # self_check has seen it
+    golden, path = manifest.golden, manifest.file_path(manifest.golden.file)
+    try:
+        arrays = read_npz(read_verified(manifest, golden.file, golden.sha256), path, _MAX_GOLDEN_BYTES)
+        found = [arrays[name] for name in (*names, "expected")]
+        if found[-1].dtype.kind not in "iuf":
+            raise ValueError(f"expected is {found[-1].dtype}")
     except (DataError, ValueError, KeyError) as exc:
-        raise ArtifactError(
-            f"expected the images {', '.join(names)} and the output expected in {path}, "
-            f"got: {exc!s:.200}; copy the file again"
-        ) from exc
+        raise _unusable(manifest, names, exc) from exc
+    return found
+
+
+def _unusable(manifest: Manifest, names: Sequence[str], exc: Exception) -> ArtifactError:
+    assert manifest.golden is not None
+    return ArtifactError(
+        f"expected the {'points' if manifest.labels_points else 'images'} {', '.join(names)} and the output "
+        f"expected in {manifest.file_path(manifest.golden.file)}, got: {exc!s:.200}; copy the file again"
+    )

@@ -11,12 +11,20 @@ from recon3d_ros.config import Config, option, options
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks import NETWORKS, task_of
 from recon3d_ros.networks.mono_contract import DISTILLABLE
-from recon3d_ros.training.losses.table import DEFAULT_LOSSES, DEPTH_ONLY, DISPARITY_ONLY, LOSSES, parse_losses
+from recon3d_ros.training.losses.table import (
+    DEFAULT_LOSSES,
+    DEPTH_ONLY,
+    DISPARITY_ONLY,
+    LABELS_ONLY,
+    LOSSES,
+    parse_losses,
+)
 
 # Scenes of the world below this seed validate, those from it on train: never the same scene for both.
 FIRST_TRAINING_SEED = 1_000_000
 # Of the crops. A mono model is served at it, too: a square is what a stretched image of either way up needs.
-DEFAULT_SIZES_WH = {"stereo": (352, 224), "mono": (224, 224)}
+# A crop of a cloud has as many points.
+DEFAULT_SIZES_WH = {"stereo": (352, 224), "mono": (224, 224), "points": (128, 64)}
 SIZES_TEXT = "; ".join(f"{task}: {width}x{height}" for task, (width, height) in DEFAULT_SIZES_WH.items())
 
 # Options of the place where a run goes on; the others make it the run that it is.
@@ -107,7 +115,7 @@ class TrainConfig(Config):
 
     @property
     def task(self) -> str:
-        """`stereo` or `mono`."""
+        """`stereo`, `mono` or `points`."""
         return task_of(self.network)
 
     @property
@@ -155,7 +163,12 @@ class TrainConfig(Config):
 
     def _check_task(self) -> None:
         losses, sources = self.loss_weights, self.sources
-        if self.task == "stereo":
+        if strangers := [name for name in losses if (name in LABELS_ONLY) != (self.task == "points")]:
+            kind = "labels" if self.task == "points" else "depth"
+            raise ConfigError(
+                f"expected losses of {kind} for {self.network}, got {', '.join(strangers)}: omit --losses"
+            )
+        if self.task != "mono":
             if self.teacher or sources != {"world": 1.0} or (alone := set(DEPTH_ONLY) & set(losses)):
                 got = self.teacher or (self.data if sources != {"world": 1.0} else ", ".join(sorted(alone)))
                 raise ConfigError(

@@ -3,13 +3,15 @@
 from recon3d_ros.world.batch import StereoBatch, render_batch, training_batch
 from recon3d_ros.world.camera import WorldCamera
 from recon3d_ros.world.rendering.render import render_stereo
-from recon3d_ros.world.sampling import random_scene, training_sample, view_sample
+from recon3d_ros.world.sampling import ground_sample, is_outdoor, random_scene, training_sample, view_sample
 from recon3d_ros.world.scenes.scene import Scene
 
 __all__ = [
     "Scene",
     "StereoBatch",
     "WorldCamera",
+    "ground_sample",
+    "is_outdoor",
     "random_scene",
     "render_batch",
     "render_stereo",

@@ -12,6 +12,7 @@ from recon3d_ros.world.rendering.visibility import View, cast
 from recon3d_ros.world.scenes.indoor import clutter, room
 from recon3d_ros.world.scenes.outdoor import street, yard
 from recon3d_ros.world.scenes.scene import Scene
+from recon3d_ros.world.scenes.terrain import terrain
 from recon3d_ros.world.textures.atlas import texture_atlas
 
 SceneGenerator = Callable[[np.random.Generator], tuple[Scene, np.ndarray]]
@@ -21,10 +22,15 @@ KINDS: dict[str, tuple[tuple[SceneGenerator, float], ...]] = {
     "outdoor": ((street, 0.6), (yard, 0.4)),
     # One camera: places whose things have the size that such things have.
     "view": ((room, 0.75), (clutter, 0.1), (street, 0.1), (yard, 0.05)),
+    # Where robots drive.
+    "ground_indoor": ((room, 0.55), (clutter, 0.1), (terrain, 0.35)),
+    "ground_outdoor": ((street, 0.65), (yard, 0.35)),
 }
 OUTDOOR_SHARE = 0.45
 # Focal lengths in image widths.
-STEREO_FOCAL, VIEW_FOCAL = (0.6, 1.9), (0.65, 1.3)
+STEREO_FOCAL, VIEW_FOCAL, GROUND_FOCAL = (0.6, 1.9), (0.65, 1.3), (0.55, 1.0)
+# Baselines of stereo cameras on robots and cars, m.
+GROUND_BASELINE_M = {"ground_indoor": (0.05, 0.2), "ground_outdoor": (0.1, 0.55)}
 
 
 def random_scene_and_pose(rng: np.random.Generator, kind: str) -> tuple[Scene, np.ndarray]:
@@ -73,6 +79,32 @@ def view_setup(seed: int, size_wh: tuple[int, int]) -> tuple[Scene, StereoRig, n
     rng = np.random.default_rng([seed, 11])
     scene, camera, pose, _, _ = _visible_setup(rng, size_wh, lambda: "view", VIEW_FOCAL)
     return scene, StereoRig.simple(*size_wh, camera.fx, 1.0, camera.cx, camera.cy), pose
+
+
+def ground_setup(
+    seed: int, size_wh: tuple[int, int], max_disparity_px: float = 192.0
+) -> tuple[Scene, StereoRig, np.ndarray]:
+    """Return a scene, a stereo rig as robots have them, and the (4, 4) world pose of its left camera.
+
+    The baseline is one of real cameras, unless the nearest surface would lie above `max_disparity_px`.
+    """
+    rng = np.random.default_rng([seed, 13])
+    kind = "ground_outdoor" if rng.random() < OUTDOOR_SHARE else "ground_indoor"  # as is_outdoor
+    scene, camera, pose, _, nearest = _visible_setup(rng, size_wh, lambda: kind, GROUND_FOCAL)
+    low, high = np.log(GROUND_BASELINE_M[kind])
+    baseline = min(float(np.exp(rng.uniform(low, high))), 0.97 * max_disparity_px / nearest / camera.fx)
+    return scene, StereoRig.simple(*size_wh, camera.fx, baseline, camera.cx, camera.cy), pose
+
+
+def is_outdoor(seed: int) -> bool:
+    """Whether `ground_sample` of this seed shows a street or a yard."""
+    return bool(np.random.default_rng([seed, 13]).random() < OUTDOOR_SHARE)
+
+
+def ground_sample(seed: int, size_wh: tuple[int, int]) -> tuple[Sample, np.ndarray]:
+    """Render one pair of `ground_setup`, and return the (4, 4) world pose of its left camera, too."""
+    scene, rig, pose = ground_setup(seed, size_wh)
+    return render_stereo(scene, rig, pose, name=f"ground_{seed}"), pose
 
 
 def _visible_setup(

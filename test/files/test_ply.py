@@ -53,6 +53,9 @@ def test_every_field_comes_back(tmp_path, fields):
     if "rgb" in fields:
         bits = np.random.default_rng(1).integers(0, 1 << 24, (4, 5), np.uint32)
         data[..., fields.index("rgb")] = bits.view(np.float32)
+    if "label" in fields:
+        labels = np.random.default_rng(2).integers(0, 7, (4, 5), np.uint32)
+        data[..., fields.index("label")] = labels.view(np.float32)
     data[1, 2, :3] = np.nan
     cloud = OrganizedCloud(data, fields)
     files.write_ply(tmp_path / "c.ply", cloud)

@@ -21,7 +21,7 @@ from rclpy.qos import (
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
-from recon3d_ros.config import PipelineConfig
+from recon3d_ros.config import NodeConfig, PipelineConfig
 from recon3d_ros.config.parameters import DEPTH_NODE, parameters
 from recon3d_ros.ros.bridge.runtime import sensor_qos
 from recon3d_ros.ros.output.outputs import TYPES
@@ -122,6 +122,16 @@ def test_the_node_side_of_the_nav2_file_is_valid_and_switches_free_space_on():
     # Rays clear farther than obstacles are marked, and free space ends beyond that.
     rays_m = [SOURCES[name]["raytrace_max_range"] for name in ("rays", "free")]
     assert SOURCES["obstacles"]["obstacle_max_range"] < min(rays_m) <= max(rays_m) < config.max_depth_m
+
+
+def test_the_layer_of_labels_fits_the_node():
+    document = yaml.safe_load((ROOT / "config" / "nav2_labels_layer.yaml").read_text())
+    given = dict(document["/**"]["depth_node"]["ros__parameters"])
+    assert NodeConfig(labels_frame=given.pop("labels_frame")).labels_frame
+    assert PipelineConfig(**given).point_labels == "recon3d_point_labels"
+    layer = document["local_costmap"]["local_costmap"]["ros__parameters"]["recon3d_layer"]
+    topics = {layer[name]["topic"].lstrip("/") for name in layer["observation_sources"].split()}
+    assert topics == {"points_obstacles", "points_ground"} <= TYPES.keys()
 
 
 def test_the_voxel_layer_marks_from_points_and_never_from_free_space():

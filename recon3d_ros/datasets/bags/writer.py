@@ -15,6 +15,7 @@ from recon3d_ros.datasets.bags.reader import SUFFIXES
 from recon3d_ros.errors import OutputError
 from recon3d_ros.files import make_folder
 from recon3d_ros.geometry import OrganizedCloud, PinholeCamera, UnorganizedCloud
+from recon3d_ros.geometry.cloud import LABEL
 from recon3d_ros.system import lazy
 
 NS_PER_S = 1_000_000_000
@@ -99,7 +100,10 @@ class BagWriter:
         kinds = self._store.types
         field = kinds["sensor_msgs/msg/PointField"]
         height, width = cloud.data.shape[:2] if cloud.data.ndim == 3 else (1, len(cloud.data))
-        fields = [field(name, 4 * i, field.FLOAT32, 1) for i, name in enumerate(cloud.fields)]
+        fields = [
+            field(name, 4 * i, field.UINT8 if name == LABEL[0] else field.FLOAT32, 1)
+            for i, name in enumerate(cloud.fields)
+        ]
         return kinds["sensor_msgs/msg/PointCloud2"](
             header=self._header(stamp_ns, frame_id),
             height=height,

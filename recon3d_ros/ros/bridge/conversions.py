@@ -13,7 +13,7 @@ from stereo_msgs.msg import DisparityImage
 
 from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.geometry import XYZ, OrganizedCloud, PinholeCamera, StereoRig
-from recon3d_ros.geometry.cloud import BYTES_PER_FIELD
+from recon3d_ros.geometry.cloud import BYTES_PER_FIELD, LABEL
 from recon3d_ros.messages.camera_info import info_to_camera as info_to_camera
 from recon3d_ros.messages.depth import compress_depth
 from recon3d_ros.messages.depth import depth_from_msg as depth_from_msg
@@ -170,7 +170,8 @@ def cloud_from_msg(msg: PointCloud2) -> OrganizedCloud:
     """
     height, width, step = msg.height, msg.width, msg.point_step
     fields = tuple(field.name for field in msg.fields)
-    packed = [(BYTES_PER_FIELD * i, PointField.FLOAT32) for i in range(len(fields))]
+    kinds = [PointField.UINT8 if name == LABEL[0] else PointField.FLOAT32 for name in fields]
+    packed = [(BYTES_PER_FIELD * i, kind) for i, kind in enumerate(kinds)]
     described = [(field.offset, field.datatype) for field in msg.fields]
     without_gaps = described == packed and step == BYTES_PER_FIELD * len(fields)
     if not without_gaps or fields[:3] != XYZ or msg.is_bigendian:

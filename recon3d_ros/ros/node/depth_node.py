@@ -220,7 +220,8 @@ class DepthNode(LifecycleNode):
     def _plan(self, parameters: ParameterSet) -> ScalePlan:
         """Where the scale will come from; tf is listened to if that or the clouds need it."""
         plan = scale_plan(parameters)
-        if plan.needs_tf or parameters[NodeConfig].target_frame:
+        node = parameters[NodeConfig]
+        if plan.needs_tf or node.target_frame or node.labels_frame:
             self._transforms.start()
         return plan
 

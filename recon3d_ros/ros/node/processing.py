@@ -193,7 +193,9 @@ class _CameraStream:
         recovery, observed = pipeline.recovery, NOTHING_OBSERVED
         if recovery is not None:
             observed = camera.scale_inputs.observe(frame)
-        result = pipeline.refine(frame, depth_map, into, camera.outputs.requested, observed.observations)
+        level = camera.outputs.level_transform(frame) if pipeline.labeller is not None else None
+        requested = camera.outputs.requested
+        result = pipeline.refine(frame, depth_map, into, requested, observed.observations, level)
         timings_ms = {**decoded.timings_ms, **result.timings_ms}
         result = replace(result, timings_ms=timings_ms)
         state: ScaleState | None = None

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
-from recon3d_ros.geometry.cloud import BYTES_PER_FIELD, XYZRGB
+from recon3d_ros.geometry.cloud import BYTES_PER_FIELD, LABEL, XYZRGB
 from recon3d_ros.ros.bridge.conversions import make_header, to_bytes_array
+
+# The label is the first of its four bytes.
+_DATATYPES = {LABEL[0]: PointField.UINT8}
 
 
 class CloudMessages:
@@ -80,7 +83,9 @@ def _described(shape_hw: tuple[int, int], fields: Sequence[str]) -> PointCloud2:
     step = BYTES_PER_FIELD * len(fields)
     msg = PointCloud2(height=height, width=width, point_step=step, row_step=width * step, is_dense=False)
     msg.fields = [
-        PointField(name=name, offset=BYTES_PER_FIELD * i, datatype=PointField.FLOAT32, count=1)
+        PointField(
+            name=name, offset=BYTES_PER_FIELD * i, datatype=_DATATYPES.get(name, PointField.FLOAT32), count=1
+        )
         for i, name in enumerate(fields)
     ]
     return msg

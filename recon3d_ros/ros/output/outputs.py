@@ -14,6 +14,7 @@ from recon3d_ros.config import NodeConfig, PipelineConfig
 from recon3d_ros.errors import FrameError
 from recon3d_ros.files import colour_depth
 from recon3d_ros.geometry import Cloud, Frame, OrganizedCloud
+from recon3d_ros.geometry.level import level_transform
 from recon3d_ros.geometry.transform import transform_cloud
 from recon3d_ros.pipeline import Pipeline, RequestedOutputs, Result
 from recon3d_ros.ros.bridge.conversions import (
@@ -29,7 +30,7 @@ from recon3d_ros.ros.output.diagnostics import scale_to_msg
 from recon3d_ros.ros.output.image_message import ImageMessage, write_depth
 from recon3d_ros.ros.scale.report import ScaleState
 
-POINTS, FREE = "points", "points_free"
+POINTS, FREE, GROUND, OBSTACLES = "points", "points_free", "points_ground", "points_obstacles"
 DEPTH, INFO, PREVIEW = "depth/image", "depth/camera_info", "depth/preview"
 # Of DEPTH and PREVIEW, by the names of image_transport.
 DEPTH_PNG, PREVIEW_JPEG = "depth/image/compressedDepth", "depth/preview/compressed"
@@ -37,6 +38,8 @@ CONFIDENCE, DISPARITY, SCALE = "confidence", "disparity", "scale"
 TYPES = {
     POINTS: PointCloud2,
     FREE: PointCloud2,
+    GROUND: PointCloud2,
+    OBSTACLES: PointCloud2,
     DEPTH: Image,
     DEPTH_PNG: CompressedImage,
     INFO: CameraInfo,
@@ -55,9 +58,9 @@ class Outputs:
     Args:
         node: who publishes.
         stereo: whether there is a disparity, else there is a scale.
-        config: depth_encoding and target_frame at start.
+        config: depth_encoding, target_frame and labels_frame at start.
         prefix: namespace of the camera, put before every topic; empty for the only one.
-        transforms: where `target_frame` is looked up.
+        transforms: where `target_frame` and `labels_frame` are looked up.
 
     Raises:
         MissingDependencyError: see `configure`.
@@ -83,15 +86,15 @@ class Outputs:
         self._cloud: PointCloud2 | None = None
         self._limits = PipelineConfig()
         self._warned: set[str] = set()
-        self.requested = RequestedOutputs(cloud=False, free=False)
+        self.requested = RequestedOutputs(cloud=False, free=False, labelled=False)
 
     def configure(self, config: NodeConfig) -> None:
-        """Change depth_encoding and target_frame from the next frame on; not for the worker's thread.
+        """Change depth_encoding and the names of frames from the next frame on; not for the worker's thread.
 
         Raises:
             MissingDependencyError: what would look target_frame up is not installed; nothing changes.
         """
-        if config.target_frame and self._transforms is not None:
+        if (config.target_frame or config.labels_frame) and self._transforms is not None:
             self._transforms.start()
         self._config = config
 
@@ -118,8 +121,13 @@ class Outputs:
         """
         self._limits = pipeline.config
         self.requested = RequestedOutputs(
-            cloud=self._has_subscribers(POINTS), free=self._has_subscribers(FREE)
+            cloud=self._has_subscribers(POINTS),
+            free=self._has_subscribers(FREE),
+            labelled=self._has_subscribers(GROUND) or self._has_subscribers(OBSTACLES),
         )
+        if self.requested.labelled and pipeline.labeller is None:
+            name = GROUND if self._has_subscribers(GROUND) else OBSTACLES
+            self._warn_once(name, "set point_labels, which is empty, to a model that labels points")
         if self.requested.free and not pipeline.config.free_space_frames:
             self._warn_once(
                 FREE,
@@ -132,6 +140,18 @@ class Outputs:
         shape_hw, fields = layout
         self._cloud, points = self._clouds.take(shape_hw, frame.stamp_ns, frame.frame_id, fields)
         return points
+
+    def level_transform(self, frame: Frame) -> NDArray[np.float64] | None:
+        """(4, 4) T_level_optical of a frame, from `labels_frame`; None without one: the floor has to tell.
+
+        Raises:
+            FrameError: It is not known.
+        """
+        ground_frame = self._config.labels_frame
+        if not ground_frame or self._transforms is None:
+            return None
+        transform = self._transforms.lookup(ground_frame, frame.frame_id, frame.stamp_ns)
+        return level_transform(transform[2, :3], float(transform[2, 3]))
 
     def publish(self, frame: Frame, result: Result) -> None:
         """Publish what is wanted; with a target_frame copies of the clouds of `result`, moved into it.
@@ -166,6 +186,8 @@ class Outputs:
         clouds = {
             POINTS: result.cloud if self.requested.cloud else None,
             FREE: result.free_points if self.requested.free else None,
+            GROUND: result.ground if self._has_subscribers(GROUND) else None,
+            OBSTACLES: result.obstacles if self._has_subscribers(OBSTACLES) else None,
         }
         wanted = {name: cloud for name, cloud in clouds.items() if cloud is not None}
         if not wanted:
@@ -188,7 +210,7 @@ class Outputs:
     def _cloud_message(self, cloud: Cloud, stamp_ns: int) -> PointCloud2:
         """The message of a cloud; an organized one was packed into the message that `prepare` took."""
         if cloud.organized and self._cloud is not None:
-            return self._cloud
+            return self._cloud  # all others are lists
         return list_to_msg(cloud.data, cloud.fields, stamp_ns, cloud.frame_id)
 
     def _transformed_message(

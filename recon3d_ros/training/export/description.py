@@ -13,6 +13,7 @@ from recon3d_ros.errors import DataError
 from recon3d_ros.files.disk import read_json
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Accuracy, Licence, Manifest, TrainingSource
+from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract, PolarGrid
 from recon3d_ros.networks import task_of
 from recon3d_ros.training.samples.sources import KNOWN_SOURCES, WORLD, source_name
 from recon3d_ros.training.samples.tasks import mono_input
@@ -28,11 +29,13 @@ def describe(network: Network, content: Mapping[str, Any], name: str) -> Manifes
     """The manifest of a network without its files: contracts, licence, origin."""
     task = task_of(content["network"])
     parameters = sum(p.numel() for p in network.parameters())
-    contracts = _mono_contracts(network, content) if task == "mono" else _stereo_contracts(network)
+    contracts = _CONTRACTS[task](network, content)
     return Manifest(
         name=name,
-        task="mono_metric_depth" if task == "mono" else "stereo_disparity",
-        description=f"{task} network of 2-D convolutions, {parameters / 1e6:.2f} M parameters",
+        task=_MANIFEST_TASKS[task],
+        description=_DESCRIPTIONS.get(
+            task, f"{task} network of 2-D convolutions, {{:.2f}} M parameters"
+        ).format(parameters / 1e6),
         input=contracts[0],
         output=contracts[1],
         licence=_licence(content),
@@ -40,7 +43,7 @@ def describe(network: Network, content: Mapping[str, Any], name: str) -> Manifes
     )
 
 
-def _stereo_contracts(network: Any) -> tuple[InputContract, OutputContract]:
+def _stereo_contracts(network: Any, content: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
     # All that is nearer gathers in the last bin, so an output within half a bin of it may be anything nearer.
     largest_px = network.config.step_px * (network.config.bins - 1.5)
     given = InputContract(("left", "right"), scale=1.0 / 255.0, multiple_of=network.MULTIPLE_OF)
@@ -53,6 +56,19 @@ def _stereo_contracts(network: Any) -> tuple[InputContract, OutputContract]:
 def _mono_contracts(network: Any, content: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
     output = OutputContract("depth", "m", confidence="confidence", sigma="sigma_m", focal_px=network.FOCAL_PX)
     return mono_input(crop_size_wh(content)), output
+
+
+def _point_contracts(network: Any, content: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
+    config = network.config
+    grid = PolarGrid(config.rows, config.columns, config.members)
+    return PointInputContract(grid=grid), LabelOutputContract()
+
+
+_CONTRACTS = {"stereo": _stereo_contracts, "mono": _mono_contracts, "points": _point_contracts}
+_MANIFEST_TASKS = {"stereo": "stereo_disparity", "mono": "mono_metric_depth", "points": "point_labels"}
+_DESCRIPTIONS = {
+    "points": "classes of points: pillars over a polar grid and 2-D convolutions, {:.3f} M parameters"
+}
 
 
 def crop_size_wh(content: Mapping[str, Any]) -> tuple[int, int]:
@@ -76,9 +92,11 @@ def _origin(content: Mapping[str, Any]) -> str:
     # Of all processes together.
     crops = content["samples"] // max(content["step"], 1)
     mean = f"mean of {parts} runs, the first " if (parts := content.get("parts", 1)) > 1 else ""
+    points = task_of(content["network"]) == "points"
+    size = f"{run['width'] * run['height']} points" if points else f"{run['width']}x{run['height']} px"
     return (
         f"{mean}recon3d train --network {content['network']}{data}{teacher}: {content['step']} steps of "
-        f"{crops} crops of {run['width']}x{run['height']} px, {content['seconds'] / 60:.0f} minutes "
+        f"{crops} crops of {size}, {content['seconds'] / 60:.0f} minutes "
         f"on {run['device']}, seed {run['seed']}"
     )
 
@@ -92,6 +110,8 @@ def held_out_accuracy(checkpoint: dict[str, Any]) -> tuple[Accuracy, ...]:
     run = checkpoint["run"]
     source = source_name(run.get("data", WORLD).split(",")[0].split("=")[0])
     what = "scenes, clean images" if source == WORLD else "frames, at the canonical focal length"
+    if task_of(checkpoint["network"]) == "points":
+        what = "scenes, depth of our networks; means over the clouds"
     return (Accuracy(source, last, f"{run['validation_pairs']} held-out {what}"),)
 
 

@@ -22,7 +22,14 @@ from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of
+from recon3d_ros.networks.pillars import PillarsNetwork
 from recon3d_ros.training.export.calibration import calibrate
+from recon3d_ros.training.export.clouds import (
+    compare_clouds,
+    known_clouds,
+    write_golden_cloud,
+    write_graph,
+)
 from recon3d_ros.training.export.description import describe, held_out_accuracy, read_accuracy
 from recon3d_ros.training.run.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.samples.tasks import as_tensor
@@ -90,18 +97,15 @@ def export(
     """
     network, content = load_network(checkpoint, *others)
     name = name_model(out_dir, name, content["network"], force=force)
-    if calibration_pairs:
+    if calibration_pairs and not isinstance(network, PillarsNetwork):
         calibrate(network, content, checkpoint.parent, calibration_pairs)
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     described = describe(network, content, name)
-    known = known_images(described.input)
     make_folder(out_dir)
     try:
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
             draft = replace(described, accuracy=accuracy, path=Path(folder) / f"{name}.yaml")
-            draft = write_onnx(network, draft, known[0])
-            outputs, largest, apart = compare(network, draft, known)
-            draft = write_golden(draft, known[0], outputs[0])
+            draft, largest, apart = _write_model(network, draft)
             weights = {key: content[key] for key in (*WEIGHTS, *EXTRA) if key in content}
             # Where the run lay is nobody else's business.
             run = {key: value for key, value in content["run"].items() if key not in PLACES}
@@ -116,6 +120,19 @@ def export(
             f"cannot write the model to {out_dir} ({exc}): free the disk or choose another place"
         ) from exc
     return ExportResult(replace(draft, path=out_dir / files[-1]), largest, apart)
+
+
+def _write_model(network: torch.nn.Module, draft: Manifest) -> tuple[Manifest, float, float]:
+    """Write graph and golden output beside the manifest; the numbers are those of `ExportResult`."""
+    if draft.labels_points:
+        clouds = known_clouds()
+        draft = write_graph(network, draft, clouds[0])
+        said, largest, apart = compare_clouds(network, draft, clouds)
+        return write_golden_cloud(draft, clouds[0], said[0]), largest, apart
+    known = known_images(draft.input)
+    draft = write_onnx(network, draft, known[0])
+    outputs, largest, apart = compare(network, draft, known)
+    return write_golden(draft, known[0], outputs[0]), largest, apart
 
 
 def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = False) -> str:

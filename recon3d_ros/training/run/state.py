@@ -24,7 +24,7 @@ from recon3d_ros.training.run.device import has_bf16, pick_device
 from recon3d_ros.training.run.distributed import ProcessGroup
 from recon3d_ros.training.run.objective import Objective
 from recon3d_ros.training.run.warm_start import match_feature_statistics, warm_start
-from recon3d_ros.training.samples.sources import first_source, sources_of
+from recon3d_ros.training.samples.sources import depth_sources, first_source, sources_of
 from recon3d_ros.training.samples.tasks import FeatureAdapter, task_for
 from recon3d_ros.training.samples.teacher import TeacherFile, prepare
 
@@ -271,7 +271,8 @@ def resume_run(config: TrainConfig, processes: ProcessGroup | None = None) -> Tr
 def all_sources(config: TrainConfig, saved: dict[str, Any]) -> list[list[str]]:
     """[name, licence] of what a run learns from, and of what is in the weights that it goes on with."""
     teacher = load_manifest(config.teacher) if config.teacher else None
-    return sources_of(config.sources, teacher, saved.get("sources", []))
+    inherited = [*saved.get("sources", []), *(depth_sources() if config.task == "points" else [])]
+    return sources_of(config.sources, teacher, inherited)
 
 
 def find_teacher(config: TrainConfig) -> TeacherFile | None:

@@ -15,7 +15,9 @@ import numpy as np
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import DataError
+from recon3d_ros.evaluation.world_clouds import DEPTH_SOURCES
 from recon3d_ros.model_zoo.manifest import Manifest, TrainingSource
+from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.training.config import TrainConfig, parse_sources
 from recon3d_ros.training.samples.augment_view import resized
 from recon3d_ros.training.samples.store import SampleStore, pack_view
@@ -139,6 +141,16 @@ def _slug(name: str) -> str:
     """A folder's name of its own: `robot[:40]` and `robot[40:]` differ in more than their letters."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
     return plain if plain == name else f"{plain}_{crc32(name.encode()):08x}"
+
+
+def depth_sources() -> list[list[str]]:
+    """[name, licence] of what has a part in the clouds of the world: the networks that see it."""
+    pairs = []
+    for model in (name for name, _ in DEPTH_SOURCES if name):
+        licence = find_model(model).licence
+        pairs.append([f"depth of {model}", licence.weights])
+        pairs += [[source.name, source.licence] for source in licence.sources]
+    return pairs
 
 
 def sources_of(names: Iterable[str], teacher: Manifest | None, inherited: list[list[str]]) -> list[list[str]]:

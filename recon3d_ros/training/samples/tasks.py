@@ -1,23 +1,25 @@
-"""What differs between training a stereo and a mono network; loop, run and records know neither."""
+"""What differs between training networks for depth and for points; loop, run and records know neither."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recon3d_ros import world
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.networks.mono import MonoNetwork
+from recon3d_ros.networks.pillars import PillarsNetwork
 from recon3d_ros.training.losses.loss_input import DepthLossInput, DisparityLossInput, LossInput
 from recon3d_ros.training.samples.augment import CropWindow, augment_pair, planes, scaled_crop
 from recon3d_ros.training.samples.augment_view import blended, collage, cut_view, photometric, view_crop
+from recon3d_ros.training.samples.clouds import PointsTask
+from recon3d_ros.training.samples.results import ValidationResult
 from recon3d_ros.training.samples.store import (
     PAIR_CHANNELS,
     VIEW_CHANNELS,
@@ -36,25 +38,6 @@ VARIANTS = 2
 # Pairs of the world reach so far beyond the range of a network: it is to know that it does not know.
 BEYOND_RANGE = 1.25
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class ValidationResult:
-    """What the network predicted for one held-out sample.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB, the left one of a pair.
-        truth: (H, W) float32, disparity in px or canonical depth in m, NaN = unknown.
-        estimate: (H, W) float32, the same.
-        confidence: (H, W) float32 in [0, 1].
-        metrics: Of the prediction, by name.
-    """
-
-    image: NDArray[np.uint8]
-    truth: NDArray[np.float32]
-    estimate: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class Task(Protocol):
@@ -85,11 +68,11 @@ class Task(Protocol):
         """The crop with random photometric augmentation."""
         ...
 
-    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> LossInput:
+    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> Any:
         """What losses get of a batch of crops."""
         ...
 
-    def full_image(self, network: Any, packed: np.ndarray) -> LossInput:
+    def full_image(self, network: Any, packed: np.ndarray) -> Any:
         """The same of a whole stored sample, on the CPU."""
         ...
 
@@ -254,4 +237,6 @@ def task_for(network: Any, size_wh: tuple[int, int], teacher: TeacherFile | None
     """The task of a network that is trained on crops of this size."""
     if isinstance(network, MonoNetwork):
         return MonoTask(size_wh, teacher)
+    if isinstance(network, PillarsNetwork):
+        return PointsTask(network.config.rows, network.config.columns, network.config.members)
     return StereoTask(network.config.largest_px)

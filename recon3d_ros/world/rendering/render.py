@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from recon3d_ros.geometry import Frame, Sample, StereoRig
+from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.rendering.shading import Lighting, ShadowMap, shade, shading_table, sky
 from recon3d_ros.world.rendering.visibility import View, cast
 from recon3d_ros.world.scenes.scene import Light, Scene, rotation_between
@@ -27,10 +28,14 @@ TENT = np.array([1, 2, 1, 2, 4, 2, 1, 2, 1], np.float32) / 16
 
 @dataclass(frozen=True)
 class RenderedView:
-    """One rendered view: linear radiance (H, W, 3) and inverse depth (H, W), float32, 0 for the sky."""
+    """One rendered view: linear radiance (H, W, 3) and inverse depth (H, W), float32, 0 for the sky.
+
+    `labels`: (H, W) uint8, the `PointLabel` of what each pixel shows; the sky is unknown.
+    """
 
     radiance: np.ndarray
     inverse_depth: np.ndarray
+    labels: np.ndarray
 
     @cached_property
     def depth(self) -> np.ndarray:
@@ -109,7 +114,10 @@ def render_view(scene: Scene, view: View, lighting: Lighting, full: bool = False
         if not hit.all():
             block[~hit] = sky(np, atlas, view, scene.light, x[~hit], y[~hit])
     colours = np.minimum(colours, MAX_RADIANCE)
-    return RenderedView(_resolve(colours, need, outline, index.shape), np.ascontiguousarray(w[1::2, 1::2]))
+    seen = index[1::2, 1::2]
+    labels = np.where(seen >= 0, scene.labels[seen], np.uint8(PointLabel.UNKNOWN))
+    radiance = _resolve(colours, need, outline, index.shape)
+    return RenderedView(radiance, np.ascontiguousarray(w[1::2, 1::2]), labels)
 
 
 def _rays_to_shade(index: np.ndarray, full: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -184,14 +192,14 @@ def render_stereo(
 
     Returns:
         RGB left and right; depth in m with +Inf for the sky; disparity in px, 0
-        (doffs of the rig) for the sky.
+        (doffs of the rig) for the sky; labels.
     """
     lighting = lighting or build_lighting(scene)
     left, right = (render_view(scene, view, lighting, full) for view in stereo_views(rig, T_world_camera))
     gain = auto_gain(left.radiance, scene.light.exposure) if gain is None else gain
     images = [tone_map(np, image.radiance, gain).astype(np.uint8) for image in (left, right)]
     frame = Frame(stamp_ns, images[0], rig.left, images[1], rig, name)
-    return Sample(frame, rig.disparity_from_depth(left.depth), left.depth, name)
+    return Sample(frame, rig.disparity_from_depth(left.depth), left.depth, name, left.labels)
 
 
 def render_mono(scene: Scene, rig: StereoRig, T_world_camera: np.ndarray, name: str = "") -> Sample:
@@ -199,4 +207,4 @@ def render_mono(scene: Scene, rig: StereoRig, T_world_camera: np.ndarray, name: 
     view, _ = stereo_views(rig, T_world_camera)
     image = render_view(scene, view, build_lighting(scene))
     rgb = tone_map(np, image.radiance, auto_gain(image.radiance, scene.light.exposure)).astype(np.uint8)
-    return Sample(Frame(0, rgb, rig.left, name=name), None, image.depth, name)
+    return Sample(Frame(0, rgb, rig.left, name=name), None, image.depth, name, image.labels)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.scenes import materials
 from recon3d_ros.world.scenes.scene import (
     CUTOUT,
@@ -111,6 +112,7 @@ def cabinet(b: SceneBuilder, rng: Rng) -> float:
 
 def plant(b: SceneBuilder, rng: Rng, tall: float) -> None:
     """Add a plant in a pot, `tall` metres."""
+    b = b.labelled(PointLabel.VEGETATION)
     pot = materials.plastic(rng) if rng.random() < 0.6 else materials.fabric(rng)
     radius = 0.13 * tall + 0.04
     b.cylinder((0, 0, 0), (0, 0, 0.25 * tall), radius, pot)
@@ -230,7 +232,7 @@ def junk(b: SceneBuilder, rng: Rng, size: float) -> None:
     elif kind == 5:
         b.patch((0, 0, 0), turn, s * rng.uniform(0.5, 2.0, 2), material, int(rng.choice([0, ELLIPSE])))
     elif kind == 6:
-        b.patch(
+        b.labelled(PointLabel.VEGETATION).patch(
             (0, 0, 0),
             turn,
             s * rng.uniform(0.8, 2.0, 2),

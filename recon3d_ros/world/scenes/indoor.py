@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.scenes import furniture, materials, thin_objects
 from recon3d_ros.world.scenes.scene import Light, Material, Scene, SceneBuilder, rotation_z
 from recon3d_ros.world.textures.atlas import texture_atlas
@@ -31,8 +32,10 @@ def shell(b: SceneBuilder, rng: Rng, low: np.ndarray, high: np.ndarray) -> None:
     """Add floor, ceiling, four walls and skirting boards of a room between two corners (m)."""
     size, middle = high - low, (low + high) / 2
     ceiling = materials.surface(rng, ("plain",), (0.95, 0.95, 0.93), 0.2, (2, 5), (0.0, 0.08))
-    b.patch((*middle[:2], low[2]), np.eye(3), size[:2] / 2, materials.floor(rng))
-    b.patch((*middle[:2], high[2]), np.diag([1.0, -1.0, -1.0]), size[:2] / 2, ceiling)
+    floor, above = b.labelled(PointLabel.GROUND), b.labelled(PointLabel.OVERHEAD)
+    floor.patch((*middle[:2], low[2]), np.eye(3), size[:2] / 2, materials.floor(rng))
+    above.patch((*middle[:2], high[2]), np.diag([1.0, -1.0, -1.0]), size[:2] / 2, ceiling)
+    b = b.labelled(PointLabel.STRUCTURE)
     paint, board = materials.wall(rng), materials.wood(rng)
     for k, yaw in enumerate((0.0, np.pi / 2, np.pi, -np.pi / 2)):
         half = (size[0] if k % 2 == 0 else size[1]) / 2
@@ -84,10 +87,11 @@ def open_wall(b: SceneBuilder, rng: Rng, width: float, tall: float, material: Ma
         )
     furniture.panes(b.at((-0.05, y, z)), rng, half_w, half_h)
     ground = replace(materials.weak_ground(rng), emission=float(rng.uniform(1, 5)))
-    b.patch((-60.5, 0, -rng.uniform(0.1, 6)), np.eye(3), (60, 90), ground)
+    outside = b.labelled(PointLabel.UNKNOWN)
+    outside.patch((-60.5, 0, -rng.uniform(0.1, 6)), np.eye(3), (60, 90), ground)
     far = float(np.exp(rng.uniform(np.log(0.8), np.log(25))))
     # No sky in a room's window: overexposed windows must not be learnt as infinitely far.
-    b.patch((-far, y, 0), furniture.UPRIGHT, (40 + 8 * far, 60), furniture.glowing(rng))
+    outside.patch((-far, y, 0), furniture.UPRIGHT, (40 + 8 * far, 60), furniture.glowing(rng))
 
 
 def against_wall(b: SceneBuilder, rng: Rng) -> None:
@@ -182,7 +186,8 @@ def island(b: SceneBuilder, rng: Rng) -> None:
     elif kind < 0.72:
         furniture.lamp(b, rng, rng.uniform(1.1, 1.6))
     elif kind < 0.8:
-        b.cylinder((0, 0, 0), (0, 0, 4.0), rng.uniform(0.02, 0.25), materials.wall(rng), caps=False)
+        pillar = b.labelled(PointLabel.STRUCTURE)
+        pillar.cylinder((0, 0, 0), (0, 0, 4.0), rng.uniform(0.02, 0.25), materials.wall(rng), caps=False)
     else:
         furniture.thing(b, rng, rng.uniform(0.2, 0.8))
 
@@ -206,14 +211,16 @@ def clutter(rng: Rng) -> tuple[Scene, np.ndarray]:
     tilt[:, 0] = np.cross(tilt[:, 1], tilt[:, 2])
     kind = rng.random()
     background = materials.wall if kind < 0.5 else materials.wild if kind < 0.85 else furniture.glowing
-    b.patch((depth, 0, 0), tilt, (9 * wide, 9 * wide), background(rng))
+    wall = b.labelled(PointLabel.STRUCTURE)
+    wall.patch((depth, 0, 0), tilt, (9 * wide, 9 * wide), background(rng))
     for _ in range(int(rng.integers(1, 4)) if rng.random() < 0.25 else 0):
         half, spot = depth * rng.uniform(0.05, 0.3, 2), depth * rng.uniform(-0.4, 0.4, 2)
         place = np.array([depth, 0, 0]) + tilt @ np.array([*spot, 0.01])
-        b.patch(place, tilt, half * 1.06, materials.white(rng) if rng.random() < 0.5 else materials.wood(rng))
-        b.patch(place + 0.01 * tilt[:, 2], tilt, half, furniture.glowing(rng))
+        edge = materials.white(rng) if rng.random() < 0.5 else materials.wood(rng)
+        wall.patch(place, tilt, half * 1.06, edge)
+        wall.patch(place + 0.01 * tilt[:, 2], tilt, half, furniture.glowing(rng))
     ground = materials.floor if rng.random() < 0.6 else materials.wild
-    b.patch((0, 0, floor_z), np.eye(3), (9 * wide, 9 * wide), ground(rng))
+    b.labelled(PointLabel.GROUND).patch((0, 0, floor_z), np.eye(3), (9 * wide, 9 * wide), ground(rng))
     for _ in range(int(rng.integers(14, 60))):
         x = depth * np.exp(rng.uniform(np.log(0.3), np.log(1.02)))
         y, z = rng.uniform(-0.7, 0.7) * x, rng.uniform(-0.45, 0.45) * x

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.scenes import furniture, materials, thin_objects
 from recon3d_ros.world.scenes.indoor import look_at
 from recon3d_ros.world.scenes.scene import CUTOUT, Light, Material, Scene, SceneBuilder
@@ -58,10 +59,12 @@ def road(b: SceneBuilder, rng: Rng, half: float, pavement: float, tar: Material 
         (1.0, 3.0),
     )
     paint = materials.surface(rng, ("noise",), (0.9, 0.9, 0.88), 0.3, (0.3, 0.6))
+    b = b.labelled(PointLabel.GROUND)
     b.patch((0, 0, -0.02), np.eye(3), (FAR_M, FAR_M), field)
     b.patch((0, 0, 0), np.eye(3), (FAR_M / 3, half), tar)
     for side in (-1, 1):
-        b.box((0, side * (half + pavement / 2), 0.05), (FAR_M / 3, pavement, 0.12), slabs)
+        kerb, place = b.labelled(PointLabel.OBSTACLE), (0, side * (half + pavement / 2), 0.05)
+        kerb.box(place, (FAR_M / 3, pavement, 0.12), slabs, top_label=PointLabel.GROUND)
         if rng.random() < 0.5:
             b.patch((0, side * (half - 0.25), 0.008), np.eye(3), (120, 0.06), paint)
     if rng.random() < 0.7:
@@ -154,7 +157,8 @@ def long_side(b: SceneBuilder, rng: Rng, side: int, edge: float) -> None:
     elif kind < 0.85:
         tall = rng.uniform(0.8, 5)
         material = materials.white(rng) if rng.random() < 0.5 else materials.wall(rng)
-        spot.box((0, side * 0.2, tall / 2), (long, 0.3, tall), material)
+        wall = spot.labelled(PointLabel.STRUCTURE)
+        wall.box((0, side * 0.2, tall / 2), (long, 0.3, tall), material)
     else:
         for x in range(0, int(min(long, 50)), 8):
             thin_objects.mesh(b.at((x + 2, side * (edge + 0.2), 0)), rng, 8, rng.uniform(1, 2.5))
@@ -176,7 +180,8 @@ def frontage(b: SceneBuilder, rng: Rng, side: int, edge: float) -> None:
             )
         elif kind < 0.62:
             material = materials.white(rng) if rng.random() < 0.3 else materials.wall(rng)
-            spot.box((0, side * 0.2, 0.8), (long, 0.25, rng.uniform(0.8, 2.4)), material)
+            wall = spot.labelled(PointLabel.STRUCTURE)
+            wall.box((0, side * 0.2, 0.8), (long, 0.25, rng.uniform(0.8, 2.4)), material)
         elif kind < 0.76:
             fence = thin_objects.mesh if rng.random() < 0.75 else thin_objects.railing
             fence(spot.at((0, side * 0.1, 0)), rng, long, rng.uniform(0.8, 2.2))
@@ -204,11 +209,13 @@ def yard(rng: Rng) -> tuple[Scene, np.ndarray]:
     groups = ("grass", "asphalt", "stones", "tiles", "noise")
     ground = materials.surface(rng, groups, tint, 0.6, (0.6, 3), (0.1, 0.5))
     ground = materials.weak_ground(rng) if rng.random() < 0.4 else ground
-    b.patch((0, 0, 0), np.eye(3), (FAR_M, FAR_M), ground)
+    soil = b.labelled(PointLabel.GROUND)
+    soil.patch((0, 0, 0), np.eye(3), (FAR_M, FAR_M), ground)
     for _ in range(int(rng.integers(0, 5))):
         x, radius = rng.uniform(6, 70), rng.uniform(2, 14)
         place = (x, rng.uniform(-1, 1) * x, 0)
-        b.ellipsoid(place, (radius, radius * rng.uniform(0.4, 2), radius * rng.uniform(0.08, 0.35)), ground)
+        radii = (radius, radius * rng.uniform(0.4, 2), radius * rng.uniform(0.08, 0.35))
+        soil.ellipsoid(place, radii, ground)
     for _ in range(int(rng.integers(4, 16) if rng.random() < 0.3 else rng.integers(12, 40))):
         x = np.exp(rng.uniform(np.log(2.0), np.log(50)))
         anything(b.at((x, rng.uniform(-0.8, 0.8) * x, 0), rng.uniform(0, 6.28)), rng)
@@ -233,7 +240,7 @@ def anything(b: SceneBuilder, rng: Rng) -> None:
         bush(b, rng, rng.uniform(0.5, 2))
     elif kind == 5:
         size = (rng.uniform(1, 8), rng.uniform(0.2, 3), rng.uniform(0.6, 5))
-        b.box((0, 0, 1), size, bright_wall(rng) or materials.wall(rng))
+        b.labelled(PointLabel.STRUCTURE).box((0, 0, 1), size, bright_wall(rng) or materials.wall(rng))
     elif kind == 6:
         furniture.junk(b.at((0, 0, rng.uniform(0, 2))), rng, rng.uniform(0.5, 3))
     elif kind == 7:

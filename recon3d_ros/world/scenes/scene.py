@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from recon3d_ros.geometry.labels import PointLabel
+
 RECT, ELLIPSE, CUTOUT, QUADRIC = 0, 1, 2, 3
 
 Vector = Sequence[float] | np.ndarray
@@ -122,6 +124,7 @@ class Scene:
         diag: (N, 3) and const: (N,), the quadric; zeros for patches.
         one_sided: (N,) bool, seen only from the side its axis 2 points to (faces of closed solids).
         materials: (N, len(MATERIAL_COLUMNS)).
+        labels: (N,) uint8, the `PointLabel` of each.
         light: The light.
     """
 
@@ -134,6 +137,7 @@ class Scene:
     const: np.ndarray
     one_sided: np.ndarray
     materials: np.ndarray
+    labels: np.ndarray
     light: Light
 
     def __len__(self) -> int:
@@ -178,16 +182,24 @@ _FACES = np.array(
 
 @dataclass
 class SceneBuilder:
-    """Collects primitives; the current frame (`at`) lets furniture be written around its own origin."""
+    """Collects primitives; the current frame (`at`) lets furniture be written around its own origin.
+
+    What nobody labels (`labelled`) is an obstacle.
+    """
 
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     position: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    label: PointLabel = PointLabel.OBSTACLE
     _rows: list[tuple] = field(default_factory=list)
 
     def at(self, position: tuple[float, float, float] | np.ndarray, yaw: float = 0.0) -> SceneBuilder:
         """Return a builder for the same scene whose frame stands at `position` (m), turned by `yaw` (rad)."""
         place = self.position + self.rotation @ np.asarray(position, float)
         return replace(self, rotation=self.rotation @ rotation_z(yaw), position=place)
+
+    def labelled(self, label: PointLabel) -> SceneBuilder:
+        """Return a builder for the same scene, in the same frame, whose primitives are of this class."""
+        return replace(self, label=label)
 
     def _add(
         self,
@@ -203,7 +215,8 @@ class SceneBuilder:
         origin = self.position + self.rotation @ np.asarray(centre, float)
         axes = (self.rotation @ rotation).T
         half = np.asarray(extent, float)
-        self._rows.append((shape, origin, axes, half, middle, *quadric, one_sided, material.row(half)))
+        looks = material.row(half)
+        self._rows.append((shape, origin, axes, half, middle, *quadric, one_sided, looks, self.label))
 
     def patch(
         self,
@@ -224,15 +237,18 @@ class SceneBuilder:
         material: Material,
         rotation: np.ndarray | None = None,
         top: Material | None = None,
+        top_label: PointLabel | None = None,
     ) -> None:
-        """Add a closed box of full `size` (m) along the axes of `rotation`."""
+        """Add a closed box of full `size` (m) along the axes of `rotation`; its top is at axis 2."""
         turn = np.eye(3) if rotation is None else rotation
         half = np.asarray(size, float) / 2
         for face in _FACES:
             extent = np.abs(face) @ half
             spot = np.asarray(centre, float) + turn @ (face[2] * extent[2])
-            surface = top if top is not None and face[2, 2] > 0 else material
-            self.patch(spot, turn @ face.T, extent[:2], surface, one_sided=True)
+            upper = face[2, 2] > 0
+            surface = top if top is not None and upper else material
+            builder = self.labelled(top_label) if top_label is not None and upper else self
+            builder.patch(spot, turn @ face.T, extent[:2], surface, one_sided=True)
 
     def ellipsoid(
         self, centre: Vector, radii: Vector, material: Material, rotation: np.ndarray | None = None
@@ -264,7 +280,7 @@ class SceneBuilder:
 
     def build(self, light: Light) -> Scene:
         """Return the finished scene."""
-        shape, origin, axes, half, middle, diag, const, one_sided, materials = zip(*self._rows)
+        shape, origin, axes, half, middle, diag, const, one_sided, materials, labels = zip(*self._rows)
 
         def single(part: object) -> np.ndarray:
             return np.asarray(part, np.float32)
@@ -279,5 +295,6 @@ class SceneBuilder:
             const=single(const),
             one_sided=np.asarray(one_sided, bool),
             materials=single(materials),
+            labels=np.asarray(labels, np.uint8),
             light=light,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.scenes import furniture, materials, outdoor, street_furniture
 from recon3d_ros.world.scenes.furniture import UPRIGHT
 from recon3d_ros.world.scenes.scene import Light, Material, Scene, SceneBuilder, rotation_z
@@ -62,10 +63,12 @@ def living_room(seed: int) -> Place:
     b = SceneBuilder()
     size = np.array([6.4, 5.2, 2.7])
     oak = materials.hsv(rng.uniform(0.07, 0.09), 0.5, 0.8)
-    b.patch((0, 0, 0), rotation_z(np.pi / 2), size[[1, 0]] / 2, _tone("wood", 5, oak, 0.45, 1.6, gloss=0.05))
+    planks = _tone("wood", 5, oak, 0.45, 1.6, gloss=0.05)
+    b.labelled(PointLabel.GROUND).patch((0, 0, 0), rotation_z(np.pi / 2), size[[1, 0]] / 2, planks)
     white = _tone("plain", 1, (0.96, 0.95, 0.93), 0.85, 3.0)
-    b.patch((0, 0, size[2]), np.diag([1.0, -1.0, -1.0]), size[:2] / 2, white)
-    _walls(b, rng, size, white)
+    ceiling = b.labelled(PointLabel.OVERHEAD)
+    ceiling.patch((0, 0, size[2]), np.diag([1.0, -1.0, -1.0]), size[:2] / 2, white)
+    _walls(b.labelled(PointLabel.STRUCTURE), rng, size, white)
     _seats(b, rng)
     _middle(b, rng)
     _garden(b, rng)
@@ -153,7 +156,7 @@ def _middle(b: SceneBuilder, rng: Rng) -> None:
     """Add a rug, a laid coffee table, chairs and some toys."""
     hue = rng.random()
     rug = _tone("stripes", 3, materials.hsv(hue, 0.3, 0.85), 0.45, 0.9, detail_m=0.1, detail_strength=0.25)
-    b.box((1.2, 0.2, 0.006), (2.2, 2.6, 0.012), rug)
+    b.labelled(PointLabel.GROUND).box((1.2, 0.2, 0.006), (2.2, 2.6, 0.012), rug)
     table = b.at((1.25, 0.25, 0.012), np.pi / 2)
     length, width, height = furniture.table(table, rng, (1.15, 0.6, 0.43))
     for x, y, size in ((-0.4, 0.1, 0.2), (-0.1, -0.12, 0.12), (0.12, 0.14, 0.16), (0.4, -0.05, 0.22)):
@@ -170,7 +173,7 @@ def _middle(b: SceneBuilder, rng: Rng) -> None:
 def _garden(b: SceneBuilder, rng: Rng) -> None:
     """Add lawn, hedge and a tree outside of the window."""
     lawn = _tone("grass", 0, (0.45, 0.62, 0.3), 0.4, 1.5)
-    b.patch((0, 203, -0.3), np.eye(3), (200, 200), lawn)
+    b.labelled(PointLabel.UNKNOWN).patch((0, 203, -0.3), np.eye(3), (200, 200), lawn)
     for x in np.arange(-2, 12, 1.9):
         street_furniture.bush(b.at((x, 9.5 + rng.uniform(-0.5, 0.5), -0.3)), rng, rng.uniform(1.2, 1.9))
     for x, y in ((3.0, 14.0), (8.0, 16.0), (14.0, 15.0)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.scenes import furniture, materials
 from recon3d_ros.world.scenes.scene import (
     CUTOUT,
@@ -19,6 +20,7 @@ Rng = np.random.Generator
 
 def tree(b: SceneBuilder, rng: Rng, tall: float) -> None:
     """Add a tree: deciduous (leaf cards around ellipsoids), conifer (cones) or bare."""
+    b = b.labelled(PointLabel.VEGETATION)
     bark = materials.surface(
         rng, ("wood", "noise"), materials.hsv(0.08, 0.3, rng.uniform(0.3, 0.6)), 0.6, (0.5, 1.0)
     )
@@ -61,7 +63,7 @@ def _on_sphere(rng: Rng) -> np.ndarray:
 
 def bush(b: SceneBuilder, rng: Rng, size: float) -> None:
     """Add a bush `size` metres high."""
-    crown_of_leaves(b.at((0, 0, 0.45 * size)), rng, 0.55 * size)
+    crown_of_leaves(b.labelled(PointLabel.VEGETATION).at((0, 0, 0.45 * size)), rng, 0.55 * size)
 
 
 def car(
@@ -72,6 +74,7 @@ def car(
     panes: Material | None = None,
 ) -> None:
     """Add a car along x, or with probability `vans` a van or truck; by default any paint, dull panes."""
+    b = b.labelled(PointLabel.MOVING)
     paint = paint or materials.surface(
         rng, ("plain",), materials.colour(rng, (0, 0.8), (0.1, 0.95)), 0.2, (1, 3), (0, 0.05), 0.5, 60
     )
@@ -126,6 +129,7 @@ def _bumpers(b: SceneBuilder, rng: Rng, size: tuple[float, ...], dark: Material,
 
 def house(b: SceneBuilder, rng: Rng, size: tuple[float, ...], wall: Material | None = None) -> None:
     """Add a building of full size (x, y, z) with its middle at the origin on the ground."""
+    b = b.labelled(PointLabel.STRUCTURE)
     storey = rng.uniform(6.0, 14.0)
     plaster = materials.hsv(rng.uniform(-0.02, 0.15), rng.uniform(0, 0.35), rng.uniform(0.6, 1))
     wall = wall or materials.surface(
@@ -172,6 +176,7 @@ def pole(b: SceneBuilder, rng: Rng) -> None:
 
 def person(b: SceneBuilder, rng: Rng) -> None:
     """Add somebody made of ellipsoids and cylinders."""
+    b = b.labelled(PointLabel.MOVING)
     coat, trousers = materials.fabric(rng), materials.fabric(rng)
     skin = Material(texture=0, low=(0.55, 0.4, 0.3), high=(0.85, 0.65, 0.52))
     stride = rng.uniform(0.05, 0.25)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.scenes import furniture, materials
 from recon3d_ros.world.scenes.scene import CUTOUT, Material, SceneBuilder, rotation_z
 
@@ -23,6 +24,7 @@ def rod_material(rng: Rng) -> Material:
 
 def wires(b: SceneBuilder, rng: Rng, start: np.ndarray, end: np.ndarray) -> None:
     """Add one to four sagging wires between two points (m)."""
+    b = b.labelled(PointLabel.OVERHEAD)
     tone = rng.uniform(0.03, 0.3)
     material = Material(texture=0, low=(tone,) * 3, high=(tone,) * 3)
     radius, parts = rng.uniform(0.006, 0.02), int(rng.integers(1, 4))
@@ -61,6 +63,7 @@ def mesh(b: SceneBuilder, rng: Rng, long: float, tall: float) -> None:
 
 def twigs(b: SceneBuilder, rng: Rng, size: float) -> None:
     """Add bare twigs that rise from the origin and fork, within about `size` metres."""
+    b = b.labelled(PointLabel.VEGETATION)
     material, radius = materials.wood(rng), size * rng.uniform(0.003, 0.012)
 
     def grow(foot: np.ndarray, way: np.ndarray, length: float, thick: float, forks: int) -> None:

@@ -30,6 +30,7 @@ from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.scale import Scale
 
 DEADLINE_S = 30.0
+NAMES = ("depth_encoding", "target_frame", "labels_frame")
 STAMP_NS = 1_700_000_000_123_456_789
 # optical to base: z forward becomes x, x right becomes -y, y down becomes -z; 0.2 m ahead, 1 m up
 BASE_OPTICAL = np.array([[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1.0]])
@@ -104,7 +105,7 @@ def make_outputs(stage):
     made = []
 
     def make(**kwargs):
-        config = NodeConfig(**{k: kwargs.pop(k) for k in ("depth_encoding", "target_frame") if k in kwargs})
+        config = NodeConfig(**{k: kwargs.pop(k) for k in NAMES if k in kwargs})
         made.append(Outputs(stage.node, kwargs.pop("stereo", True), config, **kwargs))
         return made[-1]
 
@@ -144,7 +145,7 @@ def table(msg):
     """A cloud as PCL reads it: by the names, offsets and types of its fields (pcl_conversions)."""
     assert not msg.is_bigendian and msg.row_step == msg.width * msg.point_step
     assert len(msg.data) == msg.height * msg.row_step
-    kinds = {7: "<f4"}
+    kinds = {2: "u1", 7: "<f4"}
     layout = np.dtype(
         {
             "names": [f.name for f in msg.fields],
@@ -181,8 +182,11 @@ def test_each_output_comes_alone_and_nothing_else_is_made(
     for name, maker in makers.items():
         if not topic.startswith(name):  # depth/image/compressedDepth is made of depth/image
             monkeypatch.setattr(outputs_module, maker, lambda *_: pytest.fail("made for nobody"))
-    pipeline = Pipeline(estimator, PipelineConfig(max_depth_m=100.0, free_space_frames=1))
-    result = send(outputs, pipeline, frame, estimate)
+    labelled = topic in ("points_ground", "points_obstacles")
+    model = "recon3d_point_labels" if labelled else ""
+    config = PipelineConfig(max_depth_m=100.0, free_space_frames=1, point_labels=model)
+    result = send(outputs, Pipeline(estimator, config), frame, estimate)
+    assert (result.obstacles is not None) == labelled
     assert (result.cloud is not None) == (topic == "points")
     assert (result.free_points is not None) == (topic == "points_free")
     msg = stage.first(topic)
@@ -473,3 +477,30 @@ def test_closed_outputs_leave_no_topic(stage, make_outputs):
     outputs.close()
     stage.wait(lambda: publishers() == 0)
     assert not outputs.wanted()
+
+
+def test_labels_are_a_byte_of_each_point_and_lists_of_points(stage, make_outputs, estimator, frame, estimate):
+    transforms = FixedSource({("base", "left_optical"): BASE_OPTICAL})
+    outputs = make_outputs(transforms=transforms, labels_frame="base")
+    level = outputs.level_transform(frame)
+    np.testing.assert_allclose(level[2], [0, -1, 0, 1.0], atol=1e-12)  # 1 m over the ground, up is -y
+    pipeline = Pipeline(estimator, PipelineConfig(point_labels="recon3d_point_labels", point_fields="xyz"))
+    stage.listen(outputs, "points", "points_ground", "points_obstacles")
+    into = outputs.prepare(frame, pipeline)
+    result = pipeline.refine(frame, estimate, into, outputs.requested, (), level)
+    outputs.publish(frame, result)
+    stage.wait(lambda: all(stage.received[name] for name in ("points", "points_ground", "points_obstacles")))
+    points = table(stage.received["points"][0])
+    assert np.array_equal(points["label"], result.labels.labels)
+    assert stage.received["points"][0].fields[3].datatype == 2  # UINT8
+    for name, cloud in (("points_ground", result.ground), ("points_obstacles", result.obstacles)):
+        found = table(stage.received[name][0])
+        assert found.size == len(cloud) and stage.received[name][0].header.frame_id == "left_optical"
+    assert len(result.ground) + len(result.obstacles) > 100
+
+
+def test_labels_without_their_transform_are_refused(make_outputs, frame):
+    outputs = make_outputs(transforms=FixedSource({}), labels_frame="base")
+    with pytest.raises(FrameError, match="'base'"):
+        outputs.level_transform(frame)
+    assert make_outputs().level_transform(frame) is None

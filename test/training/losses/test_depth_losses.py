@@ -11,7 +11,7 @@ from recon3d_ros.networks.mono import MonoOutput
 from recon3d_ros.system import lazy
 from recon3d_ros.training.losses import terms
 from recon3d_ros.training.losses.loss_input import DepthLossInput
-from recon3d_ros.training.losses.table import DISPARITY_ONLY, LOSSES
+from recon3d_ros.training.losses.table import DISPARITY_ONLY, LABELS_ONLY, LOSSES
 
 NAN = float("nan")
 BINS = 9
@@ -118,7 +118,7 @@ def test_cross_entropy_is_least_at_the_bin_of_the_truth():
     assert (beyond.positions == BINS - 1).all(), "farther than the last bin is the last bin"
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name not in DISPARITY_ONLY])
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in (*DISPARITY_ONLY, *LABELS_ONLY)])
 def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     torch.manual_seed(3)
     loss = lazy.load(LOSSES[name])
