@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Convert, print the table."""
     manifest = find_model(args.model, args.models_dir)
+    manifest.require_depth()
     with show_stages(manifest.name) as progress:
         done = convert(manifest, _precisions(args.precision), _images(manifest, args.images), progress)
     print(to_text(done.rows))

@@ -145,8 +145,11 @@ def _manifests(args: argparse.Namespace) -> Sequence[Manifest]:
     if bool(args.model) == args.all:
         raise ConfigError(f"expected a model or --all, got {'both' if args.all else 'neither'}: give one")
     if args.model:
-        return [find_model(args.model, args.models_dir, device="gpu")]
-    return [manifest for manifest in list_models(args.models_dir)[0] if manifest.artifacts]
+        manifest = find_model(args.model, args.models_dir, device="gpu")
+        manifest.require_depth()
+        return [manifest]
+    found = list_models(args.models_dir)[0]
+    return [manifest for manifest in found if manifest.artifacts and not manifest.labels_points]
 
 
 def _precisions(args: argparse.Namespace, manifest: Manifest) -> list[str]:

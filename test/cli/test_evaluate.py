@@ -398,3 +398,35 @@ def test_wrong_words_are_one_sentence_and_a_code(root, capsys, words, code, mess
     assert main(["evaluate", *words, *model, *folder]) == code
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and err.startswith("recon3d: error: ") and message in err
+
+
+def test_a_model_that_labels_points_stands_beside_a_plane(tmp_path, capsys):
+    words = ["--data", "world_indoor", "--limit", "2", "--json", str(tmp_path / "scores.json")]
+    assert (
+        main(
+            ["evaluate", "--model", "recon3d_point_labels", *words, "--pictures", str(tmp_path / "pictures")]
+        )
+        == 0
+    )
+    assert "plane (RANSAC)" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "scores.json").read_text())["rows"]
+    assert [row["clouds"] for row in rows] == [2, 2, 2] and rows[0]["method"] == "recon3d_point_labels"
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "recon3d_point_labels", "--data", "nyuv2"], "expected sets with labelled points"),
+        (["--model", "recon3d_point_labels,fake_stereo", "--data", "world_indoor"], "models of one kind"),
+    ],
+)
+def test_models_that_label_points_have_sets_of_their_own(capsys, words, said):
+    assert main(["evaluate", *words]) != 0
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["convert"], ["engines", "build"]])
+def test_models_that_label_points_are_no_models_of_depth(capsys, verb):
+    assert main([*verb, "recon3d_point_labels"]) != 0
+    assert "expected a model of depth, got recon3d_point_labels" in capsys.readouterr().err

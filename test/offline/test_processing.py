@@ -126,6 +126,8 @@ def _check_outputs(bag_path, ply_folder, frames, pipeline):
             "/depth/image": "sensor_msgs/msg/Image",
             "/points": "sensor_msgs/msg/PointCloud2",
             "/points_free": "sensor_msgs/msg/PointCloud2",
+            "/points_ground": "sensor_msgs/msg/PointCloud2",
+            "/points_obstacles": "sensor_msgs/msg/PointCloud2",
         }
         clouds = [m.msg for m in bag.messages(["/points"])]
         depths = [m.msg for m in bag.messages(["/depth/image"])]
