@@ -19,7 +19,7 @@ DEFAULT_RATE_HZ = 30.0  # for files whose header states no rate
 class UnreadFramesError(DataError):
     """A video ended before its last image; `frames` are missing."""
 
-    def __init__(self, message: str, frames: int) -> None:
+    def __init__(self, message: str, frames: int = 1) -> None:
         super().__init__(message)
         self.frames = frames
 
