@@ -34,8 +34,9 @@ VALID_FOLDER = "valid"
 # Folders of the left and of the right images: ours and image_pipeline's, KITTI's grey and colour cameras.
 PAIR_FOLDERS = (("left", "right"), ("image_0", "image_1"), ("image_2", "image_3"), ("image_02", "image_03"))
 _LEFT = re.compile(r"(?<![a-z])left(?![a-z])", re.IGNORECASE)
-# File names with this many digits or more are taken for nanoseconds; fewer are frame numbers.
-STAMP_DIGITS = 16
+# File names with this many digits or more are taken for nanoseconds, with one or two digits fewer for
+# microseconds (since 1970 these have 19 and 16 digits); fewer are frame numbers.
+NS_DIGITS, US_DIGITS = 18, 16
 
 
 class RawImages(NamedTuple):
@@ -63,7 +64,8 @@ def folder_images(
     is a stereo pair's, joined by equal file names without suffix; so is one with `left_0001` beside
     `right_0001`, or with `im0` and `im1`.
     With another layout than separate, every image holds both views (see `geometry.split_views`).
-    Names of 16 or more digits are stamps in nanoseconds (as EuRoC's), others are spaced by `rate_hz`.
+    Names of 18 or more digits are stamps in nanoseconds (as EuRoC's), of 16 or 17 in microseconds, others are
+    spaced by `rate_hz`.
 
     Raises:
         DataError: when the folder is missing or empty, or an image lacks its partner.
@@ -270,8 +272,9 @@ def stamps_of(stems: Sequence[str], rate_hz: float) -> list[int]:
     Raises:
         DataError: when the names are no stamps and the rate is not positive.
     """
-    if all(stem.isdecimal() and len(stem) >= STAMP_DIGITS for stem in stems):
-        return [int(stem) for stem in stems]
+    if all(stem.isdecimal() and len(stem) >= US_DIGITS for stem in stems):
+        ns_per_unit = 1 if all(len(stem) >= NS_DIGITS for stem in stems) else 1000
+        return [int(stem) * ns_per_unit for stem in stems]
     if not rate_hz > 0:
         raise DataError(f"expected a rate above 0 Hz for images without stamps, got {rate_hz}: pass a rate")
     return [round(i * 1e9 / rate_hz) for i in range(len(stems))]

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from recon3d_ros.datasets import folder_frames, folder_images, open_dataset
+from recon3d_ros.datasets.folders import stamps_of
 from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
 from recon3d_ros.geometry import PinholeCamera, Rectifier, StereoRig
 
@@ -214,3 +215,16 @@ def test_grey_of_ten_bits_is_not_dark(tmp_path):
     (raw,) = folder_images(tmp_path)
     assert np.abs(raw.left.astype(int) - grey).max() <= 1
     np.testing.assert_array_equal(raw.left, raw.right)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["1403636579763555584", "1403636579813555456"], [1403636579763555584, 1403636579813555456]),
+        (["1403636579763555", "1403636579813555"], [1403636579763555000, 1403636579813555000]),
+        (["0000000012345678901"], [12345678901]),  # as ~/save writes a stamp of simulated time
+        (["000000000012345"], [0]),  # a frame number
+    ],
+)
+def test_names_are_stamps_in_nanoseconds_or_microseconds(names, expected):
+    assert stamps_of(names, 10.0) == expected
