@@ -16,6 +16,8 @@ from recon3d_ros.messages.kinds import CameraInfoFields, stamp_to_ns
 REPEATS_TO_FORGET = 10
 # An image is at most so much later than a camera_info that came before it; if by more, their clocks differ.
 LATEST_NS = 1_000_000_000
+# Stamps of one clock are recorded with delays that differ by less.
+SAME_CLOCK_NS = 10_000_000_000
 
 
 class Calibration:
@@ -59,8 +61,14 @@ class _Change(NamedTuple):
     info: CameraInfoFields
 
     def holds(self, stamp_ns: int, logged_ns: int) -> bool:
-        """Whether it is not younger than a frame; without a stamp it holds from its recording on."""
-        return self.from_ns <= stamp_ns if self.from_ns else self.logged_ns <= logged_ns
+        """Whether it is not younger than a frame.
+
+        Without a stamp, or with one of another clock than the frame's, it holds from its recording on.
+        """
+        delay_ns, delay_of_frame_ns = self.logged_ns - self.from_ns, logged_ns - stamp_ns
+        if self.from_ns and abs(delay_ns - delay_of_frame_ns) <= SAME_CLOCK_NS:
+            return self.from_ns <= stamp_ns
+        return self.logged_ns <= logged_ns
 
 
 class CalibrationCache:
@@ -129,7 +137,7 @@ class CalibrationCache:
         changes = self._changes[topic]
         if not self._whole_record and changes[-1].from_ns - stamp_ns > LATEST_NS:
             return changes[-1]
-        oldest = min(changes, key=lambda change: change.from_ns)
+        oldest = min(changes, key=lambda change: (change.logged_ns, change.from_ns))
         return next((c for c in reversed(changes) if c.holds(stamp_ns, logged_ns)), oldest)
 
 

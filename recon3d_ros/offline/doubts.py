@@ -6,7 +6,7 @@ import logging
 import re
 
 from recon3d_ros.geometry import Frame
-from recon3d_ros.geometry.image_checks import check_frame
+from recon3d_ros.geometry.image_checks import check_frame, check_image
 from recon3d_ros.pipeline import Result
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,10 @@ class DoubtLog:
         self._seen += 1
         if self._seen & (self._seen - 1):
             return  # a comparison takes as long as a filter
-        for fault in check_frame(frame):
+        faults = check_image(frame.image, "image" if frame.right is None else "left image")
+        if frame.right is not None:
+            faults += check_image(frame.right, "right image")
+        for fault in faults or check_frame(frame):  # a poor image says nothing of the pair
             self._log(f"{frame.name or f'frame {self._seen}'}: {fault.message}", kind=fault.kind)
 
     def _log(self, text: str, remedy: str = "", kind: str = "") -> None:

@@ -530,3 +530,11 @@ def test_no_depth_anywhere_is_an_error_and_the_files_are_there(folder, capsys):
     assert run(folder, *PAIR, "--camera", "@stereo.yaml", *limits) == 7
     assert "got none in 1 frame:" in capsys.readouterr().err
     assert "l_depth.pfm" in written(folder)
+
+
+def test_covered_cameras_are_named_once(folder, capsys):
+    for side in ("left", "right"):
+        for name in ("a", "b"):
+            write_image(folder / side / f"{name}.png", np.zeros((160, 200, 3), np.uint8))
+    assert run(folder, "--input", "@", "--fx", "150", "--baseline-m", "0.1") == 0
+    assert capsys.readouterr().err.count("the image is dark") == 1

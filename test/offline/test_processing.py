@@ -423,3 +423,22 @@ def test_no_depth_anywhere_is_an_error(tmp_path, frames, capsys):
     assert main(["process", f"{tmp_path}/in.mcap", "--model=fake_stereo", *words]) == DataError.exit_code
     assert "got none in 3" in capsys.readouterr().err
     assert json.loads((tmp_path / "out.json").read_text())["empty"] == 3
+
+
+@pytest.mark.parametrize("shift_s", [1_000_000, -1_000_000])
+def test_camera_info_of_another_clock_that_changes_holds_from_its_recording_on(tmp_path, frames, shift_s):
+    topics = {f"/{side}/image_rect": "Image" for side in SIDES}
+    infos = {f"/{side}/camera_info": "CameraInfo" for side in SIDES}
+    recording = Recording(tmp_path / "in.mcap", topics | infos)
+    for i in range(6):
+        stamp_ns, frame = T0 + i * NS // 10, frames[0]
+        size_wh = (96, 64) if i < 3 else (48, 32)
+        for topic, camera in zip(infos, (frame.rig.left, frame.rig.right)):
+            recording.info(topic, camera.scaled(size_wh), stamp_ns + shift_s * NS)
+        for topic, pixels in zip(topics, (frame.image, frame.right)):
+            shown = cv2.resize(pixels, size_wh)
+            recording.add(topic, _image(recording.store, shown, stamp_ns, "rgb8"))
+    recording.close()
+    words = ["--model=fake_stereo", f"--out-json={tmp_path / 'out.json'}"]
+    assert main(["process", f"{tmp_path}/in.mcap", *words]) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["written"] == 6
