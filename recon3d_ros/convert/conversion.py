@@ -18,7 +18,7 @@ from recon3d_ros.convert.integer import to_int8
 from recon3d_ros.errors import BackendError, ManifestError, OutputError, Recon3dError
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.metrics import abs_rel, bad_px, delta_1, epe_px
-from recon3d_ros.model_zoo.manifest import Artifact, Manifest
+from recon3d_ros.model_zoo.manifest import Artifact, ExternalFile, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.onnx_file import external_files
 from recon3d_ros.model_zoo.registry import sha256_of, verify
@@ -172,7 +172,8 @@ class _Comparison:
 
     def _open(self, precision: str, file: Path) -> Backend:
         """Open a file that lies anywhere as this model's artifact."""
-        artifact = Artifact(file.name, sha256_of(file), precision)
+        beside = tuple(ExternalFile(n, sha256_of(file.parent / n)) for n in external_files(file))
+        artifact = Artifact(file.name, sha256_of(file), precision, beside)
         manifest = replace(self._manifest, artifacts=(artifact,), path=file.with_suffix(".yaml"))
         return open_backend("onnxruntime", manifest, precision=precision)
 

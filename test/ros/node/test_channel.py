@@ -49,9 +49,9 @@ def lazy(make_bench):
 def test_without_a_reader_only_camera_info_is_subscribed_to(lazy, scene, monkeypatch):
     calls, refine = [], Pipeline.refine
 
-    def counted(self, frame, estimate, into, requested, observations):
+    def counted(self, frame, estimate, into, requested, *others):
         calls.append(requested.cloud)
-        return refine(self, frame, estimate, into, requested, observations)
+        return refine(self, frame, estimate, into, requested, *others)
 
     monkeypatch.setattr(Pipeline, "refine", counted)
     lazy.wait(lambda: subscribed(lazy) == INFOS)
