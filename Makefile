@@ -4,6 +4,7 @@
 #                                                 camera, node and recorder over ROS 2; see out/demo/report.md
 #   make test [TRAIN=0] [TENSORRT=0] [JOBS=4]     lint, types, tests (TRAIN=0: without torch, a big download;
 #                                                 TENSORRT=0: without tensorrt_rtx, another one)
+#                                                 OPENVINO=0: without openvino
 #                                                 EXTRAS=1: also the tests that need Chromium, Rerun or Ray
 #   make test-all                                 the same with the tests that are marked slow, as CI runs them
 #   make docs                                     the documentation site, out/docs/html/index.html
@@ -16,6 +17,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TRAIN ?= 1
 TENSORRT ?= 1
+OPENVINO ?= 1
 SLOW ?= 0
 EXTRAS ?= 0
 JOBS ?= auto
@@ -26,6 +28,8 @@ ARGS ?=
 # The rclpy of apt and the rclpy of pip must not meet in one process: each has its own environment.
 VENV := .venv$(if $(ROS_DISTRO),-$(ROS_DISTRO),$(if $(filter-out jazzy,$(ROS_WHEELS)),-$(ROS_WHEELS)-wheels))
 OLD_VENV := .venv-numpy1
+# Where OpenVINO is installed, auto is decided by a measurement: all other tests go without it.
+OPENVINO_VENV := .venv-openvino
 # Sphinx wants another docutils than colcon.
 DOCS_VENV := .venv-docs
 comma := ,
@@ -45,7 +49,7 @@ FULL := $(VENV)/.test $(if $(filter 0,$(TRAIN)),,$(VENV)/.train) $(if $(WANT_RTX
 IN_PARALLEL := --numprocesses=$(JOBS) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder \
 	$(if $(filter 0,$(SLOW)),-m "not slow",--hypothesis-profile=thorough)
 
-.PHONY: demo test lint types docs test-numpy1 test-main test-all clean system
+.PHONY: demo test lint types docs test-numpy1 test-openvino test-main test-all clean system
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run
@@ -57,6 +61,7 @@ test: $(FULL) $(DOCS_VENV)/.docs
 	@if "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(MAKE) --no-print-directory test-numpy1; \
 	else echo "no NumPy 1.26 for $$("$(PYTHON)" -V): its half of the tests is left out"; fi
+	$(if $(filter 0,$(OPENVINO)),,@$(MAKE) --no-print-directory test-openvino)
 	@$(MAKE) --no-print-directory test-main
 
 test-all:
@@ -79,6 +84,11 @@ docs: $(DOCS_VENV)/.docs
 NO_NUMPY := $(addprefix test/,cuda/test_build.py test_conftest.py test_docs.py test_layers.py test_mirror.py test_package.py)
 test-numpy1: $(OLD_VENV)/.test
 	$(OLD_VENV)/bin/python -m pytest $(IN_PARALLEL) -q -r fE $(addprefix --ignore=,$(NO_NUMPY))
+
+OPENVINO_TESTS := $(addprefix test/,backends/test_openvino.py backends/test_openvino_integer.py serving/test_sizes.py \
+	serving/test_choice.py evaluation/test_inference_ratios.py)
+test-openvino: $(OPENVINO_VENV)/.test
+	$(OPENVINO_VENV)/bin/python -m pytest $(IN_PARALLEL) -q -r fE $(OPENVINO_TESTS)
 
 # The long soak judges memory, and the doctor the rates of topics, which a busy machine moves: CI runs these alone.
 ALONE := $(if $(RECON3D_SOAK_FRAMES),test/ros/bench/test_soak.py test/ros/doctor/test_doctor.py)
@@ -131,4 +141,9 @@ $(OLD_VENV)/.test: setup.py | system $(OLD_VENV)/bin/python
 	@echo "installing recon3d_ros and NumPy 1.26 into $(OLD_VENV)"
 	$(OLD_VENV)/bin/python $(PIP_INSTALL) --editable ".[cpu]" numpy==1.26.4 opencv-python-headless==4.8.0.76 \
 		onnxruntime==1.18.1 pyyaml==6.0.1 tqdm==4.57.0 argcomplete==3.0.0 pytest pytest-timeout pytest-xdist hypothesis onnx
+	@touch "$@"
+
+$(OPENVINO_VENV)/.test: setup.py | system $(OPENVINO_VENV)/bin/python
+	@echo "installing recon3d_ros[openvino] into $(OPENVINO_VENV)"
+	$(OPENVINO_VENV)/bin/python $(PIP_INSTALL) --editable ".[openvino]" pytest pytest-timeout pytest-xdist hypothesis onnx
 	@touch "$@"

@@ -29,6 +29,8 @@ def ros_wheels(distro: str, rmw_fastrtps: str) -> list[str]:
 TEST = ["hypothesis", "pytest", "pytest-timeout"]
 EXTRAS = {
     "cpu": ["onnxruntime>=1.18"],
+    # Not in cpu: it adds 180 MB and 0.3 s to the start of a process (docs/openvino.md).
+    "openvino": ["openvino>=2025.2", "onnxruntime>=1.18"],
     "ros": ros_wheels("jazzy", "8.4.3"),
     "ros-kilted": ros_wheels("kilted", "9.3.3"),
     "bags": ["rosbags>=0.11"],

@@ -87,6 +87,7 @@ models/MODEL_CARD_LABELS
 :hidden:
 :caption: Speed
 docs/benchmarks
+docs/openvino
 docs/tensorrt
 docs/jetson
 docs/cuda

@@ -95,7 +95,7 @@ OUTSIDE = {
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task
     "fleet": {"fsspec", "ray"},
     "evaluation": {"cv2"},  # SGBM, the yardstick, is OpenCV's
-    "backends": {"onnxruntime", "tensorrt", "tensorrt_rtx"},
+    "backends": {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"},
     "preprocess": {"cv2"},
     "filters": {"cv2"},
     "serving": {"cv2"},  # known images at the size of the camera's
@@ -117,6 +117,7 @@ HEAVY = (
     "tensorrt",
     "tensorrt_rtx",
     "onnxruntime",
+    "openvino",
     "onnx",
     "pycuda",
     "open3d",

@@ -23,6 +23,7 @@ __all__ = [
 BACKENDS = {
     "onnxruntime": "recon3d_ros.backends.onnxruntime:OnnxRuntimeBackend",
     "onnxruntime_cuda": "recon3d_ros.backends.onnxruntime_cuda:OnnxRuntimeCudaBackend",
+    "openvino": "recon3d_ros.backends.openvino:OpenVinoBackend",
     "tensorrt": "recon3d_ros.backends.tensorrt:TensorRtBackend",
     "fake": "recon3d_ros.backends.fake:FakeBackend",
 }
@@ -30,6 +31,8 @@ BACKENDS = {
 GPU_BACKENDS = frozenset({"onnxruntime_cuda", "tensorrt"})
 # Those that execute engines, which are built first.
 ENGINE_BACKENDS = frozenset({"tensorrt"})
+# Those that keep what they compile in the cache of engines.
+_CACHING_BACKENDS = ENGINE_BACKENDS | {"openvino"}
 
 
 def device_of(name: str) -> str:
@@ -49,7 +52,7 @@ def open_backend(
 
     ``auto`` gives the fake to the built-in models alone. ``threads`` is the number of CPU threads, 0 for all;
     ``precision`` names the artifact, ``auto`` the most accurate one; ``engine`` is for the
-    backends that build one.
+    backends that build or compile one.
 
     Raises:
         ConfigError: no such backend.
@@ -62,6 +65,6 @@ def open_backend(
         name = "fake" if manifest.path is None and not manifest.artifacts else "onnxruntime"
     if name not in BACKENDS:
         raise ConfigError(f"backend must be one of auto, {', '.join(BACKENDS)}, got {name!r}")
-    more = (engine,) if name in ENGINE_BACKENDS else ()
+    more = (engine,) if name in _CACHING_BACKENDS else ()
     backend: Backend = load(BACKENDS[name])(manifest, threads, precision, *more)
     return backend

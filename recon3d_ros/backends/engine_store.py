@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.2
 _SUFFIX = ".engine"
 _MAX_SIDECAR_BYTES = 1 << 20
+# Flavours that compile for one size each, while the model serves.
+ONE_PER_SIZE = frozenset({"openvino"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class EngineOptions:
 
     Args:
         flavour: auto, tensorrt or tensorrt_rtx.
+        arithmetic: Of OpenVINO: auto, bf16, f16 or f32.
         sizes_wh: Sizes of the network's input, one optimisation profile each; none = that of the manifest.
         rebuild: Build even if there is one.
         progress: Gets how far a build is.
@@ -41,6 +44,7 @@ class EngineOptions:
     sizes_wh: tuple[tuple[int, int], ...] = ()
     rebuild: bool = False
     progress: Progress = NO_PROGRESS
+    arithmetic: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class EngineKey:
         model: name and
         precision: of the artifact and
         onnx_sha256: its sum, with those of the files that hold its weights.
-        flavour: tensorrt or tensorrt_rtx and
+        flavour: tensorrt, tensorrt_rtx or openvino and
         version: of it.
         target: device, compute capability, driver and CUDA; of portable engines the set of devices.
         shapes: of the inputs, a profile each.
@@ -239,9 +243,12 @@ class EngineStore:
         if entry is None:
             return None, f"{path.name} has no readable description" if path.exists() else self._stale(key)
         if entry.quarantined and entry.key == key.as_dict():
+            again = f"recon3d engines build {key.model} --precision {key.precision} --force"
+            if key.flavour in ONE_PER_SIZE:
+                again = "recon3d engines prune, which removes it"
             raise BackendError(
-                f"engine {path.name} is in quarantine since its self-check ({entry.verdict}): build it again "
-                f"with recon3d engines build {key.model} --precision {key.precision} --force"
+                f"engine {path.name} is in quarantine since its self-check ({entry.verdict}): build it "
+                f"again with {again}"
             )
         return self._read(path, entry, key)
 
@@ -264,7 +271,7 @@ class EngineStore:
 
     def _stale(self, key: EngineKey) -> str:
         """Why an engine of the same model and precision does not do; empty when there is none."""
-        for entry in self.entries():
+        for entry in self.entries() if key.flavour not in ONE_PER_SIZE else ():
             same = (entry.key.get("model"), entry.key.get("precision")) == (key.model, key.precision)
             if same and entry.key.get("flavour") == key.flavour:
                 return f"{entry.stem}{_SUFFIX} is for another configuration ({_difference(entry.key, key)})"

@@ -1,4 +1,4 @@
-"""`recon3d engines`: the cache of TensorRT engines: what is in it, build, check, clear."""
+"""`recon3d engines`: the cache of what TensorRT and OpenVINO made: what is in it, build, check, clear."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from recon3d_ros.backends.engine_spec import EngineSpec, engine_spec, target_of
 from recon3d_ros.backends.engine_store import EngineOptions, EngineStore, StoredEngine
+from recon3d_ros.backends.openvino import OpenVinoBackend, compiled_for
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.cli.progress_bar import show_stages
 from recon3d_ros.config import ModelConfig
@@ -20,11 +21,11 @@ from recon3d_ros.serving.opening import network_sizes_wh
 
 HELP = (
     "Manage the TensorRT engines of this computer in $XDG_CACHE_HOME/recon3d_ros/engines. list: show "
-    "them. build: build those of one model, or of all, so that no node has to wait. check: run them and "
-    "compare the outputs with known ones. prune: remove those that cannot be used here, or with --all "
-    "every engine."
+    "them, and what OpenVINO compiled. build: build those of one model, or of all, so that no node has to "
+    "wait. check: run them and compare the outputs with known ones. prune: remove those that cannot be used "
+    "here, or with --all every one, also those of OpenVINO."
 )
-_HEADER = ("engine", "TensorRT", "for", "shapes", "MB", "built", "seconds", "self-check")
+_HEADER = ("engine", "runtime", "for", "shapes", "MB", "built", "seconds", "self-check")
 _DEFAULT_SIZES = "640x480"
 
 
@@ -132,13 +133,20 @@ def _usable(entry: StoredEngine, args: argparse.Namespace) -> bool:
         return False
     sums = {a.digest for manifest in list_models(args.models_dir)[0] for a in manifest.artifacts}
     try:
-        vendor = load_vendor(str(entry.key.get("flavour")))
-        here = (vendor.version, target_of(vendor))
+        here = _what_is_here(str(entry.key.get("flavour")))
     except Recon3dError:
         return False
     return (
         here == (entry.key.get("version"), entry.key.get("target")) and entry.key.get("onnx_sha256") in sums
     )
+
+
+def _what_is_here(flavour: str) -> tuple[str, dict[str, str]]:
+    """Version and target of what a flavour builds or compiles here."""
+    if flavour == OpenVinoBackend.name:
+        return compiled_for()
+    vendor = load_vendor(flavour)
+    return vendor.version, target_of(vendor)
 
 
 def _manifests(args: argparse.Namespace) -> Sequence[Manifest]:

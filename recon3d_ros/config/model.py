@@ -15,7 +15,8 @@ class ModelConfig(Config):
 
     model: str = option(
         "auto",
-        "name of a model, or path of its manifest (.yaml); auto = our model for the task and the backend",
+        "name of a model, or path of its manifest (.yaml); auto = our model for the task and the backend "
+        "(see target_rate_hz)",
         path=True,
     )
     precision: str = option(
@@ -25,9 +26,22 @@ class ModelConfig(Config):
     )
     backend: str = option(
         "auto",
-        "runtime that executes the model; auto = tensorrt if there are a GPU and TensorRT, otherwise "
-        "onnxruntime",
-        choices=("auto", "onnxruntime", "onnxruntime_cuda", "tensorrt", "fake"),
+        "runtime that executes the model; auto = tensorrt if there are a GPU and TensorRT, otherwise the "
+        "faster one of onnxruntime and openvino, if that is installed, as measured at the first start",
+        choices=("auto", "onnxruntime", "onnxruntime_cuda", "openvino", "tensorrt", "fake"),
+    )
+    openvino_precision: str = option(
+        "auto",
+        "what OpenVINO computes floats in; auto = the fastest that the processor has: bf16, f16 or f32",
+        choices=("auto", "bf16", "f16", "f32"),
+    )
+    target_rate_hz: float = option(
+        8.0,
+        "model auto, pairs, on a CPU with OpenVINO: recon3d_stereo if it reaches this rate, as measured at "
+        "the first start, otherwise recon3d_stereo_light",
+        unit="Hz",
+        minimum=0.0,
+        maximum=1000.0,
     )
     tensorrt_flavour: str = option(
         "auto",

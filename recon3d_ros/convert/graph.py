@@ -88,6 +88,16 @@ def drop_casts(model: Any) -> None:
     del model.graph.value_info[:]  # they speak of the tensors as they were
 
 
+def order_nodes(model: Any) -> None:
+    """Sort the nodes; those on which no output depends go, and the values that none reads."""
+    graph = model.graph
+    _replace_nodes(model, _ordered(_used(list(graph.node), [output.name for output in graph.output])))
+    read = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in read]:
+        graph.initializer.remove(tensor)
+    del graph.value_info[:]
+
+
 def _target(cast: Any) -> int:
     return next(int(attribute.i) for attribute in cast.attribute if attribute.name == "to")
 

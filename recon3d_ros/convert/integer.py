@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from recon3d_ros.convert.graph import WEIGHTED, load, weighted_nodes
+from recon3d_ros.convert.split import split_concats
 from recon3d_ros.system.lazy import require
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
@@ -39,6 +40,8 @@ class Quantizer:
     def __init__(self, source: Path, frames: Sequence[Feed]) -> None:
         self._vendor: Any = require("onnxruntime.quantization", extra="convert")
         model = load(str(source))  # which names its nodes
+        if frames:
+            split_concats(model, frames[0])
         self._content = model.SerializeToString()
         self._frames = frames
         self.nodes = weighted_nodes(model)
@@ -66,6 +69,8 @@ class Quantizer:
                     "WeightSymmetric": True,
                     "CalibPercentile": _PERCENTILE,
                     "QuantizeBias": False,  # TensorRT takes no int32 DequantizeLinear
+                    # What a convolution reads is rounded; what it gives is added to, or clipped, first.
+                    "OpTypesToExcludeOutputQuantization": list(WEIGHTED),
                 },
             )
         named.unlink()

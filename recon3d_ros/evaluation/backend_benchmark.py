@@ -15,6 +15,7 @@ from recon3d_ros.backends import BACKENDS, ENGINE_BACKENDS, device_of
 from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ArtifactError, MissingDependencyError, Recon3dError
 from recon3d_ros.estimation.estimator import MODEL_ROOMS, Estimator
+from recon3d_ros.evaluation.inference_ratios import inference_ratios
 from recon3d_ros.evaluation.scoring import evaluate
 from recon3d_ros.evaluation.sets import EvaluationSet, open_sets
 from recon3d_ros.geometry import Frame, StereoRig
@@ -23,10 +24,13 @@ from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.system.logs import KeptWarnings
 
 MODEL = "recon3d_stereo"
+COMPARED = ("recon3d_stereo_light", "recon3d_stereo")
 SIZE_WH = (640, 480)
 PRECISIONS = ("fp32", "fp16", "int8")
+_RATIOS = ("ratio", "ratio_p5", "ratio_p95")
 GPU_PATHS = ("graph", "stages", "inference")
-_ACCURACY = ("bad_px_2", "bad_px_3", "coverage")
+_ACCURACY = ("bad_px_1", "bad_px_2", "bad_px_3", "coverage")
+IN_TURN = "infer, in turn"
 _WARM_UP = 3
 Row = dict[str, object]
 
@@ -39,17 +43,29 @@ def benchmark_backends(frames: int = 300, data: str = "") -> list[Row]:
         data: Data sets of pairs with true disparity, with commas between them, for the accuracy.
 
     Returns:
-        A row for each stage: backend, precision, gpu_path, stage, frames, median_ms, p95_ms, bad_px_2,
-        bad_px_3, coverage, note. Stages are those of `Estimator.timings_ms` and `Result.timings_ms`;
-        ``total`` is the wall time of all, ``decode`` of both images; the cloud lies in the memory that a
-        message publishes. Of a data set there is a row whose stage is its name, with the times of the
-        estimates, and the accuracy in percent. A backend that is not there has one row, whose note says why.
+        A row for each stage: backend, model, precision, gpu_path, stage, frames, median_ms, p95_ms, ratio,
+        ratio_p5, ratio_p95, bad_px_1, bad_px_2, bad_px_3, coverage, note. Stages are those of
+        `Estimator.timings_ms` and `Result.timings_ms`; ``total`` is the wall time of all, ``decode`` of both
+        images; the cloud lies in the memory that a message publishes. Of a data set there is a row whose
+        stage is its name, with the times of the estimates, and the accuracy in percent. In the rows
+        ``infer, in turn`` the backends of the CPU ran the stereo models by turns; ``ratio`` is the median of
+        their times divided by those of ONNX Runtime in fp32, with the 5th and 95th percentile. A backend that
+        is not there has one row, whose note says why.
 
     Raises:
         DataError: A data set is not there.
     """
     sets = open_sets(data) if data else []
-    return [row for name in BACKENDS if name != "fake" for row in _rows_of(name, frames, sets)]
+    rows = [row for name in BACKENDS if name != "fake" for row in _rows_of(name, frames, sets)]
+    return [*rows, *_in_turn(frames)]
+
+
+def _in_turn(frames: int) -> Iterator[Row]:
+    for one in inference_ratios(COMPARED, SIZE_WH, frames):
+        config = ModelConfig(model=one.model, backend=one.backend, precision=one.precision)
+        spread = dict(zip(_RATIOS, np.percentile(one.ratios, (50, 5, 95)))) if one.ratios else {}
+        ratios = {name: float(value) for name, value in spread.items()}
+        yield _row(config, "", IN_TURN, one.times_ms, note=one.note, **ratios)
 
 
 def _rows_of(backend: str, frames: int, sets: Sequence[EvaluationSet]) -> Iterator[Row]:
@@ -138,17 +154,18 @@ def _message(seed: int) -> SimpleNamespace:
 
 
 def _row(
-    config: ModelConfig, path: str, stage: str, times_ms: Sequence[float], note: str, **accuracy: float
+    config: ModelConfig, path: str, stage: str, times_ms: Sequence[float], note: str, **more: float
 ) -> Row:
     median, p95 = (float(np.percentile(times_ms, share)) if times_ms else None for share in (50, 95))
     return {
         "backend": config.backend,
+        "model": config.model,
         "precision": config.precision,
         "gpu_path": path,
         "stage": stage,
         "frames": len(times_ms),
         "median_ms": median,
         "p95_ms": p95,
-        **{name: accuracy.get(name) for name in _ACCURACY},
+        **{name: more.get(name) for name in (*_RATIOS, *_ACCURACY)},
         "note": note,
     }

@@ -43,6 +43,7 @@ BUILT_IN = {
 
 # What ``auto`` means, by the device that computes: for pairs the first one of the folder.
 DEFAULT_MODELS = {"cpu": ("recon3d_stereo_light", "recon3d_stereo"), "gpu": ("recon3d_stereo",)}
+MORE_ACCURATE_FIRST = ("recon3d_stereo", "recon3d_stereo_light")
 MONO_MODELS = ("recon3d_mono",)
 
 

@@ -46,20 +46,35 @@ def self_check(manifest: Manifest, backend: Backend) -> None:
     _require_share(manifest, backend, got, expected, "does not reproduce its golden output")
 
 
-def cross_check(manifest: Manifest, backend: Backend, size_wh: tuple[int, int], threads: int = 0) -> None:
-    """Compare a backend with ONNX Runtime at one size of images: one inference each.
-
-    The images are the golden ones, resized; noise for a model without.
+def known_feed(
+    manifest: Manifest, backend: Backend, size_wh: tuple[int, int], batch: int = 1
+) -> dict[str, NDArray[Any]]:
+    """Input tensors for images of one size: the golden ones, resized, or noise for a model without.
 
     Raises:
-        ModelError: too many pixels differ.
-        BackendError: a runtime failed.
+        ArtifactError: the golden file is not what the manifest promises.
     """
     count = 2 if manifest.is_stereo else 1
     images = [np.asarray(cv2.resize(i, size_wh), np.uint8) for i in _known_images(manifest, count)]
     fit = plan_fit(manifest.input, size_wh)
     tensors = Preprocessor(manifest.input, fit, count).tensors(images)
-    feed = with_extra(tensors, manifest.input, fit, backend.inputs)
+    if batch > 1:
+        tensors = {name: np.repeat(tensor, batch, axis=0) for name, tensor in tensors.items()}
+    return with_extra(tensors, manifest.input, fit, backend.inputs)
+
+
+def cross_check(
+    manifest: Manifest, backend: Backend, size_wh: tuple[int, int], threads: int = 0, batch: int = 1
+) -> None:
+    """Compare a backend with ONNX Runtime at one size of images: one inference each.
+
+    The images are those of `known_feed`.
+
+    Raises:
+        ModelError: too many pixels differ.
+        BackendError: a runtime failed.
+    """
+    feed = known_feed(manifest, backend, size_wh, batch)
     reference = open_backend("onnxruntime", manifest, threads=threads)
     try:
         expected = reference.infer(feed)[manifest.output.name]

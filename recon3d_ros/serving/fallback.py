@@ -1,4 +1,4 @@
-"""A backend of the GPU with another one to fall back to, within the same frame."""
+"""A backend of the GPU, or OpenVINO, with another one to fall back to, within the same frame."""
 
 from __future__ import annotations
 

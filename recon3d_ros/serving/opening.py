@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from recon3d_ros.backends import Backend, EngineOptions, device_of, open_backend
 from recon3d_ros.backends.gpu import find_gpu
+from recon3d_ros.backends.openvino import OpenVinoBackend
 from recon3d_ros.backends.vendor import flavour_here
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import MissingDependencyError, ModelError, Recon3dError
@@ -16,7 +17,9 @@ from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.preprocess import plan_fit
 from recon3d_ros.serving.check import cross_check, golden_size_wh, self_check
+from recon3d_ros.serving.choice import CPU_BACKENDS, choose_on_cpu
 from recon3d_ros.serving.fallback import FallbackBackend
+from recon3d_ros.serving.sizes import SizeChecked
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 log = logging.getLogger(__name__)
@@ -39,13 +42,17 @@ def wants_engine(config: ModelConfig, stereo: bool = True) -> bool:
 
 
 def resolve_auto(config: ModelConfig, stereo: bool = True) -> ModelConfig:
-    """The configuration with ``auto`` decided for an engine, where one is wanted and the sizes are known.
+    """The configuration with ``auto`` decided: for an engine where one is wanted and the sizes are known.
+
+    Without one, for the fastest backend on the CPU where there is a choice.
 
     Raises:
         ModelError, ConfigError, DataError: there is no such model.
     """
     if config.backend == "auto" and config.engine_sizes and wants_engine(config, stereo):
         return replace(config, backend="tensorrt")
+    if config.backend in ("auto", *CPU_BACKENDS) and not wants_engine(config, stereo):
+        return choose_on_cpu(config, stereo, open_checked)
     return config
 
 
@@ -58,7 +65,7 @@ def interim_config(config: ModelConfig, stereo: bool = True) -> ModelConfig:
     Raises:
         ModelError, ConfigError, DataError: there is no such model.
     """
-    if not wants_engine(config, stereo) or importlib.util.find_spec("onnxruntime") is None:
+    if not wants_engine(config, stereo) or not _has_onnxruntime():
         return config
     model = config.model
     if model == "auto":  # the same as the engine's, not the one for a CPU alone
@@ -130,19 +137,27 @@ class _Opening:
 
     def open_onnx(self) -> Backend:
         """A backend that runs the ONNX file itself; one of a GPU has the CPU's to fall back to."""
-        config, on_gpu = self.config, device_of(self.config.backend) == "gpu"
+        config = self.config
+        has_safer = device_of(config.backend) == "gpu" or config.backend == "openvino"
+        options = EngineOptions(progress=self.progress, arithmetic=config.openvino_precision)
         try:
             backend = open_backend(
-                config.backend, self.manifest, threads=config.threads, precision=config.precision
+                config.backend,
+                self.manifest,
+                threads=config.threads,
+                precision=config.precision,
+                engine=options,
             )
             if self.check and backend.name != "fake":  # which runs no model
-                _checked(backend, lambda: self_check(self.manifest, backend))
+                _checked(backend, lambda: self._check_onnx(backend))
         except Recon3dError as exc:
-            if not (on_gpu and self.fall_back):
+            if not (has_safer and self.fall_back):
                 raise
             log.warning("%s; ONNX Runtime on the CPU is used instead", str(exc))
             return self._open_fallback()
-        return self._with_fallback(backend) if on_gpu else backend
+        if isinstance(backend, OpenVinoBackend) and self.check and _has_onnxruntime():
+            backend = SizeChecked(self.manifest, backend, config.threads)
+        return self._with_fallback(backend) if has_safer else backend
 
     def _precisions(self) -> list[str]:
         """What to try, the wanted one first; ``auto`` leaves out int8, which costs accuracy."""
@@ -168,13 +183,24 @@ class _Opening:
         record: Callable[[str], None] = getattr(backend, "record_check", lambda verdict: None)
         try:
             self_check(self.manifest, backend)
-            if importlib.util.find_spec("onnxruntime") is not None:
+            if _has_onnxruntime():
                 for size in self.config.engine_sizes_wh:
                     cross_check(self.manifest, backend, size, self.config.threads)
         except ModelError as exc:
             record(str(exc))
             raise
         record("passed")
+
+    def _check_onnx(self, backend: Backend) -> None:
+        """The golden output; a backend that keeps what it compiled keeps the result with it."""
+        record: Callable[[str], None] = getattr(backend, "record_check", lambda verdict: None)
+        try:
+            self_check(self.manifest, backend)
+        except ModelError as exc:
+            record(str(exc))
+            raise
+        if self.manifest.golden is not None:
+            record("passed")
 
     def _with_fallback(self, backend: Backend) -> Backend:
         return FallbackBackend(backend, self._open_fallback) if self.fall_back else backend
@@ -191,6 +217,10 @@ def _checked(backend: Backend, check: Callable[[], None]) -> None:
     except BaseException:
         backend.close()
         raise
+
+
+def _has_onnxruntime() -> bool:
+    return importlib.util.find_spec("onnxruntime") is not None
 
 
 def _can_run_engines(flavour: str) -> bool:

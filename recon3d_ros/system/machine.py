@@ -13,7 +13,7 @@ from recon3d_ros import __version__
 
 # Whose versions matter for what a frame looks like and costs; those that are not installed stay out.
 PACKAGES = (
-    *("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu"),
+    *("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "openvino"),
     *("tensorrt", "tensorrt_rtx", "pycuda"),
 )
 CPUINFO = Path("/proc/cpuinfo")

@@ -33,6 +33,6 @@ def test_only_built_in_models_are_faked():
 
 def test_an_unknown_backend_is_one_sentence():
     with pytest.raises(
-        ConfigError, match=r"auto, onnxruntime, onnxruntime_cuda, tensorrt, fake, got 'openvino'"
+        ConfigError, match=r"auto, onnxruntime, onnxruntime_cuda, openvino, tensorrt, fake, got 'tflite'"
     ):
-        open_backend("openvino", BUILT_IN["fake_mono"])
+        open_backend("tflite", BUILT_IN["fake_mono"])

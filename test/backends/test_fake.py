@@ -35,7 +35,8 @@ def test_a_manifest_that_forgot_its_file_is_not_faked_unasked(tmp_path: Path) ->
 
 def test_unknown_backend() -> None:
     with pytest.raises(
-        ConfigError, match="one of auto, onnxruntime, onnxruntime_cuda, tensorrt, fake, got 'tensorflow'"
+        ConfigError,
+        match="one of auto, onnxruntime, onnxruntime_cuda, openvino, tensorrt, fake, got 'tensorflow'",
     ):
         open_backend("tensorflow", STEREO)
 

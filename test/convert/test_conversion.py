@@ -92,7 +92,7 @@ def test_int8_is_between_q_and_dq_and_smaller(three_convs: Callable[..., Path]) 
     assert "QuantizeLinear" in kinds and "DequantizeLinear" in kinds and "QLinearConv" not in kinds
     arrays = {array.name: onnx.numpy_helper.to_array(array) for array in model.graph.initializer}
     weights = [a for a in arrays.values() if a.ndim == 4]
-    assert len(weights) == 3 and all(a.dtype == np.int8 for a in weights)
+    assert len(weights) == 4 and all(a.dtype == np.int8 for a in weights)
     points = [array for name, array in arrays.items() if "zero_point" in name]
     assert points and not any(np.any(array) for array in points)  # symmetric: TensorRT takes nothing else
 

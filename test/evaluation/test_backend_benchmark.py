@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from recon3d_ros.evaluation.backend_benchmark import GPU_PATHS, benchmark_backends
+from recon3d_ros.evaluation.backend_benchmark import COMPARED, GPU_PATHS, IN_TURN, benchmark_backends
 
 
 def test_stages_of_onnx_runtime_and_a_reason_for_what_is_not_there(monkeypatch) -> None:
     monkeypatch.setattr("recon3d_ros.evaluation.backend_benchmark.SIZE_WH", (160, 96))
     rows = benchmark_backends(frames=2)
-    keys = ["backend", "precision", "gpu_path", "stage", "frames", "median_ms", "p95_ms"]
-    keys += ["bad_px_2", "bad_px_3", "coverage", "note"]
+    keys = ["backend", "model", "precision", "gpu_path", "stage", "frames", "median_ms", "p95_ms"]
+    keys += ["ratio", "ratio_p5", "ratio_p95", "bad_px_1", "bad_px_2", "bad_px_3", "coverage", "note"]
     assert all(list(row) == keys for row in rows)
+    turns = [row for row in rows if row["stage"] == IN_TURN and row["frames"]]
+    assert {row["model"] for row in turns} == set(COMPARED)
+    assert all(row["ratio_p5"] <= row["ratio"] <= row["ratio_p95"] for row in turns)
+    rows = [row for row in rows if row["stage"] != IN_TURN]
     cpu = [row for row in rows if row["backend"] == "onnxruntime" and row["precision"] == "fp32"]
     stages = ["decode", "preprocess", "infer", "postprocess", "filter", "cloud", "total"]
     assert [row["stage"] for row in cpu] == stages

@@ -1,0 +1,71 @@
+"""int8 graphs as OpenVINO computes them best: activations that are never negative become unsigned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_NON_NEGATIVE = frozenset({"Relu", "Exp", "Sigmoid", "Abs"})
+# Values of their output are values of their inputs.
+_PASSING = frozenset(
+    {"Interpolate", "MaxPool", "StridedSlice", "Slice", "Split", "VariadicSplit", "Concat", "Reshape"}
+)
+_DEQUANTIZE = ("Convert", "Convert", "Subtract", "Multiply")
+
+
+def use_unsigned(vendor: Any, model: Any) -> int:
+    """Give activations that are never negative the range 0 to 127 s in 256 steps in place of -128 s to 127 s.
+
+    Our files have symmetric int8 activations, which TensorRT demands. The half of the range that nothing
+    reaches is lost to them, and OpenVINO 2026.4 gives wrong values for some of them (x86-64, where a Concat
+    reads them); unsigned ones come out as ONNX Runtime computes them.
+
+    Args:
+        vendor: openvino.
+        model: As `Core.read_model` returns it; changed in place.
+
+    Returns:
+        How many activations it changed.
+    """
+    ops = vendor.opset13
+    changed = 0
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "FakeQuantize" or not _is_non_negative(_source(node, 0)):
+            continue
+        last = _end_of_dequantize(node)
+        if last is None:
+            continue
+        high = _source(node, 2).data.copy()
+        low = 0.0 * high
+        new = ops.fake_quantize(node.input_value(0), low, high, low, high, 256)
+        last.output(0).replace(new.output(0))
+        changed += 1
+    if changed:
+        model.validate_nodes_and_infer_types()
+    return changed
+
+
+def _is_non_negative(node: Any) -> bool:
+    kind = node.get_type_name()
+    if kind in _NON_NEGATIVE:
+        return True
+    if kind == "FakeQuantize":
+        low = _source(node, 3)
+        return low.get_type_name() == "Constant" and float(low.data.min()) >= 0.0
+    if kind not in _PASSING:
+        return False
+    count = node.get_input_size() if kind == "Concat" else 1
+    return all(_is_non_negative(_source(node, i)) for i in range(count))
+
+
+def _end_of_dequantize(node: Any) -> Any:
+    """The Multiply that ends the int8 pair which a FakeQuantize begins; None when something else follows."""
+    for kind in _DEQUANTIZE:
+        readers = list(node.output(0).get_target_inputs())
+        if len(readers) != 1 or readers[0].get_node().get_type_name() != kind:
+            return None
+        node = readers[0].get_node()
+    return node
+
+
+def _source(node: Any, index: int) -> Any:
+    return node.input_value(index).get_node()

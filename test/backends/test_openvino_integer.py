@@ -1,0 +1,44 @@
+"""int8 in OpenVINO is as near to fp32 as int8 in ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recon3d_ros.backends import EngineOptions, open_backend
+from recon3d_ros.backends.openvino_integer import use_unsigned
+from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.serving import known_feed, off_share
+
+openvino = pytest.importorskip("openvino")
+
+
+@pytest.mark.parametrize("name", ["recon3d_stereo", "recon3d_stereo_light"])
+def test_shipped_int8_models_are_near_to_fp32(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    manifest = find_model(name)
+    reference = open_backend("onnxruntime", manifest)
+    feed = known_feed(manifest, reference, (321, 193))
+    expected = reference.infer(feed)["disparity"]
+    backend = open_backend("openvino", manifest, precision="int8", engine=EngineOptions(arithmetic="f32"))
+    got = backend.infer(feed)["disparity"]
+    assert np.isfinite(got).all()
+    assert off_share(got, expected, in_px=True) < 0.01
+    assert np.median(np.abs(got - expected)) < 0.05
+
+
+def test_only_what_is_never_negative_is_changed() -> None:
+    core, manifest = openvino.Core(), find_model("recon3d_stereo_light")
+    model = core.read_model(str(manifest.file_path(manifest.artifact("int8").file)))
+    ranges = lambda: [  # noqa: E731
+        float(node.input_value(1).get_node().data.min())
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "FakeQuantize"
+    ]
+    before = ranges()
+    changed = use_unsigned(openvino, model)
+    after = ranges()
+    assert len(after) == len(before) and max(before) < 0.0
+    assert 0 < changed == sum(low == 0.0 for low in after) < len(after)
+    plain = core.read_model(str(manifest.file_path(manifest.artifact("fp32").file)))
+    assert use_unsigned(openvino, plain) == 0
