@@ -26,6 +26,7 @@ def ros_wheels(distro: str, rmw_fastrtps: str) -> list[str]:
     return [f"{wheel}; {ROS_WHEELS}" for wheel in wheels]
 
 
+MAPPING = ["scikit-image>=0.22", "scipy>=1.11", "trimesh>=4.4"]
 TEST = ["hypothesis", "pytest", "pytest-timeout"]
 EXTRAS = {
     "cpu": ["onnxruntime>=1.18"],
@@ -36,6 +37,8 @@ EXTRAS = {
     "bags": ["rosbags>=0.11"],
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
     "ray": ["ray>=2.40", "fsspec>=2024.2"],  # many recordings on many processes or machines
+    "mapping": MAPPING,  # recon3d reconstruct
+    "fast": ["numba>=0.59"],  # makes its fusion faster
     "rerun": ["rerun-sdk>=0.26"],  # recon3d view
     "browser": ["playwright>=1.40"],  # the tests of the report pages, with Chromium from the system
     "convert": ["onnxruntime>=1.20", "onnx>=1.16"],
@@ -51,6 +54,8 @@ EXTRAS = {
     "test": TEST,
     "dev": [
         *TEST,
+        *MAPPING,
+        "numba>=0.59",
         "colcon-common-extensions",
         "setuptools<80",  # colcon-core drives setup.py by hand, which setuptools 80 ended
         "mypy",

@@ -109,6 +109,7 @@ OUTSIDE = {
     "networks": {"torch"},
     "world": {"cv2", "torch"},  # torch: render_batch, when a GPU draws the training pairs
     "geometry": {"cv2"},
+    "mapping": {"cv2", "numba", "scipy", "skimage", "trimesh"},
     "messages": {"cv2", "cv_bridge"},  # cv_bridge, where it is installed, knows the rare encodings
 }
 HEAVY = (

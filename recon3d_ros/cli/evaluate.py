@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from recon3d_ros.backends import device_of
 from recon3d_ros.cli.evaluate_labels import evaluate_labels, labels_points
+from recon3d_ros.cli.evaluate_reconstruction import add_reconstruction_arguments, evaluate_reconstruction
 from recon3d_ros.cli.flags import (
     add_options,
     numbers_from,
@@ -59,7 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the verb."""
     parser.add_argument(
         "--data",
-        required=True,
         help="comma-separated names: kitti2012, middlebury (= "
         "middlebury2001,middlebury2003,middlebury2005), hololens, nyuv2, nyuv2_train, nyuv2_pairs, "
         "nyuv2_pairs_seen, euroc, world_indoor, world_outdoor; or paths: folders of images, of "
@@ -95,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_details(parser)
     _add_changes(parser)
+    add_reconstruction_arguments(parser)
     add_options(parser, ModelConfig, skip=("model", "precision"))
 
 
@@ -158,6 +159,10 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the JSON and the pictures."""
+    if args.reconstruction is not None or args.trajectory is not None:
+        return evaluate_reconstruction(args)
+    if args.data is None:
+        raise ConfigError("expected --data, --reconstruction or --trajectory, got none: give one of them")
     if labels_points(args):
         return evaluate_labels(args)
     _check_denoisers(args.denoise)

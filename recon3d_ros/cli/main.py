@@ -46,6 +46,7 @@ GROUPS = {
 VERBS: dict[str, Verb] = {
     "run": Verb("recon3d_ros.cli.run", "compute depth maps and point clouds from image files"),
     "process": Verb("recon3d_ros.cli.process", "process a recorded bag, without ROS"),
+    "reconstruct": Verb("recon3d_ros.cli.reconstruct", "fuse images with known poses into one mesh"),
     "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),
     "play": Verb(
         "recon3d_ros.cli.play", "publish a folder, video, webcam or the procedural world as a camera"

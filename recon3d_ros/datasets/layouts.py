@@ -17,6 +17,7 @@ from recon3d_ros.datasets.rgbd.folders import (
     plain_samples,
     scannet_samples,
 )
+from recon3d_ros.datasets.rgbd.seven_scenes import is_seven_scenes, seven_scenes_samples
 from recon3d_ros.datasets.rgbd.tum import is_tum, tum_samples
 from recon3d_ros.datasets.stereo.euroc import euroc_frames, is_euroc
 from recon3d_ros.geometry import Frame, PinholeCamera, Sample, StereoRig
@@ -56,6 +57,7 @@ LAYOUTS: tuple[Layout, ...] = (
         lambda path: has_pair_of_folders(path, "color"),
         lambda given: scannet_samples(given.path),
     ),
+    Layout("seven_scenes", is_seven_scenes, lambda given: seven_scenes_samples(given.path)),
     Layout("nyuv2", is_nyuv2, lambda given: nyuv2_samples(given.path)),
     Layout(
         "rgbd",

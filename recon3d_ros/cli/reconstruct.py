@@ -1,0 +1,211 @@
+"""`recon3d reconstruct`: posed images in, one coloured mesh out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from recon3d_ros.cli.flags import add_options, read_options, user_path
+from recon3d_ros.config import ModelConfig, PipelineConfig, options
+from recon3d_ros.config.mapping import MappingConfig
+from recon3d_ros.datasets import layout_of, open_dataset
+from recon3d_ros.datasets.folders import image_files
+from recon3d_ros.datasets.spec import parse_spec
+from recon3d_ros.datasets.stereo.euroc import euroc_raw, is_euroc
+from recon3d_ros.errors import ConfigError, DataError, PartialResultError
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.files import read_camera
+from recon3d_ros.files.camera_document import read_document
+from recon3d_ros.filters import DepthFilters
+from recon3d_ros.geometry import DepthMap, Sample
+from recon3d_ros.mapping.fusion import ENGINES, Fusion
+from recon3d_ros.mapping.mesh_files import MESH_SUFFIXES
+from recon3d_ros.mapping.surface import Mesh
+from recon3d_ros.mapping.trajectory import Trajectory
+from recon3d_ros.mapping.trajectory_files import read_trajectory
+from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
+from recon3d_ros.pipeline import Pipeline, RequestedOutputs
+
+HELP = (
+    "Fuse images with known poses into one coloured mesh in metres. Depth is that of the recording where it "
+    "has some (RGB-D), otherwise that of a model."
+)
+# Options of the pipeline for clouds of single frames, which are not made here.
+_OF_CLOUDS = tuple(
+    spec.name
+    for spec in options(PipelineConfig)
+    if spec.name.startswith(("point_", "outlier_", "free_space")) or spec.name in ("voxel_m", "decimation")
+)
+# Poses that lie beside the images of a folder.
+POSES_INSIDE = ("groundtruth.txt", "poses.txt", "transforms.json", "body_poses.txt")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the verb."""
+    parser.add_argument(
+        "input", metavar="INPUT", help="what recon3d evaluate accepts as --data, or FOLDER[0:100]"
+    )
+    parser.add_argument("--out", type=user_path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--poses",
+        type=user_path,
+        metavar="FILE",
+        help="TUM, KITTI, EuRoC CSV, transforms.json, COLMAP's images.txt or images.bin, or a folder of "
+        f"matrices (default: {', '.join(POSES_INSIDE)} or NAME.pose.txt beside the images)",
+    )
+    parser.add_argument(
+        "--poses-of",
+        choices=("camera", "body"),
+        help="whose poses they are; of the body needs a EuRoC recording, which has T_BS (default: body for a "
+        "CSV and for body_poses.txt, else camera)",
+    )
+    parser.add_argument(
+        "--camera", type=user_path, nargs="+", metavar="FILE", help="calibration, if INPUT has none"
+    )
+    _add_results(parser)
+    add_options(parser, MappingConfig)
+    add_options(parser, ModelConfig)
+    add_options(parser, PipelineConfig, skip=_OF_CLOUDS)
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--depth",
+        choices=("auto", "recorded", "model"),
+        default="auto",
+        help="auto: the recording's, where it has depth (default %(default)s)",
+    )
+    parser.add_argument(
+        "--formats", default="", metavar="obj,glb,stl", help="mesh files beside mesh.ply (need trimesh)"
+    )
+    parser.add_argument("--print", action="store_true", help="also print.stl, a watertight shell in mm")
+    parser.add_argument(
+        "--crop",
+        type=_box,
+        metavar="X,Y,Z,X,Y,Z",
+        help="keep only this box of the world, lower and upper corner, m",
+    )
+    parser.add_argument(
+        "--engine", choices=("auto", *ENGINES), default="auto", help="of the fusion (default auto)"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Fuse every frame that has a pose; write the results and say in two lines what came out."""
+    formats = [f".{word}" for word in args.formats.split(",") if word]
+    if not set(formats) <= set(MESH_SUFFIXES):
+        raise ConfigError(f"expected --formats of obj, glb and stl, got {args.formats!r}: correct it")
+    spec = parse_spec(args.input)
+    camera = None
+    if args.camera:  # KITTI's calib.txt does not say how large the images are
+        layout = layout_of(Path(spec.place))
+        plain = layout is not None and layout.name == "images"
+        camera = read_camera(*args.camera, image=image_files(Path(spec.place))[0][0] if plain else None)
+    samples = open_dataset(args.input, camera=camera)
+    trajectory = _poses(args, Path(spec.place))
+    fusion = Fusion(read_options(args, MappingConfig), args.engine)
+    first = samples[0]
+    with ExitStack() as stack:
+        done = Reconstruction(trajectory, _depth_source(args, first, stack), fusion, spec.first)
+        for i in tqdm(range(len(samples)), unit="frame", disable=None, leave=False):
+            done.add(samples, i)
+    mesh = _cropped(done.mesh(), args.crop)
+    summary = write_reconstruction(args.out, done, mesh, formats, args.print)
+    size = " x ".join(f"{metres:.2f}" for metres in summary["size_m"])
+    print(
+        f"{summary['frames_used']} frames along {summary['path_m']:.2f} m: {summary['faces']} faces, "
+        f"{size} m, {summary['megabytes_of_voxels']:.1f} MB of voxels"
+    )
+    print(f"mesh.ply, cloud.ply, trajectory.txt, report.html and pictures in {args.out}")
+    if dropped := fusion.stats.dropped_blocks:
+        print(
+            f"{dropped} blocks did not fit into --max-mb {fusion.config.max_mb:g} and are missing: raise it"
+        )
+    if done.skipped:
+        name, why = next(iter(done.skipped.items()))
+        raise PartialResultError(
+            f"{len(done.skipped)} of {len(samples)} frames were not used, first {name}: {why}"
+        )
+    return 0
+
+
+def _cropped(mesh: Mesh, box: tuple[float, ...] | None) -> Mesh:
+    if box is None:
+        return mesh
+    part = mesh.cropped(box[:3], box[3:])
+    if not len(part.faces):
+        raise DataError(
+            f"expected a part of the model within --crop {','.join(map(str, box))}, got none: leave it out "
+            "and see the size in report.html"
+        )
+    return part
+
+
+def _depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> Callable[[Sample], DepthMap]:
+    defaults = PipelineConfig()
+    limits = read_options(args, PipelineConfig, **{name: getattr(defaults, name) for name in _OF_CLOUDS})
+    if args.depth == "recorded" and first.depth is None:
+        raise ConfigError(f"expected recorded depth in {args.input}, it has none: leave --depth out")
+    if args.depth != "model" and first.depth is not None:
+        filters = DepthFilters(limits)
+
+        def recorded(sample: Sample) -> DepthMap:
+            assert sample.depth is not None  # as of the first one
+            return filters.apply(DepthMap(sample.depth, sample.frame.camera), sample.frame)
+
+        return recorded
+    estimator = Estimator.open(read_options(args, ModelConfig), stereo=first.frame.is_stereo)
+    stack.callback(estimator.close)
+    pipeline = Pipeline(estimator, limits)
+    wanted = RequestedOutputs(cloud=False, free=False)
+    return lambda sample: pipeline.process(sample.frame, requested=wanted).depth_map
+
+
+def _poses(args: argparse.Namespace, place: Path) -> Trajectory:
+    path: Path | None = args.poses
+    if path is None:
+        inside = [place / name for name in POSES_INSIDE if (place / name).is_file()]
+        if not inside and place.is_dir() and any(place.glob("*.pose.txt")):
+            inside = [place]
+        if not inside:
+            raise ConfigError(
+                f"expected poses of the camera, found none of {', '.join(POSES_INSIDE)} in {place}: "
+                "give --poses"
+            )
+        path = inside[0]
+    trajectory = read_trajectory(path)
+    of_body = args.poses_of == "body" or (
+        args.poses_of is None and (path.suffix == ".csv" or path.name == "body_poses.txt")
+    )
+    if is_euroc(place):
+        rig, _ = euroc_raw(place)
+        turned = np.eye(4)
+        turned[:3, :3] = rig.left.r.T  # from the rectified to the raw camera
+        return trajectory.of_sensor((_body_from_camera(place) if of_body else np.eye(4)) @ turned)
+    if of_body:
+        raise ConfigError(
+            "expected poses of the camera, got those of a body without a EuRoC recording that has T_BS: "
+            "convert them, or give --poses-of camera"
+        )
+    return trajectory
+
+
+def _body_from_camera(place: Path) -> np.ndarray:
+    files = (place / "cam0.yaml", place / "cam0" / "sensor.yaml", place / "mav0" / "cam0" / "sensor.yaml")
+    document = read_document(next(file for file in files if file.is_file()))
+    return np.array(document["T_BS"]["data"], np.float64).reshape(4, 4)
+
+
+def _box(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 6 or not all(low < high for low, high in zip(numbers[:3], numbers[3:])):
+        raise argparse.ArgumentTypeError(f"expected six numbers, lower and upper corner, got {text!r}")
+    return numbers

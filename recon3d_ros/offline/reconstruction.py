@@ -1,0 +1,216 @@
+"""Many images, one model: posed frames through depth and fusion, and what is written of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.errors import CalibrationError, DataError, FrameError, ImageError
+from recon3d_ros.files import write_image, write_json, write_ply
+from recon3d_ros.files.disk import make_folder
+from recon3d_ros.geometry import XYZRGB, DepthMap, Sample, UnorganizedCloud
+from recon3d_ros.mapping.fusion import Fusion
+from recon3d_ros.mapping.mesh_files import write_mesh
+from recon3d_ros.mapping.picture import draw_mesh
+from recon3d_ros.mapping.surface import Mesh, extract_mesh
+from recon3d_ros.mapping.trajectory import Trajectory
+from recon3d_ros.mapping.trajectory_files import write_tum
+from recon3d_ros.reports import Facts, LineChart, Page, PictureCompare, SceneView, Series, Table, write_page
+
+#: From a sample to its filtered depth map.
+DepthSource = Callable[[Sample], DepthMap]
+Matrix = NDArray[np.float64]
+_MM_PER_M = 1000.0
+_SHELL_VOXELS = 1.5
+
+
+@dataclass
+class Reconstruction:
+    """A model that grows by samples in the order of their recording.
+
+    Attributes:
+        trajectory: Poses of the rectified optical frame.
+        depth_of: The depth of a sample.
+        fusion: The model.
+        first: Number of the first sample in its recording.
+        poses: Of the frames used: stamp and matrix.
+        skipped: Name of each frame that was not used, and why.
+        timings_ms: Per stage, one value for each frame used.
+    """
+
+    trajectory: Trajectory
+    depth_of: DepthSource
+    fusion: Fusion
+    first: int = 0
+    poses: list[tuple[int, Matrix]] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    timings_ms: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, samples: Sequence[Sample], index: int) -> None:
+        """Fuse one sample; one that cannot be read or has no pose is left out, with the reason.
+
+        Raises:
+            BackendError: The runtime of the model failed.
+            DataError: The poses lie so far away that their unit must be wrong.
+        """
+        clock = time.perf_counter()
+        try:
+            sample = samples[index]
+            frame = sample.frame
+            pose = self.trajectory.of_image(self.first + index, frame.stamp_ns, frame.name)
+        except (ImageError, DataError, CalibrationError, FrameError) as exc:
+            self.skipped[f"{index}"] = str(exc)
+            return
+        clock = self._lap("read", clock)
+        depth_map = self.depth_of(sample)
+        clock = self._lap("depth", clock)
+        if not depth_map.valid.any():
+            self.skipped[f"{index} {frame.name}"] = "no valid depth"
+            return
+        self.fusion.add(depth_map, frame.image, pose)
+        self._lap("fuse", clock)
+        self.poses.append((frame.stamp_ns, pose))
+
+    def _lap(self, stage: str, since: float) -> float:
+        now = time.perf_counter()
+        self.timings_ms.setdefault(stage, []).append((now - since) * 1e3)
+        return now
+
+    def mesh(self) -> Mesh:
+        """The surface; see `extract_mesh`.
+
+        Raises:
+            DataError: No frame was used, or there is no surface.
+        """
+        assert self.path
+        config = self.fusion.config
+        return extract_mesh(self.fusion.store, config.voxel_m, config.min_weight)
+
+    @property
+    def path(self) -> Trajectory:
+        """The poses of the frames that were used.
+
+        Raises:
+            DataError: None was.
+        """
+        if not self.poses:
+            reasons = Counter(reason for reason in self.skipped.values()).most_common(1)
+            said = f": {reasons[0][0]}" if reasons else ""
+            raise DataError(f"expected frames with depth and a pose, got none of {len(self.skipped)}{said}")
+        stamps = np.array([stamp for stamp, _ in self.poses], np.int64)
+        rising = bool((np.diff(stamps) > 0).all())
+        numbers = stamps if rising else np.arange(len(stamps))
+        return Trajectory(
+            numbers, np.stack([pose for _, pose in self.poses]), key="stamp" if rising else "order"
+        )
+
+
+def write_reconstruction(
+    out: Path, done: Reconstruction, mesh: Mesh, formats: Sequence[str], for_print: bool
+) -> dict[str, Any]:
+    """Write mesh, cloud, trajectory, pictures, reconstruction.json and report.html.
+
+    Args:
+        out: Folder, made if needed.
+        done: All frames added.
+        mesh: To write.
+        formats: Endings of mesh files beside `mesh.ply`, e.g. ".glb".
+        for_print: Also `print.stl`, a watertight shell in mm.
+
+    Returns:
+        What is in reconstruction.json.
+
+    Raises:
+        OutputError: A file cannot be written.
+        MissingDependencyError: A library for a format is missing.
+    """
+    make_folder(out)
+    path = done.path
+    write_tum(out / "trajectory.txt", path)
+    for suffix in (".ply", *formats):
+        write_mesh(out / f"mesh{suffix}", mesh)
+    packed = mesh.colours.astype(np.uint32)
+    rgb = (packed[:, 0] << 16 | packed[:, 1] << 8 | packed[:, 2]).view(np.float32)
+    points = np.column_stack([mesh.vertices, rgb]).astype(np.float32)
+    write_ply(out / "cloud.ply", UnorganizedCloud(points, XYZRGB, "world"))
+    if for_print:
+        config = done.fusion.config
+        shell = extract_mesh(done.fusion.store, config.voxel_m, config.min_weight, _SHELL_VOXELS)
+        write_mesh(out / "print.stl", shell, _MM_PER_M)
+    pictures = _pictures(mesh, path)
+    for name, picture in pictures.items():
+        write_image(out / f"view_{name}.png", picture)
+    summary = _summary(done, mesh, path)
+    write_json(out / "reconstruction.json", summary)
+    write_page(out / "report.html", _page(summary, mesh, path, pictures, done))
+    return summary
+
+
+def _pictures(mesh: Mesh, path: Trajectory) -> dict[str, NDArray[np.uint8]]:
+    """From above, and as the cameras looked on the average; up is where the images' upper edges were."""
+    up = -path.T_world_camera[:, :3, 1].mean(axis=0)
+    up = up / max(float(np.linalg.norm(up)), 1e-9)
+    ahead = path.T_world_camera[:, :3, 2].mean(axis=0)
+    ahead = ahead - (ahead @ up) * up
+    if np.linalg.norm(ahead) < 1e-3:  # they looked around in a circle
+        ahead = np.cross(up, path.T_world_camera[0, :3, 0])
+    ahead = ahead / np.linalg.norm(ahead)
+    return {"above": draw_mesh(mesh, 0.15 * ahead - up, up), "front": draw_mesh(mesh, ahead - 0.35 * up, up)}
+
+
+def _summary(done: Reconstruction, mesh: Mesh, path: Trajectory) -> dict[str, Any]:
+    stats, config = done.fusion.stats, done.fusion.config
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    return {
+        "frames_used": len(path),
+        "frames_skipped": len(done.skipped),
+        "skipped": done.skipped,
+        "path_m": path.length_m,
+        "voxel_m": config.voxel_m,
+        "vertices": len(mesh.vertices),
+        "faces": len(mesh.faces),
+        "size_m": (high - low).astype(float).tolist(),
+        "megabytes_of_voxels": stats.megabytes,
+        "dropped_blocks": stats.dropped_blocks,
+        "engine": done.fusion.engine,
+        "median_ms": {stage: float(np.median(values)) for stage, values in done.timings_ms.items()},
+    }
+
+
+def _page(
+    summary: dict[str, Any],
+    mesh: Mesh,
+    path: Trajectory,
+    pictures: dict[str, NDArray[np.uint8]],
+    done: Reconstruction,
+) -> Page:
+    page = Page("Reconstruction", f"{len(path)} frames along {path.length_m:.2f} m")
+    facts = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
+    page.add(Facts("Summary", facts))
+    page.add(SceneView("Model", mesh.vertices, mesh.colours, mesh.faces, caption="drag to turn"))
+    page.add(PictureCompare("From above and in front", pictures))
+    x, y, z = path.positions.T
+    chart = [
+        Series("x", np.arange(len(x)), x),
+        Series("y", np.arange(len(x)), y),
+        Series("z", np.arange(len(x)), z),
+    ]
+    page.add(LineChart("Trajectory", "frame", "position (m)", chart))
+    stages = {stage: np.percentile(values, (50, 95)) for stage, values in done.timings_ms.items()}
+    page.add(
+        Table(
+            "Time",
+            ("stage", "median ms", "95 % ms"),
+            [(k, float(a), float(b)) for k, (a, b) in stages.items()],
+        )
+    )
+    if done.skipped:
+        page.add(Table("Frames that were not used", ("frame", "why"), list(done.skipped.items())))
+    return page

@@ -1,0 +1,81 @@
+"""`recon3d reconstruct` as a user types it, and scoring what it wrote."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from recon3d_ros.cli.main import main
+from recon3d_ros.mapping.mesh_files import read_mesh
+
+pytest.importorskip("skimage")
+pytest.importorskip("trimesh")
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """A wall 1.2 m in front of a camera that moves to the right, as 7-Scenes lays files."""
+    folder = tmp_path / "wall"
+    folder.mkdir()
+    np.savetxt(folder / "camera-intrinsics.txt", [[100, 0, 65], [0, 100, 45], [0, 0, 1]])
+    for i in range(4):
+        name = folder / f"frame-{i:06d}"
+        cv2.imwrite(f"{name}.color.png", np.full((91, 131, 3), (10, 20, 240), np.uint8))
+        cv2.imwrite(f"{name}.depth.png", np.full((91, 131), 1200, np.uint16))
+        if i < 3:
+            pose = np.eye(4)
+            pose[0, 3] = 0.1 * i
+            np.savetxt(f"{name}.pose.txt", pose)
+    return folder
+
+
+def test_a_folder_becomes_a_model(recording, tmp_path, capsys):
+    out = tmp_path / "out"
+    code = main(["reconstruct", f"{recording}[0:3]", "--out", str(out), "--poses", str(recording), "--print"])
+    assert code == 0
+    assert "3 frames along 0.20 m" in capsys.readouterr().out
+    mesh = read_mesh(out / "mesh.ply")
+    assert np.abs(mesh.vertices[:, 2] - 1.2).max() < 0.003
+    assert np.abs(mesh.colours.astype(int) - [240, 20, 10]).max() <= 1
+    summary = json.loads((out / "reconstruction.json").read_text())
+    assert summary["frames_used"] == 3
+    assert np.ptp(read_mesh(out / "print.stl").vertices[:, 0]) > 1000  # mm
+    for name in ("cloud.ply", "trajectory.txt", "report.html", "view_above.png", "view_front.png"):
+        assert (out / name).stat().st_size > 100
+
+
+def test_frames_without_a_pose_are_told(recording, tmp_path, capsys):
+    assert main(["reconstruct", str(recording), "--out", str(tmp_path / "out")]) == 11
+    assert "1 of 4 frames were not used" in capsys.readouterr().err
+    skipped = json.loads((tmp_path / "out" / "reconstruction.json").read_text())["skipped"]
+    assert "frame-000003" in skipped["3"]
+
+
+def test_a_box_beside_the_model_is_refused(recording, tmp_path, capsys):
+    words = ["reconstruct", f"{recording}[0:3]", "--out", str(tmp_path / "out"), "--poses", str(recording)]
+    assert main([*words, "--crop", "7,7,7,8,8,8"]) == 7
+    assert "--crop" in capsys.readouterr().err
+
+
+def test_without_poses_it_says_what_to_give(recording, tmp_path, capsys):
+    for file in recording.glob("*.pose.txt"):
+        file.unlink()
+    assert main(["reconstruct", str(recording), "--out", str(tmp_path / "out")]) == 2
+    assert "--poses" in capsys.readouterr().err
+
+
+def test_its_result_is_scored(recording, tmp_path, capsys):
+    pytest.importorskip("scipy")
+    out = tmp_path / "out"
+    main(["reconstruct", f"{recording}[0:3]", "--out", str(out), "--poses", str(recording)])
+    capsys.readouterr()
+    mesh, path = str(out / "mesh.ply"), str(out / "trajectory.txt")
+    assert main(["evaluate", "--reconstruction", mesh, "--truth", mesh, "--json", str(out / "s.json")]) == 0
+    assert json.loads((out / "s.json").read_text())["surface"][0]["f_score"] == 1
+    assert main(["evaluate", "--trajectory", path, "--truth", path]) == 0
+    assert "ate_m" in capsys.readouterr().out
+    assert main(["evaluate", "--reconstruction", mesh]) == 2
+    assert main(["evaluate"]) == 2
