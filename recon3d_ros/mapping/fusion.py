@@ -1,7 +1,7 @@
 """Many posed depth maps, one surface: a truncated signed distance in blocks of voxels.
 
 After Curless and Levoy (SIGGRAPH 1996) and, for the blocks, Niessner et al. (SIGGRAPH Asia 2013). Own code,
-as no library takes a weight for each pixel, which stereo depth needs; docs/mapping.md has the comparison.
+as stereo depth needs a weight for each pixel, which Open3D's integration does not take.
 """
 
 from __future__ import annotations
