@@ -26,7 +26,7 @@ def ros_wheels(distro: str, rmw_fastrtps: str) -> list[str]:
     return [f"{wheel}; {ROS_WHEELS}" for wheel in wheels]
 
 
-MAPPING = ["scikit-image>=0.22", "scipy>=1.11", "trimesh>=4.4"]
+MAPPING = ["gtsam>=4.2", "scikit-image>=0.22", "scipy>=1.11", "trimesh>=4.4"]
 TEST = ["hypothesis", "pytest", "pytest-timeout"]
 EXTRAS = {
     "cpu": ["onnxruntime>=1.18"],

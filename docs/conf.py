@@ -53,6 +53,7 @@ docs/launch
 docs/command-line
 docs/fleet
 docs/mapping
+docs/odometry
 docs/python
 docs/parameters
 docs/diagnostics

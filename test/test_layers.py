@@ -54,6 +54,7 @@ RANKS = {
     "cuda": 3.1,
     "preprocess": 3,
     "filters": 3,
+    "odometry": 3,
     "scale": 3,
     "datasets": 2.25,
     "datasets.stereo": 2.24,
@@ -109,6 +110,7 @@ OUTSIDE = {
     "networks": {"torch"},
     "world": {"cv2", "torch"},  # torch: render_batch, when a GPU draws the training pairs
     "geometry": {"cv2"},
+    "odometry": {"cv2", "gtsam"},
     "mapping": {"cv2", "numba", "scipy", "skimage", "trimesh"},
     "messages": {"cv2", "cv_bridge"},  # cv_bridge, where it is installed, knows the rare encodings
 }
@@ -125,6 +127,7 @@ HEAVY = (
     "ray",
     "rerun",
     "rosbags",
+    "gtsam",
     "tqdm",
 )
 BANNED_NAMES = {"utils", "util", "common", "core", "helpers", "misc"}

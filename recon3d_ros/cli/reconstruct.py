@@ -1,9 +1,9 @@
-"""`recon3d reconstruct`: posed images in, one coloured mesh out."""
+"""`recon3d reconstruct`: images in, one coloured mesh out."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.config import ModelConfig, PipelineConfig, options
 from recon3d_ros.config.mapping import MappingConfig
+from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.datasets import layout_of, open_dataset
 from recon3d_ros.datasets.folders import image_files
 from recon3d_ros.datasets.spec import parse_spec
@@ -28,12 +29,14 @@ from recon3d_ros.mapping.mesh_files import MESH_SUFFIXES
 from recon3d_ros.mapping.surface import Mesh
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import read_trajectory
+from recon3d_ros.offline.camera_path import CameraPath, estimate_path
 from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
 from recon3d_ros.pipeline import Pipeline, RequestedOutputs
 
 HELP = (
-    "Fuse images with known poses into one coloured mesh in metres. Depth is that of the recording where it "
-    "has some (RGB-D), otherwise that of a model."
+    "Fuse images into one coloured mesh in metres. Depth is that of the recording where it has some (RGB-D), "
+    "otherwise that of a model. Without poses, the motion of the camera is estimated from images and depth "
+    "first; the images must then be a sequence."
 )
 # Options of the pipeline for clouds of single frames, which are not made here.
 _OF_CLOUDS = tuple(
@@ -56,7 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=user_path,
         metavar="FILE",
         help="TUM, KITTI, EuRoC CSV, transforms.json, COLMAP's images.txt or images.bin, or a folder of "
-        f"matrices (default: {', '.join(POSES_INSIDE)} or NAME.pose.txt beside the images)",
+        f"matrices (default: {', '.join(POSES_INSIDE)} or NAME.pose.txt beside the images; else they are "
+        "estimated)",
+    )
+    parser.add_argument(
+        "--odometry",
+        action="store_true",
+        help="estimate the motion of the camera even where poses lie beside the images",
     )
     parser.add_argument(
         "--poses-of",
@@ -69,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_results(parser)
     add_options(parser, MappingConfig)
+    add_options(parser, OdometryConfig)
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig, skip=_OF_CLOUDS)
 
@@ -96,7 +106,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Fuse every frame that has a pose; write the results and say in two lines what came out."""
+    """Fuse every frame that has a pose; write the results and say in a few lines what came out."""
     formats = [f".{word}" for word in args.formats.split(",") if word]
     if not set(formats) <= set(MESH_SUFFIXES):
         raise ConfigError(f"expected --formats of obj, glb and stl, got {args.formats!r}: correct it")
@@ -107,11 +117,13 @@ def main(args: argparse.Namespace) -> int:
         plain = layout is not None and layout.name == "images"
         camera = read_camera(*args.camera, image=image_files(Path(spec.place))[0][0] if plain else None)
     samples = open_dataset(args.input, camera=camera)
-    trajectory = _poses(args, Path(spec.place))
+    given = _poses(args, Path(spec.place))
+    path = CameraPath(given, {}, "") if given is not None else _estimated_path(args, samples, spec.first)
     fusion = Fusion(read_options(args, MappingConfig), args.engine)
     first = samples[0]
     with ExitStack() as stack:
-        done = Reconstruction(trajectory, _depth_source(args, first, stack), fusion, spec.first)
+        depth_of = _depth_source(args, first, stack)
+        done = Reconstruction(path.trajectory, depth_of, fusion, spec.first, path.unposed)
         for i in tqdm(range(len(samples)), unit="frame", disable=None, leave=False):
             done.add(samples, i)
     mesh = _cropped(done.mesh(), args.crop)
@@ -166,17 +178,30 @@ def _depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> 
     return lambda sample: pipeline.process(sample.frame, requested=wanted).depth_map
 
 
-def _poses(args: argparse.Namespace, place: Path) -> Trajectory:
+def _estimated_path(args: argparse.Namespace, samples: Sequence[Sample], first: int) -> CameraPath:
+    """The camera's motion, from a first pass over all frames."""
+    config = read_options(args, OdometryConfig)
+    with ExitStack() as stack:
+        depth_of = _depth_source(args, samples[0], stack)
+        numbers = tqdm(range(len(samples)), desc="odometry", unit="frame", disable=None, leave=False)
+        path = estimate_path(samples, depth_of, config, first, numbers)
+    print(path.summary)
+    return path
+
+
+def _poses(args: argparse.Namespace, place: Path) -> Trajectory | None:
+    """The poses that are given or lie beside the images; None = there are none."""
     path: Path | None = args.poses
+    if args.odometry:
+        if path is not None or args.poses_of:
+            raise ConfigError("expected --odometry or --poses, got both: give one of them")
+        return None
     if path is None:
         inside = [place / name for name in POSES_INSIDE if (place / name).is_file()]
         if not inside and place.is_dir() and any(place.glob("*.pose.txt")):
             inside = [place]
         if not inside:
-            raise ConfigError(
-                f"expected poses of the camera, found none of {', '.join(POSES_INSIDE)} in {place}: "
-                "give --poses"
-            )
+            return None
         path = inside[0]
     trajectory = read_trajectory(path)
     of_body = args.poses_of == "body" or (

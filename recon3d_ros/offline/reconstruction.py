@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Reconstruction:
         depth_of: The depth of a sample.
         fusion: The model.
         first: Number of the first sample in its recording.
+        unposed: Why frames have no pose, by their number; others get the reason of the trajectory.
         poses: Of the frames used: stamp and matrix.
         skipped: Name of each frame that was not used, and why.
         timings_ms: Per stage, one value for each frame used.
@@ -49,6 +50,7 @@ class Reconstruction:
     depth_of: DepthSource
     fusion: Fusion
     first: int = 0
+    unposed: Mapping[int, str] = field(default_factory=dict)
     poses: list[tuple[int, Matrix]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     timings_ms: dict[str, list[float]] = field(default_factory=dict)
@@ -66,7 +68,7 @@ class Reconstruction:
             frame = sample.frame
             pose = self.trajectory.of_image(self.first + index, frame.stamp_ns, frame.name)
         except (ImageError, DataError, CalibrationError, FrameError) as exc:
-            self.skipped[f"{index}"] = str(exc)
+            self.skipped[f"{index}"] = self.unposed.get(index, str(exc))
             return
         clock = self._lap("read", clock)
         depth_map = self.depth_of(sample)

@@ -60,11 +60,30 @@ def test_a_box_beside_the_model_is_refused(recording, tmp_path, capsys):
     assert "--crop" in capsys.readouterr().err
 
 
-def test_without_poses_it_says_what_to_give(recording, tmp_path, capsys):
-    for file in recording.glob("*.pose.txt"):
-        file.unlink()
-    assert main(["reconstruct", str(recording), "--out", str(tmp_path / "out")]) == 2
+def test_without_poses_the_motion_is_estimated(tmp_path, capsys):
+    pytest.importorskip("gtsam")
+    folder, rng = tmp_path / "wall", np.random.default_rng(0)
+    folder.mkdir()
+    np.savetxt(folder / "camera-intrinsics.txt", [[100, 0, 65], [0, 100, 45], [0, 0, 1]])
+    picture = np.kron(rng.integers(0, 255, (30, 60)), np.ones((5, 5))).astype(np.uint8)
+    for i in range(4):  # 6 px at 1.2 m are 0.072 m
+        seen = cv2.GaussianBlur(picture[20:111, 6 * i + 20 : 6 * i + 151], (0, 0), 1)
+        cv2.imwrite(str(folder / f"frame-{i:06d}.color.png"), np.dstack([seen] * 3))
+        cv2.imwrite(str(folder / f"frame-{i:06d}.depth.png"), np.full((91, 131), 1200, np.uint16))
+    out = tmp_path / "out"
+    assert main(["reconstruct", str(folder), "--out", str(out)]) == 0
+    assert "odometry: 4 of 4 frames along 0.2" in capsys.readouterr().out
+    path = np.loadtxt(out / "trajectory.txt")
+    np.testing.assert_allclose(path[:, 1] - path[0, 1], 0.072 * np.arange(4), atol=0.004)
+    np.testing.assert_allclose(path[:, 2:4], 0, atol=0.004)
+
+
+def test_a_wall_without_texture_gives_no_motion(recording, tmp_path, capsys):
+    pytest.importorskip("gtsam")
+    words = ["reconstruct", str(recording), "--out", str(tmp_path / "out"), "--odometry"]
+    assert main(words) == 7
     assert "--poses" in capsys.readouterr().err
+    assert main([*words, "--poses", str(recording)]) == 2
 
 
 def test_its_result_is_scored(recording, tmp_path, capsys):
