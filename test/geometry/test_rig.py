@@ -161,3 +161,35 @@ def test_a_vertical_pair_sees_after_a_quarter_turn_what_it_saw():
             v_of[name] = v / w
         disparity = np.array([v_of["left"] - v_of["right"]], np.float32)
         assert rig.depth_from_disparity(disparity) == pytest.approx(point[2], rel=1e-4)
+
+
+def rig_of(x, y, fx_right=50.0, x_left=0.0):
+    """Whose P[0, 3] and P[1, 3] of the right camera are these."""
+    left, right = (PinholeCamera.simple(64, 48, fx, 30.0, 25.0) for fx in (50.0, fx_right))
+    p_left, p_right = left.p.copy(), right.p.copy()
+    p_left[0, 3] = x_left
+    p_right[0, 3], p_right[1, 3] = x, y
+    return StereoRig(replace(left, p=p_left), replace(right, p=p_right))
+
+
+@pytest.mark.parametrize("residue", [-1e-6, 0.0, 1e-6])
+def test_a_rounding_residue_does_not_choose_the_axis(residue):
+    assert rig_of(residue, -5.0).is_vertical and not rig_of(-5.0, residue).is_vertical
+    assert rig_of(residue, -5.0).baseline_m == pytest.approx(rig_of(-5.0, residue).baseline_m)
+
+
+def test_a_vertical_pair_in_the_frame_of_a_third_camera():
+    rig = rig_of(-25.005, -5.001, fx_right=50.01, x_left=-25.0)
+    assert rig.is_vertical and rig.baseline_m == pytest.approx(0.1, rel=1e-4)
+    assert abs(rig.right.p[0, 3]) < 1e-6
+
+
+@pytest.mark.parametrize("y", [-5.0, 5.0, -1.0])
+def test_a_diagonal_pair_is_refused(y):
+    with pytest.raises(CalibrationError, match="along the rows or along the columns"):
+        rig_of(-5.0, y)
+
+
+def test_kittis_colour_cameras_are_side_by_side():
+    rig = rig_of(-33.41081, 0.2330660)
+    assert not rig.is_vertical and rig.baseline_m == pytest.approx(0.6682162)
