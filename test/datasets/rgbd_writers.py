@@ -60,6 +60,14 @@ def write_scannet(path, samples):
     return path
 
 
+def write_seven_scenes(path, samples):
+    for i, sample in enumerate(samples):
+        write_png(path / f"frame-{i:06d}.color.png", sample.frame.image)
+        write_png(path / f"frame-{i:06d}.depth.png", in_mm(sample.depth))
+    write_k(path / "camera-intrinsics.txt", samples[0].frame.camera.k)
+    return path
+
+
 def write_nyuv2(path, samples):
     """Only for samples of 640x480, as NYUv2's own."""
     folder = path / "nyuv2" / "train"
@@ -99,6 +107,7 @@ WRITERS = {
     "bag": lambda folder, samples: write_bag(folder / "run.mcap", samples),
     "tum": lambda folder, samples: write_tum(folder / "rgbd_dataset_own_desk", samples),
     "scannet": lambda folder, samples: write_scannet(folder / "scene0000_00", samples),
+    "seven_scenes": lambda folder, samples: write_seven_scenes(folder / "chess" / "seq-01", samples),
     "nyuv2": write_nyuv2,
     "rgbd": lambda folder, samples: write_rgbd(folder / "own", samples),
 }
