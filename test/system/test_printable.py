@@ -16,7 +16,7 @@ def test_escapes_and_lengths():
     assert printable("Kamera vorn, 前 ü") == "Kamera vorn, 前 ü"
     text = "begin" + "x" * 2_000_000 + "end"
     assert printable(text).startswith("beginxxx") and printable(text).endswith("xend")
-    assert "(1999008 characters)" in printable(text)
+    assert "(1999108 characters)" in printable(text)
     assert printable("y" * LINE) == "y" * LINE
 
 
