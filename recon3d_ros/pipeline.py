@@ -62,9 +62,8 @@ class Result:
         depth_map: After the scale and the filters.
         cloud: Organized, or not after a voxel grid or without outliers; None if not requested.
         free_points: End points of free rays, x, y, z; None if not requested or not configured.
-        timings_ms: Wall time of each stage that ran: estimate, scale, filter, labels, cloud, free,
-            labelled; finish
-            in place of filter and cloud on a GPU.
+        timings_ms: Wall time of each stage that ran: estimate, scale, filter, labels, cloud, free, labelled;
+            finish in place of filter and cloud on a GPU.
         scale: The recovered scale; None if scale recovery is off.
         doubts: What is unlikely about the calibration or the scale, one sentence each; with a doubt there are
             no points of free space. Empty with `trust_calibration`.
@@ -80,7 +79,6 @@ class Result:
     scale: Scale | None = None
     doubts: tuple[str, ...] = ()
     labels: PixelLabels | None = None
-
     ground: UnorganizedCloud | None = None
     obstacles: UnorganizedCloud | None = None
 

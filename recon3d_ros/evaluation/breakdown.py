@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recon3d_ros.files import finite
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.geometry import DepthMap, Sample
+from recon3d_ros.geometry.grey import to_grey
 
 Mask = NDArray[np.bool_]
 Plane = NDArray[np.float32]
@@ -43,8 +44,7 @@ def by_width(sample: Sample, truth: Plane) -> dict[str, Mask]:
 
 def by_brightness(sample: Sample, truth: Plane) -> dict[str, Mask]:
     """Pixels of the left image amid nothing but white, amid nothing but black, and the others."""
-    image = sample.frame.image
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = to_grey(sample.frame.image)
     surround = np.ones((SURROUND_PX, SURROUND_PX), np.uint8)
     saturated = np.asarray(cv2.erode(grey, surround)) >= SATURATED
     dark = np.asarray(cv2.dilate(grey, surround)) <= DARK

@@ -103,6 +103,13 @@ def check_image(image: NDArray[np.uint8], name: str = "image") -> list[ImageFaul
     return []
 
 
+def check_images(frame: Frame) -> list[ImageFault]:
+    """Look at each image of a frame by itself; one that is poor says nothing of the pair."""
+    if frame.right is None:
+        return check_image(frame.image)
+    return check_image(frame.image, "left image") + check_image(frame.right, "right image")
+
+
 def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: float = 0.0) -> list[ImageFault]:
     """Look at a rectified pair. Where too little matches to judge, nothing is found.
 

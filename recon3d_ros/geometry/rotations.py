@@ -1,4 +1,4 @@
-"""Rotation matrices and quaternions, many at once."""
+"""Rotation matrices, quaternions and rotation vectors, many at once."""
 
 from __future__ import annotations
 
@@ -54,3 +54,20 @@ def quaternions_of(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     found[found[:, 3] < 0] *= -1
     return found
+
+
+def vectors_of(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotation vectors of rotation matrices, exact for small angles too (OpenCV's are 0 below 1e-7 rad).
+
+    Args:
+        rotations: (N, 3, 3) float64.
+
+    Returns:
+        (N, 3) float64: axis times angle in rad, 0 to pi.
+    """
+    quaternions = quaternions_of(rotations)
+    axes, w = quaternions[:, :3], quaternions[:, 3]
+    sines = np.linalg.norm(axes, axis=1)
+    factors = np.divide(2 * np.arctan2(sines, w), sines, out=np.full(len(w), 2.0), where=sines > 0)
+    vectors: NDArray[np.float64] = axes * factors[:, None]
+    return vectors

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError
+from recon3d_ros.geometry.rotations import vectors_of
 from recon3d_ros.mapping.surface import Mesh
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.system import lazy
@@ -175,8 +176,7 @@ def score_trajectory(result: Trajectory, truth: Trajectory, aligned: bool = True
         found = align(found[:, :3, 3], known[:, :3, 3]) @ found
     errors = np.linalg.norm(found[:, :3, 3] - known[:, :3, 3], axis=1)
     step = np.linalg.inv(np.linalg.inv(known[:-1]) @ known[1:]) @ (np.linalg.inv(found[:-1]) @ found[1:])
-    cosine = (np.trace(step[:, :3, :3], axis1=1, axis2=2) - 1) / 2
-    angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    angles = np.degrees(np.linalg.norm(vectors_of(step[:, :3, :3]), axis=1))
     return TrajectoryScore(
         len(stamps),
         float(np.linalg.norm(np.diff(known[:, :3, 3], axis=0), axis=1).sum()),

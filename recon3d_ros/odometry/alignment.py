@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.geometry import PinholeCamera
+from recon3d_ros.geometry.rotations import vectors_of
 
 Array = NDArray[np.float64]
 
@@ -139,7 +140,7 @@ def exponential(step: Array) -> Array:
 
 def logarithm(pose: Array) -> Array:
     """(6,) such that `exponential` gives the pose."""
-    return np.concatenate([cv2.Rodrigues(pose[:3, :3])[0].ravel(), pose[:3, 3]])
+    return np.concatenate([vectors_of(pose[None, :3, :3])[0], pose[:3, 3]])
 
 
 def inverse(pose: Array) -> Array:
@@ -148,6 +149,12 @@ def inverse(pose: Array) -> Array:
     result[:3, :3] = pose[:3, :3].T
     result[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
     return result
+
+
+def motion(transform: Array) -> tuple[float, float]:
+    """How far a (4, 4) rigid transform moves, m, and turns, rad."""
+    step = logarithm(transform)
+    return float(np.linalg.norm(step[3:])), float(np.linalg.norm(step[:3]))
 
 
 def _ransac(source: Points, target: Points, camera: PinholeCamera) -> Array | None:

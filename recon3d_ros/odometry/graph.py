@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.odometry.alignment import Array, inverse
+from recon3d_ros.odometry.alignment import Array, inverse, motion
 from recon3d_ros.odometry.keyframe import Edge, Keyframe
 from recon3d_ros.odometry.loops import find_loops
 from recon3d_ros.odometry.visual import Status, VisualOdometry
@@ -129,9 +129,8 @@ def _agreed(candidates: Sequence[Array]) -> Array | None:
     for pose in candidates:
         agreeing = 0
         for other in candidates:
-            difference = inverse(pose) @ other
-            turn_rad = np.arccos(np.clip((np.trace(difference[:3, :3]) - 1) / 2, -1, 1))
-            agreeing += bool(np.linalg.norm(difference[:3, 3]) < _JOINING_M and turn_rad < _JOINING_RAD)
+            shift_m, turn_rad = motion(inverse(pose) @ other)
+            agreeing += shift_m < _JOINING_M and turn_rad < _JOINING_RAD
         if agreeing > best[0]:
             best = agreeing, pose
     return best[1]

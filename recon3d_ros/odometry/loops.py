@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.geometry import PinholeCamera
-from recon3d_ros.odometry.alignment import Alignment, align, inverse
+from recon3d_ros.odometry.alignment import Alignment, align, inverse, motion
 from recon3d_ros.odometry.keyframe import Edge, Keyframe
 from recon3d_ros.odometry.tracking import match
 
@@ -69,11 +69,10 @@ def _verified(
     behind = _aligned(keyframes[target], keyframes[source], camera, config.odometry_min_inliers)
     if behind is None:
         return None
-    difference = behind.T_target_source @ ahead.T_target_source
-    turn_rad = float(np.arccos(np.clip((np.trace(difference[:3, :3]) - 1) / 2, -1, 1)))
+    shift_m, turn_rad = motion(behind.T_target_source @ ahead.T_target_source)
     q = keyframes[source].features.points.q
     allowed_m = max(_APART_M, _APART_DEPTH / float(np.nanmedian(q)))
-    if turn_rad > _APART_RAD or np.linalg.norm(difference[:3, 3]) > allowed_m:
+    if turn_rad > _APART_RAD or shift_m > allowed_m:
         return None
     return Edge(source, target, inverse(ahead.T_target_source), ahead.information, loop=True)
 

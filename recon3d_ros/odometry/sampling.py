@@ -14,13 +14,6 @@ _DISPARITY_SIGMA_PX = 0.3  # at least; the network's own sigma is that of most p
 _EDGE = 0.08  # relative change of depth within the window of a corner: two surfaces, not one
 
 
-def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) uint8 of an RGB or mono image."""
-    if image.ndim == 2:
-        return image
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
-
-
 class DepthSampler:
     """Inverse depth of a view at any position, with its standard deviation.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.errors import CalibrationError
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera
+from recon3d_ros.geometry.grey import to_grey
 from recon3d_ros.odometry.alignment import (
     Alignment,
     Array,
@@ -22,7 +23,7 @@ from recon3d_ros.odometry.alignment import (
     project,
 )
 from recon3d_ros.odometry.keyframe import Edge, Keyframe
-from recon3d_ros.odometry.sampling import DepthSampler, corners, grey
+from recon3d_ros.odometry.sampling import DepthSampler, corners
 from recon3d_ros.odometry.tracking import Features, describe, follow, match
 
 DEFAULTS = OdometryConfig()
@@ -151,8 +152,7 @@ class VisualOdometry:
                 "expected one camera for all frames, got another one: make a new VisualOdometry for it"
             )
         sampler = DepthSampler(depth_map, frame.rig, self.config.odometry_min_confidence)
-        image = grey(frame.image)
-        step = self._step(_View(frame, len(self.steps), image, sampler))
+        step = self._step(_View(frame, len(self.steps), to_grey(frame.image), sampler))
         self.steps.append(step)
         return step
 

@@ -71,12 +71,13 @@ def estimate_path(
     path = Trajectory(
         np.array([read[i] for i in found.frame_numbers], np.int64), found.T_world_camera, key="order"
     )
+    posed = set(found.frame_numbers.tolist())
     unposed = {
         read[i] - first: step.reason
         if step.status is Status.LOST
         else f"odometry cannot connect it with most of the other frames (submap {step.submap})"
         for i, step in enumerate(odometry.steps)
-        if i not in set(found.frame_numbers.tolist())
+        if i not in posed
     }
     return CameraPath(path, unposed, _summary(found, len(samples), path.length_m))
 

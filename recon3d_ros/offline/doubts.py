@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 
 from recon3d_ros.geometry import Frame
-from recon3d_ros.geometry.image_checks import check_frame, check_image
+from recon3d_ros.geometry.image_checks import check_frame, check_images
 from recon3d_ros.pipeline import Result
+from recon3d_ros.system.logs import without_numbers
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,11 @@ class DoubtLog:
         self._seen += 1
         if self._seen & (self._seen - 1):
             return  # a comparison takes as long as a filter
-        faults = check_image(frame.image, "image" if frame.right is None else "left image")
-        if frame.right is not None:
-            faults += check_image(frame.right, "right image")
-        for fault in faults or check_frame(frame):  # a poor image says nothing of the pair
+        for fault in check_images(frame) or check_frame(frame):
             self._log(f"{frame.name or f'frame {self._seen}'}: {fault.message}", kind=fault.kind)
 
     def _log(self, text: str, remedy: str = "", kind: str = "") -> None:
-        kind = kind or re.sub(r"[0-9.e+-]+", "#", text)  # a calibration may change with every frame
+        kind = kind or without_numbers(text)  # a calibration may change with every frame
         if kind not in self._logged:
             self._logged.add(kind)
             log.warning("%s%s", text, remedy)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.geometry.grey import to_grey
 from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.preprocess.fit import Fit
 
@@ -144,8 +145,8 @@ class Preprocessor:
         """The channels of the tensor, (h, w) uint8 each, in its colour order, resized but not padded."""
         _check_image(image, self._fit)
         contract, fit = self._contract, self._fit
-        if contract.color == "mono" and image.ndim == 3:
-            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if contract.color == "mono":
+            image = to_grey(image)
         if fit.content_size_wh != fit.image_size_wh:
             how = _INTERPOLATIONS.get(contract.interpolation)
             if how is None:

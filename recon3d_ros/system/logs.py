@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,11 @@ def logs_sent_to(handler: logging.Handler, level: int = logging.INFO) -> Iterato
     finally:
         _PACKAGE.handlers[:] = former[0]
         _PACKAGE.setLevel(former[1])
+
+
+def without_numbers(message: str) -> str:
+    """What messages that differ only in their numbers have in common."""
+    return re.sub(r"[0-9.e+-]+", "#", message)
 
 
 class KeptWarnings(logging.Handler):

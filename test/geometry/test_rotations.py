@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from recon3d_ros.geometry.rotations import matrices_of, quaternions_of
+from recon3d_ros.geometry.rotations import matrices_of, quaternions_of, vectors_of
 
 number = st.floats(-1, 1)
 
@@ -28,3 +29,10 @@ def test_a_quarter_turn_around_z_takes_x_to_y():
     turned = matrices_of(np.array([[0, 0, half, half]]))[0]
     assert np.allclose(turned @ [1, 0, 0], [0, 1, 0])
     assert np.allclose(quaternions_of(turned[None]), [[0, 0, half, half]])
+
+
+@given(st.tuples(*[st.floats(-1.7, 1.7)] * 3), st.integers(0, 12))
+def test_rotation_vectors_come_back_however_small(vector, smaller):
+    wanted = np.array(vector) * 10.0**-smaller
+    found = vectors_of(cv2.Rodrigues(wanted)[0][None])[0]
+    assert np.allclose(found, wanted, rtol=1e-6, atol=1e-15)

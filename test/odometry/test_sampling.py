@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from recon3d_ros.geometry import DepthMap, PinholeCamera, StereoRig
-from recon3d_ros.odometry.sampling import DepthSampler, corners, grey
+from recon3d_ros.odometry.sampling import DepthSampler, corners
 
 CAMERA = PinholeCamera.simple(61, 41, 50.0)
 
@@ -45,9 +45,3 @@ def test_corners_have_depth_and_lie_where_the_camera_saw():
     found = corners(image, DepthSampler(plane(), None, 0), 40, seen)
     assert 5 < len(found) <= 40 and np.isfinite(found.q).all() and (found.uv[:, 0] >= 20).all()
     assert len(corners(np.zeros((41, 61), np.uint8), DepthSampler(plane(), None, 0), 40, None)) == 0
-
-
-def test_grey_weighs_rgb():
-    image = np.zeros((3, 5, 3), np.uint8)
-    image[..., 0] = 255  # red
-    assert (grey(image) == 76).all() and grey(image[..., 0]).shape == (3, 5)

@@ -6,7 +6,6 @@ Needs no ROS.
 
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from recon3d_ros.ros.health.image_watch import ImageWatch
 from recon3d_ros.ros.health.outcome import BINS, Cause, FrameOutcome
 from recon3d_ros.ros.health.throttle import Throttle
 from recon3d_ros.ros.scale.report import ScaleState
+from recon3d_ros.system.logs import without_numbers
 from recon3d_ros.system.printable import printable
 
 WINDOW_S = 5.0  # rates, and how long a fault shows in the state
@@ -206,10 +206,6 @@ class FrameStatistics:
         return tuple((total / total.sum()).tolist()) if total.sum() else None
 
 
-def _without_numbers(message: str) -> str:
-    return re.sub(r"[0-9.e+-]+", "#", message[:_KIND_LENGTH])
-
-
 class Health:
     """Counts, safe between threads.
 
@@ -228,7 +224,7 @@ class Health:
         throttle_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._warn, self._waiting_for, self._clock = warn, waiting_for, clock
+        self._warn, self._waiting_for, self._clock = (lambda text: warn(printable(text))), waiting_for, clock
         self._lock = Lock()
         self._throttle = Throttle(throttle_s)
         self._drops = dict.fromkeys(Cause, 0)
@@ -260,7 +256,7 @@ class Health:
             self._drops[Cause.UNMATCHED] += count
             due = self._is_new_fault(Cause.UNMATCHED, message)
         if due:
-            self._warn(printable(f"frame dropped ({Cause.UNMATCHED.value}): {message}"))
+            self._warn(f"frame dropped ({Cause.UNMATCHED.value}): {message}")
 
     def record(self, outcome: FrameOutcome) -> None:
         """Take what became of a frame that was received, once."""
@@ -282,7 +278,7 @@ class Health:
                 self._drops[cause] += 1
                 due = self._is_new_fault(cause, outcome.message, outcome.kind)
         if due and cause is not None:
-            self._warn(printable(f"frame dropped ({cause.value}): {outcome.message}"))
+            self._warn(f"frame dropped ({cause.value}): {outcome.message}")
         self._warn_if_due(outcome.doubts)
         if outcome.frame is not None:
             self._look_at(outcome.frame)
@@ -327,7 +323,7 @@ class Health:
             return False
         now = self._clock()
         self._fault = (now, printable(message))
-        return self._throttle.is_due(f"{cause.value}:{_without_numbers(message)}", now, kind)
+        return self._throttle.is_due(f"{cause.value}:{without_numbers(message[:_KIND_LENGTH])}", now, kind)
 
     def _look_at(self, frame: Frame) -> None:
         """Look at the images, at most once a second; a check that fails is logged and costs no frame."""
@@ -346,9 +342,9 @@ class Health:
     def _warn_if_due(self, messages: Iterable[str]) -> None:
         for message in messages:
             with self._lock:
-                due = self._throttle.is_due(_without_numbers(message), self._clock())
+                due = self._throttle.is_due(without_numbers(message[:_KIND_LENGTH]), self._clock())
             if due:
-                self._warn(printable(message))
+                self._warn(message)
 
     def _state(self, now: float) -> tuple[Level, str]:
         """The worst of what is wrong; of equals the first, which says most."""

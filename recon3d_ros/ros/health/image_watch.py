@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recon3d_ros.geometry import Frame
-from recon3d_ros.geometry.image_checks import ImageFault, check_frame, check_image
+from recon3d_ros.geometry.image_checks import ImageFault, check_frame, check_images
 
 CHECK_PERIOD_S = 1.0
 # Matching features of both images costs some ten times as much as looking at the brightness of one.
@@ -38,9 +38,7 @@ class ImageWatch:
             now: monotonic seconds.
         """
         self._next = now + CHECK_PERIOD_S
-        found = check_image(frame.image, "image" if frame.right is None else "left image")
-        if frame.right is not None:
-            found += check_image(frame.right, "right image")
+        found = check_images(frame)
         self._single.update(found)
         if found:  # an image that is poor by itself says nothing of the pair
             self._pair.update(())

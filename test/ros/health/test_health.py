@@ -326,7 +326,7 @@ def test_a_look_at_the_images_that_fails_is_told_and_costs_no_frame(health, cloc
     def fails(*args):
         raise ZeroDivisionError("a bug of this test")
 
-    monkeypatch.setattr("recon3d_ros.ros.health.image_watch.check_image", fails)
+    monkeypatch.setattr("recon3d_ros.ros.health.image_watch.check_images", fails)
     camera = PinholeCamera.simple(200, 150, fx=100.0)
     publish(health, frame=Frame(0, np.zeros((150, 200), np.uint8), camera))
     assert len(warnings) == 1 and "a bug of this test" in warnings[0]
