@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.estimation.estimator import Estimator
-from recon3d_ros.evaluation.panels import in_colour, titled
+from recon3d_ros.evaluation.panels import in_colour, inverse_depth, titled
 from recon3d_ros.files import colour_inverse_depth, colour_limits
 from recon3d_ros.geometry import Sample
 from recon3d_ros.model_zoo.contract import InputContract
@@ -164,12 +164,7 @@ def _picture(sample: Sample, truth: Plane, values: Plane, manifest: Manifest) ->
     tiles = [titled(f"{manifest.name}: the picture", in_colour(sample.frame.image))]
     metric_mono = manifest.is_metric and not manifest.is_stereo
     for title, plane in (("the truth", truth), ("the answer", values)):
-        shown = _inverse(plane) if metric_mono else plane
+        shown = inverse_depth(plane) if metric_mono else plane
         colours = colour_inverse_depth(shown, *colour_limits(shown))
         tiles.append(titled(f"{title}: near is red, far is blue, black is invalid", colours))
     return np.hstack(tiles)
-
-
-def _inverse(depth: Plane) -> Plane:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(depth > 0, np.float32(1) / depth, np.float32(np.nan)).astype(np.float32)

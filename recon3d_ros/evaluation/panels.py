@@ -41,7 +41,9 @@ def compare(sample: Sample, predictions: Predictions) -> Picture:
         (rows, columns, 3) uint8 RGB.
     """
     in_px = all(prediction.disparity is not None for _, prediction in predictions)
-    truth = sample.disparity if in_px else _inverse(sample.depth)
+    truth = sample.disparity
+    if not in_px:
+        truth = None if sample.depth is None else inverse_depth(sample.depth)
     found = [(title, _plane(prediction, in_px)) for title, prediction in predictions]
     low, high = colour_limits(truth if truth is not None else found[0][1])
     left = titled(sample.name, in_colour(sample.frame.image))
@@ -170,15 +172,11 @@ def _plane(prediction: DepthMap, in_px: bool) -> Plane:
     if in_px:
         assert prediction.disparity is not None  # compare has seen to it
         return prediction.disparity
-    inverse = _inverse(prediction.depth)
-    assert inverse is not None
-    return inverse
+    return inverse_depth(prediction.depth)
 
 
-def _inverse(depth: Plane | None) -> Plane | None:
+def inverse_depth(depth: Plane) -> Plane:
     """1 / depth, NaN where depth is not positive."""
-    if depth is None:
-        return None
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(depth > 0, 1 / depth, np.float32(np.nan)).astype(np.float32)
 

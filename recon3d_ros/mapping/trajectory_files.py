@@ -80,33 +80,6 @@ def write_tum(path: Path | str, trajectory: Trajectory) -> None:
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
-def write_kitti(path: Path | str, trajectory: Trajectory) -> None:
-    """Write the first three rows of each matrix in a line; times and names are not in this format.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    rows = trajectory.T_world_camera[:, :3].reshape(-1, 12)
-    lines = [" ".join(f"{number:.9e}" for number in row) for row in rows]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
-
-
-def write_transforms(path: Path | str, trajectory: Trajectory, files: list[str]) -> None:
-    """Write `transforms.json` of Nerfstudio: one file name and matrix a frame, without intrinsics.
-
-    Raises:
-        DataError: Not one file name for each pose.
-        OutputError: It cannot be written.
-    """
-    if len(files) != len(trajectory):
-        raise DataError(f"expected {len(trajectory)} file names, got {len(files)}: give one for each pose")
-    frames = [
-        {"file_path": file, "transform_matrix": (pose @ _OPENGL).tolist()}
-        for file, pose in zip(files, trajectory.T_world_camera)
-    ]
-    write_atomically(path, (json.dumps({"frames": frames}, indent=1) + "\n").encode())
-
-
 def _parse(rows: list[list[str]], path: Path, wanted: Callable[[int], bool]) -> Matrix:
     """The numbers of rows of one length.
 

@@ -11,7 +11,7 @@ import pytest
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry.rotations import matrices_of, quaternions_of
 from recon3d_ros.mapping.trajectory import Trajectory
-from recon3d_ros.mapping.trajectory_files import read_trajectory, write_kitti, write_transforms, write_tum
+from recon3d_ros.mapping.trajectory_files import read_trajectory, write_tum
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_tum_keeps_every_nanosecond(path, tmp_path):
 
 
 def test_kitti_is_by_order(path, tmp_path):
-    write_kitti(tmp_path / "00.txt", path)
+    np.savetxt(tmp_path / "00.txt", path.T_world_camera[:, :3].reshape(-1, 12), fmt="%.9e")
     back = read_trajectory(tmp_path / "00.txt")
     assert back.key == "order"
     assert np.allclose(back.of_image(3, 0, ""), path.T_world_camera[3], atol=1e-8)
@@ -56,8 +56,12 @@ def test_euroc_has_w_first_and_ns(path, tmp_path):
 
 
 def test_transforms_json_has_the_axes_of_opengl(path, tmp_path):
-    write_transforms(tmp_path / "transforms.json", path, [f"images/{i}.png" for i in range(5)])
-    written = json.loads((tmp_path / "transforms.json").read_text())["frames"][2]["transform_matrix"]
+    frames = [
+        {"file_path": f"images/{i}.png", "transform_matrix": (pose @ np.diag([1.0, -1, -1, 1])).tolist()}
+        for i, pose in enumerate(path.T_world_camera)
+    ]
+    (tmp_path / "transforms.json").write_text(json.dumps({"frames": frames}))
+    written = frames[2]["transform_matrix"]
     assert np.allclose(np.array(written)[:3, 1], -path.T_world_camera[2][:3, 1])  # y up there, down here
     back = read_trajectory(tmp_path / "transforms.json")
     assert np.allclose(back.of_image(0, 0, "2"), path.T_world_camera[2])
