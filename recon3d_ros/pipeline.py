@@ -93,6 +93,7 @@ class Pipeline:
         config: Filters, and contents of the cloud.
         recovery: Finds the scale of a mono model; None = use its metric output unchanged. The caller may
             give it to the next pipeline of the same camera and model.
+        labeller: The one of an earlier pipeline of this camera with the same `point_labels`; None = open it.
 
     Raises:
         ConfigError: a relative model without recovery, a stereo model with recovery, or a mask of the
@@ -105,6 +106,7 @@ class Pipeline:
         estimator: Estimator,
         config: PipelineConfig = DEFAULTS,
         recovery: ScaleRecovery | None = None,
+        labeller: PointLabeller | None = None,
     ) -> None:
         if recovery is None:
             estimator.require_metric()
@@ -117,7 +119,9 @@ class Pipeline:
         self.recovery = recovery
         self.config = config
         self.filters = DepthFilters(config)
-        self.labeller = PointLabeller.open(config.point_labels) if config.point_labels else None
+        if labeller is None and config.point_labels:
+            labeller = PointLabeller.open(config.point_labels)
+        self.labeller = labeller
         self._free = FreeSpace(config.free_space_frames, config.max_depth_m, config.min_confidence)
         self._camera: PinholeCamera | None = None
         self._packer: PointPacker | None = None

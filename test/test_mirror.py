@@ -97,7 +97,6 @@ TESTED_IN = {
     "ros.doctor.topic_monitor": "ros/doctor/test_frames.py",
     "ros.health.outcome": "ros/health/test_health.py",
     "ros.node.node_status": "ros/node/test_multi_camera.py",
-    "ros.node.processing": "ros/node/test_channel.py",
     "ros.output.image_message": "ros/output/test_outputs.py",
     "ros.scale.inputs": "ros/scale/test_node.py",
     "scale.affine": "scale/test_recovery.py",

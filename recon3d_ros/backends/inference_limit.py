@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 # The largest networks take minutes on the slowest CPUs.
 LIMIT_S = 300.0
+_IDLE_S = 10.0  # after which the watching thread ends: a backend that nobody closed leaves none behind
 
 # The options of the inferences that run, by the thread that asked for them.
 _running: dict[int, Any] = {}
@@ -104,4 +105,7 @@ class InferenceLimit:
                 if self._options is not None and left_s <= 0:
                     self.expired, self._options.terminate = True, True
                     self._options = None
-                self._changed.wait(None if self._options is None else left_s)
+                called = self._changed.wait(_IDLE_S if self._options is None else left_s)
+                if not called and self._options is None:
+                    break
+            self._watcher = None

@@ -45,6 +45,21 @@ def test_it_is_ended_after_its_time_in_any_thread(tmp_path, monkeypatch):
     assert threading.active_count() < before
 
 
+def test_nothing_watches_a_backend_that_is_idle(tmp_path, monkeypatch):
+    monkeypatch.setattr(inference_limit, "LIMIT_S", 0.1)
+    monkeypatch.setattr(inference_limit, "_IDLE_S", 0.01)
+    backend = open_backend("onnxruntime", load_manifest(endless_model(tmp_path)), threads=1)
+    others = set(threading.enumerate())
+    for _ in range(2):  # and it is watched again when it works again
+        with pytest.raises(BackendError, match="it was ended then"):
+            backend.infer(FEED)
+        ends_s = time.monotonic() + 20
+        while any(each.name == "inference limit" for each in set(threading.enumerate()) - others):
+            assert time.monotonic() < ends_s
+            time.sleep(0.01)
+    backend.close()
+
+
 def test_another_thread_ends_it(endless):
     failures = []
 

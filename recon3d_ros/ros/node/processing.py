@@ -10,6 +10,7 @@ from typing import Protocol
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.config.camera_topics import NS_PER_MS
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.point_labels import PointLabeller
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.pipeline import Pipeline, Result
@@ -73,6 +74,7 @@ class FrameProcessor:
         self._cameras = cameras
         self.sizes_wh: tuple[tuple[int, int], ...] = ()
         self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
+        self._pipelines: list[Pipeline] = []
         self._estimator = Estimator.open(model_config, stereo=stereo, fall_back=True, progress=progress)
         try:
             self.prepare(pipeline_config, scale_config)()
@@ -96,7 +98,8 @@ class FrameProcessor:
     def prepare(self, pipeline_config: PipelineConfig, scale_config: ScaleConfig) -> Callable[[], None]:
         """Make what another configuration needs; may be called from any thread.
 
-        As long as the configuration of the scale is the same, the scale that was found is kept.
+        As long as the configuration of the scale is the same, the scale that was found is kept; so is the
+        model of `point_labels`.
 
         Returns:
             Call it to use the configuration from the next frame on.
@@ -108,7 +111,14 @@ class FrameProcessor:
         recoveries = self._recoveries
         if recoveries is None or recoveries[0] != scale_config:
             recoveries = scale_config, [ScaleRecovery.of(scale_config) for _ in self._cameras]
-        pipelines = [Pipeline(self._estimator, pipeline_config, recovery) for recovery in recoveries[1]]
+        labellers: list[PointLabeller | None] = [
+            pipeline.labeller if pipeline.config.point_labels == pipeline_config.point_labels else None
+            for pipeline in self._pipelines
+        ] or [None for _ in self._cameras]
+        pipelines = [
+            Pipeline(self._estimator, pipeline_config, recovery, labeller)
+            for recovery, labeller in zip(recoveries[1], labellers)
+        ]
 
         def commit() -> None:
             self._pipelines, self._recoveries = pipelines, recoveries
