@@ -20,7 +20,8 @@ from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError, MissingDependencyError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
-from recon3d_ros.system.lazy import how_to_install, require
+from recon3d_ros.system.installing import how_to_install, pip_install, pip_uninstall
+from recon3d_ros.system.lazy import require
 
 _PROVIDER, _MEMORY = "CUDAExecutionProvider", "cuda"
 _REMEDY = "look at nvidia-smi, free memory of the GPU, or set backend to onnxruntime"
@@ -146,8 +147,8 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
         if self._session.get_providers()[0] != _PROVIDER:
             raise MissingDependencyError(
                 f"ONNX Runtime {self._vendor.__version__} could not start CUDA, its lines above say which "
-                "library is missing: install the CUDA and cuDNN it names (pip install "
-                "'onnxruntime-gpu[cuda,cudnn]'), or set backend to onnxruntime"
+                "library is missing: install the CUDA and cuDNN it names "
+                f"({pip_install('onnxruntime-gpu[cuda,cudnn]')}), or set backend to onnxruntime"
             )
 
 
@@ -170,8 +171,8 @@ def _require_cuda() -> Any:
     vendor = require("onnxruntime", extra="cuda")
     if _PROVIDER not in vendor.get_available_providers():
         raise MissingDependencyError(
-            "expected the package onnxruntime-gpu, got onnxruntime, which has no CUDA: pip uninstall "
-            f"onnxruntime, then {how_to_install('cuda')}"
+            "expected the package onnxruntime-gpu, got onnxruntime, which has no CUDA: "
+            f"{pip_uninstall('onnxruntime')}, then {how_to_install('cuda')}"
         )
     if hasattr(vendor, "preload_dlls"):  # finds the libraries of NVIDIA's wheels
         vendor.preload_dlls()

@@ -12,7 +12,8 @@ from recon3d_ros.backends.base import one_line
 from recon3d_ros.backends.gpu import MEANWHILE, NO_GPU, find_gpu
 from recon3d_ros.errors import BackendError, ConfigError, MissingDependencyError, Recon3dError
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
-from recon3d_ros.system.lazy import how_to_install, require
+from recon3d_ros.system.installing import how_to_install, pip_install
+from recon3d_ros.system.lazy import require
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")  # in the order that auto prefers
 _KEPT_MESSAGES = 50
@@ -126,8 +127,8 @@ def load_vendor(flavour: str) -> Vendor:
     version = str(module.__version__)
     if found == "tensorrt" and int(version.partition(".")[0]) < 10:
         raise MissingDependencyError(
-            f"expected TensorRT 10 or newer, got {version}: pip install -U tensorrt (Jetson: JetPack 6 or "
-            f"newer); {MEANWHILE}"
+            f"expected TensorRT 10 or newer, got {version}: {pip_install('tensorrt>=10')} (Jetson: JetPack 6 "
+            f"or newer); {MEANWHILE}"
         )
     return Vendor(found, version, module)
 

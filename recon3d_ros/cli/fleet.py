@@ -24,7 +24,7 @@ from recon3d_ros.fleet.work import finished
 
 def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags for many bags."""
-    many = parser.add_argument_group("many bags (needs pip install '.[ray]')")
+    many = parser.add_argument_group("many bags (needs the extra ray)")
     many.add_argument(
         "--bags",
         metavar="PATTERN",

@@ -18,13 +18,14 @@ from recon3d_ros.cli.flags import user_path
 from recon3d_ros.errors import ConfigError, DataError, MissingDependencyError, OutputError
 from recon3d_ros.reports.rerun_log import EXTRA, RerunLog
 from recon3d_ros.reports.saved import log_saved
-from recon3d_ros.system.lazy import how_to_install, require
+from recon3d_ros.system.installing import how_to_install
+from recon3d_ros.system.lazy import require
 
 HELP = (
     "Show results in the web viewer of Rerun: images, depth, confidence, clouds, meshes and trajectories on "
     "a timeline. THING is a folder that run, process --out-ply, reconstruct or ~/save has written, or a "
     ".ply, .glb, .obj, .stl or .rrd file; --live shows a running depth node. The viewer's server listens on "
-    "this computer only; Ctrl-C ends it. Needs pip install '.[rerun]'."
+    f"this computer only; Ctrl-C ends it. Needs the extra {EXTRA}: an error says how to install it."
 )
 _START_S = 20.0
 _MEMORY = "1GB"  # of the server: a live node would fill any memory

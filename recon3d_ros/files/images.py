@@ -15,6 +15,7 @@ from recon3d_ros.files.bit_depth import To8Bits, upper_8_bits
 from recon3d_ros.files.disk import read_bytes, write_atomically
 from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS, inspect_encoded
 from recon3d_ros.files.exif import Exif, read_exif
+from recon3d_ros.system.installing import pip_install
 
 _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small detail
 
@@ -123,7 +124,7 @@ def require_animations() -> None:
     if not hasattr(cv2, "imencodeanimation"):
         raise MissingDependencyError(
             f"animations need OpenCV 4.11 or newer, got {cv2.__version__}: "
-            "pip install 'opencv-python-headless>=4.11,<5'"
+            f"{pip_install('opencv-python-headless>=4.11,<5')}"
         )
 
 

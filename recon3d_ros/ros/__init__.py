@@ -6,7 +6,7 @@ Importing anything of this room without ROS 2 raises one `MissingDependencyError
 from __future__ import annotations
 
 from recon3d_ros.errors import MissingDependencyError
-from recon3d_ros.system.lazy import how_to_install
+from recon3d_ros.system.installing import how_to_install
 
 try:
     import rclpy  # noqa: F401  (looked for here, once, so that no module below needs its own guard)

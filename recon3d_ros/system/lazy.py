@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from recon3d_ros.errors import MissingDependencyError
+from recon3d_ros.system.installing import how_to_install
 
 
 def load(import_string: str) -> Any:
@@ -38,8 +39,3 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingDependencyError(
             f"{module} is needed here and cannot be imported ({exc}): {how_to_install(extra)}"
         ) from exc
-
-
-def how_to_install(extra: str) -> str:
-    """The command that brings an extra; this package is in no index, so that its name there is nobody's."""
-    return f"pip install '.[{extra}]' in the folder of recon3d_ros"

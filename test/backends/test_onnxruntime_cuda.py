@@ -122,7 +122,10 @@ def test_the_package_without_cuda_is_named(tiny_model, monkeypatch):
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(MissingDependencyError, match=r"onnxruntime-gpu.*pip install '\.\[cuda\]"):
+    with pytest.raises(
+        MissingDependencyError,
+        match=r"onnxruntime-gpu.*-m pip uninstall onnxruntime, then .*cuda",
+    ):
         open_backend("onnxruntime_cuda", load_manifest(tiny_model()))
 
 

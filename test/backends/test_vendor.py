@@ -11,6 +11,7 @@ from recon3d_ros.backends import vendor as vendors
 from recon3d_ros.backends.gpu import Gpu, find_gpu
 from recon3d_ros.backends.vendor import EngineRefused, Vendor, load_vendor, refusal
 from recon3d_ros.errors import BackendError, ConfigError, MissingDependencyError
+from recon3d_ros.system.installing import how_to_install
 
 SAID = [
     ("Requested amount of GPU memory could not be allocated: out of memory", "nvidia-smi lists", False),
@@ -80,8 +81,9 @@ def test_the_parser_without_an_operator_is_quoted():
 @pytest.mark.parametrize("flavour", ["auto", "tensorrt", "tensorrt_rtx"])
 def test_not_installed_is_one_sentence(flavour, monkeypatch):
     monkeypatch.setattr(vendors.importlib.util, "find_spec", lambda name: None)
+    command = how_to_install("tensorrt-rtx" if flavour == "tensorrt_rtx" else "tensorrt")
     with pytest.raises(
-        MissingDependencyError, match=r"not installed: pip install '\.\[tensorrt.*Jetson: sudo apt"
+        MissingDependencyError, match=f"not installed: {re.escape(command)} .Jetson: sudo apt"
     ):
         load_vendor(flavour)
     with pytest.raises(ConfigError, match="one of auto, tensorrt, tensorrt_rtx"):

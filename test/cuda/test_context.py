@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 import threading
 
@@ -7,6 +8,7 @@ import pytest
 
 from recon3d_ros.cuda.context import Device
 from recon3d_ros.errors import BackendError, MissingDependencyError
+from recon3d_ros.system.installing import how_to_install
 
 
 def test_the_context_is_current_within_active_alone(pycuda):
@@ -95,5 +97,5 @@ def test_a_driver_older_than_pycuda_is_named(pycuda):
 def test_without_pycuda(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycuda", None)
     monkeypatch.delitem(sys.modules, "pycuda.driver", raising=False)
-    with pytest.raises(MissingDependencyError, match=r"pycuda.*pip install '\.\[tensorrt\]"):
+    with pytest.raises(MissingDependencyError, match="pycuda.*" + re.escape(how_to_install("tensorrt"))):
         Device()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from recon3d_ros.errors import ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files import read_image, view
 from recon3d_ros.filters import voxel_grid
 from recon3d_ros.geometry import PinholeCamera, PointPacker
+from recon3d_ros.system.installing import how_to_install
 
 needs_open3d = pytest.mark.skipif(
     importlib.util.find_spec("open3d") is None, reason="open3d is not installed"
@@ -81,7 +83,7 @@ def test_without_a_graphics_driver_it_names_the_packages(tmp_path, monkeypatch):
 def test_without_open3d_it_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(view.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setitem(__import__("sys").modules, "open3d", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[view\]"):
+    with pytest.raises(MissingDependencyError, match=re.escape(how_to_install("view"))):
         view.render_cloud(wall(), tmp_path / "cloud.png")
 
 

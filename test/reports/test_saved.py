@@ -14,6 +14,7 @@ from recon3d_ros.files import write_ply
 from recon3d_ros.geometry import UnorganizedCloud
 from recon3d_ros.reports.rerun_log import RerunLog
 from recon3d_ros.reports.saved import log_saved
+from recon3d_ros.system.installing import how_to_install
 from recon3d_ros.world import WorldCamera
 
 FRAME = {"/camera/image", "/right/image", "/camera/depth", "/points"}
@@ -94,4 +95,4 @@ def test_without_the_library_it_says_how_to_get_it(tmp_path, monkeypatch, capsys
     monkeypatch.setitem(sys.modules, "rerun", None)
     words = ["view", str(tmp_path), "--save", str(tmp_path / "view.rrd")]
     assert main(words) == MissingDependencyError.exit_code
-    assert "pip install '.[rerun]'" in capsys.readouterr().err
+    assert how_to_install("rerun") in capsys.readouterr().err

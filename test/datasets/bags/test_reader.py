@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import numpy as np
@@ -11,6 +12,7 @@ from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.errors import DataError, MissingDependencyError, OutputError
 from recon3d_ros.geometry import PinholeCamera
+from recon3d_ros.system.installing import how_to_install
 
 pytest.importorskip("rosbags")
 INFO, IMAGE = "sensor_msgs/msg/CameraInfo", "sensor_msgs/msg/Image"
@@ -133,7 +135,7 @@ def test_a_file_whose_folder_lost_its_metadata(tmp_path, storage):
 def test_without_rosbags_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rosbags.rosbag2", None)
     (tmp_path / "a.mcap").write_bytes(b"")
-    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[bags\]"):
+    with pytest.raises(MissingDependencyError, match=re.escape(how_to_install("bags"))):
         Bag(tmp_path / "a.mcap")
 
 
