@@ -29,7 +29,7 @@ from recon3d_ros.geometry import (
 )
 from recon3d_ros.geometry.cloud import LABEL, NORMAL
 from recon3d_ros.geometry.labels import OBSTACLE_LABELS, PointLabel
-from recon3d_ros.geometry.plausibility import calibration_doubts, range_doubts
+from recon3d_ros.geometry.plausibility import calibration_doubts, range_doubts, share_beyond
 from recon3d_ros.scale import Observation, Scale, ScaleRecovery
 
 
@@ -70,6 +70,8 @@ class Result:
         labels: The class of every pixel; None if nothing with labels is requested or `point_labels` is empty.
         ground: The points of the ground, x, y, z; None if not requested or `point_labels` is empty.
         obstacles: Those of structure, obstacles, vegetation and moving kinds, the same.
+        beyond_max_depth: Share of all pixels with a depth of one to four times `max_depth_m`, which are +Inf
+            for that limit; from a grid of pixels.
     """
 
     depth_map: DepthMap
@@ -81,6 +83,7 @@ class Result:
     labels: PixelLabels | None = None
     ground: UnorganizedCloud | None = None
     obstacles: UnorganizedCloud | None = None
+    beyond_max_depth: float = 0.0
 
 
 class Pipeline:
@@ -209,7 +212,10 @@ class Pipeline:
             clock.lap("free")
         elif self.config.free_space_frames:
             self._free.reset()  # frames that nobody looked at, or believes, are not in a row
-        result = Result(depth_map, cloud, free_points, timings, scale, doubts, labels)
+        beyond = share_beyond(estimate.depth, self.config.max_depth_m)
+        result = Result(
+            depth_map, cloud, free_points, timings, scale, doubts, labels, beyond_max_depth=beyond
+        )
         if labels is None or not requested.labelled:
             return result
         ground, obstacles = (

@@ -117,7 +117,7 @@ def test_commands_have_flags_that_exist(page):
 
 @pytest.mark.parametrize("page", [*PAGES, *FIRST_PAGES], ids=lambda page: page.stem)
 def test_extras_exist_and_are_added_to_a_checkout_that_stays_one(page):
-    """Without --editable, a copy takes the place of what `make` installed; a bare pip may be of any Python."""
+    """Without --editable, a copy replaces what `make` installed; a bare pip may be of any Python."""
     text, extras = page.read_text(encoding="utf-8"), (ROOT / "setup.py").read_text(encoding="utf-8")
     assert not re.findall(r"(?<!-m )pip3? (?:un)?install .*", text)
     for command, names in re.findall(r"(pip install [^`\n]*)'\.\[(.+?)\]'", text):

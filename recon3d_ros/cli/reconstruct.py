@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,7 @@ def _cropped(mesh: Mesh, box: tuple[float, ...] | None) -> Mesh:
 def _depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> Callable[[Sample], DepthMap]:
     defaults = PipelineConfig()
     limits = read_options(args, PipelineConfig, **{name: getattr(defaults, name) for name in _OF_CLOUDS})
+    limits = _as_far_as_the_map(limits, args.map_max_depth_m)
     if args.depth == "recorded" and first.depth is None:
         raise ConfigError(f"expected recorded depth in {args.input}, it has none: leave --depth out")
     if args.depth != "model" and first.depth is not None:
@@ -176,6 +178,18 @@ def _depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> 
     pipeline = Pipeline(estimator, limits)
     wanted = RequestedOutputs(cloud=False, free=False)
     return lambda sample: pipeline.process(sample.frame, requested=wanted).depth_map
+
+
+def _as_far_as_the_map(limits: PipelineConfig, map_max_depth_m: float) -> PipelineConfig:
+    """What the limit makes +Inf is free space for the map, as far as the map goes: it must not end before."""
+    if limits.max_depth_m >= map_max_depth_m:
+        return limits
+    if limits.max_depth_m != PipelineConfig().max_depth_m:
+        raise ConfigError(
+            f"expected --max-depth-m of at least --map-max-depth-m ({map_max_depth_m:g} m), got "
+            f"{limits.max_depth_m:g} m: raise it, or lower --map-max-depth-m"
+        )
+    return replace(limits, max_depth_m=map_max_depth_m)
 
 
 def _estimated_path(args: argparse.Namespace, samples: Sequence[Sample], first: int) -> CameraPath:

@@ -26,6 +26,7 @@ from recon3d_ros.geometry import Frame
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.model_zoo.words import of_default_mono
 from recon3d_ros.offline.doubts import DoubtLog
+from recon3d_ros.offline.far_pixels import FarPixels
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.scale import ScaleRecovery
 from recon3d_ros.system.printable import printable
@@ -83,9 +84,10 @@ def main(args: argparse.Namespace) -> int:
         raise unread[0]
     writer = Writer(args.out, not args.no_view, args.turntable, args.rerun)
     estimator, doubts = _opened(model, first.is_stereo), DoubtLog()
+    far = FarPixels(limits.max_depth_m)
     try:
         describe = (
-            _metric_output(estimator, limits, scale, writer, doubts, args.separate)
+            _metric_output(estimator, limits, scale, writer, doubts, far, args.separate)
             if is_metric
             else _relative_output(estimator, writer)
         )
@@ -99,8 +101,7 @@ def main(args: argparse.Namespace) -> int:
         writer.close(complete=False)
         estimator.close()
     count = len(frames) - len(unread)
-    suffix = "" if is_metric else ": relative inverse depth without metric scale, so no point clouds"
-    suffix += f"; {doubts.frames} of them with an unlikely calibration or scale" if doubts.frames else ""
+    suffix = _remarks(doubts, far) if is_metric else ": relative inverse depth, so no point clouds"
     print(f"{count} frame{'s'[: count != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
     _require_depth(writer, count)
     if unread:
@@ -116,6 +117,12 @@ def _opened(model: ModelConfig, stereo: bool) -> Estimator:
     if model.model == ModelConfig().model and not stereo:
         print(of_default_mono(estimator.manifest))
     return estimator
+
+
+def _remarks(doubts: DoubtLog, far: FarPixels) -> str:
+    """What is to be said of all frames behind their number."""
+    suffix = f"; {doubts.frames} of them with an unlikely calibration or scale" if doubts.frames else ""
+    return f"{suffix}\n{far.sentence}".rstrip()
 
 
 def _require_depth(writer: Writer, count: int) -> None:
@@ -143,6 +150,7 @@ def _metric_output(
     scale: ScaleConfig,
     writer: Writer,
     doubts: DoubtLog,
+    far: FarPixels,
     separate: bool,
 ) -> Callable[[Frame], str]:
     """How a frame becomes depth and a cloud in files, and a line about them."""
@@ -156,6 +164,7 @@ def _metric_output(
                 recovery.reset()
         result = pipeline.process(frame)
         doubts.add(frame, result)
+        far.add(result)
         writer.write(frame, result)
         return _summary(result)
 

@@ -24,6 +24,7 @@ SKEW = 2e-3  # of fx
 # From the middle, of the size: along one side, as of a cropped image, and along both.
 OFF_CENTRE, OFF_CENTRE_BOTH = 0.3, 0.2
 OUT_OF_RANGE = 0.95  # of the pixels with depth
+BEYOND = 4.0
 _LEAST_KNOWN = 0.1  # of all pixels: fewer say nothing about the rest
 _GRID_PIXELS = 5000
 # What a baseline in another unit would be, m: only such a one makes the unit a likely explanation.
@@ -59,8 +60,7 @@ def range_doubts(depth: NDArray[np.float32], min_m: float, max_m: float) -> tupl
         min_m: The smaller limit.
         max_m: The larger limit.
     """
-    step = max(1, math.isqrt(depth.size // _GRID_PIXELS))
-    some = depth[::step, ::step]
+    some = _grid(depth)
     known = some[some > 0]  # not NaN either
     if known.size < _LEAST_KNOWN * some.size:
         return ()
@@ -74,6 +74,24 @@ def range_doubts(depth: NDArray[np.float32], min_m: float, max_m: float) -> tupl
         for side, share in sides.items()
         if share >= OUT_OF_RANGE
     )
+
+
+def share_beyond(depth: NDArray[np.float32], max_m: float) -> float:
+    """The share of pixels from a limit to `BEYOND` times that, from a grid of about 5000 pixels.
+
+    What is farther still is hardly missed: networks place a sky there.
+
+    Args:
+        depth: (H, W) m before the limits, NaN = invalid, +Inf = farther than measurable.
+        max_m: The limit.
+    """
+    some = _grid(depth)
+    return float(np.mean((some > max_m) & (some <= BEYOND * max_m)))
+
+
+def _grid(depth: NDArray[np.float32]) -> NDArray[np.float32]:
+    step = max(1, math.isqrt(depth.size // _GRID_PIXELS))
+    return depth[::step, ::step]
 
 
 def _baseline_doubts(rig: StereoRig) -> list[str]:

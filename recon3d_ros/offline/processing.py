@@ -23,6 +23,7 @@ from recon3d_ros.errors import (
 from recon3d_ros.geometry import Frame
 from recon3d_ros.messages.intake import Intake, Messages, RawFrame
 from recon3d_ros.offline.doubts import DoubtLog
+from recon3d_ros.offline.far_pixels import FarPixels
 from recon3d_ros.offline.sinks import CAMERA_INFO, IMAGE, Processed, Sink
 from recon3d_ros.pipeline import Pipeline, Result
 
@@ -49,7 +50,8 @@ class Summary:
         frames: Complete frames, of one image or two.
         written: Frames that came through.
         dropped: Frames by cause: camera_info, image, model.
-        reasons: The first sentence of every cause, and of missing scale.
+        reasons: The first sentence of every cause, and of missing scale; how much lies beyond max_depth_m,
+            when it is notable.
         without_scale: Written frames whose depth is all NaN, because no scale was trusted.
         doubtful: Written frames whose calibration or scale is unlikely.
         empty: Written frames in which no pixel has depth or is out of range.
@@ -192,6 +194,7 @@ class _Run:
             self._intake.add_info(topic, msg, logged_ns)
         self._epoch: int | None = None
         self._doubts = DoubtLog()
+        self._far = FarPixels(pipeline.config.max_depth_m)
 
     def take_all(self, topics: Sequence[str], advance: Callable[[], object]) -> None:
         """Read the images, and process every frame that they complete."""
@@ -210,6 +213,8 @@ class _Run:
             else:
                 self._warm_up(messages, logged_ns)
         summary.unmatched += summary.images
+        if self._far.sentence:
+            summary.reasons["max_depth_m"] = self._far.sentence
 
     def _take(self, messages: Messages, logged_ns: int) -> None:
         number = self._summary.frames
@@ -223,6 +228,7 @@ class _Run:
             sink.write(Processed(number, logged_ns, raw.stamp_ns, raw.frame_id, frame, result))
         self._summary.written += 1
         self._summary.empty += bool(np.isnan(result.depth_map.depth).all())
+        self._far.add(result)
         self._doubts.add(frame, result)
         self._summary.doubtful = self._doubts.frames
         if result.scale is not None and not result.scale.trusted:

@@ -47,6 +47,18 @@ def test_a_folder_becomes_a_model(recording, tmp_path, capsys):
         assert (out / name).stat().st_size > 100
 
 
+def test_a_map_that_goes_farther_than_the_limit_of_depth_keeps_its_far_walls(recording, tmp_path, capsys):
+    """Cut at 20 m, the wall at 22 m would be free space as far as the map goes."""
+    for path in recording.glob("*.depth.png"):
+        cv2.imwrite(str(path), np.full((91, 131), 22000, np.uint16))
+    words = ["reconstruct", f"{recording}[0:3]", "--out", str(tmp_path / "out"), "--poses", str(recording)]
+    words += ["--voxel-m", "0.3", "--map-max-depth-m", "25"]
+    assert main([*words, "--max-depth-m", "21"]) == 2
+    assert "at least --map-max-depth-m (25 m), got 21 m" in capsys.readouterr().err
+    assert main(words) == 0
+    assert np.abs(read_mesh(tmp_path / "out" / "mesh.ply").vertices[:, 2] - 22).max() < 0.05
+
+
 def test_frames_without_a_pose_are_told(recording, tmp_path, capsys):
     assert main(["reconstruct", str(recording), "--out", str(tmp_path / "out")]) == 11
     assert "1 of 4 frames were not used" in capsys.readouterr().err

@@ -110,6 +110,22 @@ def test_the_ends_of_free_rays_are_a_cloud_too(folder):
     np.testing.assert_allclose(free["z"], 0.5)
 
 
+def test_what_the_limit_takes_from_a_wide_scene_is_told(folder, capsys):
+    words = ("--input", "@", "--camera", "@stereo.yaml")
+    assert run(folder, *words) == 0
+    assert "max_depth_m" not in capsys.readouterr().out
+    assert run(folder, *words, "--max-depth-m", "50") == 0
+    whole = read_pfm(folder / "out" / "a_depth.pfm")
+    limit_m = float(np.quantile(whole, 0.7))
+    assert run(folder, *words, "--max-depth-m", str(limit_m)) == 0
+    beyond = (whole > limit_m).mean()
+    assert 0.1 < beyond < 0.9 and whole.max() < 4 * limit_m
+    assert np.isposinf(read_pfm(folder / "out" / "a_depth.pfm")).mean() == beyond
+    said = capsys.readouterr().out
+    assert f"{beyond:.0%} of the pixels are at {limit_m:g} to {4 * limit_m:g} m, beyond max_depth_m" in said
+    assert f"--max-depth-m {4 * limit_m:g} keeps them" in said
+
+
 def test_an_unlikely_baseline_is_told_once_and_gives_no_free_space(folder, capsys):
     words = ("--input", "@", "--fx", "80", "--baseline-m", "100", "--free-space-frames", "1")
     assert run(folder, *words) == 0

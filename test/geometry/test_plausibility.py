@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recon3d_ros.datasets import DATASETS, WORLDS, open_dataset
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import FrameRectifier, PinholeCamera, StereoRig, stereo_rectified_pair
-from recon3d_ros.geometry.plausibility import calibration_doubts, range_doubts
+from recon3d_ros.geometry.plausibility import calibration_doubts, range_doubts, share_beyond
 
 KITTI = {"width": 640, "height": 370, "fx": 707.1, "cx": 301.9, "cy": 183.1}
 
@@ -157,3 +157,10 @@ def test_a_little_depth_is_no_reason_to_doubt() -> None:
     few[:30] = 30.0
     assert not range_doubts(few, 0.2, 20.0)
     assert not range_doubts(np.full((3, 5), np.nan, np.float32), 0.2, 20.0)
+
+
+def test_what_is_some_way_beyond_a_limit_is_a_share_of_all_pixels():
+    depth = np.full((120, 90), 3.0, np.float32)
+    depth[:30], depth[30:60], depth[60:75], depth[75:90] = 21.0, np.inf, np.nan, 400.0
+    assert share_beyond(depth, 20.0) == pytest.approx(0.25, abs=0.02)
+    assert share_beyond(depth, 21.0) == 0.0

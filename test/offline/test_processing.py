@@ -222,6 +222,21 @@ def test_an_unlikely_calibration_is_counted_and_told_once(tmp_path, frames, caps
     assert "3 of the written frames have an unlikely calibration" in said.out
 
 
+def test_what_the_limit_takes_away_is_told_everywhere(tmp_path, frames, capsys):
+    bag, out, page = (
+        record_stereo(tmp_path / "in.mcap", frames),
+        tmp_path / "out.json",
+        tmp_path / "page.html",
+    )
+    words = ["process", str(bag), "--model=fake_stereo", f"--out-json={out}", f"--out-html={page}"]
+    assert main(words) == 0
+    assert "max_depth_m" not in json.loads(out.read_text())["reasons"]
+    assert main([*words, "--max-depth-m=2", "--trust-calibration"]) == 0
+    told = "of the pixels are at 2 to 8 m, beyond max_depth_m (2 m)"
+    assert told in json.loads(out.read_text())["reasons"]["max_depth_m"]
+    assert told in capsys.readouterr().out and told in page.read_text(encoding="utf-8")
+
+
 def test_the_page_shows_a_few_frames_evenly_however_many_there_are(pipeline, frames):
     sink = PageSink()
     for number in range(40):
