@@ -8,17 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recon3d_ros.backends import open_backend
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import write_image
-from recon3d_ros.geometry import XYZ, XYZI, XYZRGB, Frame, StereoRig, UnorganizedCloud
+from recon3d_ros.geometry import XYZ, XYZI, XYZRGB, Frame, FrameRectifier, StereoRig, UnorganizedCloud
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.registry import BUILT_IN
 from recon3d_ros.pipeline import Pipeline, RequestedOutputs
 from recon3d_ros.scale import ScaleRecovery, from_points
+from test.raw_cameras import SIZE_WH, raw_rigs
 
 WIDTH, HEIGHT = 61, 47
 HEAVY = ("rclpy", "torch", "tensorrt", "onnxruntime", "onnx", "pycuda", "open3d", "rosbags")
@@ -160,6 +163,45 @@ def test_what_the_mask_cuts_out_is_as_if_no_camera_had_seen_it(
     np.testing.assert_array_equal(result.free_points.data, expected.free_points.data)
     assert np.isnan(result.depth_map.depth[mask == 0]).all() and len(result.free_points) > 0
     assert not with_mask.masked(frame).valid[mask == 0].any()
+
+
+@settings(max_examples=30)
+@given(rig=raw_rigs(), seed=st.integers(0, 2**32 - 1))
+def test_no_calibration_and_no_mask_lets_out_what_was_not_seen(
+    rig: StereoRig, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Behind any lenses, any P and any mask, in everything that comes out, free space included."""
+    rng, (width, height) = np.random.default_rng(seed), SIZE_WH
+    mask = np.full((height, width), 255, np.uint8)
+    u, v = rng.integers(0, width), rng.integers(0, height)
+    mask[v : v + 30, u : u + 40] = 0
+    path = tmp_path_factory.mktemp("mask") / "mask.png"
+    write_image(path, mask)
+    left, right = rng.integers(0, 250, (2, height, width, 3), np.uint8)
+    frame = FrameRectifier(rig).frame(left, right)
+    config = PipelineConfig(
+        roi_mask=str(path), max_depth_m=3.0, free_space_frames=1, trust_calibration=True, point_fields="xyz"
+    )
+    with Estimator.open(ModelConfig(model="fake_stereo")) as estimator:
+        result = Pipeline(estimator, config).process(frame)
+        raw = estimator.estimate(dataclasses.replace(frame, valid=None, right_valid=None))
+    assert not np.isnan(raw.disparity).any()
+    seen = mask > 0 if frame.valid is None else frame.valid & (mask > 0)
+    clear = np.ones_like(seen)
+    if frame.right_valid is not None:
+        match = np.arange(width) - raw.disparity
+        nearest = np.rint(match).astype(int)
+        inside = (nearest >= 0) & (nearest < width)
+        seen &= inside & np.take_along_axis(frame.right_valid, np.clip(nearest, 0, width - 1), axis=1)
+        clear = abs(match - nearest) < 0.45  # halfway between two pixels of the right image either may count
+    depth = result.depth_map.depth
+    np.testing.assert_array_equal(~np.isnan(depth[clear]), seen[clear])
+    assert not result.cloud.valid[np.isnan(depth)].any()
+    free = result.free_points.xyz.astype(float)
+    camera = frame.camera
+    columns = np.rint(free[:, 0] / free[:, 2] * camera.fx + camera.cx).astype(int)
+    rows = np.rint(free[:, 1] / free[:, 2] * camera.fy + camera.cy).astype(int)
+    assert (seen | ~clear)[rows, columns].all() and np.isposinf(depth[rows, columns]).all()
 
 
 EVERYTHING = PipelineConfig(
