@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from recon3d_ros.errors import DataError
-from recon3d_ros.files.disk import read_json
+from recon3d_ros.files.disk import read_bytes, read_json
+from recon3d_ros.files.images import decode_whole
 
 ROOT_VARIABLE = "RECON3D_DATA"
 _MAX_INDEX_BYTES = 1 << 26
@@ -88,7 +88,7 @@ def read_truth(path: Path) -> np.ndarray:
     Raises:
         DataError: when the file is missing, no image, or has colour channels.
     """
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    stored = decode_whole(read_bytes(path), path)
     if stored is None or stored.ndim != 2 or stored.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f"expected a one-channel 8- or 16-bit image of ground truth at {path}: check the file"

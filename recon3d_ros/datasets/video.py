@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ import cv2
 
 from recon3d_ros.datasets.folders import RawImages
 from recon3d_ros.errors import DataError
+from recon3d_ros.files.decoding import damage_of, remarks_kept
+from recon3d_ros.files.encoded import MAX_PIXELS
 
+_log = logging.getLogger(__name__)
 DEFAULT_RATE_HZ = 30.0  # for files whose header states no rate
 
 
@@ -52,13 +56,19 @@ class VideoImages:
         )
         if not self.live and min(self.size_wh) < 1:  # OpenCV opens a text that is named .png
             raise DataError(f"expected a video or an image, {source} is none: check the file")
+        if not self.live and self.size_wh[0] * self.size_wh[1] > MAX_PIXELS:
+            raise DataError(
+                f"expected a video of at most {MAX_PIXELS} pixels, {source} says "
+                f"{self.size_wh[0]}x{self.size_wh[1]}: check the file, or make it smaller"
+            )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate_hz = rate if 0 < rate < 1000 else DEFAULT_RATE_HZ
+        self._told = False
 
     def __iter__(self) -> Iterator[RawImages]:
         count = 0
         while True:
-            ok, image = self._capture.read()
+            ok, image = self._read()
             if not ok or image is None or image.size == 0:
                 if self.live or count == 0:
                     raise DataError(
@@ -70,6 +80,27 @@ class VideoImages:
             stamp_ns = time.time_ns() if self.live else round(count * 1e9 / self.rate_hz)
             yield RawImages(stamp_ns, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), None)
             count += 1
+
+    def _read(self) -> tuple[bool, Any]:
+        """The next image. Damage is told once; a webcam's damaged images are left out.
+
+        Images of a file build on those before, so that no one knows which ones are wrong.
+        """
+        while True:
+            said: list[str] = []
+            if self.live and not self._capture.grab():  # waits for the camera
+                return False, None
+            with remarks_kept(said):
+                ok, image = self._capture.retrieve() if self.live else self._capture.read()
+            damage = damage_of(said)
+            if damage and not self._told:
+                what = (
+                    "they are left out, check its cable" if self.live else "images from here on may be wrong"
+                )
+                _log.warning("%s gives damaged images (%s): %s", self._describe(), damage, what)
+                self._told = True
+            if not (damage and self.live):
+                return ok, image
 
     def _require_all(self, count: int) -> None:
         """Raise when the header of a file claims clearly more images than came: some only estimate them."""
@@ -104,7 +135,8 @@ def webcam_index(source: str) -> int | None:
 
 def _open(source: str | int) -> Any:
     try:
-        capture = cv2.VideoCapture(source)
+        with remarks_kept([]):  # what is wrong is said below
+            capture = cv2.VideoCapture(source)
     except cv2.error as exc:
         raise DataError(f"expected OpenCV to open {source}, got: {exc}; try another file or camera") from exc
     if not capture.isOpened():

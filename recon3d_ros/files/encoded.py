@@ -55,7 +55,7 @@ def inspect_encoded(data: bytes | memoryview) -> Encoded | None:
 def _inspect_png(data: bytes | memoryview) -> Encoded:
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     pixel_bytes = _PNG_CHANNELS.get(data[25], 4) * (2 if data[24] == 16 else 1)
-    excess = _excess_of_size(width, height, pixel_bytes)
+    excess = excess_of_size(width, height, pixel_bytes)
     at = 8
     for _ in range(_MAX_CHUNKS):
         if excess or at + 12 > len(data):
@@ -89,7 +89,7 @@ def _inspect_jpeg(data: bytes | memoryview) -> Encoded:
         marker, at = found[0][-1], found.end()
         if marker in _JPEG_FRAMES and size_wh is None:
             height, width = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (3, 5))
-            size_wh, excess = (width, height), _excess_of_size(width, height, 4)
+            size_wh, excess = (width, height), excess_of_size(width, height, 4)
         elif marker == _JPEG_SCAN and size_wh is not None:
             scans += 1
             if scans > _MAX_SCANS or (scans > 1 and scans * size_wh[0] * size_wh[1] > _MAX_SCANNED_PIXELS):
@@ -102,6 +102,7 @@ def _inspect_jpeg(data: bytes | memoryview) -> Encoded:
     return Encoded(size_wh, whole, excess)
 
 
-def _excess_of_size(width: int, height: int, pixel_bytes: int) -> str:
+def excess_of_size(width: int, height: int, pixel_bytes: int) -> str:
+    """Why an image of this size must not be decoded; empty when it may."""
     fits = width * height <= MAX_PIXELS and width * height * pixel_bytes <= MAX_DECODED_BYTES
     return "" if fits else f"says {width}x{height} with {pixel_bytes} bytes each"

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError, ImageError, MissingDependencyError, OutputError
 from recon3d_ros.files.bit_depth import To8Bits, upper_8_bits
+from recon3d_ros.files.decoding import decode
 from recon3d_ros.files.disk import read_bytes, write_atomically
-from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS, inspect_encoded
+from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS
 from recon3d_ros.files.exif import Exif, read_exif
+from recon3d_ros.files.image_headers import FORMATS, inspect_image
 from recon3d_ros.system.installing import pip_install
 
 _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small detail
@@ -28,7 +30,7 @@ def read_image(path: Path | str, to_8_bits: To8Bits = upper_8_bits) -> NDArray[n
 
     Raises:
         DataError: The file cannot be read.
-        ImageError: It is no image, not whole, or too large.
+        ImageError: It is no image, damaged, or too large.
     """
     return _decoded(read_bytes(path), path, to_8_bits)
 
@@ -42,7 +44,7 @@ def read_photograph(path: Path | str, to_8_bits: To8Bits = upper_8_bits) -> tupl
 
     Raises:
         DataError: The file cannot be read.
-        ImageError: It is no image, not whole, or too large.
+        ImageError: It is no image, damaged, or too large.
     """
     encoded = read_bytes(path)
     return _decoded(encoded, path, to_8_bits), read_exif(encoded)
@@ -52,7 +54,7 @@ def _decoded(encoded: bytes, path: Path | str, to_8_bits: To8Bits) -> NDArray[np
     image = decode_whole(encoded, path)
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise ImageError(
-            f"expected a whole PNG, JPEG or other 8- or 16-bit image, {path} is none: convert or copy it"
+            f"expected a whole image of 8 or 16 bits, {FORMATS}, {path} is none: convert or copy it"
         )
     if image.dtype == np.uint16:
         image = to_8_bits(image)
@@ -66,20 +68,21 @@ def decode_whole(encoded: bytes, path: Path | str) -> NDArray[Any] | None:
     """Decode the bytes of an image file as they are stored; None where they are none, or not whole.
 
     Raises:
-        ImageError: Decoding would take more memory or time than `files.encoded` allows.
+        ImageError: Decoding would take more memory or time than `files.encoded` allows, or the pixels are
+            damaged.
     """
-    claims = inspect_encoded(encoded)
-    if claims is not None and claims.excess:
+    claims = inspect_image(encoded)
+    if claims is None or not (claims.whole or claims.excess):
+        return None
+    if claims.excess:
         raise ImageError(
             f"expected an image of at most {MAX_PIXELS} pixels and {MAX_DECODED_BYTES >> 20} MiB, "
             f"{path} {claims.excess}: copy it again, or make it smaller"
         )
-    if claims is not None and not claims.whole:
-        return None
-    try:
-        return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED) if encoded else None
-    except (cv2.error, MemoryError):  # absurd sizes in the headers of other formats
-        return None
+    decoded = decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded.damage:
+        raise ImageError(f"expected a whole image, {path} is damaged ({decoded.damage}): copy it again")
+    return decoded.pixels
 
 
 def write_image(path: Path | str, image: NDArray[np.uint8]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.files.bit_depth import To8Bits, full_range
+from recon3d_ros.files.decoding import decode
 from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS, inspect_encoded
 
 
@@ -24,7 +25,7 @@ def decode_compressed(data: Any, description: str, to_8_bits: To8Bits = full_ran
         (H, W, 3) uint8 RGB or (H, W) uint8 mono.
 
     Raises:
-        ImageError: neither jpeg nor png, not decodable, or beyond the bounds of `files.encoded`.
+        ImageError: neither jpeg nor png, damaged, or beyond the bounds of `files.encoded`.
     """
     buffer = np.frombuffer(data, np.uint8)
     claims = inspect_encoded(buffer.data)
@@ -35,10 +36,12 @@ def decode_compressed(data: Any, description: str, to_8_bits: To8Bits = full_ran
             f"be decoded safely: it {claims.excess}; check the publisher."
         )
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(buffer, flags) if claims and claims.whole else None
-    except cv2.error:  # such as a width of 0; the next lines say what matters
-        image = None
+    image, damage = decode(buffer, flags) if claims and claims.whole else (None, "")
+    if damage:
+        raise ImageError(
+            f"expected a whole jpeg or png image, got {buffer.size} bytes that are damaged ({damage}); check "
+            "the camera's cable, the network and the publisher."
+        )
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             f"expected a jpeg or png image, got {buffer.size} bytes with format {description!r:.80} that do "

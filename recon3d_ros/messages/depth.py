@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.files import metres
+from recon3d_ros.files.decoding import decode
 from recon3d_ros.files.encoded import inspect_encoded
 from recon3d_ros.messages.encodings import message_view
 from recon3d_ros.messages.kinds import ImageFields
@@ -63,8 +63,7 @@ def depth_from_compressed(msg: Any) -> np.ndarray:
     claims = inspect_encoded(png)
     image = None
     if claims and claims.whole and not claims.excess:
-        with suppress(cv2.error):  # such as a width of 0; the next lines say what matters
-            image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+        image = decode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED).pixels
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise ImageError(
             f"expected a 16-bit PNG of depth, got {len(data)} bytes with format {msg.format!r:.80} that hold "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from itertools import islice
 
 import cv2
@@ -59,9 +61,12 @@ class _DyingCamera:
     def get(self, key):
         return {cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT}.get(key, 0.0)
 
-    def read(self):
+    def grab(self):
         self.left -= 1
-        return (True, np.zeros((HEIGHT, WIDTH, 3), np.uint8)) if self.left >= 0 else (False, None)
+        return self.left >= 0
+
+    def retrieve(self):
+        return True, np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
     def release(self):
         pass
@@ -111,3 +116,38 @@ def test_a_video_that_is_cut_off_says_how_many_images_are_missing(tmp_path):
     with pytest.raises(video.UnreadFramesError, match=r"expected 40 images .* damaged or cut off") as caught:
         frames.extend(VideoImages(path))  # keeps what came before the error
     assert 5 < len(frames) < 25 and len(frames) + caught.value.frames == 40
+
+
+def test_a_video_with_damaged_images_is_told_of_once(clip, warned, capfd):
+    assert len(list(VideoImages(clip))) == 5 and not warned
+    data = bytearray(clip.read_bytes())
+    for at in (data.index(b"\xff\xda"), data.rindex(b"\xff\xda")):
+        data[at + 14 : at + 40] = b"\xa5" * 26
+    clip.write_bytes(data)
+    list(VideoImages(clip))
+    assert len(warned) == 1 and re.search(r"clip\.avi gives damaged images .*may be wrong", warned[0])
+    assert capfd.readouterr().err == ""
+
+
+def test_damaged_images_of_a_webcam_are_left_out(monkeypatch, warned, capfd):
+    class Camera(_DyingCamera):
+        def retrieve(self):
+            if self.left == 1:
+                os.write(2, b"Corrupt JPEG data: premature end of data segment\n")
+            else:
+                os.write(2, b"Corrupt JPEG data: 3 extraneous bytes before marker 0xd5\n")
+            return super().retrieve()
+
+    monkeypatch.setattr(video.cv2, "VideoCapture", Camera)
+    images = iter(VideoImages("0"))
+    assert next(images).left.shape == (HEIGHT, WIDTH, 3)
+    with pytest.raises(DataError, match="got none after 1"):
+        next(images)
+    assert len(warned) == 1 and "left out" in warned[0]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_video_that_claims_gigabytes_is_refused(clip, monkeypatch):
+    monkeypatch.setattr(video, "MAX_PIXELS", WIDTH * HEIGHT - 1)
+    with pytest.raises(DataError, match=f"at most {WIDTH * HEIGHT - 1} pixels, .* says {WIDTH}x{HEIGHT}"):
+        VideoImages(clip)

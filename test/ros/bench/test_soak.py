@@ -31,7 +31,18 @@ def test_the_node_does_not_grow_and_accounts_for_every_frame():
 def test_growth_is_the_slope_over_the_run():
     samples = [{"frames": n, "rss_mb": 100 + n / 1000, "threads": 1, "files": 1} for n in range(0, 5000, 500)]
     assert growth_mb(samples, 60_000) == pytest.approx(60.0)
-    assert growth_mb(samples[:2], 60_000) == 0.0
+    assert growth_mb(samples[:5], 60_000) == 0.0
+
+
+def test_a_step_is_no_growth_and_a_leak_is_one_with_steps_in_it():
+    def samples(leak_mb):
+        return [
+            {"frames": n, "rss_mb": 100 + 20 * (n > 9000) + leak_mb * n / 27_000, "threads": 1, "files": 1}
+            for n in range(300, 27_300, 300)
+        ]
+
+    assert growth_mb(samples(0.0), 27_000) == pytest.approx(0.0, abs=1e-6)
+    assert growth_mb(samples(10.0), 27_000) == pytest.approx(10.0)
 
 
 def test_whatever_grows_is_named():
