@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import recon3d_ros
-from recon3d_ros.files import read_depth, read_ply, write_image
+from recon3d_ros.files import read_depth, read_ply, write_depth_png16, write_image
 from recon3d_ros.geometry import Frame, Sample
 from recon3d_ros.world import WorldCamera
 
@@ -116,7 +116,7 @@ def run(example: str) -> None:
 
 
 def test_there_are_as_many_examples_as_tests_of_them():
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
 def test_a_stereo_pair_becomes_a_cloud(folder, sample, capsys):
@@ -149,3 +149,31 @@ def test_arrays_go_in_and_out(folder, sample):
     assert np.nanmedian(np.abs(written["disparity"] - sample.disparity)) < 0.5
     assert written["depth"] == pytest.approx(150.0 * 0.12 / written["disparity"], rel=1e-4)
     assert written["sigma_m"].shape == (156, 252)
+
+
+def test_far_and_unknown_pixels_are_told_apart(folder, sample, capsys):
+    run(EXAMPLES[4])
+    said, median_m = capsys.readouterr().out.splitlines()
+    known, far, unknown = (int(number) for number in re.findall(r"(\d+)%", said))
+    assert 98 <= known + far + unknown <= 102
+    near = sample.depth <= 3.0
+    assert known == pytest.approx(100 * near.mean(), abs=8) and far > 10
+    assert float(median_m) == pytest.approx(np.median(sample.depth[near]), rel=0.1)
+
+
+def test_what_the_page_says_of_the_outputs_of_such_pixels_holds(tmp_path, sample):
+    frame = sample.frame
+    depth = np.full(sample.depth.shape, 2.0, np.float32)
+    depth[1, 2], depth[3, 4], depth[5, 6], depth[7, 8] = 25.0, np.inf, np.nan, 0.01
+    disparity = np.nan_to_num(frame.rig.disparity_from_depth(depth), nan=np.nan)
+    estimate = recon3d_ros.DepthMap(depth, frame.camera, disparity)
+    with recon3d_ros.load_model("fake_stereo") as model:
+        result = recon3d_ros.Pipeline(model).refine(frame, estimate)
+    found = result.depth_map
+    write_depth_png16(tmp_path / "depth.png", found.depth)
+    millimetres = cv2.imread(str(tmp_path / "depth.png"), cv2.IMREAD_UNCHANGED)
+    for pixel, is_far in (((1, 2), True), ((3, 4), True), ((5, 6), False), ((7, 8), False)):
+        assert np.isposinf(found.depth[pixel]) if is_far else np.isnan(found.depth[pixel])
+        assert found.disparity[pixel] == disparity[pixel] if is_far else np.isnan(found.disparity[pixel])
+        assert np.isnan(result.cloud.data[pixel][:3]).all() and millimetres[pixel] == 0
+    assert not np.isneginf(found.depth).any() and millimetres[0, 0] == 2000
