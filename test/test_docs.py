@@ -16,7 +16,8 @@ import yaml
 
 import recon3d_ros
 from recon3d_ros.cli.main import VERBS, build_parser
-from recon3d_ros.files import read_ply, write_image
+from recon3d_ros.files import read_camera, read_ply, write_image
+from recon3d_ros.geometry import StereoRig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -124,6 +125,29 @@ def test_extras_exist_and_are_added_to_a_checkout_that_stays_one(page):
         assert command.endswith("--editable "), f"{page.name}: {command}"
         for name in names.split(","):
             assert f'\n    "{name}": ' in extras, f"{page.name} names the extra {name}"
+
+
+def test_the_table_of_verbs_has_every_verb_once():
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \| \S", page, re.MULTILINE)
+    assert sorted(verb for row in rows for verb in re.findall(r"`([a-z]+)`", row)) == sorted(VERBS)
+
+
+def test_the_camera_file_to_copy_is_the_pair_that_its_first_line_says(tmp_path):
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(# pair.yaml.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "pair.yaml").write_text(text)
+    rig = read_camera(tmp_path / "pair.yaml")
+    said = dict(re.findall(r"(cx|cy|fx|baseline) (?:= )?(?:fy = )?([\d.]+)", text.splitlines()[0]))
+    numbers = {name: float(number) for name, number in said.items()}
+    wh = tuple(map(int, re.search(r"(\d+)x(\d+) px", text).groups()))
+    simple = StereoRig.simple(*wh, numbers["fx"], numbers["baseline"], numbers["cx"], numbers["cy"])
+    for found, expected in ((rig.left, simple.left), (rig.right, simple.right)):
+        assert found.image_size_wh == expected.image_size_wh and found.rectified and not found.d.any()
+        for name in ("k", "r", "p"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12)
+    (tmp_path / "camera.yaml").write_text(yaml.safe_dump(yaml.safe_load(text)["left"]))
+    assert read_camera(tmp_path / "camera.yaml") == rig.left
 
 
 def test_the_picture_of_the_first_page_moves_and_is_small():

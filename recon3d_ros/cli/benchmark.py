@@ -13,6 +13,7 @@ from typing import NamedTuple
 from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.cli.flags import user_path
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.files import write_json
 from recon3d_ros.files.text_table import aligned
@@ -116,6 +117,7 @@ def main(args: argparse.Namespace) -> int:
     print("; ".join(f"{name} {value}" for name, value in machine.items()))
     if args.json is not None:
         write_json(args.json, {"machine": machine, "rows": rows})
+    tell_written(args.json)
     return 0
 
 

@@ -6,9 +6,11 @@ import argparse
 import dataclasses
 import json
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from recon3d_ros.cli.flags import add_options, read_options, user_path
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config.doctor import DoctorConfig
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.reports import Page, Table, write_page
@@ -46,6 +48,7 @@ def main(args: argparse.Namespace) -> int:
     print(json.dumps(to_dict(diagnosis), indent=1) if args.json else to_text(diagnosis))
     if args.html is not None:
         write_page(args.html, to_page(diagnosis))
+    tell_written(args.html, file=sys.stderr)  # stdout may be the JSON document
     return diagnosis.exit_code
 
 

@@ -18,8 +18,10 @@ from recon3d_ros.cli.flags import (
     numbers_from,
     positive_integer,
     read_options,
+    some_of,
     user_path,
 )
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
@@ -102,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_details(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by",
-        type=_breakdowns,
+        type=some_of(BREAKDOWNS),
         default=(),
         metavar="NAME,NAME",
         help=f"also score pixels by groups: {', '.join(BREAKDOWNS)}, or all of these (pairs only)",
@@ -195,6 +197,7 @@ def main(args: argparse.Namespace) -> int:
         gallery.write(curves)
     if gallery is not None and args.html is not None:
         write_page(args.html, evaluation_page(scores, curves, groups, gallery))
+    tell_written(args.json, args.pictures, args.html)
     return 0
 
 
@@ -291,10 +294,3 @@ def _opened(run: _Run, args: argparse.Namespace) -> Iterator[tuple[Any, str, str
         yield estimator, estimator.manifest.name, estimator.precision
     finally:
         estimator.close()
-
-
-def _breakdowns(text: str) -> tuple[str, ...]:
-    names = tuple(BREAKDOWNS) if text == "all" else tuple(dict.fromkeys(text.split(",")))
-    if not BREAKDOWNS.keys() >= set(names):
-        raise argparse.ArgumentTypeError(f"expected all or some of {', '.join(BREAKDOWNS)}, got {text!r}")
-    return names

@@ -7,6 +7,8 @@ from itertools import chain
 
 from tqdm import tqdm
 
+from recon3d_ros.cli.flags import refuse
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.errors import ConfigError, ManifestError
 from recon3d_ros.estimation.point_labels import PointLabeller
 from recon3d_ros.evaluation import label_scores
@@ -39,8 +41,9 @@ def evaluate_labels(args: argparse.Namespace) -> int:
     """Print the table, write the JSON and the pictures.
 
     Raises:
-        ConfigError: A set has no clouds whose classes are known.
+        ConfigError: A set has no clouds whose classes are known, or an option is for models of depth.
     """
+    refuse(args, ("html", "by"), "models that label points")
     names = args.data.split(",")
     if strangers := [name for name in names if name not in (*WORLD_SETS, MARKED)]:
         raise ConfigError(
@@ -77,4 +80,5 @@ def evaluate_labels(args: argparse.Namespace) -> int:
     print(label_scores.to_text(scores))
     if args.json is not None:
         write_json(args.json, {"rows": [score.to_row() for score in scores]})
+    tell_written(args.json, args.pictures)
     return 0

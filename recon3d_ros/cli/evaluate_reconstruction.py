@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from recon3d_ros.cli.flags import numbers_from, user_path
+from recon3d_ros.cli.flags import numbers_from, refuse, user_path
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.files import write_json
 from recon3d_ros.files.text_table import aligned
@@ -57,6 +58,7 @@ def evaluate_reconstruction(args: argparse.Namespace) -> int:
         DataError: A file cannot be read.
         MissingDependencyError: SciPy or trimesh is not installed.
     """
+    refuse(args, ("html", "pictures", "by"), "--reconstruction and --trajectory")
     if args.truth is None or args.data is not None:
         raise ConfigError(
             "expected --truth, and no --data, with --reconstruction or --trajectory, got another "
@@ -83,4 +85,5 @@ def evaluate_reconstruction(args: argparse.Namespace) -> int:
         document["trajectory"] = asdict(found)
     if args.json is not None:
         write_json(args.json, document)
+    tell_written(args.json)
     return 0

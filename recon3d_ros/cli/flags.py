@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recon3d_ros.config import Config, Option, options
+from recon3d_ros.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
 
@@ -92,3 +93,26 @@ def numbers_from(low: float) -> Callable[[str], tuple[float, ...]]:
         return numbers
 
     return read
+
+
+def some_of(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """A reader of names with commas between them, all of them known, or `all`."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(known) if text == "all" else tuple(dict.fromkeys(text.split(",")))
+        if not set(known) >= set(names):
+            raise argparse.ArgumentTypeError(f"expected all or some of {', '.join(known)}, got {text!r}")
+        return names
+
+    return read
+
+
+def refuse(args: argparse.Namespace, names: Collection[str], what: str) -> None:
+    """Refuse options that a part of a verb does not have, rather than ignore them.
+
+    Raises:
+        ConfigError: One of them is given.
+    """
+    for name in names:
+        if getattr(args, name):
+            raise ConfigError(f"expected no --{name.replace('_', '-')} for {what}, got it: leave it out")

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from recon3d_ros.cli.flags import read_options
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.errors import ConfigError, PartialResultError, Recon3dError
 from recon3d_ros.files.text_table import aligned
@@ -82,6 +83,7 @@ def process_many(args: argparse.Namespace) -> int:
     print(to_text(outcomes))
     document = {"recordings": [asdict(outcome) for outcome in outcomes]}
     write_document(f"{job.out.rstrip('/')}/summary.json", document)
+    tell_written(f"{job.out.rstrip('/')}/summary.json")
     failed = [outcome for outcome in outcomes if outcome.error]
     for outcome in failed:
         print(f"recon3d: {outcome.name}: {outcome.error}", file=sys.stderr)

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.fleet import add_fleet_arguments, process_many
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.datasets.bags.reader import Bag
@@ -93,6 +94,7 @@ def main(args: argparse.Namespace) -> int:
     for page in pages:
         write_page(args.out_html, page.page(f"{args.bag.name} processed", summary))
     print(_text(summary))
+    tell_written(args.out_bag, args.out_ply, args.out_json, args.out_html)
     if summary.empty == summary.written:
         raise DataError(
             f"expected depth in the frames of {args.bag}, got none in {summary.written}: check the "

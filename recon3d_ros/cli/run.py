@@ -12,6 +12,7 @@ from tqdm import tqdm
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.frames import add_image_arguments, named_frames
 from recon3d_ros.cli.results import Writer
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.errors import (
@@ -103,6 +104,7 @@ def main(args: argparse.Namespace) -> int:
     count = len(frames) - len(unread)
     suffix = _remarks(doubts, far) if is_metric else ": relative inverse depth, so no point clouds"
     print(f"{count} frame{'s'[: count != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
+    tell_written(args.rerun)
     _require_depth(writer, count)
     if unread:
         raise PartialResultError(

@@ -1,10 +1,12 @@
-"""What the package logs, on a terminal."""
+"""What a verb says on a terminal besides its results: what the package logs, and which files were written."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TextIO
 
 from recon3d_ros.system.printable import printable
 
@@ -25,6 +27,18 @@ class TerminalHandler(logging.Handler):
                 print(f"recon3d: {record.levelname.lower()}: {words}", file=sys.stderr)
             else:
                 print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
+def tell_written(*paths: Path | str | None, file: TextIO | None = None) -> None:
+    """Name the files and folders that were written, in one line.
+
+    Args:
+        paths: None for what nobody asked for.
+        file: In place of stdout.
+    """
+    given = [printable(str(path)) for path in paths if path is not None]
+    if given:
+        print(f"wrote {', '.join(given)}", file=file)
 
 
 def _bars_away() -> AbstractContextManager[None]:

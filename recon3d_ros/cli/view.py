@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recon3d_ros.cli.flags import user_path
+from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.errors import ConfigError, DataError, MissingDependencyError, OutputError
 from recon3d_ros.reports.rerun_log import EXTRA, RerunLog
 from recon3d_ros.reports.saved import log_saved
@@ -59,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
             log.abort()
             raise
         log.close()
-        print(args.save)
+        tell_written(args.save)
         return 0
     recordings = [path for path in args.things if path.suffix == ".rrd"]
     with _viewer(recordings, not args.no_browser) as (server, process):

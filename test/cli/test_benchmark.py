@@ -24,7 +24,8 @@ def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):
     assert main(["benchmark", name, "--frames", "5", "--json", str(tmp_path / "rows.json")]) == 0
     written = json.loads((tmp_path / "rows.json").read_text())
     rows = written["rows"]
-    table = capsys.readouterr().out.splitlines()
+    *table, last = capsys.readouterr().out.splitlines()
+    assert last == f"wrote {tmp_path / 'rows.json'}"
     notes = {row["note"] for row in rows if row.get("note")}
     assert len(table) == 1 + len(rows) + len(notes) + 1
     assert table[0].split() == [key for key in rows[0] if key != "note"]

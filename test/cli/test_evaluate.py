@@ -85,6 +85,7 @@ def test_a_model_stands_beside_the_baseline(root, capsys):
     words = ["evaluate", "--data", "kitti2012", "--root", str(root), "--json", str(root / "scores.json")]
     assert main([*words, "--model", "fake_stereo", "--backend", "fake"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines.pop() == f"wrote {root / 'scores.json'}"
     assert [line.split()[:4] for line in lines[1:]] == [
         ["kitti2012", "fake_stereo", "fp32", "2"],
         ["kitti2012", "sgbm", "-", "2"],
@@ -182,6 +183,7 @@ def test_confidence_gets_its_calibration_and_pictures_are_drawn(root, capsys, su
     }
     assert "data-scene" in html  # the cloud
     out, _ = capsys.readouterr()
+    assert out.endswith(f"wrote {root / 's.json'}, {root / 'p'}, {root / 'report.html'}\n")
     assert "kitti2012  sure fp32: " in out and "largest gap" in out and "AUSE by sigma" in out
     (curve,) = json.loads((root / "s.json").read_text())["calibration"]
     assert (curve["model"], curve["precision"], curve["set"]) == ("sure", "fp32", "kitti2012")
@@ -408,7 +410,9 @@ def test_a_model_that_labels_points_stands_beside_a_plane(tmp_path, capsys):
         )
         == 0
     )
-    assert "plane (RANSAC)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "plane (RANSAC)" in out
+    assert out.endswith(f"wrote {tmp_path / 'scores.json'}, {tmp_path / 'pictures'}\n")
     rows = json.loads((tmp_path / "scores.json").read_text())["rows"]
     assert [row["clouds"] for row in rows] == [2, 2, 2] and rows[0]["method"] == "recon3d_point_labels"
     assert len(list((tmp_path / "pictures").iterdir())) == 2
@@ -418,6 +422,10 @@ def test_a_model_that_labels_points_stands_beside_a_plane(tmp_path, capsys):
     ("words", "said"),
     [
         (["--model", "recon3d_point_labels", "--data", "nyuv2"], "expected sets with labelled points"),
+        (
+            ["--model", "recon3d_point_labels", "--data", "world_indoor", "--html", "a.html"],
+            "expected no --html for models that label points",
+        ),
         (["--model", "recon3d_point_labels,fake_stereo", "--data", "world_indoor"], "models of one kind"),
     ],
 )

@@ -109,4 +109,6 @@ def test_its_result_is_scored(recording, tmp_path, capsys):
     assert main(["evaluate", "--trajectory", path, "--truth", path]) == 0
     assert "ate_m" in capsys.readouterr().out
     assert main(["evaluate", "--reconstruction", mesh]) == 2
+    assert main(["evaluate", "--reconstruction", mesh, "--truth", mesh, "--pictures", str(out)]) == 2
+    assert "expected no --pictures for --reconstruction" in capsys.readouterr().err
     assert main(["evaluate"]) == 2

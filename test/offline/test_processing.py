@@ -220,6 +220,7 @@ def test_an_unlikely_calibration_is_counted_and_told_once(tmp_path, frames, caps
     assert counts["doubtful"] == counts["written"] == 3
     assert said.err.count("P[0, 3] in millimetres?") == 1
     assert "3 of the written frames have an unlikely calibration" in said.out
+    assert said.out.endswith(f"wrote {out}, {page}\n")
 
 
 def test_what_the_limit_takes_away_is_told_everywhere(tmp_path, frames, capsys):

@@ -355,7 +355,9 @@ def test_the_command_answers_in_words(stage, capsys, tmp_path):
     assert doctor(*topics, "--html", str(tmp_path / "doctor.html")) == WARNINGS
     html = (tmp_path / "doctor.html").read_text(encoding="utf-8")
     assert "increase the exposure" in html and "mono, 3 s: 1 warning" in html and "240x180" in html
-    *table, line, total = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert said.err.endswith(f"wrote {tmp_path / 'doctor.html'}\n")
+    *table, line, total = said.out.splitlines()
     assert "240x180" in table[1] and "/fake_driver" in table[1]
     assert line.startswith("WARN dark /dark/left/image_rect: expected") and line.endswith(
         "increase the exposure."
