@@ -14,7 +14,7 @@
         ├── OutputError               exit code 8   a result could not be written
         ├── MissingDependencyError    exit code 9   an optional library or system package
         ├── FrameError                exit code 10  no transform between two coordinate frames
-        └── PartialResultError        exit code 11  some inputs failed, the results of the others are there
+        └── PartialResultError        exit code 11  a part of the results is there, the message names the rest
 
 The command line exits with ``exit_code``; the node counts the error, warns and goes on.
 """

@@ -15,14 +15,14 @@ from recon3d_ros import files
 from recon3d_ros.backends.inspection import OnnxFile
 from recon3d_ros.cli.flags import user_path
 from recon3d_ros.config import ModelConfig
-from recon3d_ros.errors import ArtifactError, DataError, ManifestError, Recon3dError
+from recon3d_ros.errors import ArtifactError, DataError, ManifestError, PartialResultError, Recon3dError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation.first_look import FirstLook, first_look, sample_for
 from recon3d_ros.files.disk import write_atomically
-from recon3d_ros.model_zoo.draft import BLANK, PIXELS, blanks, draft, read_document, set_key, to_yaml
+from recon3d_ros.model_zoo.draft import BLANK, PIXELS, blanks, draft, flat, read_document, set_key, to_yaml
 from recon3d_ros.model_zoo.manifest import UNITS_OF_TASK, Manifest
 from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
-from recon3d_ros.model_zoo.onnx_file import external_files
+from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision
 from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.model_zoo.signature import Signature
 from recon3d_ros.model_zoo.templates import Template, contract_by, find_template, recognised, similar
@@ -30,9 +30,9 @@ from recon3d_ros.serving import open_checked
 
 HELP = (
     "Write the manifest of an ONNX file, NAME.yaml beside it: what the tensors of the file say, and what a "
-    "template knows (recon3d models templates). What cannot be known is asked for: fill it in, or repeat the "
-    "command with --set; what NAME.yaml says already is kept. Then the model is shown a rendered picture "
-    "whose depth is known: NAME_look.png has the answer, and what looks wrong is printed."
+    "template knows (recon3d models templates). What cannot be known is asked for, with exit code 11: fill "
+    "it in, or repeat the command with --set; what NAME.yaml says already is kept. Then the model is shown a "
+    "rendered picture whose depth is known: NAME_look.png has the answer, and what looks wrong is printed."
 )
 _NO_LICENCE = "not stated, ask the authors"
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Inspect, write, look; what is missing is an error at the end."""
+    """Inspect, write, look; with questions left, the exit code is that of a result in part."""
     file: Path = args.file
     if not file.is_file():
         raise DataError(f"expected an ONNX file, {file} does not exist: check the path")
@@ -74,15 +74,33 @@ def main(args: argparse.Namespace) -> int:
     missing = blanks(document)
     if missing:
         _trial(document, path)
-        told = "; ".join(f"{key} ({question})" for key, question in missing.items())
-        raise ManifestError(f"{path} is not complete, fill in, or repeat with --set KEY=VALUE: {told}")
+        print(_incomplete(document, path, missing))
+        return PartialResultError.exit_code
     _look(manifest_from_dict(document, path), path)
     if document["licence"]["weights"] == _NO_LICENCE:
         print("licence of the weights: not stated; give it with --licence")
-    print(
-        f"next: recon3d models show {path}, then recon3d run --model {path} --image IMAGE --fx FX --out OUT"
-    )
+    print(f"next: recon3d models show {path}, then recon3d run --model {path} {_images(document)} --out OUT")
     return 0
+
+
+def _images(document: Mapping[str, Any]) -> str:
+    """The flags of `recon3d run` that such a model needs."""
+    if document["task"] == "stereo_disparity":
+        return "--left LEFT --right RIGHT --fx FX --baseline-m BASELINE"
+    return "--image IMAGE" + " --fx FX" * (document["task"] == "mono_metric_depth")
+
+
+def _incomplete(document: Mapping[str, Any], path: Path, missing: Mapping[str, str]) -> str:
+    """What the file says already, and what cannot be known from it."""
+    known = [key for key, _ in flat(document) if key not in missing]
+    count = len(missing)
+    return "\n".join(
+        [
+            f"{path} is there with {', '.join(known)}; {count} answer{'s'[: count != 1]} to be given:",
+            *(f"  {key}: {question}" for key, question in missing.items()),
+            f"fill in {BLANK} in {path}, or repeat the command with --set KEY=VALUE; then the model is tried",
+        ]
+    )
 
 
 def _print_tensors(onnx: OnnxFile) -> None:
@@ -148,6 +166,11 @@ def _apply(document: dict[str, Any], args: argparse.Namespace) -> None:
     if args.task is not None:
         document["task"] = args.task
     if args.pixels is not None:
+        if document["input"].get("dtype") == "uint8":
+            raise ManifestError(
+                f"expected no --pixels for an input of uint8, which takes 0 to 255, got {args.pixels}: leave "
+                "it out"
+            )
         document["input"].update(deepcopy(dict(PIXELS[args.pixels])))
         if document["input"].get("color") == "mono" and args.pixels == "imagenet":
             raise ManifestError(
@@ -176,10 +199,8 @@ def _set(document: dict[str, Any], text: str) -> None:
 
 def _artifacts(document: Mapping[str, Any], file: Path) -> list[dict[str, Any]]:
     """The file with its sums; other precisions that the manifest has stay."""
-    precision = next(
-        (a.get("precision", "fp32") for a in (document.get("artifacts") or []) if a.get("file") == file.name),
-        "fp32",
-    )
+    said = [a.get("precision", "fp32") for a in document.get("artifacts") or [] if a.get("file") == file.name]
+    precision = said[0] if said else stored_precision(file)
     item: dict[str, Any] = {"file": file.name, "sha256": sha256_of(file), "precision": precision}
     external = external_files(file)
     for name in external:
@@ -223,6 +244,8 @@ def _trial(document: Mapping[str, Any], path: Path) -> None:
     if trial["output"].get("unit") == BLANK:
         metric = trial["task"] == "mono_metric_depth"
         trial["output"]["unit"] = "px" if stereo else "m" if metric else "relative_inverse_depth"
+    if trial["output"].get("scale") == BLANK:
+        trial["output"]["scale"] = 1.0
     if trial["input"].get("color") == BLANK:
         trial["input"]["color"] = "rgb"
     pixels = PIXELS if trial["input"].get("scale") == BLANK else {"as written": {}}
@@ -235,7 +258,11 @@ def _trial(document: Mapping[str, Any], path: Path) -> None:
             looks[name] = first_look(estimator, sample_for(estimator.manifest))
     if not looks:
         return
-    if stereo and all(np.isnan(look.likeness) for look in looks.values()) and "scale" not in trial["output"]:
+    if (
+        stereo
+        and all(np.isnan(look.likeness) for look in looks.values())
+        and trial["output"].get("scale", 1) == 1
+    ):
         print("no value is positive: if its disparities are negative, repeat with --set output.scale=-1")
     best = max(looks, key=lambda name: np.nan_to_num(abs(looks[name].likeness), nan=-1.0))
     what = "disparity" if stereo else "depth" if trial["task"] == "mono_metric_depth" else "inverse depth"

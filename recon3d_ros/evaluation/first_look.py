@@ -23,10 +23,11 @@ from recon3d_ros.world import training_sample, view_sample
 
 Plane = NDArray[np.float32]
 _SIZE_WH = (640, 480)
-_SEEDS = {True: 930_003, False: 930_005}
+# Rooms in which networks that are described rightly find the depth: rank correlation 0.8 and more.
+_SEEDS = {True: 930_003, False: 930_002}
 _MAX_DISPARITY_PX = 96.0
 # Rank correlations with the truth that count, and how much more another orientation must have.
-_OPPOSITE, _ALIKE, _MORE = -0.3, 0.4, 0.25
+_OPPOSITE, _UNRELATED, _ALIKE, _MORE = -0.3, 0.3, 0.4, 0.25
 _FAR_OFF = 8.0  # times the truth
 
 
@@ -121,7 +122,8 @@ def _doubts_of_shape(manifest: Manifest, values: Plane, truth: Plane, likeness: 
     words, best = max(
         ((name, _alike(plane, truth)) for name, plane in turned.items()), key=lambda item: item[1]
     )
-    if best > _ALIKE and best > likeness + _MORE:
+    # The inverse of a room looks upside down too: what explains it better counts.
+    if best > _ALIKE and best > likeness + _MORE and best > -likeness:
         yield f"the answer looks {words}: check the axes (layout) and the order of the images"
     elif likeness < _OPPOSITE:
         yield {
@@ -132,6 +134,12 @@ def _doubts_of_shape(manifest: Manifest, values: Plane, truth: Plane, likeness: 
             "mono_relative_inverse_depth": "it rises with depth, where inverse depth falls: write transform: "
             "inverse, or scale: -1",
         }[manifest.task]
+    elif likeness < _UNRELATED:
+        yield (
+            f"the answer has little to do with the picture (rank correlation {likeness:.2f}, mostly above "
+            "0.6 for networks that are described rightly): check input.color, scale, mean and std, the "
+            "layout and the task, and try an image of your own"
+        )
 
 
 def _doubts_of_size(manifest: Manifest, ratio: float) -> Iterator[str]:

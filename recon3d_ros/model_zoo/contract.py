@@ -93,7 +93,8 @@ class InputContract:
         self._check_padding()
         if self.dtype == "uint8" and (self.scale != 1 or any(self.mean) or set(self.std) != {1.0}):
             raise ManifestError(
-                "a uint8 input needs scale 1, mean 0 and std 1: scaling must be part of the network"
+                "a uint8 input needs scale 1, mean 0 and std 1, as scaling is part of the network: leave out "
+                "input.scale, mean and std (--pixels)"
             )
 
     @property

@@ -32,6 +32,7 @@ QUESTIONS = {
     "input.multiple_of": "sides must be a multiple of this; or size_wh: [W, H]",
     "output.name": "which output has the depth or disparity",
     "output.channel": "which of its channels, from 0; 2 for points X, Y, Z",
+    "output.scale": "the output is integers: the size of one step in output.unit, from the original network",
     "output.unit": "px or width for disparity; m, cm or inverse_m for depth; relative_inverse_depth",
 }
 _NO_VALUE = re.compile(
@@ -62,7 +63,13 @@ def draft(signature: Signature, multiple_of: int | None, task: str | None) -> di
     images = signature.images
     if not images or not signature.planes:
         what = "an input of 1, 3, 2 or 6 channels" if not images else "an output with a value for each pixel"
-        raise ManifestError(f"expected {what}, got {_told(signature)}: is this a depth network?")
+        hint = "is this a depth network?"
+        if not images and any("int" in spec.dtype for spec in signature.inputs):
+            what, hint = (
+                "an image of floats or uint8",
+                "export it so; inside it may compute with integers",
+            )
+        raise ManifestError(f"expected {what}, got {_told(signature)}: {hint}")
     stereo = len(images) == 2 or images[0].channels in (2, 6)
     if task is None:
         task = "stereo_disparity" if stereo else BLANK
@@ -89,6 +96,8 @@ def _output(planes: tuple[Plane, ...]) -> dict[str, Any]:
         output = {"name": plane.spec.name, "unit": BLANK, "layout": plane.layout, "dtype": plane.spec.dtype}
         if plane.channels > 1:
             output["channel"] = BLANK
+        if "int" in plane.spec.dtype:
+            output["scale"] = BLANK
     return output
 
 
@@ -128,7 +137,7 @@ def read_document(path: Path) -> dict[str, Any]:
 def blanks(document: Mapping[str, Any]) -> dict[str, str]:
     """The keys of a document that are blank, each with what to fill in."""
     found = {}
-    for key, value in _flat(document):
+    for key, value in flat(document):
         if value == BLANK and key not in ("input.mean", "input.std"):
             found[key] = QUESTIONS.get(key, "see docs/own-models.md, input.extra")
     return found
@@ -167,16 +176,17 @@ def to_yaml(document: Mapping[str, Any], remarks: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
+def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """The keys of a document with dots, ``input.scale``, each with its value."""
+    found: list[tuple[str, Any]] = []
     for key, value in document.items():
         if isinstance(value, Mapping):
-            flat += _flat(value, f"{prefix}{key}.")
+            found += flat(value, f"{prefix}{key}.")
         elif key == "extra" and isinstance(value, list):
-            flat += [(f"{prefix}extra.{item['name']}.role", item["role"]) for item in value]
+            found += [(f"{prefix}extra.{item['name']}.role", item["role"]) for item in value]
         else:
-            flat.append((f"{prefix}{key}", value))
-    return flat
+            found.append((f"{prefix}{key}", value))
+    return found
 
 
 def _told(signature: Signature) -> str:

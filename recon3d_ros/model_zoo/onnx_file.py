@@ -1,17 +1,21 @@
-"""What an ONNX file says of other files, read without the library onnx: a robot need not have it.
+"""What an ONNX file says of other files and of its numbers, read without the library onnx.
 
-An ONNX file is a protobuf message (onnx.proto of the ONNX project). Above 2 GiB, and in every export of
-torch.onnx since PyTorch 2.9, the values of its tensors lie in other files beside it.
+A robot need not have that library. An ONNX file is a protobuf message (onnx.proto of the ONNX project).
+Above 2 GiB, and in every export of torch.onnx since PyTorch 2.9, the values of its tensors lie in other files
+beside it.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
 
 from recon3d_ros.errors import ArtifactError
 
+T = TypeVar("T")
 # Fields of onnx.proto on the way from a model to its tensors: message -> number of the field -> message.
 _FIELDS = {
     "Model": {7: "Graph", 20: "TrainingInfo", 25: "Function"},
@@ -24,6 +28,10 @@ _FIELDS = {
     "Tensor": {13: "ExternalData"},
 }
 _KEY, _VALUE = 1, 2
+_OP_TYPE, _DATA_TYPE = 4, 2  # of a Node, of a Tensor
+_FLOAT, _FLOAT16 = 1, 10
+# Operators of integers, in the two ways that ONNX has for quantized networks.
+_OF_INTEGERS = re.compile(rb"(De|Dynamic)?[Qq]uantizeLinear|QLinear\w+|(Conv|MatMul)Integer")
 _FIXED_BYTES = {1: 8, 5: 4}  # of the wire types for numbers of fixed size
 _VARINT, _BYTES = 0, 2
 
@@ -36,20 +44,40 @@ def external_files(path: Path) -> tuple[str, ...]:
     Raises:
         ArtifactError: the file cannot be read, or names a file outside its own folder.
     """
+    names = tuple(dict.fromkeys(_read(path, _locations)))
+    for name in names:
+        _check_inside(path, name)
+    return names
+
+
+def stored_precision(path: Path) -> str:
+    """What an ONNX file computes in, as `Artifact.precision`.
+
+    It is int8 with operators for quantized numbers, fp16 with more constants of float16 than of float32, and
+    fp32 otherwise.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+    """
+    kinds = _read(path, _kinds)
+    if any(isinstance(kind, bytes) and _OF_INTEGERS.fullmatch(kind) for kind in kinds):
+        return "int8"
+    return "fp16" if kinds.count(_FLOAT16) > kinds.count(_FLOAT) else "fp32"
+
+
+def _read(path: Path, look: Callable[[mmap.mmap], Iterator[T]]) -> list[T]:
+    """What is found in a file; nothing in one that is not ONNX."""
     try:
         if path.stat().st_size == 0:
-            return ()
+            return []
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            names = tuple(dict.fromkeys(_locations(content)))
+            return list(look(content))
     except OSError as exc:
         raise ArtifactError(
             f"cannot read {path} ({exc.strerror}): check its permissions and the disk"
         ) from exc
     except (ValueError, IndexError):
-        return ()  # no ONNX file: the runtime refuses it, and says why
-    for name in names:
-        _check_inside(path, name)
-    return names
+        return []  # the runtime refuses it, and says why
 
 
 def _check_inside(path: Path, name: str) -> None:
@@ -65,26 +93,44 @@ def _check_inside(path: Path, name: str) -> None:
 
 def _locations(content: mmap.mmap) -> Iterator[str]:
     """Every ``location`` in the external_data of a tensor."""
+    for message, fields in _messages(content):
+        if message == "ExternalData":
+            entry = {number: content[a:b] for number, a, b in fields}
+            if entry.get(_KEY) == b"location":
+                yield entry.get(_VALUE, b"").decode()
+
+
+def _kinds(content: mmap.mmap) -> Iterator[bytes | int]:
+    """The operator of every node, and the number of the type of every tensor."""
+    for message, fields in _messages(content):
+        for number, start, end in fields:
+            if message == "Node" and number == _OP_TYPE:
+                yield content[start:end]
+            elif message == "Tensor" and number == _DATA_TYPE:
+                yield _varint(content, start)[0]
+
+
+def _messages(content: mmap.mmap) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
+    """Every message on the way to the tensors, with number, start and end of its fields."""
     todo = [("Model", 0, len(content))]
     while todo:
         message, start, end = todo.pop()
-        if message == "ExternalData":
-            entry = {number: content[a:b] for number, a, b in _fields(content, start, end)}
-            if entry.get(_KEY) == b"location":
-                yield entry.get(_VALUE, b"").decode()
-            continue
-        inner = _FIELDS[message]
-        todo += [(inner[n], a, b) for n, a, b in _fields(content, start, end) if n in inner]
+        fields = list(_fields(content, start, end))
+        yield message, fields
+        inner = _FIELDS.get(message, {})
+        todo += [(inner[n], a, b) for n, a, b in fields if n in inner]
 
 
 def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, start and end of each field of a message that has a length; numbers are passed over."""
+    """Number, start and end of each field of a message; numbers of fixed size are passed over."""
     at = start
     while at < end:
         tag, at = _varint(content, at)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
-            _, at = _varint(content, at)
+            _, after = _varint(content, at)
+            yield number, at, after
+            at = after
         elif wire == _BYTES:
             length, at = _varint(content, at)
             yield number, at, at + length

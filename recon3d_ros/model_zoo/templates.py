@@ -193,7 +193,10 @@ def _why_not(template: Template, signature: Signature) -> str:
         return f"expected an output of {wanted} channels, got {_told(signature)}"
     integers = template.input.get("dtype") == "uint8"
     if integers != (images[0].spec.dtype == "uint8"):
-        return f"expected inputs of {'uint8' if integers else 'floats'}, got {images[0].spec}"
+        return (
+            f"expected inputs of {'uint8' if integers else 'floats'}, got {images[0].spec}, of an export in "
+            "another precision: leave --as out and answer what is asked"
+        )
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from recon3d_ros.cli.main import main
+from recon3d_ros.errors import PartialResultError
 from recon3d_ros.model_zoo.registry import find_model, verify
 from test.external_model import with_external_data
 from test.published import HALF, UNIT, Published, write
@@ -49,15 +51,19 @@ def test_what_is_not_known_is_asked_and_the_answers_are_kept(
     """The command is repeated, each time with another answer; the last time the model is served."""
     file = tmp_path / "own.onnx"
     write(Published({"x": (1, 3, 60, 84)}, {"y": "NCHW"}, norm=HALF), file)
-    assert main(["models", "add", str(file)]) == 5
+    assert main(["models", "add", str(file)]) == PartialResultError.exit_code
     said = capsys.readouterr()
-    assert "a first try, taken as inverse depth: rank correlation" in said.out
-    for key in ("task (", "input.color (", "input.scale (", "output.unit ("):
-        assert key in said.err
+    assert "a first try, taken as inverse depth: rank correlation" in said.out and said.err == ""
+    there, *asked, what_to_do = said.out.partition(f"{tmp_path / 'own.yaml'} is there with ")[2].splitlines()
+    assert {"input.names", "input.size_wh", "output.layout", "artifacts"} <= set(re.split("[,;] ", there))
+    assert there.endswith("4 answers to be given:") and "??? in" in what_to_do
+    assert [line.split(":")[0].strip() for line in asked] == [
+        "task", "input.color", "input.scale", "output.unit"
+    ]  # fmt: skip
     assert main(["models", "--models-dir", str(tmp_path), "--verify"]) == 5
-    assert main(["models", "add", str(file), "--task", "mono_metric_depth", "--pixels", "half"]) == 5
+    assert main(["models", "add", str(file), "--task", "mono_metric_depth", "--pixels", "half"]) == 11
     said = capsys.readouterr()
-    assert "what it says is kept" in said.out and "task (" not in said.err and "input.scale (" not in said.err
+    assert "what it says is kept" in said.out and "  task:" not in said.out and "2 answers" in said.out
     assert main(["models", "add", str(file), "--set", "output.unit=m", "--set", "input.color=rgb"]) == 0
     assert "licence of the weights: not stated" in capsys.readouterr().out
     assert find_model(file).input.mean == (0.5, 0.5, 0.5)
@@ -82,8 +88,60 @@ def test_negative_disparities_are_told(tmp_path: Path, capsys: pytest.CaptureFix
     file = tmp_path / "raft.onnx"
     network = Published(PAIR, {"flow_up": "NCHW"}, answer=lambda graph, value: graph.times(value, -1.0))
     write(network, file)
-    assert main(["models", "add", str(file)]) == 5
+    assert main(["models", "add", str(file)]) == 11
     assert "repeat with --set output.scale=-1" in capsys.readouterr().out
+    words = ["--pixels", "imagenet", "--set", "input.color=rgb", "--set", "output.unit=px"]
+    assert main(["models", "add", str(file), *words, "--set", "output.scale=-1"]) == 0
+    assert "--left LEFT --right RIGHT --fx FX --baseline-m BASELINE --out OUT" in capsys.readouterr().out
+
+
+def integers(path: Path, dtype: str = "UINT8") -> Path:
+    """A network that quantizes and dequantizes: the mean of the colours, a step is 0.05."""
+    onnx = pytest.importorskip("onnx")
+    h, kind = onnx.helper, getattr(onnx.TensorProto, dtype)
+    numpy_dtype = np.dtype(dtype.lower())
+    constants = [
+        onnx.numpy_helper.from_array(np.asarray(value), name)
+        for name, value in (("one", np.float32(1)), ("zero", numpy_dtype.type(0)))
+    ]
+    nodes = [
+        h.make_node("DequantizeLinear", ["image", "one", "zero"], ["pixels"]),
+        h.make_node("ReduceMean", ["pixels"], ["grey"], axes=[3]),
+        h.make_node("QuantizeLinear", ["grey", "one", "zero"], ["steps"]),
+    ]
+    info = h.make_tensor_value_info
+    ends = [info("image", kind, [1, 60, 84, 3])], [info("steps", kind, [1, 60, 84, 1])]
+    model = h.make_model(
+        h.make_graph(nodes, "g", *ends, constants), opset_imports=[h.make_opsetid("", 17)], ir_version=8
+    )
+    onnx.save(model, path)
+    return path
+
+
+def test_integers_are_asked_what_a_step_is_and_named_int8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add = ["models", "add", str(integers(tmp_path / "steps.onnx"))]
+    given = ["--task", "mono_metric_depth", "--set", "input.color=rgb", "--set", "output.unit=m"]
+    assert main([*add, *given]) == 11
+    said = capsys.readouterr().out
+    assert "1 answer to be given:\n  output.scale: the output is integers: the size of one step" in said
+    assert main([*add, "--pixels", "unit"]) == 5
+    assert "no --pixels for an input of uint8" in capsys.readouterr().err
+    assert main([*add, "--as", "fastdepth"]) == 5
+    assert "leave --as out and answer what is asked" in capsys.readouterr().err
+    assert main([*add, "--set", "output.scale=0.05"]) == 0
+    manifest = find_model(tmp_path / "steps.onnx")
+    assert manifest.artifact().precision == "int8" and manifest.output.scale == 0.05
+    assert main(["models", "--models-dir", str(tmp_path)]) == 0
+    assert re.search(r"^steps +mono_metric_depth +int8 ", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_an_input_of_signed_integers_is_refused_with_a_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", str(integers(tmp_path / "steps.onnx", "INT8"))]) == 5
+    assert "expected an image of floats or uint8, got image int8 [1, 60, 84, 3]" in capsys.readouterr().err
 
 
 def test_weights_beside_the_file_are_listed(tmp_path: Path) -> None:

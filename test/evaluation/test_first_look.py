@@ -8,12 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from recon3d_ros.config import ModelConfig
+from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation.first_look import first_look, sample_for
 from recon3d_ros.geometry import Sample
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Licence, Manifest
 
 Spoil = Callable[[np.ndarray], np.ndarray]
+NOISE = np.random.default_rng(0).uniform(1.0, 4.0, (480, 640))
 UNIT = {
     "stereo_disparity": "px",
     "mono_metric_depth": "m",
@@ -69,6 +72,8 @@ def test_the_truth_raises_no_doubt(samples, task: str) -> None:
         ("mono_metric_depth", lambda t: t * 100, "centimetres"),
         ("mono_metric_depth", lambda t: t / 20, "times the true ones"),
         ("stereo_disparity", lambda t: t / 640, "unit: width"),
+        ("mono_metric_depth", lambda t: t * 0 + NOISE, "little to do with the picture"),
+        ("stereo_disparity", lambda t: t * 0 + NOISE, "little to do with the picture"),
         ("mono_metric_depth", lambda t: np.full_like(t, np.nan), "nothing is valid"),
         ("mono_metric_depth", lambda t: np.full_like(t, 3.0), "same everywhere"),
     ],
@@ -88,3 +93,13 @@ def test_a_wrong_answer_is_told(samples, task: str, spoil: Spoil, told: str) -> 
 def test_numbers_of_the_input_that_do_not_go_together(samples, given: dict, told: str) -> None:
     (doubt,) = looked(samples, "mono_metric_depth", lambda truth: truth, **given).doubts
     assert told in doubt
+
+
+def test_a_network_that_is_described_rightly_finds_the_depth_of_the_picture() -> None:
+    """A picture in which it does not would call every description wrong."""
+    pytest.importorskip("onnxruntime")
+    for name in ("recon3d_mono", "recon3d_stereo_light"):
+        estimator = Estimator.open(ModelConfig(model=name))
+        look = first_look(estimator, sample_for(estimator.manifest))
+        estimator.close()
+        assert look.likeness > 0.8 and look.doubts == ()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.errors import ArtifactError
-from recon3d_ros.model_zoo.onnx_file import external_files
+from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision
 
 onnx = pytest.importorskip("onnx")
 TWO = np.full(3, 2.0, np.float32)
@@ -88,3 +88,28 @@ def test_damaged_files_end_the_reading(tmp_path: Path) -> None:
         external_files(path)  # whatever it finds; it ends, and raises nothing of its own
     path.write_bytes(b"")
     assert external_files(path) == ()
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "ops", "precision"),
+    [
+        (["float32", "float32"], ["Conv"], "fp32"),
+        (["float16", "float16", "float32"], ["Conv", "Cast"], "fp16"),
+        (["float32", "float16", "int64"], ["Conv"], "fp32"),
+        (["float32", "int8"], ["DequantizeLinear", "Conv", "QuantizeLinear"], "int8"),
+        (["int8", "float32"], ["QLinearConv"], "int8"),
+        (["float32"], ["DynamicQuantizeLinear", "ConvInteger"], "int8"),
+        (["float32"], ["QLinear", "Quantize"], "fp32"),
+    ],
+)
+def test_what_a_file_computes_in(tmp_path: Path, dtypes: list[str], ops: list[str], precision: str) -> None:
+    tensors = [onnx.numpy_helper.from_array(np.ones(3, dtype), f"w{i}") for i, dtype in enumerate(dtypes)]
+    nodes = [onnx.helper.make_node(op, [], [f"y{i}"], name="QLinearConv") for i, op in enumerate(ops)]
+    assert stored_precision(write(tmp_path / "m.onnx", *tensors, nodes=nodes)) == precision
+
+
+def test_the_precision_of_what_is_no_onnx_file_is_not_asked(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"\xff" * 40)
+    assert stored_precision(tmp_path / "m.onnx") == "fp32"
+    with pytest.raises(ArtifactError, match="cannot read"):
+        stored_precision(tmp_path / "absent.onnx")
