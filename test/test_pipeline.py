@@ -180,7 +180,12 @@ def test_no_calibration_and_no_mask_lets_out_what_was_not_seen(
     left, right = rng.integers(0, 250, (2, height, width, 3), np.uint8)
     frame = FrameRectifier(rig).frame(left, right)
     config = PipelineConfig(
-        roi_mask=str(path), max_depth_m=3.0, free_space_frames=1, trust_calibration=True, point_fields="xyz"
+        roi_mask=str(path),
+        min_depth_m=0.01,
+        max_depth_m=3.0,
+        free_space_frames=1,
+        trust_calibration=True,
+        point_fields="xyz",
     )
     with Estimator.open(ModelConfig(model="fake_stereo")) as estimator:
         result = Pipeline(estimator, config).process(frame)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +15,7 @@ from recon3d_ros.datasets import open_dataset
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.estimation.point_labels import PointLabeller
 from recon3d_ros.evaluation.zoom import zoomed
+from recon3d_ros.geometry import PinholeCamera, Rectifier
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.model_zoo import registry
 
@@ -101,3 +105,38 @@ def test_held_out_scenes_are_seen_far_better_than_by_a_constant():
         guess = np.full_like(truth, np.nanmedian(truth))
         constant.append(disparity_metrics(guess, truth)["bad_px_3"])
     assert np.mean(ours) < 0.3 and np.mean(ours) < 0.5 * np.mean(constant)
+
+
+def test_black_corners_do_not_drag_along_the_depth_beside_them():
+    """Behind a barrel lens, as image_proc leaves them; rectified by us or, with camera_info, by others."""
+    size_wh = width, height = 480, 360
+    p = np.array([[180.0, 0, width / 2, 0], [0, 180, height / 2, 0], [0, 0, 1, 0]])
+    k = np.array([[240.0, 0, width / 2], [0, 240, height / 2], [0, 0, 1]])
+    camera = PinholeCamera(*size_wh, k, np.array([-0.3, 0.1, 0, 0]), p=p)
+    maps = cv2.initUndistortRectifyMap(k, camera.d, None, p[:, :3], size_wh, cv2.CV_32FC1)
+    pixels = np.stack(np.meshgrid(*(np.arange(side, dtype=np.float32) for side in size_wh)), 2).reshape(
+        -1, 1, 2
+    )
+    to_raw = cv2.undistortPoints(pixels, k, camera.d, P=p[:, :3]).reshape(height, width, 2)
+    ours, others = Rectifier(camera), Rectifier(camera, images_rectified=True)
+    valid = ours.valid
+    beside = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 5) <= 8
+    estimator = Estimator.open(ModelConfig(model="recon3d_stereo_light"))
+    bad = {"black": [], "ours": [], "others": []}
+    for kind in ("indoor", "outdoor"):
+        sample = world.WorldCamera(
+            seed=700_000, kind=kind, size_wh=size_wh, rate_hz=10, loop_frames=10
+        ).sample(0)
+        raw = [
+            cv2.remap(image, to_raw, None, cv2.INTER_CUBIC)
+            for image in (sample.frame.image, sample.frame.right)
+        ]
+        black = [cv2.remap(image, *maps, cv2.INTER_LINEAR) for image in raw]
+        pairs = {"black": black, "ours": map(ours.rectify, raw), "others": map(others.rectify, black)}
+        for name, (left, right) in pairs.items():
+            frame = dataclasses.replace(sample.frame, image=left, right=right, valid=valid, right_valid=valid)
+            disparity = estimator.estimate(frame).disparity
+            there = beside & np.isfinite(disparity) & (sample.disparity > 0)
+            bad[name].append(np.mean(abs(disparity - sample.disparity)[there] > 3))
+    worst = 0.5 * np.mean(bad["black"])
+    assert np.mean(bad["ours"]) < worst and np.mean(bad["others"]) < worst, bad

@@ -25,7 +25,8 @@ class Calibration:
 
     Args:
         infos: camera_info of the camera, or of the left and then the right camera.
-        rectify: images are raw; D, R and P rectify them. Else P alone is used.
+        rectify: images are raw; D, R and P rectify them. Else they are rectified: P describes them, and K, D
+            and R, where they are those of a raw camera, what that camera saw.
 
     Raises:
         CalibrationError: uncalibrated, not finite, sizes differ, baseline not positive.
@@ -39,7 +40,10 @@ class Calibration:
         rig = StereoRig(*cameras) if len(cameras) == 2 else None
         if rig is not None and not rectify:
             require_side_by_side(rig)
-        self._rectifier = FrameRectifier(rig or cameras[0])
+        if not rectify:
+            cameras = [_raw_or(info, camera) for info, camera in zip(infos, cameras)]
+            rig = StereoRig(*cameras) if rig is not None else None
+        self._rectifier = FrameRectifier(rig or cameras[0], images_rectified=not rectify)
         height, width = cameras[0].image_shape_hw
         self.size_wh = (width, height)
 
@@ -50,6 +54,15 @@ class Calibration:
             CalibrationError: an image has another size than its camera_info says.
         """
         return self._rectifier.frame(image, right, stamp_ns, frame_id=frame_id)
+
+
+def _raw_or(info: CameraInfoFields, rectified: PinholeCamera) -> PinholeCamera:
+    """The raw camera behind rectified images, or the rectified one where a driver tells no other."""
+    try:
+        raw = info_to_camera(info)
+    except CalibrationError:
+        return rectified
+    return rectified if raw.rectified else raw
 
 
 class _Change(NamedTuple):

@@ -190,7 +190,7 @@ def test_one_bad_image_of_many_is_counted_and_the_others_are_done(folder, capsys
     assert written(folder) == [f"{name}_{kind}" for name in "0123" if name != broken for kind in MONO_FILES]
     said = capsys.readouterr()
     assert "3 frames of fake_mono" in said.out
-    assert "1 of 4 frames could not be read, first: expected a whole PNG" in said.err
+    assert "1 of 4 frames could not be read, first: expected a whole image" in said.err
 
 
 def test_nothing_but_bad_images_is_the_error_of_the_first(folder, capsys):

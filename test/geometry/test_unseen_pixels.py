@@ -18,6 +18,7 @@ from recon3d_ros.geometry import (
     StereoRig,
     stereo_rectified_pair,
 )
+from recon3d_ros.geometry.unseen_pixels import nearest_seen
 from test.raw_cameras import SIZE_WH, barrel_rig, raw_cameras
 
 
@@ -84,9 +85,59 @@ def test_a_rectified_pair_carries_what_both_cameras_saw():
     frame = FrameRectifier(barrel_rig()).frame(image, image, 5, "a")
     assert (frame.stamp_ns, frame.name) == (5, "a")
     assert frame.valid is not None and frame.right_valid is not None
-    black = (frame.image == 0).all(axis=2)
-    assert 0.1 < black.mean() < 0.9
-    assert not frame.valid[black].any()
+    assert 0.1 < frame.valid.mean() < 0.9 and frame.doubts == ()
+    assert (frame.image == 200).all()  # no edge for a network to see
+
+
+@settings(max_examples=30)
+@given(raw_cameras(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_images_that_others_rectified_are_as_if_we_had(camera, colour, seed):
+    """Nothing black is left of what image_proc does not show, and what was seen stays as it is."""
+    size_hw = (SIZE_WH[1], SIZE_WH[0])
+    raw = np.random.default_rng(seed).integers(90, 256, (*size_hw, 3) if colour else size_hw, np.uint8)
+    ours, others = Rectifier(camera), Rectifier(camera, images_rectified=True)
+    maps = ours._maps
+    given = raw if maps is None else cv2.remap(raw, *maps, cv2.INTER_LINEAR)
+    kept = given.copy()
+    image = others.rectify(given)
+    np.testing.assert_array_equal(given, kept)
+    valid = others.valid
+    if valid is None:
+        assert ours.valid is None and image is given
+        return
+    np.testing.assert_array_equal(valid, ours.valid)
+    whole = cv2.erode(valid.astype(np.uint8), np.ones((3, 3)), borderValue=1) > 0
+    if whole.any():
+        np.testing.assert_array_equal(image[whole], given[whole])
+        assert image.min() >= 88 or (given[whole] < 88).any()
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
+def test_what_stands_in_for_a_pixel_is_the_nearest_that_was_seen(seed, share):
+    valid = np.random.default_rng(seed).random((7, 11)) < share
+    if not valid.any():
+        return
+    unseen, nearest = nearest_seen(valid)
+    whole = np.ones(valid.shape, bool)
+    whole.ravel()[unseen] = False
+    assert not whole[~valid].any() and whole.ravel()[nearest].all()
+    v, u = np.nonzero(whole)
+    for pixel, other in zip(unseen, nearest):
+        distances = np.hypot(v - pixel // 11, u - pixel % 11)
+        mine = np.hypot(other // 11 - pixel // 11, other % 11 - pixel % 11)
+        assert mine <= distances.min() * 1.05  # OpenCV's 5x5 distance is 2 % off at most
+
+
+def test_a_camera_that_saw_next_to_nothing_of_its_images_is_doubted():
+    """K of the full size under images of half the size, rectified by others."""
+    k = np.array([[200.0, 0, 131], [0, 200, 97], [0, 0, 1]])
+    p = np.hstack([np.array([[100.0, 0, 65], [0, 100, 48], [0, 0, 1]]), np.zeros((3, 1))])
+    camera = PinholeCamera(*SIZE_WH, k, np.array([-0.1, 0, 0, 0]), p=p)
+    image = np.zeros((SIZE_WH[1], SIZE_WH[0]), np.uint8)
+    (doubt,) = FrameRectifier(camera, images_rectified=True).frame(image).doubts
+    assert "K, D and R" in doubt and "of another size" in doubt
+    assert FrameRectifier(camera.as_rectified(), images_rectified=True).frame(image).doubts == ()
 
 
 def test_one_image_for_a_rig_is_refused():

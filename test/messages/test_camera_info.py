@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gc
 import weakref
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo
 
 from recon3d_ros.errors import CalibrationError
-from recon3d_ros.geometry import StereoRig
+from recon3d_ros.geometry import Rectifier, StereoRig
 from recon3d_ros.messages.camera_info import LATEST_NS, CalibrationCache
 from recon3d_ros.ros.bridge.conversions import camera_to_info, ns_to_stamp
 
@@ -98,6 +99,33 @@ def test_wrong_image_size(cache):
     with pytest.raises(CalibrationError, match="the image is 63x48"):
         cache.at(0).frame(0, picture(0)[:, 1:], picture(7)[:, 1:])
     assert np.array_equal(cache.at(0).frame(0, *[picture(i) for i in (0, 7)]).image, picture(0))
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [{}, {"distortion_model": "of its own"}, {"r": np.zeros(9)}, {"k": np.array([50.0, 0, np.nan] * 3)}],
+)
+def test_images_that_others_rectified_show_what_the_raw_camera_saw(unusable):
+    """By K, D and R, as image_proc leaves them in camera_info; P alone counts where these are of no use."""
+    cache = CalibrationCache(TOPICS, rectify=False)
+    for topic, info in infos().items():
+        # A lens that sees less than P shows.
+        info.k, info.d = np.array([80.0, 0, 30, 0, 80, 25, 0, 0, 1]), [-0.3, 0.05, 0.0, 0.0, 0.0]
+        for name, value in unusable.items():
+            setattr(info, name, value)
+        cache.update(topic, info)
+    black = np.zeros_like(picture(0))
+    black[20:30, 25:35] = 200
+    frame = cache.at(0).frame(5, black, black)
+    assert frame.rig == RIG.as_rectified() and frame.doubts == ()
+    np.testing.assert_array_equal(frame.image[20:30, 25:35], 200)
+    if unusable:
+        assert frame.valid is None and frame.right_valid is None
+        return
+    k, d = np.array([[80.0, 0, 30], [0, 80, 25], [0, 0, 1]]), np.array([-0.3, 0.05, 0, 0, 0])
+    for camera, valid in zip((RIG.left, RIG.right), (frame.valid, frame.right_valid)):
+        np.testing.assert_array_equal(valid, Rectifier(dataclasses.replace(camera, k=k, d=d)).valid)
+        assert 0.3 < valid.mean() < 0.9
 
 
 def test_an_absurd_size_is_refused_before_the_maps_of_rectification_are_made():
