@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recon3d_ros.cli.flags import user_path
-from recon3d_ros.config.camera_topics import STEREO_LAYOUTS
+from recon3d_ros.config.camera_topics import SEPARATE, STEREO_LAYOUTS, is_packed
 from recon3d_ros.datasets import DATASETS, WORLDS, layout_of, open_dataset
 from recon3d_ros.datasets.folders import (
     CAMERA_FILE,
@@ -38,7 +38,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     images.add_argument(
         "--layout",
         choices=STEREO_LAYOUTS,
-        default=STEREO_LAYOUTS[0],
+        default=SEPARATE,
         help="with --image, or --input of a folder of images: both views of a stereo camera are in one "
         "image, the left view left or above; the camera is that of the views (default %(default)s)",
     )
@@ -84,7 +84,7 @@ def named_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
     files = (args.left, args.right) if pair else (args.image, None)
     camera = _camera(args, [files])
     if camera is not None:
-        stereo = pair or args.layout != STEREO_LAYOUTS[0]
+        stereo = pair or is_packed(args.layout)
         if isinstance(camera, StereoRig) and not stereo:
             raise ConfigError(
                 "expected the calibration of one camera with --image, got that of a pair: give --left and "
@@ -119,7 +119,7 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
     plain = layout is not None and layout.name == "images"
     files = image_files(folder) if plain or args.fx is not None else []
     camera = _camera(args, files)
-    packed = args.layout != STEREO_LAYOUTS[0]
+    packed = is_packed(args.layout)
     if (
         plain
         and not packed
@@ -165,7 +165,7 @@ def _camera(
             raise ConfigError(f"expected {lacks} with --fx, --baseline-m, --cx and --cy, got none: give it")
         return None
     height, width = _first_shape([left for left, _ in files])
-    stereo = files[0][1] is not None or args.layout != STEREO_LAYOUTS[0]
+    stereo = files[0][1] is not None or is_packed(args.layout)
     if args.layout == "side_by_side":
         width //= 2
     elif args.layout == "top_bottom":

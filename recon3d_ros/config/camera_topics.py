@@ -8,9 +8,15 @@ from recon3d_ros.config.options import Config, option
 
 LEFT, RIGHT = 0, 1
 # Where the views of a stereo camera are: in two images, or in one, the left view left or above.
-STEREO_LAYOUTS = ("separate", "side_by_side", "top_bottom")
+SEPARATE = "separate"
+STEREO_LAYOUTS = (SEPARATE, "side_by_side", "top_bottom")
 SIDES = ("left", "right")
 NS_PER_MS = 1e6
+
+
+def is_packed(layout: str) -> bool:
+    """Whether one image holds both views of a stereo camera."""
+    return layout != SEPARATE
 
 
 def image_topics(stereo: bool, rectify: bool, prefix: str = "") -> tuple[str, ...]:

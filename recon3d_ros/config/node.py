@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from recon3d_ros.config.camera_topics import STEREO_LAYOUTS, PairingConfig
+from recon3d_ros.config.camera_topics import SEPARATE, STEREO_LAYOUTS, PairingConfig, is_packed
 from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
 
@@ -16,10 +16,10 @@ def require_pair_for_layout(mode: str, layout: str) -> None:
     Raises:
         ConfigError: It is asked for with a single camera.
     """
-    if mode == "mono" and layout != STEREO_LAYOUTS[0]:
+    if mode == "mono" and is_packed(layout):
         raise ConfigError(
             f"layout {layout} has two views, which mode mono does not use: set mode to stereo, or layout to "
-            f"{STEREO_LAYOUTS[0]}"
+            f"{SEPARATE}"
         )
 
 

@@ -9,6 +9,7 @@ from recon3d_ros.config.camera_topics import (
     PairingConfig,
     image_topics,
     info_topic,
+    is_packed,
     packed_topics,
 )
 from recon3d_ros.config.node import require_pair_for_layout
@@ -45,7 +46,7 @@ class ProcessConfig(PairingConfig):
     @property
     def is_packed(self) -> bool:
         """Whether both views of a pair come in one image."""
-        return self.layout != STEREO_LAYOUTS[0]
+        return is_packed(self.layout)
 
     @property
     def is_stereo(self) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.config.camera_topics import STEREO_LAYOUTS
+from recon3d_ros.config.camera_topics import SEPARATE, is_packed
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import read_camera, read_image, read_photograph
@@ -55,9 +55,7 @@ class RawImages(NamedTuple):
     orientation: int = 1
 
 
-def folder_images(
-    path: Path | str, rate_hz: float = 10.0, layout: str = STEREO_LAYOUTS[0]
-) -> LazySequence[RawImages]:
+def folder_images(path: Path | str, rate_hz: float = 10.0, layout: str = SEPARATE) -> LazySequence[RawImages]:
     """The images of a folder, unrectified, in natural order of their names ("9" before "10").
 
     A folder with subfolders `left` and `right` (or KITTI's `image_0` and `image_1`, `image_2` and `image_3`)
@@ -74,14 +72,14 @@ def folder_images(
 
 
 def images_of(
-    files: Sequence[tuple[Path, Path | None]], rate_hz: float, layout: str = STEREO_LAYOUTS[0]
+    files: Sequence[tuple[Path, Path | None]], rate_hz: float, layout: str = SEPARATE
 ) -> LazySequence[RawImages]:
     """Read the (left, right or None) files when asked; see `folder_images` for stamps and layout.
 
     Raises:
         DataError: two files are a pair, and the layout says that one is.
     """
-    if layout != STEREO_LAYOUTS[0] and files[0][1] is not None:
+    if is_packed(layout) and files[0][1] is not None:
         raise DataError(
             f"expected images with both views for the layout {layout}, got {files[0][0]} beside "
             f"{files[0][1].name}: leave the layout out"
@@ -94,7 +92,7 @@ def images_of(
         if right is not None:
             return RawImages(stamps[i], read_image(left, to_8_bits), read_image(right, to_8_bits))
         image, exif = read_photograph(left, to_8_bits)
-        if layout != STEREO_LAYOUTS[0]:
+        if is_packed(layout):
             return RawImages(stamps[i], *split_views(image, layout))
         return RawImages(stamps[i], image, None, exif.orientation)
 
@@ -105,7 +103,7 @@ def folder_frames(
     path: Path | str,
     camera: PinholeCamera | StereoRig | None = None,
     rate_hz: float = 10.0,
-    layout: str = STEREO_LAYOUTS[0],
+    layout: str = SEPARATE,
 ) -> LazySequence[Frame]:
     """The images of a folder as rectified frames.
 
@@ -127,7 +125,7 @@ def folder_frames(
     files = image_files(folder)
     if camera is None:
         camera = _camera_inside(folder, files[0][0])
-    packed = layout != STEREO_LAYOUTS[0]
+    packed = is_packed(layout)
     if (packed or files[0][1] is not None) != isinstance(camera, StereoRig):
         raise DataError(
             f"expected one camera for a folder of images, a stereo camera (left: and right:) for left/ and "

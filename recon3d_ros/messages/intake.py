@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from recon3d_ros.config.camera_topics import LEFT, RIGHT, STEREO_LAYOUTS
+from recon3d_ros.config.camera_topics import LEFT, RIGHT, SEPARATE, is_packed
 from recon3d_ros.files.bit_depth import BitDepth, To8Bits, full_range
 from recon3d_ros.geometry import Frame, split_views
 from recon3d_ros.messages.camera_info import Calibration, CalibrationCache
@@ -119,7 +119,7 @@ class RawFrame:
     calibration: Calibration
     epoch: int = 0
     to_8_bits: To8Bits = full_range
-    layout: str = STEREO_LAYOUTS[0]
+    layout: str = SEPARATE
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -138,7 +138,7 @@ class RawFrame:
         """
         started = time.perf_counter()
         images = [msg_to_image(msg, self.to_8_bits) for msg in self.messages]
-        if self.layout != STEREO_LAYOUTS[0]:
+        if is_packed(self.layout):
             images = [*split_views(images[LEFT], self.layout)]
         decoded = time.perf_counter()
         right = images[RIGHT] if images[1:] else None
@@ -170,11 +170,11 @@ class Intake:
         tolerance_ns: int = 0,
         waiting: int = 5,
         whole_record: bool = False,
-        layout: str = STEREO_LAYOUTS[0],
+        layout: str = SEPARATE,
         on_step_back: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._layout = layout
-        self._paired = len(info_topics) == 2 and layout == STEREO_LAYOUTS[0]
+        self._paired = len(info_topics) == 2 and not is_packed(layout)
         self.sync = StereoSync(tolerance_ns, waiting)
         self._calibrations = CalibrationCache(info_topics, rectify, whole_record)
         self._calibration: Calibration | None = None

@@ -80,17 +80,6 @@ def close_loops(odometry: VisualOdometry) -> Map:
     return _map(odometry, poses, used, submaps, separate)
 
 
-def without_loops(odometry: VisualOdometry) -> Map:
-    """The poses as odometry found them, of the submap with the most frames."""
-    counts: dict[int, int] = {}
-    for step in odometry.steps:
-        if step.status is not Status.LOST:
-            counts[step.submap] = counts.get(step.submap, 0) + 1
-    best = max(counts, key=lambda submap: counts[submap], default=0)
-    poses = {i: each.T_map_camera for i, each in enumerate(odometry.keyframes) if each.submap == best}
-    return _map(odometry, poses, (), (best,), tuple(sorted(set(counts) - {best})))
-
-
 def _placed(keyframes: Sequence[Keyframe], loops: Sequence[Edge]) -> dict[int, Array]:
     """T_world_map of every submap that is joined with the largest group; loops must agree on it."""
     links: dict[tuple[int, int], list[Array]] = {}

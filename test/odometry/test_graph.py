@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recon3d_ros.odometry import VisualOdometry, close_loops, without_loops
+from recon3d_ros.odometry import VisualOdometry, close_loops, graph
 from recon3d_ros.odometry.loops import find_loops
 
 pytest.importorskip("gtsam")
@@ -36,9 +36,11 @@ def error_m(found, walk, numbers):
     return np.linalg.norm(found.T_world_camera[:, :3, 3] - truth[:, :3, 3], axis=1)
 
 
-def test_a_closed_walk_closes(round_trip, walk):
+def test_a_closed_walk_closes(round_trip, walk, monkeypatch):
     numbers = [*range(40), 0, 1]
-    open_m, closed_m = (error_m(f(round_trip), walk, numbers) for f in (without_loops, close_loops))
+    closed_m = error_m(close_loops(round_trip), walk, numbers)
+    monkeypatch.setattr(graph, "find_loops", lambda *_: [])
+    open_m = error_m(close_loops(round_trip), walk, numbers)
     assert len(open_m) == len(closed_m) == 42
     assert closed_m[-2] < 0.5 * open_m[-2]  # frame 0 is met again
     assert np.sqrt((closed_m**2).mean()) < np.sqrt((open_m**2).mean())
@@ -73,8 +75,5 @@ def test_the_same_twice_is_the_same(round_trip):
 
 
 def test_nothing_tracked_is_an_empty_map():
-    assert (
-        len(close_loops(VisualOdometry()).frame_numbers)
-        == len(without_loops(VisualOdometry()).stamps_ns)
-        == 0
-    )
+    found = close_loops(VisualOdometry())
+    assert len(found.frame_numbers) == len(found.stamps_ns) == 0

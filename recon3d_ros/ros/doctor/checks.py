@@ -19,8 +19,9 @@ from recon3d_ros.geometry.plausibility import calibration_doubts
 from recon3d_ros.messages.camera_info import Calibration, info_to_camera
 from recon3d_ros.ros.bridge.conversions import msg_to_image
 from recon3d_ros.ros.doctor.finding import Finding, error, warn
-from recon3d_ros.ros.doctor.topic_monitor import CameraMonitor, TopicMonitor, endpoint_name
+from recon3d_ros.ros.doctor.topic_monitor import CameraMonitor, TopicMonitor
 from recon3d_ros.ros.doctor.topic_suggestions import suggest
+from recon3d_ros.ros.health.qos_watch import endpoint_name
 
 LOST_SHARE = 0.05
 # Stamps farther from this computer's time than that belong to a bag, or to a clock that is off.

@@ -26,8 +26,9 @@ from recon3d_ros.ros.doctor.finding import Finding, error, warn
 from recon3d_ros.ros.doctor.frames import check_frames
 from recon3d_ros.ros.doctor.graph_monitor import NAME, GraphMonitor, observe
 from recon3d_ros.ros.doctor.shared_memory import check_profile, check_segments
-from recon3d_ros.ros.doctor.topic_monitor import TopicMonitor, endpoint_name
+from recon3d_ros.ros.doctor.topic_monitor import TopicMonitor
 from recon3d_ros.ros.health.health import Level
+from recon3d_ros.ros.health.qos_watch import endpoint_name
 from recon3d_ros.ros.output.outputs import TYPES
 
 # Exit codes of the command, apart from those of errors (1 to 11): nothing found, warnings only, errors.

@@ -136,8 +136,3 @@ class CameraMonitor:
     def published(self) -> bool:
         """Whether anybody publishes or waits for either topic."""
         return any(monitor.publishers or monitor.subscribers for monitor in (self.image, self.info))
-
-
-def endpoint_name(endpoint: TopicEndpointInfo) -> str:
-    """The node of an endpoint, with its namespace."""
-    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"

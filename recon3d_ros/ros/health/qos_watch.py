@@ -59,12 +59,13 @@ def _said(topic: str, publisher: TopicEndpointInfo, subscription: TopicEndpointI
     policy, offered, asked = _difference(publisher.qos_profile, subscription.qos_profile)
     if subscribed:
         return (
-            f"nothing arrives from {_name(publisher)} on {topic}: it offers {policy} {offered}, this node "
-            f"requests {asked}; set qos_overrides.{topic}.subscription.{policy} to {offered}"
+            f"nothing arrives from {endpoint_name(publisher)} on {topic}: it offers {policy} {offered}, this "
+            f"node requests {asked}; set qos_overrides.{topic}.subscription.{policy} to {offered}"
         )
     return (
-        f"{_name(subscription)} gets nothing from {topic}: it requests {policy} {asked}, this node offers "
-        f"{offered}; set qos_overrides.{topic}.publisher.{policy} to {asked}, or subscribe with {offered}"
+        f"{endpoint_name(subscription)} gets nothing from {topic}: it requests {policy} {asked}, this node "
+        f"offers {offered}; set qos_overrides.{topic}.publisher.{policy} to {asked}, or subscribe "
+        f"with {offered}"
     )
 
 
@@ -85,5 +86,6 @@ def _difference(publisher: QoSProfile, subscription: QoSProfile) -> tuple[str, s
     return "deadline", f"{publisher.deadline}", f"{subscription.deadline}"
 
 
-def _name(endpoint: TopicEndpointInfo) -> str:
+def endpoint_name(endpoint: TopicEndpointInfo) -> str:
+    """The node of an endpoint, with its namespace."""
     return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"

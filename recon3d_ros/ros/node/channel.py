@@ -20,9 +20,9 @@ from recon3d_ros.config.camera_topics import (
     LEFT,
     NS_PER_MS,
     RIGHT,
-    STEREO_LAYOUTS,
     image_topics,
     info_topic,
+    is_packed,
     packed_topics,
 )
 from recon3d_ros.config.scale_inputs import UNSCALED, ScalePlan
@@ -77,7 +77,7 @@ class CameraChannel:
         prefix = f"{name}/" if name else ""
         topics = image_topics(stereo, config.rectify, prefix)
         infos = tuple(info_topic(topic) for topic in topics)
-        if config.layout != STEREO_LAYOUTS[0]:
+        if is_packed(config.layout):
             topics, infos = packed_topics(config.rectify, prefix)
         self._images = [transported(node, topic, config.image_transport) for topic in topics]
         self._infos = infos

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from recon3d_ros.config.camera_topics import STEREO_LAYOUTS
+from recon3d_ros.config.camera_topics import is_packed
 from recon3d_ros.config.source import SourceConfig
 from recon3d_ros.datasets import RawImages
 from recon3d_ros.datasets.folders import CAMERA_FILE, image_files
@@ -58,7 +58,7 @@ def camera_of_video(config: SourceConfig, size_wh: tuple[int, int]) -> PinholeCa
     Raises:
         CalibrationError: There is none, or one of the other kind.
     """
-    if config.layout == STEREO_LAYOUTS[0]:
+    if not is_packed(config.layout):
         return _mono_camera(config, size_wh, None)
     camera = read_camera(Path(config.camera)) if config.camera else None
     if not isinstance(camera, StereoRig):
