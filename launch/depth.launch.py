@@ -45,7 +45,7 @@ TOPICS = {
 OTHERS = {
     "namespace": "namespace of the node and its topics",
     "params_file": "parameter file (YAML), see config/",
-    "respawn": "start the node again two seconds after it ended (default: true)",
+    "respawn": "start the node again when it ended, after 2 s and longer (default: true)",
     "log_level": "debug, info, warn, error or fatal, of one logger: depth_node:=debug (default: info)",
     "rviz": "start rviz (default: false)",
     "fixed_frame": "frame of RViz with z up, connected by tf with the optical frame of the images (default: "

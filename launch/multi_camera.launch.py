@@ -15,7 +15,7 @@ ARGUMENTS = {
     "namespace": "put before the namespaces of all cameras",
     "params_file": "YAML of parameters, see config/; the list of cameras has the last word",
     "use_sim_time": "true: time from /clock, for bags and simulators",
-    "respawn": "start a node that ended again, after 2 s (default: true)",
+    "respawn": "start a node again when it ended, after 2 s and longer (default: true)",
     "log_level": "debug, info, warn, error or fatal, of one logger: depth_node:=debug (default: info)",
 }
 

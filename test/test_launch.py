@@ -21,6 +21,13 @@ PARAMETERS = {
 }
 
 
+def is_started_again(context) -> bool:
+    """Whether something waits for the end of a process."""
+    from launch.event_handlers import OnProcessExit
+
+    return any(isinstance(handler, OnProcessExit) for handler in context._event_handlers)
+
+
 def constant(file: str, name: str):
     """The value of a constant of a launch file, which cannot be imported without launch."""
     for node in ast.parse((LAUNCH / file).read_text()).body:
@@ -143,7 +150,7 @@ def test_a_switch_is_read_as_people_write_it(launched, word, value):
     (node,), context = launched(
         LAUNCH / "stereo.launch.py", use_sim_time=word, depth_respawn=word, depth_rectify=word
     )
-    assert node._ExecuteLocal__respawn is value
+    assert is_started_again(context) is value
     given = parameters_of(node, context)
     assert given["use_sim_time"] is value and given["rectify"] is value
 
@@ -229,8 +236,8 @@ def test_or_a_node_each(launched, tmp_path):
 def test_a_node_that_ended_is_started_again(launched, respawn):
     file = LAUNCH.parent / "config" / "cameras" / "two_pairs.yaml"
     for name, arguments in (("stereo", {}), ("multi_camera", {"cameras_file": str(file)})):
-        nodes, _ = launched(LAUNCH / f"{name}.launch.py", depth_respawn=respawn, **arguments)
-        assert [node._ExecuteLocal__respawn for node in nodes] == [respawn == "true"]
+        _, context = launched(LAUNCH / f"{name}.launch.py", depth_respawn=respawn, **arguments)
+        assert is_started_again(context) is (respawn == "true")
 
 
 def test_former_names_are_taken_with_a_warning(launched, launch_log):
@@ -238,7 +245,7 @@ def test_former_names_are_taken_with_a_warning(launched, launch_log):
     (node,), context = launched(LAUNCH / "stereo.launch.py", **arguments)
     given = parameters_of(node, context)
     assert given["model"] == "1e3" and node.expanded_node_namespace == "/front"
-    assert node._ExecuteLocal__respawn is False
+    assert not is_started_again(context)
     assert ("points", "cloud") in [tuple(rule) for rule in node.expanded_remapping_rules]
     assert "depth_model:=1e3 instead of model" in " ".join(
         launch_log
@@ -268,8 +275,9 @@ def test_a_level_for_the_logs(launched):
         assert words[words.index("--log-level") + 1] == "debug"
 
 
-def test_without_rviz_the_nodes_start_and_the_log_says_what_to_install(launched, monkeypatch, launch_log):
-    monkeypatch.setenv("AMENT_PREFIX_PATH", os.devnull)
+@pytest.mark.parametrize("prefixes", [os.devnull, ""])
+def test_without_rviz_the_log_says_what_to_install(launched, monkeypatch, launch_log, prefixes):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", prefixes)
     nodes, _ = launched(LAUNCH / "stereo.launch.py", depth_rviz="true")
     assert [node.node_executable for node in nodes] == ["depth_node"]
     assert "install ros-<distribution>-rviz2" in launch_log[0]

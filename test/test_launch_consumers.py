@@ -215,6 +215,7 @@ def test_nav2_describes_its_arguments():
         "params_file",
         "depth_namespace",
         "nav2_namespace",
+        "layer",
         "use_sim_time",
     }
     assert all(argument.description for argument in arguments)

@@ -28,8 +28,12 @@ OWN_NAMES = {
     "points": "points_topic",
 }
 # Ends of a node that come again with every start, until somebody corrects something.
+_RMW_MISSING = 102  # rcl itself, when RMW_IMPLEMENTATION names what is not installed
 _HOPELESS = {kind.exit_code for kind in (ConfigError, ModelError, DataError, MissingDependencyError)}
+_HOPELESS.add(_RMW_MISSING)
 _STARTS = 3
+_DELAY_S, _LONGEST_DELAY_S = 2.0, 60.0  # before the next start; doubled while starts are in vain
+_STEADY_S = 30.0  # whoever ran so long did start
 _SEEN = "recon3d_arguments_before"
 _SHARED = {"use_sim_time", "log_level", "depth_mode"}  # said for everybody, or by stereo and mono.launch.py
 
@@ -141,22 +145,36 @@ def set_before(configurations: dict[str, str], names: Iterable[str], typed: Iter
 
 
 class Restarts:
-    """Counts the starts of a node that failed for a reason which the next start has, too."""
+    """Says when a node that ended is started again: later with every start that was in vain, at last not.
 
-    def __init__(self) -> None:
-        self._failed = 0
+    Args:
+        now_s: time of its first start, as `time.monotonic` tells it.
+    """
 
-    def last_word(self, name: str, exit_code: int) -> str:
-        """Take an end of the node; return why it should not start again, empty if it should.
+    def __init__(self, now_s: float) -> None:
+        self._began_s = now_s
+        self._short = self._hopeless = 0
+
+    def after(self, name: str, exit_code: int, now_s: float) -> tuple[float | None, str]:
+        """Take an end of the node.
 
         Args:
             name: of the node.
             exit_code: of its process, negative after a signal.
+            now_s: time of its end.
+
+        Returns:
+            Seconds until it is to be started again, None when never, and one sentence for the log.
         """
-        self._failed = self._failed + 1 if exit_code in _HOPELESS else 0
-        if self._failed < _STARTS:
-            return ""
-        return (
-            f"{name} ended {self._failed} times in a row with exit code {exit_code} and is not started "
-            "again: correct what its message above says, then launch it again"
-        )
+        if now_s - self._began_s >= _STEADY_S:
+            self._short = self._hopeless = 0
+        self._hopeless = self._hopeless + 1 if exit_code in _HOPELESS else 0
+        if self._hopeless >= _STARTS:
+            return None, (
+                f"{name} ended {self._hopeless} times in a row with exit code {exit_code} and is not started "
+                "again: correct what its message above says, then launch it again"
+            )
+        delay_s = min(_DELAY_S * 2**self._short, _LONGEST_DELAY_S)
+        self._short += 1
+        self._began_s = now_s + delay_s
+        return delay_s, f"{name} is started again in {delay_s:g} s"

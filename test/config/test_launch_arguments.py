@@ -111,10 +111,32 @@ def test_what_comes_from_an_earlier_include():
     assert set_before(scope, names, []).startswith("depth_model:=b as")
 
 
+def ends(*codes: int, seconds: float = 1.0, restarts: Restarts | None = None):
+    """Delays after ends with these codes, each so long after its start, and what is said of the last."""
+    restarts, now_s, delays = restarts or Restarts(0.0), 0.0, []
+    for code in codes:
+        delay_s, sentence = restarts.after("depth_node", code, now_s := now_s + seconds)
+        delays.append(delay_s)
+        now_s += delay_s or 0.0
+    return delays, sentence
+
+
 def test_three_starts_that_fail_alike_are_enough():
-    restarts = Restarts()
-    ends = [restarts.last_word("depth_node-1", code) for code in (5, 2, -11, 5, 0, 9, 5, 7)]
-    assert ends[:-1] == [""] * 7
-    assert ends[-1].startswith(
-        "depth_node-1 ended 3 times in a row with exit code 7 and is not started again"
-    )
+    delays, sentence = ends(5, 2, -11, 5, 0, 9, 5, 7)
+    assert None not in delays[:-1] and delays[-1] is None
+    assert sentence.startswith("depth_node ended 3 times in a row with exit code 7 and is not started again")
+
+
+def test_starts_in_vain_come_later_and_later():
+    delays, sentence = ends(*[-11] * 8)
+    assert delays == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert sentence == "depth_node is started again in 60 s"
+
+
+def test_a_node_that_ran_well_is_started_soon():
+    assert ends(-11, 1, 134, seconds=40.0)[0] == [2.0, 2.0, 2.0]
+    assert ends(*[5] * 4, seconds=40.0)[0] == [2.0] * 4  # what it lacked was there when it started
+
+
+def test_a_missing_middleware_stays_missing():
+    assert ends(102, 102, 102)[0] == [2.0, 4.0, None]

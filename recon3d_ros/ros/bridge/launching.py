@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
 from launch.event_handlers import OnProcessExit
-from launch.events import matches_action
-from launch.events.process import ProcessExited, ShutdownProcess
+from launch.events.process import ProcessExited
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
 from launch.logging import get_logger
@@ -17,8 +23,6 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from recon3d_ros.config.launch_arguments import Restarts, given_words, own_name, set_before
 from recon3d_ros.config.options import parse_bool
-
-RESPAWN_DELAY_S = 2.0
 
 
 def described(arguments: dict[str, str], entities: list[Any], compared: bool = True) -> LaunchDescription:
@@ -73,7 +77,7 @@ def can_show_rviz(word: str) -> bool:
         return False
     try:
         get_package_prefix("rviz2")
-    except PackageNotFoundError:
+    except (PackageNotFoundError, OSError):  # the latter without AMENT_PREFIX_PATH
         warn(
             "expected the package rviz2, which shows the clouds, got none: install ros-<distribution>-rviz2 "
             "with apt, or give depth_rviz:=false; the nodes start without it"
@@ -96,7 +100,7 @@ def log_level_arguments(level: str) -> list[str] | None:
 
 
 def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
-    """Return the depth node and what ends its restarts when each would fail as the one before.
+    """Return the depth node and what starts it again when it ended, see `Restarts`.
 
     Args:
         respawn: the word of the argument; empty is true.
@@ -113,19 +117,36 @@ def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
         output="screen",
         emulate_tty=True,
         ros_arguments=log_level_arguments(log_level),
-        respawn=parse_bool("respawn", respawn or "true"),
-        respawn_delay=RESPAWN_DELAY_S,
         **options,
     )
-    restarts = Restarts()
+    # The handler first: a node may end before the next entity is visited.
+    return [started_again(node), node] if parse_bool("respawn", respawn or "true") else [node]
+
+
+def started_again(node: ExecuteProcess) -> RegisterEventHandler:
+    """Start a process again whenever it ended, as often and as late as `Restarts` says.
+
+    In place of launch's own `respawn`, whose delay is always the same. What is started again is the finished
+    command: by then the namespaces and parameters of the groups around the node are forgotten.
+    """
+    running: list[ExecuteProcess] = [node]
+    restarts = Restarts(time.monotonic())
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Any]:
-        reason = restarts.last_word(event.process_name, event.returncode)
-        if not reason:
+        if context.is_shutdown:
             return []
-        stop = ShutdownProcess(process_matcher=matches_action(node))  # launch waits for it before a respawn
-        get_logger("recon3d").error(reason)
-        return [EmitEvent(event=stop)]
+        name = event.process_name.rpartition("-")[0]
+        delay_s, sentence = restarts.after(name, event.returncode, time.monotonic())
+        if delay_s is None:
+            get_logger("recon3d").error(sentence)
+            return []
+        get_logger("recon3d").info(sentence)
+        again = ExecuteProcess(
+            cmd=event.cmd, cwd=event.cwd, env=event.env, name=name, output="screen", emulate_tty=True
+        )
+        running[0] = again
+        return [TimerAction(period=delay_s, actions=[again])]
 
-    # The handler first: a node may end before the next entity is visited.
-    return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=on_exit)), node]
+    return RegisterEventHandler(
+        OnProcessExit(target_action=lambda action: action is running[0], on_exit=on_exit)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,20 @@ import pytest
 pytest.importorskip("launch.actions", reason="launch is in no wheel; a ROS 2 workspace has it")
 pytest.importorskip("launch_ros", reason="launch_ros is in no wheel; a ROS 2 workspace has it")
 
-from launch.actions import EmitEvent, GroupAction, IncludeLaunchDescription, OpaqueFunction, TimerAction
+from launch.actions import (
+    EmitEvent,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    TimerAction,
+)
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import PushRosNamespace
 
 from launch import LaunchDescription, LaunchService
-from recon3d_ros.ros.bridge import launching
+from recon3d_ros.config import launch_arguments
 
 LAUNCH = Path(__file__).resolve().parents[3] / "launch"
 
@@ -23,7 +32,8 @@ LAUNCH = Path(__file__).resolve().parents[3] / "launch"
 @pytest.fixture
 def node(tmp_path, monkeypatch):
     """Stand in for the executable: write its arguments down and end with the codes of a list, then with 0."""
-    monkeypatch.setattr(launching, "RESPAWN_DELAY_S", 0.05)
+    monkeypatch.setattr(launch_arguments, "_DELAY_S", 0.05)
+    monkeypatch.setattr(launch_arguments, "_LONGEST_DELAY_S", 0.1)
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     packages, folder = tmp_path / "share/ament_index/resource_index/packages", tmp_path / "lib/recon3d_ros"
@@ -36,7 +46,8 @@ def node(tmp_path, monkeypatch):
         cases = "".join(f"{number + 1}) exit {code};; " for number, code in enumerate(codes))
         script = folder / "depth_node"
         script.write_text(
-            f'#!/bin/sh\necho "$@" >> {starts}\ncase $(wc -l < {starts}) in {cases}*) exec sleep 60;; esac\n'
+            f'#!/bin/sh\necho "$LEFT_BY $@" >> {starts}\n'
+            f"case $(wc -l < {starts}) in {cases}*) exec sleep 60;; esac\n"
         )
         os.chmod(script, 0o755)
         return starts
@@ -78,11 +89,37 @@ def test_what_crashes_is_started_again_and_again(node):
     assert len(lines(starts)) == 9
 
 
-def test_a_node_keeps_its_namespace_when_started_again(node):
+def test_a_node_keeps_what_its_group_gave_it_when_started_again(node, tmp_path):
     starts = node(1)
-    run(GroupAction([include(depth_namespace="front")]), until=lambda: len(lines(starts)) == 2)
+    group = [PushRosNamespace("robot"), SetEnvironmentVariable("LEFT_BY", "the group")]
+    run(
+        GroupAction([*group, include(depth_namespace="front", depth_model="fake_stereo")]),
+        until=lambda: len(lines(starts)) == 2,
+    )
     first, second = lines(starts)
-    assert "__ns:=/front" in first and first == second
+    assert "__ns:=/robot/front" in first and first == second
+    assert "--params-file" in first and first.startswith("the group ")
+
+
+def test_the_delays_grow(node, launch_log):
+    starts = node(1, 1, 1)
+    run(include(), until=lambda: len(lines(starts)) == 4)
+    said = [text for text in launch_log if "is started again" in text]
+    assert said == [f"depth_node is started again in {delay_s} s" for delay_s in ("0.05", "0.1", "0.1")]
+
+
+def test_a_launch_that_ends_waits_for_no_restart(node, monkeypatch):
+    monkeypatch.setattr(launch_arguments, "_DELAY_S", 60.0)
+    monkeypatch.setattr(launch_arguments, "_LONGEST_DELAY_S", 60.0)
+    starts, began_s = node(1), time.monotonic()
+    run(include(), until=lambda: lines(starts) and time.monotonic() > began_s + 0.5)
+    assert len(lines(starts)) == 1 and time.monotonic() < began_s + 30
+
+
+def test_a_node_that_is_not_to_be_started_again_is_not(node):
+    starts, began_s = node(1), time.monotonic()
+    run(include(depth_respawn="0"), until=lambda: lines(starts) and time.monotonic() > began_s + 0.5)
+    assert len(lines(starts)) == 1
 
 
 @pytest.mark.parametrize("grouped", [False, True])
