@@ -70,6 +70,11 @@ def creation_error(exc: Exception) -> ConfigError:
     """Return an error that names the environment variable behind a failure of rcl."""
     text = " ".join(str(exc).split())  # rcl and DDS break lines
     lower = text.lower()
+    if "enclave name" in lower:
+        return ConfigError(
+            f"expected an enclave such as /robot/depth_node behind --enclave, got: {text}; correct the part "
+            "after --ros-args, or ROS_SECURITY_ENCLAVE_OVERRIDE"
+        )
     if _is_secure() and not os.environ.get("ROS_SECURITY_KEYSTORE"):
         return ConfigError(
             "expected the folder of the keys in ROS_SECURITY_KEYSTORE, as ROS_SECURITY_ENABLE is true, "

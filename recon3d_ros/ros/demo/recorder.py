@@ -168,7 +168,9 @@ class Recorder(Node):
 
     def destroy_node(self) -> None:
         """Stop scoring, then destroy the node."""
-        self._scorer.shutdown(cancel_futures=True)
+        scorer = getattr(self, "_scorer", None)  # Kilted destroys what failed to start, too
+        if scorer is not None:
+            scorer.shutdown(cancel_futures=True)
         super().destroy_node()
 
 

@@ -49,10 +49,11 @@ class DepthNode(LifecycleNode):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__("depth_node", **options)
-        forward_logs(self)
+        # Kilted destroys what failed to start, too.
         self._channels: list[CameraChannel] = []
         self._switch: ModelSwitch | None = None
+        super().__init__("depth_node", **options)
+        forward_logs(self)
         self._failure: Exception | None = None
         self._starting = False  # by itself: who made the node says why it failed
         try:

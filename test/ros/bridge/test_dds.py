@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 
 def segment(environment) -> int:
-    text = Path(environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).read_text()
+    text = Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]).read_text()
     return int(re.search(r"<segment_size>(\d+)<", text)[1])
 
 

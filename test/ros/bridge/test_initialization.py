@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,21 @@ def test_a_wrong_environment_is_one_sentence_that_names_the_variable(tmp_path, e
     assert done.returncode == ConfigError.exit_code, done.stderr
     assert len(fatal) == 1 and words in fatal[0]
     assert "Traceback" not in done.stderr and "correct the part after --ros-args" not in done.stderr
+
+
+@pytest.mark.parametrize("name", EXECUTABLES)
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["-p", "use_sim_time:='true'"], "'use_sim_time' to 'true' of type 'STRING'"),
+        (["-p", "start_type_description_service:=5"], "start_type_description_service"),
+        (["--enclave", "mine"], "behind --enclave"),
+    ],
+)
+def test_a_node_that_cannot_be_made_says_why_in_one_sentence(name, words, cause):
+    if "start_type" in words[-1] and find_spec("rclpy.type_description_service") is None:
+        pytest.skip("Humble describes no types")
+    done = executable(name, "--ros-args", *words)
+    fatal = [line for line in done.stderr.splitlines() if "[FATAL]" in line]
+    assert done.returncode == ConfigError.exit_code, done.stderr
+    assert len(fatal) == 1 and cause in fatal[0] and "Traceback" not in done.stderr
