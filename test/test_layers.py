@@ -89,7 +89,7 @@ PUBLIC_RANK = 6.5
 # What a room may import from outside the standard library, beyond NumPy (which all but rank 0 may use).
 OUTSIDE = {
     "cli": {"argcomplete", "tqdm"},
-    "ros": {"rclpy", "cv2", "yaml", "tf2_ros", "tf2_msgs", "rcl_interfaces", "rosgraph_msgs"}
+    "ros": {"rclpy", "cv2", "yaml", "tf2_ros", "tf2_msgs", "rcl_interfaces", "rosgraph_msgs", "bond"}
     | {"builtin_interfaces", "std_msgs", "std_srvs", "sensor_msgs", "stereo_msgs", "geometry_msgs"}
     | {"diagnostic_msgs", "launch", "launch_ros", "ament_index_python"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs

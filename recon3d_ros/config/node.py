@@ -71,6 +71,15 @@ class NodeConfig(PairingConfig):
     autostart: bool = option(
         True, "configure and activate at the start; false = wait for a lifecycle manager", read_only=True
     )
+    # Called as Nav2's servers call it.
+    bond_heartbeat_period: float = option(
+        0.1,
+        "time between the signs of life for Nav2's lifecycle manager, with autostart false; 0 = none (needs "
+        "the package bond)",
+        unit="s",
+        minimum=0.0,
+        read_only=True,
+    )
     save_folder: str = option("~/.ros/recon3d", "folder in which ~/save writes frames")
 
     def validate(self) -> None:

@@ -29,7 +29,7 @@ ATTRIBUTES = {
     "services": {"reply", "request"},
 }
 # What the node takes from outside only in certain modes that need another package or a bag.
-ON_DEMAND = {"/clock", "/tf", "/tf_static"}
+ON_DEMAND = {"/clock", "/tf", "/tf_static", "bond"}
 # What rclpy of some distros has, and of others not.
 OF_SOME_DISTROS = {"~/get_type_description", "~/get_transition_graph"}
 VARIANTS = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
@@ -67,9 +68,14 @@ def initialize(args: Sequence[str] | None) -> None:
 
 
 def creation_error(exc: Exception) -> ConfigError:
-    """Return an error that names the environment variable behind a failure of rcl."""
+    """Return an error that names the cause of a failed start of rcl or rclpy."""
     text = " ".join(str(exc).split())  # rcl and DDS break lines
     lower = text.lower()
+    if isinstance(exc, ParameterException):
+        return ConfigError(
+            f"expected a value of its type for a parameter of every node, got: {text}; correct it (true and "
+            "false stand without quotes)"
+        )
     if "enclave name" in lower:
         return ConfigError(
             f"expected an enclave such as /robot/depth_node behind --enclave, got: {text}; correct the part "

@@ -266,12 +266,7 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
 def _made(make_node: Callable[[], Node]) -> Node:
     try:
         return make_node()
-    except ParameterException as exc:
-        raise ConfigError(
-            f"expected a value of its type for a parameter of every node, got: {exc}; correct it (true and "
-            "false stand without quotes)"
-        ) from exc
-    except RCLError as exc:
+    except (RCLError, ParameterException) as exc:
         if not rclpy.ok():
             raise  # somebody shut the context down: no failure
         raise creation_error(exc) from exc

@@ -25,6 +25,7 @@ from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
 from recon3d_ros.ros.bridge.runtime import run_node, survive_wrong_requests
 from recon3d_ros.ros.bridge.transforms import Tf2Source
 from recon3d_ros.ros.health.outcome import SKIPPED, FrameOutcome
+from recon3d_ros.ros.node.bond import Bond
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.model_switch import ModelSwitch, SwitchResult
 from recon3d_ros.ros.node.node_status import NodeStatus
@@ -52,6 +53,7 @@ class DepthNode(LifecycleNode):
         # Kilted destroys what failed to start, too.
         self._channels: list[CameraChannel] = []
         self._switch: ModelSwitch | None = None
+        self._bond: Bond | None = None
         super().__init__("depth_node", **options)
         forward_logs(self)
         self._failure: Exception | None = None
@@ -66,6 +68,7 @@ class DepthNode(LifecycleNode):
         survive_wrong_requests(self)
         self._live = LiveParameters(self, DEPTH_NODE, self._prepare)
         warn_of_unknown(self)
+        self._bond = Bond(self, self._live.current[NodeConfig].bond_heartbeat_period)
         self._transforms = Tf2Source(self)
         self._status = NodeStatus(self)
         self._save = SaveService(
@@ -166,15 +169,23 @@ class DepthNode(LifecycleNode):
     def _activate(self) -> None:
         for channel in self._channels:
             channel.activate()
+        if self._bond is not None and not self._starting:  # nobody manages a node that starts by itself
+            self._bond.start()
 
     def _deactivate(self) -> None:
+        self._break_bond()
         for channel in self._channels:
             channel.deactivate()
         assert self._switch is not None
         for slot, _ in self._switch.take_back():
             self._channels[slot].record(SKIPPED)
 
+    def _break_bond(self) -> None:
+        if self._bond is not None:
+            self._bond.stop()
+
     def _tear_down(self) -> None:
+        self._break_bond()
         for channel in self._channels:
             channel.deactivate()
         switch, self._switch = self._switch, None

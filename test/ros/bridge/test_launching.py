@@ -13,6 +13,7 @@ pytest.importorskip("launch_ros", reason="launch_ros is in no wheel; a ROS 2 wor
 
 from launch.actions import (
     EmitEvent,
+    ExecuteProcess,
     GroupAction,
     IncludeLaunchDescription,
     OpaqueFunction,
@@ -25,6 +26,7 @@ from launch_ros.actions import PushRosNamespace
 
 from launch import LaunchDescription, LaunchService
 from recon3d_ros.config import launch_arguments
+from recon3d_ros.ros.bridge.launching import started_again
 
 LAUNCH = Path(__file__).resolve().parents[3] / "launch"
 
@@ -106,6 +108,17 @@ def test_the_delays_grow(node, launch_log):
     run(include(), until=lambda: len(lines(starts)) == 4)
     said = [text for text in launch_log if "is started again" in text]
     assert said == [f"depth_node is started again in {delay_s} s" for delay_s in ("0.05", "0.1", "0.1")]
+
+
+def test_any_process_can_be_started_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
+    monkeypatch.setattr(launch_arguments, "_DELAY_S", 0.05)
+    starts = tmp_path / "starts"
+    process = ExecuteProcess(
+        cmd=["sh", "-c", f"echo $LEFT $PWD >> {starts}"], cwd=str(tmp_path), additional_env={"LEFT": "over"}
+    )
+    run(started_again(process), process, until=lambda: len(lines(starts)) == 3)
+    assert set(lines(starts)) == {f"over {tmp_path}"}
 
 
 def test_a_launch_that_ends_waits_for_no_restart(node, monkeypatch):
