@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends.onnxruntime import open_session, tensor_spec_of
-from recon3d_ros.errors import BackendError
+from recon3d_ros.backends.base import one_line
+from recon3d_ros.backends.inference_limit import InferenceLimit
+from recon3d_ros.backends.onnxruntime import open_session, run_options, tensors_of
+from recon3d_ros.errors import ArtifactError, BackendError
 from recon3d_ros.model_zoo.signature import Signature
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
@@ -26,6 +28,7 @@ class OnnxFile:
 
     Args:
         path: Of the file; the files with its weights lie beside it.
+        seconds: How long a run may take; None is what an inference may take.
 
     Attributes:
         signature: Its tensors; outputs of open shape have that of one run, where one succeeds.
@@ -35,18 +38,28 @@ class OnnxFile:
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
-        ArtifactError: ONNX Runtime cannot load it.
+        ArtifactError: ONNX Runtime cannot load it, or one run takes longer than `seconds`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._session = open_session(path)
-        inputs = tuple(map(tensor_spec_of, self._session.get_inputs()))
-        outputs = tuple(map(tensor_spec_of, self._session.get_outputs()))
+    def __init__(self, path: Path, seconds: float | None = None) -> None:
+        self._session, self._path = open_session(path), path
+        self._limit = InferenceLimit(seconds)
+        inputs, outputs = tensors_of(self._session, path)
         self.outputs = outputs
-        metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        try:
+            metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        except UnicodeDecodeError:  # notes for people; the model works without
+            metadata = {}
         self.signature = Signature(inputs, outputs, metadata)
         self.multiple_of: int | None = None
-        images = self.signature.images
+        try:
+            self._look()
+        finally:
+            self._limit.close()
+
+    def _look(self) -> None:
+        """Run it for what the file leaves open."""
+        images, outputs = self.signature.images, self.outputs
         if images and images[0].size_wh is None:
             self._find_step()
         elif images and any(None in spec.shape for spec in outputs):
@@ -83,9 +96,14 @@ class OnnxFile:
             shape = tuple(side if side is not None else free[i] for i, side in enumerate(spec.shape))
             feed[spec.name] = rng.uniform(0, 1, shape).astype(spec.dtype)
         try:
-            outputs = self._session.run(None, feed)
+            outputs = self._limit.run(lambda options: self._session.run(None, feed, options), run_options())
         except Exception as exc:  # the vendor's exceptions have no common base
-            raise BackendError(f"the network does not take {dict(sides)}: {exc}") from exc
+            if self._limit.expired:
+                raise ArtifactError(
+                    f"expected an inference of {self._path} within {self._limit.seconds:g} s, it was ended "
+                    "then: look for a loop without an end in the model"
+                ) from exc
+            raise BackendError(f"the network does not take {dict(sides)}: {one_line(str(exc))}") from exc
         specs = zip(self.signature.outputs, outputs, strict=True)
         return tuple(TensorSpec(spec.name, array.dtype.name, array.shape) for spec, array in specs)
 

@@ -58,8 +58,7 @@ class OnnxRuntimeBackend:
             raise self._not_loaded(f"ONNX Runtime cannot load {path} ({one_line(str(exc))})") from exc
         self._model_name = manifest.name
         self._run_options, self._limit = vendor.RunOptions, InferenceLimit(aside=self._serves_signals)
-        self.inputs: tuple[TensorSpec, ...] = tuple(map(tensor_spec_of, self._session.get_inputs()))
-        self.outputs: tuple[TensorSpec, ...] = tuple(map(tensor_spec_of, self._session.get_outputs()))
+        self.inputs, self.outputs = tensors_of(self._session, path)
         check_contract(manifest, self.inputs, self.outputs)
         self._output_names = [*manifest.output.names, *also]
 
@@ -127,8 +126,30 @@ def open_session(path: Path, threads: int = 0) -> Any:
         ) from exc
 
 
-def tensor_spec_of(node: Any) -> TensorSpec:
-    """What the runtime says of a tensor of a file."""
+def run_options() -> Any:
+    """Options of one run: `InferenceLimit` ends it by them."""
+    return require("onnxruntime", extra="cpu").RunOptions()
+
+
+def tensors_of(session: Any, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """What the runtime says of the inputs and outputs of a file.
+
+    Raises:
+        ArtifactError: It has names that are no text, or is otherwise not what ONNX knows.
+    """
+    try:
+        inputs, outputs = (
+            tuple(map(_tensor_spec_of, nodes)) for nodes in (session.get_inputs(), session.get_outputs())
+        )
+    except Exception as exc:  # UnicodeDecodeError, and what the vendor's bindings raise
+        raise ArtifactError(
+            f"expected tensors with names and sizes in {path}, got others ({one_line(str(exc))}): export the "
+            "model again"
+        ) from exc
+    return inputs, outputs
+
+
+def _tensor_spec_of(node: Any) -> TensorSpec:
     element = node.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple(side if isinstance(side, int) else None for side in node.shape)
     return TensorSpec(node.name, _NUMPY_NAMES.get(element, element), shape)

@@ -128,7 +128,8 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
                 self.device.close()
 
     def _start(self, binding: Any, options: Any) -> None:
-        self._session.run_with_iobinding(binding, options)
+        session = self._session
+        self._limit.run(lambda options: session.run_with_iobinding(binding, options), options)
 
     def _active(self, doing: str) -> Any:
         return nullcontext() if self.device is None else self.device.active(doing)

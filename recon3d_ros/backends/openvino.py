@@ -19,6 +19,7 @@ from recon3d_ros.backends.engine_store import EngineKey, EngineOptions, EngineSt
 from recon3d_ros.backends.openvino_integer import use_unsigned
 from recon3d_ros.errors import ArtifactError, BackendError, OutputError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.model_zoo.registry import read_verified
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.lazy import require
 from recon3d_ros.system.machine import processor, usable_cores
@@ -53,7 +54,7 @@ class OpenVinoBackend:
         MissingDependencyError: openvino is not installed.
         ArtifactError: there is no such file, or it is not a model that OpenVINO can read.
         ContractError: the file does not keep what the manifest promises.
-        BackendError: this processor has no such arithmetic.
+        BackendError: this processor has no such arithmetic, or the model has a loop.
     """
 
     name = "openvino"
@@ -72,13 +73,7 @@ class OpenVinoBackend:
         self._threads = threads or usable_cores()
         self._options = engine or EngineOptions()
         self.arithmetic = _arithmetic(self._core, self._options.arithmetic)
-        path = manifest.file_path(self._artifact.file)
-        try:
-            self._model = self._core.read_model(str(path))
-        except Exception as exc:  # the vendor's exceptions have no common base
-            raise ArtifactError(
-                f"OpenVINO cannot load {path} ({one_line(str(exc))}): export the model again"
-            ) from exc
+        self._model = self._read()
         if self.precision == "int8":
             use_unsigned(self._vendor, self._model)
         self._store = EngineStore()
@@ -86,6 +81,26 @@ class OpenVinoBackend:
         self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._model.inputs))
         self.outputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._model.outputs))
         check_contract(manifest, self.inputs, self.outputs)
+
+    def _read(self) -> Any:
+        """The graph: of the bytes that were checked, the files beside it by their path."""
+        path = self._manifest.file_path(self._artifact.file)
+        verified = read_verified(self._manifest, self._artifact.file, self._artifact.sha256)
+        try:
+            if self._artifact.external:
+                model = self._core.read_model(str(path))
+            else:
+                model = self._core.read_model(model=verified, weights=b"")
+        except Exception as exc:  # the vendor's exceptions have no common base
+            raise ArtifactError(
+                f"OpenVINO cannot load {path} ({one_line(str(exc))}): export the model again"
+            ) from exc
+        if any(node.get_type_name() == "Loop" for node in model.get_ops()):
+            raise BackendError(
+                f"expected a model without loops, {path} has one, which OpenVINO could not end if it went on "
+                "for ever: set backend to onnxruntime"
+            )
+        return model
 
     def infer(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""

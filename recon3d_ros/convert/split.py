@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.backends.inference_limit import InferenceLimit
 from recon3d_ros.convert.graph import order_nodes
 from recon3d_ros.system.lazy import require
 
@@ -92,7 +94,9 @@ def _channels(model: Any, names: list[str], feed: Mapping[str, NDArray[Any]]) ->
     options = vendor.SessionOptions()
     options.log_severity_level = 4  # errors come as exceptions too
     session = vendor.InferenceSession(asked.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return {name: value.shape[_CHANNELS] for name, value in zip(names, session.run(names, dict(feed)))}
+    with closing(InferenceLimit()) as limit:
+        values = limit.run(lambda options: session.run(names, dict(feed), options), vendor.RunOptions())
+    return {name: value.shape[_CHANNELS] for name, value in zip(names, values)}
 
 
 def _joins_channels(node: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from recon3d_ros.mapping.trajectory import Trajectory
 # OpenGL's camera axes (x right, y up, z backward), which transforms.json has, from ours.
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _NS_FROM = 10**14  # a whole number of this size is in ns: as seconds it would be three million years
+_END_NS = 2**63
 Matrix = NDArray[np.float64]
 
 
@@ -102,8 +103,12 @@ def _stamp_ns(word: str, path: Path) -> int:
     try:
         seconds = Decimal(word)
         whole = "." not in word and "e" not in word.lower() and seconds >= _NS_FROM
-        return int(seconds if whole else seconds * 10**9)
-    except (InvalidOperation, ValueError, OverflowError) as exc:
+        # A first look: 1e999999 would become a million digits.
+        stamp_ns = int(seconds if whole else seconds * 10**9) if abs(seconds) < _END_NS else _END_NS
+        if abs(stamp_ns) >= _END_NS:
+            raise ValueError("out of range")
+        return stamp_ns
+    except (ArithmeticError, ValueError) as exc:  # of decimal, and of infinities
         raise DataError(f"expected a time in seconds in {path}, got {word[:40]!r}: correct it") from exc
 
 
@@ -168,7 +173,7 @@ def _read_transforms(text: str, path: Path) -> Trajectory:
         if poses.ndim == 3 and poses.shape[1:] == (3, 4):
             poses = np.concatenate([poses, np.tile([[[0.0, 0, 0, 1]]], (len(poses), 1, 1))], axis=1)
         return _named(names, poses @ _OPENGL)
-    except (KeyError, TypeError, ValueError, RecursionError) as exc:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise DataError(
             f"expected frames with file_path and transform_matrix in {path}, got a problem with {exc}: "
             "compare it with a transforms.json of Nerfstudio"
@@ -207,5 +212,5 @@ def _read_colmap_binary(data: bytes, path: Path) -> Trajectory:
         if at != len(data):
             raise ValueError(f"{len(data) - at} bytes are left")
         return _of_colmap(images, path)
-    except (struct.error, ValueError) as exc:
+    except (struct.error, ValueError, OverflowError) as exc:
         raise DataError(f"expected COLMAP's images.bin, {path} is none ({exc}): export it again") from exc

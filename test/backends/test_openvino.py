@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recon3d_ros.backends import EngineOptions, open_backend
+from recon3d_ros.backends import EngineOptions, open_backend, openvino
 from recon3d_ros.backends.engine_store import EngineStore
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.model_zoo.manifest_file import load_manifest
@@ -147,7 +148,8 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tiny_model, tmp_path, mo
 
 
 def test_no_model_and_no_such_precision_are_told_in_one_sentence(tiny_model, monkeypatch) -> None:
-    path = tiny_model()
+    digest = hashlib.sha256(b"no model").hexdigest()
+    path = tiny_model(edit=lambda manifest: manifest["artifacts"][0].update(sha256=digest))
     manifest = load_manifest(path)
     (path.parent / manifest.artifacts[0].file).write_bytes(b"no model")
     with pytest.raises(ArtifactError, match=r"OpenVINO cannot load .*: export the model again"):
@@ -189,3 +191,30 @@ def test_key_depends_on_all_that_matters(tiny_model, cache) -> None:
         open_backend("openvino", manifest, threads=threads).infer(pair(24, 16))
     open_backend("openvino", replace(manifest, name="other"), threads=1).infer(pair(24, 16))
     assert len(cache.entries()) == 3
+
+
+def test_the_bytes_that_were_checked_are_loaded(tiny_model, monkeypatch) -> None:
+    """Another file takes the name right behind the check."""
+    manifest = load_manifest(tiny_model())
+    path = manifest.file_path(manifest.artifact("auto").file)
+    read = openvino.read_verified
+
+    def swapped(*args):  # type: ignore[no-untyped-def]
+        content = read(*args)
+        path.write_bytes(b"another file")
+        return content
+
+    monkeypatch.setattr(openvino, "read_verified", swapped)
+    backend = open_backend("openvino", manifest)
+    assert backend.infer(pair(24, 16))["answer"].shape[2:] == (16, 24)
+    monkeypatch.undo()
+    with pytest.raises(ArtifactError, match="expected sha256"):
+        open_backend("openvino", manifest)
+
+
+def test_a_loop_which_nobody_could_end_is_refused(tmp_path) -> None:
+    pytest.importorskip("onnx")
+    from test.endless_model import endless_model
+
+    with pytest.raises(BackendError, match=r"a model without loops.*set backend to onnxruntime"):
+        open_backend("openvino", load_manifest(endless_model(tmp_path)))

@@ -117,10 +117,16 @@ def test_a_folder_with_a_matrix_for_each_image(path, tmp_path):
         ("p.txt", "1 0 0 0 0 0 0 5\n"),
         ("p.txt", "one 0 0 0 0 0 0 1\n"),
         ("p.txt", "1e999 0 0 0 0 0 0 1\n"),
+        ("p.txt", "1e999999 0 0 0 0 0 0 1\n"),
+        ("p.txt", "1e13 0 0 0 0 0 0 1\n"),  # of nanoseconds, 64 bits have not enough of them
+        ("p.txt", f"{2**63} 0 0 0 0 0 0 1\n"),
+        ("p.txt", "snan 0 0 0 0 0 0 1\n"),
         ("p.csv", "a,b,c,d,e,f,g,h\n"),
         ("transforms.json", "{"),
         ("transforms.json", '{"frames": [{"file_path": "a"}]}'),
+        ("transforms.json", f'{{"frames": [{{"file_path": "a", "transform_matrix": [[{9**400}]]}}]}}'),
         ("images.txt", "1 2 3\n"),
+        ("images.bin", "\1\0\0\0\0\0\0\0" + "\0" * 64 + "a\0" + "\x7f" * 8),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, name, text):
