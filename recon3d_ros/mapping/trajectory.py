@@ -179,7 +179,7 @@ def _rigid(poses: Matrix) -> Matrix:
     if not usable.all():
         first = int(np.argmin(usable))
         raise DataError(
-            f"expected rigid transforms, pose {first} is {np.array2string(poses[first, :3], precision=3)}: "
+            f"expected rigid transforms, pose {first} is {np.round(poses[first, :3], 3).tolist()}: "
             "check the format and the units of the poses"
         )
     left, _, right = np.linalg.svd(rotations)

@@ -172,6 +172,7 @@ def _surviving(node: Node, callback: Callable[[Any, Any], Any]) -> Callable[[Any
     def surviving(request: Any, response: Any) -> Any:
         nonlocal quiet_until_s
         try:
+            _require_transition(node, request)
             return callback(request, response)
         except Exception as exc:
             reason, now_s = _reason(node, request, exc), time.monotonic()
@@ -183,8 +184,22 @@ def _surviving(node: Node, callback: Callable[[Any, Any], Any]) -> Callable[[Any
     return surviving
 
 
+def _require_transition(node: Any, request: Any) -> None:
+    """Refuse what rcl would refuse with a line of its own for each, in the words of the request.
+
+    Raises:
+        ConfigError: the state has no such transition.
+    """
+    if not hasattr(request, "transition"):  # of ChangeState, which only nodes with a life cycle serve
+        return
+    asked = request.transition
+    known = [(number, label) for number, label, *_ in node._state_machine.available_transitions]
+    if not any(asked.label == label if asked.label else asked.id == number for number, label in known):
+        raise ConfigError(f"it has {', '.join(label for _, label in known) or 'none'}")
+
+
 def _reason(node: Any, request: Any, exc: Exception) -> str:
-    if hasattr(request, "transition"):  # ChangeState, which only nodes with a life cycle serve
+    if hasattr(request, "transition"):
         state = node._state_machine.current_state[1]
         asked = request.transition.label or f"number {request.transition.id}"
         return (
@@ -254,7 +269,7 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
             return 0  # somebody shut the context down in the middle of a start or a callback
         if not isinstance(exc, Recon3dError):
             raise
-        get_logger(node.get_name() if node else "recon3d").fatal(str(exc))
+        get_logger(node.get_name() if node else "recon3d").fatal(printable(str(exc)))
         return exc.exit_code
     finally:
         if node is not None:

@@ -120,7 +120,9 @@ class DepthNode(LifecycleNode):
         try:
             self._tear_down()
         except Exception as exc:
-            self.get_logger().error(f"cannot clean up after the error: {type(exc).__name__}: {exc}")
+            self.get_logger().error(
+                printable(f"cannot clean up after the error: {type(exc).__name__}: {exc}")
+            )
             return TransitionCallbackReturn.FAILURE  # finalized: nothing is known of what is left
         return TransitionCallbackReturn.SUCCESS
 
@@ -136,7 +138,7 @@ class DepthNode(LifecycleNode):
             reason = str(exc) if known else f"{type(exc).__name__}: {exc}"
             self._status.fault(f"{name} failed: {reason}")
             if not (self._starting and known):
-                self.get_logger().error(f"{name} failed: {reason}")
+                self.get_logger().error(printable(f"{name} failed: {reason}"))
             if not known:
                 self.get_logger().debug("".join(traceback.format_exception(exc)))
             return on_failure
@@ -161,7 +163,8 @@ class DepthNode(LifecycleNode):
         self._switch = switch
         topics = [topic for channel in self._channels for topic in channel.image_topics]
         labels = switch.labels
-        self.get_logger().info(f"{labels['model']} on {labels['backend']}, for {', '.join(topics)}")
+        text = f"{labels['model']} on {labels['backend']}, for {', '.join(topics)}"
+        self.get_logger().info(printable(text))
         model = parameters[ModelConfig]
         if model.model == "auto" and not stereo:
             self.get_logger().info(of_default_mono(find_model("auto", model.models_dir, stereo=False)))
@@ -214,7 +217,7 @@ class DepthNode(LifecycleNode):
             use()
             if new[ModelConfig] != before[ModelConfig] and self._switch and self._switch.loading:
                 name = new[ModelConfig].model
-                self.get_logger().info(f"loading {name} in the background")
+                self.get_logger().info(printable(f"loading {name} in the background"))
 
         return commit
 
@@ -270,9 +273,8 @@ class DepthNode(LifecycleNode):
             labels = self._switch.labels
             if not result.engine:  # why it is not the engine that was meant stays in the diagnostics
                 self._status.notice("")
-            self.get_logger().info(
-                f"now using {labels['model']} on {labels['backend']}, loaded in {result.seconds:.1f} s"
-            )
+            text = f"now using {labels['model']} on {labels['backend']}, loaded in {result.seconds:.1f} s"
+            self.get_logger().info(printable(text))
             return
         serving = self._switch.serving
         name = serving[ModelConfig].model
@@ -287,7 +289,7 @@ class DepthNode(LifecycleNode):
         values = serving.difference(self._live.current)
         reverted = self._live.set(values)
         if not reverted.successful:
-            self.get_logger().error(f"cannot put back {', '.join(values)}: {reverted.reason}")
+            self.get_logger().error(printable(f"cannot put back {', '.join(values)}: {reverted.reason}"))
 
     def _on_jump(self, jump: TimeJump) -> None:
         for channel in self._channels:

@@ -67,9 +67,8 @@ class NodeStatus:
             self._publisher.publish(diagnostic_array(statuses, self._node.get_clock().now().to_msg()))
         except Exception as exc:  # such as a stuck reader of a keep_all override: no reason to end the node
             if self._node.context.ok():
-                self._node.get_logger().warning(
-                    f"cannot publish /diagnostics ({exc}); check its subscribers", throttle_duration_sec=5.0
-                )
+                text = printable(f"cannot publish /diagnostics ({exc}); check its subscribers")
+                self._node.get_logger().warning(text, throttle_duration_sec=5.0)
 
     def _look_at_qos(self) -> None:
         now = time.monotonic()

@@ -24,6 +24,7 @@ from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.runtime import advertise, run_node, survive_wrong_requests, transported
 from recon3d_ros.ros.player.prefetcher import Prefetcher
 from recon3d_ros.ros.player.sources import Shot, open_source, repeated
+from recon3d_ros.system.printable import printable
 
 # A publisher sees a subscriber before that one sees the publisher; what is sent in between is lost.
 SETTLE_S = 0.5
@@ -119,7 +120,8 @@ class ImageSource(Node):
         self.create_timer(period_s, self._publish_next, clock=steady)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
         topics = [publisher.topic_name for publisher in self._camera_publishers()]
-        self.get_logger().info(f"playing {self._config.source} at {self._rate_hz:.3g} Hz on {topics}")
+        text = f"playing {self._config.source} at {self._rate_hz:.3g} Hz on {topics}"
+        self.get_logger().info(printable(text))
 
     def _camera_publishers(self) -> list[Publisher]:
         return [publisher for topics in self._topics for publisher in topics.publishers]
@@ -138,7 +140,7 @@ class ImageSource(Node):
             return
         if isinstance(shot, Recon3dError):
             self._unreadable += shot.frames if isinstance(shot, UnreadFramesError) else 1
-            self.get_logger().warning(str(shot), throttle_duration_sec=1.0)
+            self.get_logger().warning(printable(str(shot)), throttle_duration_sec=1.0)
         elif shot is not None:
             self._publish(shot)
         elif not self._live and self._played:

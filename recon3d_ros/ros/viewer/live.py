@@ -22,6 +22,7 @@ from recon3d_ros.ros.bridge.conversions import (
 )
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.runtime import run_node, subscribe
+from recon3d_ros.system.printable import printable
 
 
 class LiveView(Node):
@@ -50,7 +51,7 @@ class LiveView(Node):
             try:
                 callback(msg)
             except Recon3dError as exc:
-                self.get_logger().warning(str(exc), throttle_duration_sec=5.0)
+                self.get_logger().warning(printable(str(exc)), throttle_duration_sec=5.0)
 
         subscribe(self, msg_type, topic, guarded)
 

@@ -115,9 +115,20 @@ def test_a_transition_that_the_state_does_not_have_is_refused_and_survived(bench
     assert not bench.transit(Transition.TRANSITION_ACTIVATE)  # by number, as a lifecycle manager asks
     assert not bench.transit("no_such_transition")
     assert bench.state() == "unconfigured"
-    # Kilted's rclpy refuses by itself, in its own words, what older ones let through
-    words = ("the state unconfigured has", "Unable to start transition")
-    assert bench.wait(lambda: [log for log in bench.received["/rosout"] if any(w in log.msg for w in words)])
+    said = bench.wait(
+        lambda: [log.msg for log in bench.received["/rosout"] if "the state unconfigured has" in log.msg]
+    )
+    assert len(said) == 1 and "it has configure, shutdown" in said[0]
+
+
+def test_what_a_parameter_holds_does_nothing_to_who_reads_the_log(bench):
+    former = bench.node.get_parameter("model").value
+    for model in ("\x1b[2J" + "x" * 100_000, "\x1b[2J.yaml"):
+        assert bench.set_parameters(model=model)[0].successful
+        assert not bench.transit("configure")
+        said = bench.wait(lambda: [text for text in bench.logs() if "configure failed" in text])
+        assert all(len(text) < 1000 and "\x1b" not in text for text in said)
+    assert bench.set_parameters(model=former)[0].successful
 
 
 def test_a_parameter_of_an_unknown_type_is_refused_and_survived(bench):
