@@ -23,12 +23,12 @@ from recon3d_ros.metrics import depth_metrics
 from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg, depth_from_msg, msg_to_image, stamp_to_ns
 from recon3d_ros.ros.bridge.logs import forward_logs
+from recon3d_ros.ros.bridge.requests import survive_wrong_requests
 from recon3d_ros.ros.bridge.runtime import (
     reliable_qos,
     run_node,
     sensor_qos,
     subscribe,
-    survive_wrong_requests,
 )
 from recon3d_ros.ros.demo.frame_accounting import FrameAccounting, mean_scores
 from recon3d_ros.ros.demo.report import ReportFrame, write_report

@@ -22,7 +22,8 @@ from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.model_zoo.words import of_default_mono
 from recon3d_ros.ros.bridge.logs import forward_logs
 from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
-from recon3d_ros.ros.bridge.runtime import run_node, survive_wrong_requests
+from recon3d_ros.ros.bridge.requests import survive_wrong_requests
+from recon3d_ros.ros.bridge.runtime import run_node
 from recon3d_ros.ros.bridge.transforms import Tf2Source
 from recon3d_ros.ros.health.outcome import SKIPPED, FrameOutcome
 from recon3d_ros.ros.node.bond import Bond

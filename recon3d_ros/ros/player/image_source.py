@@ -21,7 +21,8 @@ from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, depth_to_msg, image_to_msg
 from recon3d_ros.ros.bridge.logs import forward_logs
-from recon3d_ros.ros.bridge.runtime import advertise, run_node, survive_wrong_requests, transported
+from recon3d_ros.ros.bridge.requests import survive_wrong_requests
+from recon3d_ros.ros.bridge.runtime import advertise, run_node, transported
 from recon3d_ros.ros.player.prefetcher import Prefetcher
 from recon3d_ros.ros.player.sources import Shot, open_source, repeated
 from recon3d_ros.system.printable import printable
