@@ -108,8 +108,8 @@ setup(
     entry_points={
         "console_scripts": [
             f"recon3d = {NAME}.cli.main:main",
-            f"depth_node = {NAME}.ros.node.depth_node:main",
-            f"image_source = {NAME}.ros.player.image_source:main",
+            f"depth_node = {NAME}.cli.executables:depth_node",
+            f"image_source = {NAME}.cli.executables:image_source",
         ],
     },
     zip_safe=True,
