@@ -38,8 +38,8 @@ def _run(name: str, main: str) -> int:
     except ImportError as exc:
         return _missing(
             name,
-            f"expected the libraries of package.xml, got an import that fails ({exc}): install them with rosdep "
-            "install --from-paths src --ignore-src",
+            f"expected the libraries of package.xml, got an import that fails ({exc}): install them with "
+            "rosdep install --from-paths src --ignore-src",
         )
     code: int = run()
     return code
