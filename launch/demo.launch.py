@@ -4,10 +4,10 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Opaq
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from recon3d_ros.config.launch_arguments import describe, values
+from recon3d_ros.config.launch_arguments import describe, log_level_words, values
 from recon3d_ros.config.options import parse_bool
 from recon3d_ros.config.parameters import IMAGE_SOURCE
-from recon3d_ros.ros.bridge.launching import described, log_level_arguments, typed, words_of
+from recon3d_ros.ros.bridge.launching import described, typed, words_of
 from recon3d_ros.system.share import share_path
 
 # Arguments that are parameters of the source; one that is not given is left to config/demo.yaml.
@@ -46,7 +46,7 @@ def make_source(context):
         name="image_source",
         namespace=words["namespace"],
         parameters=[str(share_path("config", "demo.yaml")), *([given] if given else [])],
-        ros_arguments=log_level_arguments(words["log_level"]),
+        ros_arguments=log_level_words(words["log_level"]),
         output="screen",
         emulate_tty=True,
     )

@@ -166,6 +166,7 @@ def test_texts_stay_texts(launched):
     [
         ("stereo", {"depth_params_file": "/no/such.yaml"}, "expected a parameter file at /no/such.yaml"),
         ("stereo", {"depth_respawn": "often"}, "respawn must be true or false"),
+        ("stereo", {"log_level": "verbose"}, "log_level must be one of"),
         ("stereo", {"camera_height_m": "high"}, "camera_height_m must be of type float"),
         ("stereo", {"mode": "mono"}, "use mono.launch.py"),
         ("mono", {"mode": "stereo"}, "use stereo.launch.py"),

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recon3d_ros.errors import Recon3dError
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "launch" / "consumers"
 FILES = sorted(FOLDER.glob("*.launch.py"))
@@ -128,6 +130,31 @@ def test_another_image(made):
         assert parameters_of(node)["use_sim_time"] is True
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"depth_mode": "monocular"}, "depth_mode must be stereo or mono, got 'monocular'"),
+        ({"use_sim_time": "often"}, "use_sim_time must be true or false"),
+        ({"log_level": "verbose"}, "log_level must be one of"),
+        ({"consumer_params_file": "~/no/such.yaml"}, "expected a parameter file at ~/no/such.yaml"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(made, arguments, words):
+    with pytest.raises(Recon3dError, match=words):
+        made(consumer="octomap", **arguments)
+
+
+def test_a_level_for_the_logs(made):
+    (node,), _ = made(consumer="octomap", log_level="debug")
+    words = [part.text for parts in node.cmd for part in parts if hasattr(part, "text")]
+    assert words[words.index("--log-level") + 1] == "debug"
+
+
+def test_what_is_launched_afterwards_finds_none_of_our_defaults(made):
+    _, context = made(consumer="octomap", consumer_frame="map")
+    assert dict(context.launch_configurations) == {"consumer": "octomap", "consumer_frame": "map"}
+
+
 NAVIGATION = """
 import json
 from pathlib import Path
@@ -190,7 +217,7 @@ def test_nav2_starts_with_a_copy_of_the_parameters(nav2):
     assert ours["recon3d_layer"]["free"]["topic"] == "/front/points_free"
     original = nav2 / "params" / "nav2_params.yaml"
     assert yaml.safe_load(original.read_text()) == costmap(plugins=["inflation_layer"])
-    assert given["params_file"] != str(original) == after["params_file"]
+    assert given["params_file"] != str(original) and set(after) == {"depth_namespace"}
     assert not list(Path(tempfile.gettempdir()).iterdir())  # the copy goes with the launch
 
 
@@ -200,6 +227,20 @@ def test_nav2_has_a_namespace_of_its_own(nav2, word, ros_namespace):
     given = json.loads((nav2 / "launch" / "given.json").read_text())
     assert given["namespace"] == word and given.get("ros_namespace") == ros_namespace
     assert after["depth_namespace"] == "front" and "ros_namespace" not in after
+
+
+@pytest.mark.parametrize(("word", "value"), [("1", "True"), ("TRUE", "True"), ("false", "False")])
+def test_nav2_gets_the_time_as_it_takes_it(nav2, word, value):
+    run_nav2(use_sim_time=word)
+    assert json.loads((nav2 / "launch" / "given.json").read_text())["use_sim_time"] == value
+
+
+def test_the_parameters_of_nav2_may_be_in_the_home_folder(nav2, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(costmap(plugins=["static_layer"])))
+    after = run_nav2(params_file="~/mine.yaml")
+    given = json.loads((nav2 / "launch" / "given.json").read_text())
+    assert "static_layer" in given["parameters"] and after == {"params_file": "~/mine.yaml"}
 
 
 def test_nav2_describes_its_arguments():

@@ -2,13 +2,13 @@
 
 import yaml
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from launch import LaunchDescription
-from recon3d_ros.config.launch_arguments import given_words, parameter_files
+from recon3d_ros.config.launch_arguments import given_words, log_level_words, parameter_files
 from recon3d_ros.config.options import parse_bool
+from recon3d_ros.errors import ConfigError
+from recon3d_ros.ros.bridge.launching import forgotten, warn
 from recon3d_ros.system.share import share_path
 
 ARGUMENTS = {
@@ -18,6 +18,7 @@ ARGUMENTS = {
     "depth_mode": "stereo or mono, the mode of the depth node (default: stereo)",
     "params_file": "parameter file (YAML) that overrides config/consumers.yaml",
     "use_sim_time": "true: use the time of /clock",
+    "log_level": "debug, info, warn, error or fatal (default: info)",
 }
 
 
@@ -42,7 +43,8 @@ def generate_launch_description():
         DeclareLaunchArgument(OWN_NAMES.get(name, name), default_value="", description=text)
         for name, text in ARGUMENTS.items()
     ]
-    return LaunchDescription([consumer, *arguments, OpaqueFunction(function=make_nodes)])
+    names = ["consumer", *(argument.name for argument in arguments)]
+    return forgotten(names, [consumer, *arguments, OpaqueFunction(function=make_nodes)])
 
 
 def topic_of(asked, is_mono, image):
@@ -55,8 +57,9 @@ def topic_of(asked, is_mono, image):
 def make_nodes(context):
     """The nodes of the consumer, now that the values of the arguments are known."""
     words, warning = given_words(context.launch_configurations, ARGUMENTS, OWN_NAMES)
-    if warning:
-        get_logger("recon3d").warning(warning)
+    warn(warning)
+    if words["depth_mode"] not in ("", "stereo", "mono"):
+        raise ConfigError(f"depth_mode must be stereo or mono, got {words['depth_mode']!r}")
     consumer = read_consumers()[LaunchConfiguration("consumer").perform(context)]
     sim_time = parse_bool("use_sim_time", words["use_sim_time"] or "false")
     parameters = {**consumer["parameters"], "use_sim_time": sim_time}
@@ -72,6 +75,7 @@ def make_nodes(context):
             namespace=words["namespace"],
             parameters=[parameters, *parameter_files(words["params_file"])],
             remappings=remappings,
+            ros_arguments=log_level_words(words["log_level"]),
             output="screen",
         )
         for node in consumer["nodes"]

@@ -13,14 +13,14 @@ from launch.actions import (
 )
 from launch.event_handlers import OnShutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchDescription
 from recon3d_ros.config.launch_arguments import given_words
+from recon3d_ros.config.options import parse_bool
 from recon3d_ros.files.yaml_document import read_yaml
+from recon3d_ros.ros.bridge.launching import forgotten, warn
 from recon3d_ros.system.share import share_path
 
 LAYER = "recon3d_layer"
@@ -29,7 +29,8 @@ NODE = "local_costmap"
 
 def generate_launch_description():
     nav2 = FindPackageShare("nav2_bringup")
-    return LaunchDescription(
+    return forgotten(
+        ("params_file", "depth_namespace", "nav2_namespace", "layer", "use_sim_time"),
         [
             DeclareLaunchArgument(
                 "params_file",
@@ -55,7 +56,7 @@ def generate_launch_description():
                 "use_sim_time", default_value="false", description="use the time of /clock"
             ),
             OpaqueFunction(function=include_nav2, args=[nav2]),
-        ]
+        ],
     )
 
 
@@ -65,9 +66,8 @@ def include_nav2(context, nav2):
     words, warning = given_words(
         context.launch_configurations, ["namespace"], {"namespace": "depth_namespace"}
     )
-    if warning:
-        get_logger("recon3d").warning(warning)
-    parameters = read_yaml(LaunchConfiguration("params_file").perform(context))
+    warn(warning)
+    parameters = read_yaml(Path(LaunchConfiguration("params_file").perform(context)).expanduser())
     layers = read_yaml(
         share_path("config", f"nav2_{LaunchConfiguration('layer').perform(context)}_layer.yaml")
     )
@@ -75,11 +75,12 @@ def include_nav2(context, nav2):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="nav2_recon3d_", delete=False) as file:
         yaml.safe_dump(merged, file)
     namespace = LaunchConfiguration("nav2_namespace").perform(context)
+    sim_time = parse_bool("use_sim_time", LaunchConfiguration("use_sim_time").perform(context))
     # navigation_launch.py puts the parameters below `namespace`, and leaves the namespace to who includes it.
     arguments = {
         "params_file": file.name,
         "namespace": namespace,
-        "use_sim_time": LaunchConfiguration("use_sim_time"),
+        "use_sim_time": str(sim_time),  # True or False, as Nav2 takes it
     }
     launch_file = PythonLaunchDescriptionSource(
         PathJoinSubstitution([nav2, "launch", "navigation_launch.py"])

@@ -34,6 +34,7 @@ _HOPELESS.add(_RMW_MISSING)
 _STARTS = 3
 _DELAY_S, _LONGEST_DELAY_S = 2.0, 60.0  # before the next start; doubled while starts are in vain
 _STEADY_S = 30.0  # whoever ran so long did start
+_LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 _SEEN = "recon3d_arguments_before"
 _SHARED = {"use_sim_time", "log_level", "depth_mode"}  # said for everybody, or by stereo and mono.launch.py
 
@@ -84,6 +85,22 @@ def parameter_files(word: str) -> list[str]:
     if not path.is_file():
         raise DataError(f"expected a parameter file at {word}, found none: check params_file")
     return [str(path)]
+
+
+def log_level_words(word: str) -> list[str] | None:
+    """Return the ROS arguments for a log level, `debug` or `depth_node:=debug`; None for an empty word.
+
+    Raises:
+        ConfigError: it is no level of ROS 2.
+    """
+    if not word:
+        return None
+    if word.rpartition(":=")[2].lower() not in _LOG_LEVELS:
+        raise ConfigError(
+            f"log_level must be one of {', '.join(_LOG_LEVELS)}, or one of them for a logger, such as "
+            f"depth_node:=debug, got {word!r}"
+        )
+    return ["--log-level", word]
 
 
 def own_name(name: str) -> str:

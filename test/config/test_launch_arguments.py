@@ -11,6 +11,7 @@ from recon3d_ros.config.launch_arguments import (
     Restarts,
     describe,
     given_words,
+    log_level_words,
     parameter_files,
     set_before,
     values,
@@ -109,6 +110,15 @@ def test_what_comes_from_an_earlier_include():
     assert told.startswith("depth_rectify:=true as in an earlier include") and "left_info" not in told
     scope["depth_rectify"] = "false"
     assert set_before(scope, names, []).startswith("depth_model:=b as")
+
+
+def test_a_log_level_is_one_of_ros():
+    assert log_level_words("") is None
+    for word in ("debug", "WARN", "depth_node:=debug", "a.b:=fatal"):
+        assert log_level_words(word) == ["--log-level", word]
+    for word in ("verbose", "depth_node:=", "debug:=depth_node", "warning"):
+        with pytest.raises(ConfigError, match="log_level must be one of debug, info, warn, error, fatal"):
+            log_level_words(word)
 
 
 def ends(*codes: int, seconds: float = 1.0, restarts: Restarts | None = None):

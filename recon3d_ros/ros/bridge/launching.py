@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -21,7 +22,13 @@ from launch.logging import get_logger
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from recon3d_ros.config.launch_arguments import Restarts, given_words, own_name, set_before
+from recon3d_ros.config.launch_arguments import (
+    Restarts,
+    given_words,
+    log_level_words,
+    own_name,
+    set_before,
+)
 from recon3d_ros.config.options import parse_bool
 
 
@@ -34,24 +41,36 @@ def described(arguments: dict[str, str], entities: list[Any], compared: bool = T
         compared: warn of values that an earlier include has left behind.
     """
     names = [own_name(name) for name in arguments]
-    before: set[str] = set()
 
     def note(context: LaunchContext) -> None:
-        before.clear()
-        before.update(context.launch_configurations)
         if compared:
             warn(set_before(context.launch_configurations, names, context.argv))
-
-    def forget(context: LaunchContext) -> None:
-        for name in set(names) - before:
-            context.launch_configurations.pop(name, None)
 
     declared = [
         DeclareLaunchArgument(own_name(name), default_value="", description=text)
         for name, text in arguments.items()
     ]
-    first, last = OpaqueFunction(function=note), OpaqueFunction(function=forget)
-    return LaunchDescription([first, *declared, *entities, last])
+    return forgotten(names, [OpaqueFunction(function=note), *declared, *entities])
+
+
+def forgotten(names: Iterable[str], entities: list[Any]) -> LaunchDescription:
+    """Return a launch description after which the defaults of its arguments are no longer there.
+
+    Args:
+        names: the arguments; what whoever includes the file gave for them stays.
+        entities: what the file does, the declarations of the arguments included.
+    """
+    kept, before = set(names), set[str]()
+
+    def note(context: LaunchContext) -> None:
+        before.clear()
+        before.update(context.launch_configurations)
+
+    def forget(context: LaunchContext) -> None:
+        for name in kept - before:
+            context.launch_configurations.pop(name, None)
+
+    return LaunchDescription([OpaqueFunction(function=note), *entities, OpaqueFunction(function=forget)])
 
 
 def words_of(context: LaunchContext, names: Any) -> dict[str, str]:
@@ -94,21 +113,16 @@ def typed(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def log_level_arguments(level: str) -> list[str] | None:
-    """Return the ROS arguments of a log level, such as `debug` or `depth_node:=debug`; None when empty."""
-    return ["--log-level", level] if level else None
-
-
 def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
     """Return the depth node and what starts it again when it ended, see `Restarts`.
 
     Args:
         respawn: the word of the argument; empty is true.
-        log_level: see `log_level_arguments`.
+        log_level: see `log_level_words`.
         options: of `launch_ros.actions.Node`.
 
     Raises:
-        ConfigError: `respawn` is no bool.
+        ConfigError: `respawn` is no bool, or `log_level` no level.
     """
     node = Node(
         package="recon3d_ros",
@@ -116,7 +130,7 @@ def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
         name="depth_node",
         output="screen",
         emulate_tty=True,
-        ros_arguments=log_level_arguments(log_level),
+        ros_arguments=log_level_words(log_level),
         **options,
     )
     # The handler first: a node may end before the next entity is visited.
