@@ -113,5 +113,6 @@ def _size(manifest: Manifest) -> str:
 
 
 def _accuracy(data: str, metrics: Mapping[str, float]) -> str:
-    shown = [f"{name}={metrics[name]:.3g}" for name in _HEADLINES if name in metrics]
+    names = [name for name in _HEADLINES if name in metrics] or list(metrics)
+    shown = [f"{name}={metrics[name]:.3g}" for name in names]
     return " ".join([data, *shown])

@@ -92,7 +92,7 @@ def _images(document: Mapping[str, Any]) -> str:
 
 def _incomplete(document: Mapping[str, Any], path: Path, missing: Mapping[str, str]) -> str:
     """What the file says already, and what cannot be known from it."""
-    known = [key for key, _ in flat(document) if key not in missing]
+    known = [key for key, value in flat(document) if value != BLANK]
     count = len(missing)
     return "\n".join(
         [

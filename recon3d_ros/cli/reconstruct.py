@@ -26,8 +26,8 @@ from recon3d_ros.files.camera_document import read_document
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import DepthMap, Sample
 from recon3d_ros.mapping.fusion import ENGINES, Fusion
-from recon3d_ros.mapping.mesh_files import MESH_SUFFIXES
-from recon3d_ros.mapping.surface import Mesh
+from recon3d_ros.mapping.mesh_files import MESH_SUFFIXES, require_formats
+from recon3d_ros.mapping.surface import Mesh, require_mesher
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import read_trajectory
 from recon3d_ros.offline.camera_path import CameraPath, estimate_path
@@ -108,9 +108,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Fuse every frame that has a pose; write the results and say in a few lines what came out."""
-    formats = [f".{word}" for word in args.formats.split(",") if word]
-    if not set(formats) <= set(MESH_SUFFIXES):
-        raise ConfigError(f"expected --formats of obj, glb and stl, got {args.formats!r}: correct it")
+    formats = _formats(args)
     spec = parse_spec(args.input)
     camera = None
     if args.camera:  # KITTI's calib.txt does not say how large the images are
@@ -145,6 +143,17 @@ def main(args: argparse.Namespace) -> int:
             f"{len(done.skipped)} of {len(samples)} frames were not used, first {name}: {why}"
         )
     return 0
+
+
+def _formats(args: argparse.Namespace) -> list[str]:
+    """The endings of further mesh files; what meshes and they need is asked for before the first frame."""
+    formats = [f".{word}" for word in args.formats.split(",") if word]
+    if not set(formats) <= set(MESH_SUFFIXES):
+        raise ConfigError(f"expected --formats of obj, glb and stl, got {args.formats!r}: correct it")
+    require_mesher()
+    if formats or args.print:
+        require_formats()
+    return formats
 
 
 def _cropped(mesh: Mesh, box: tuple[float, ...] | None) -> Mesh:

@@ -17,6 +17,15 @@ _VERTEX = [("xyz", "<f4", 3), ("rgb", "u1", 3)]
 _FACE = [("count", "u1"), ("corners", "<i4", 3)]
 
 
+def require_formats() -> Any:
+    """The library of all formats but PLY; asked for before hours of fusion, too.
+
+    Raises:
+        MissingDependencyError: trimesh is not installed.
+    """
+    return lazy.require("trimesh", extra="mapping")
+
+
 def write_mesh(path: Path | str, mesh: Mesh, scale: float = 1.0) -> None:
     """Write a mesh; the ending of the name is the format. Colours are in PLY, OBJ and GLB.
 
@@ -38,7 +47,7 @@ def write_mesh(path: Path | str, mesh: Mesh, scale: float = 1.0) -> None:
     if path.suffix == ".ply":
         write_atomically(path, _header(mesh), _rows(vertices, mesh), _triangles(mesh))
         return
-    trimesh: Any = lazy.require("trimesh", extra="mapping")
+    trimesh = require_formats()
     model = trimesh.Trimesh(vertices, mesh.faces, vertex_colors=mesh.colours, process=False)
     data = model.export(file_type=path.suffix[1:])
     write_atomically(path, data.encode() if isinstance(data, str) else bytes(data))
@@ -51,7 +60,7 @@ def read_mesh(path: Path | str) -> Mesh:
         DataError: It cannot be read, or has no points.
         MissingDependencyError: trimesh is not installed.
     """
-    trimesh: Any = lazy.require("trimesh", extra="mapping")
+    trimesh = require_formats()
     try:
         loaded = trimesh.load(str(path), process=False)
         if isinstance(loaded, trimesh.Scene):

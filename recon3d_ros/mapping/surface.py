@@ -46,6 +46,15 @@ class Mesh:
         return Mesh(self.vertices[used], number[faces].astype(np.int32), self.colours[used])
 
 
+def require_mesher() -> Any:
+    """The library that makes meshes; asked for before hours of fusion, too.
+
+    Raises:
+        MissingDependencyError: scikit-image is not installed.
+    """
+    return lazy.require("skimage.measure", extra="mapping")
+
+
 def extract_mesh(
     store: BlockStore, voxel_m: float, min_weight: float, shell_voxels: float | None = None
 ) -> Mesh:
@@ -64,7 +73,7 @@ def extract_mesh(
         DataError: There is no surface.
         MissingDependencyError: scikit-image is not installed.
     """
-    measure: Any = lazy.require("skimage.measure", extra="mapping")
+    measure = require_mesher()
     keys, positions, colours, faces, count = [], [], [], [], 0
     for origin, distance, known, colour in _tiles(store, max(min_weight, 1 / WEIGHT_STEPS)):
         if shell_voxels is not None:

@@ -47,6 +47,15 @@ def test_the_table_says_what_the_manifest_says(models_dir, capsys):
     assert mine.index("Apache") == header.index("licence")
 
 
+def test_metrics_of_another_task_are_shown_too(models_dir, capsys):
+    path = models_dir / "mine.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["accuracy"] = [{"data": "world", "metrics": {"ground_iou": 0.7041, "accuracy": 0.5}}]
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    assert main(["models", "--models-dir", str(models_dir)]) == 0
+    assert "world ground_iou=0.704 accuracy=0.5" in capsys.readouterr().out
+
+
 def test_a_missing_file_shows_in_the_table(models_dir, capsys):
     (models_dir / "mine.onnx").unlink()
     assert main(["models", "--models-dir", str(models_dir)]) == 0

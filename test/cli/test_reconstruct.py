@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from recon3d_ros.cli.main import main
+from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import read_mesh
 
 pytest.importorskip("skimage")
@@ -64,6 +66,16 @@ def test_frames_without_a_pose_are_told(recording, tmp_path, capsys):
     assert "1 of 4 frames were not used" in capsys.readouterr().err
     skipped = json.loads((tmp_path / "out" / "reconstruction.json").read_text())["skipped"]
     assert "frame-000003" in skipped["3"]
+
+
+@pytest.mark.parametrize(("library", "words"), [("skimage.measure", []), ("trimesh", ["--formats", "glb"])])
+def test_a_missing_library_is_told_before_the_first_frame(
+    recording, tmp_path, capsys, monkeypatch, library, words
+):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(Fusion, "add", lambda *_: pytest.fail("fused for nothing"))
+    assert main(["reconstruct", str(recording), "--out", str(tmp_path / "out"), *words]) == 9
+    assert f"{library} is needed here" in capsys.readouterr().err
 
 
 def test_a_box_beside_the_model_is_refused(recording, tmp_path, capsys):
