@@ -26,12 +26,21 @@ class FarPixels:
 
     @property
     def sentence(self) -> str:
-        """How much is cut, and what keeps it; empty when it is less than 5 % of the pixels."""
-        share = self._sum / max(self._count, 1)
-        if share < _NOTABLE:
-            return ""
-        limit_m, reach_m = f"{self._max_depth_m:g}", f"{BEYOND * self._max_depth_m:g}"
-        return (
-            f"{share:.0%} of the pixels are at {limit_m} to {reach_m} m, beyond max_depth_m ({limit_m} m): "
-            f"out of range (+Inf), in no cloud; --max-depth-m {reach_m} keeps them"
-        )
+        """See `cut_sentence`."""
+        return cut_sentence(self._sum / max(self._count, 1), self._max_depth_m)
+
+
+def cut_sentence(share: float, max_depth_m: float) -> str:
+    """How much is cut, and what keeps it; empty when it is less than 5 % of the pixels.
+
+    Args:
+        share: Mean of `Result.beyond_max_depth`.
+        max_depth_m: The limit.
+    """
+    if share < _NOTABLE:
+        return ""
+    limit_m, reach_m = f"{max_depth_m:g}", f"{BEYOND * max_depth_m:g}"
+    return (
+        f"{share:.0%} of the pixels are at {limit_m} to {reach_m} m, beyond max_depth_m ({limit_m} m): out "
+        f"of range (+Inf), in no cloud; --max-depth-m {reach_m} keeps them"
+    )

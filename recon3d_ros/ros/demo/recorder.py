@@ -20,6 +20,7 @@ from recon3d_ros.config.recorder import RecorderConfig
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import make_folder
 from recon3d_ros.metrics import depth_metrics
+from recon3d_ros.offline.far_pixels import cut_sentence
 from recon3d_ros.ros.bridge import parameters
 from recon3d_ros.ros.bridge.conversions import cloud_from_msg, depth_from_msg, msg_to_image, stamp_to_ns
 from recon3d_ros.ros.bridge.logs import forward_logs
@@ -149,7 +150,8 @@ class Recorder(Node):
         scores = mean_scores([future.result() for future in self._scores], SCORES)
         values: dict[str, Any] = {**self._accounting.summary(), **scores, "frames_scored": len(self._scores)}
         values["node"] = dict(self._health)
-        values["notes"] = [line for line in self._config.notes.splitlines() if line]
+        cut = cut_sentence(float(self._health.get("beyond_max_depth", 0.0)), self._limits.max_depth_m)
+        values["notes"] = [line for line in [*self._config.notes.splitlines(), cut] if line]
         self.get_logger().info("drawing the cloud")
         write_report(Path(self._config.out), values, self._newest_frame(), self._accounting.latencies_ms())
 

@@ -75,6 +75,7 @@ class Report:
         processing_ms: of the worker's time for one frame; None before the first.
         stages_ms: of each stage of the pipeline, by its name.
         valid_share: mean share of pixels with a depth in the last frames; None before the first.
+        beyond_max_depth: mean share of pixels at one to four times `max_depth_m`, in the same frames.
         confidence_histogram: shares of ten equal bins from 0 to 1 in the last frames; None without a model
             that says its confidence.
         findings: what is wrong in the images, one sentence each; None before the first look at them.
@@ -94,6 +95,7 @@ class Report:
     processing_ms: Percentiles | None
     stages_ms: dict[str, Percentiles] = field(default_factory=dict)
     valid_share: float | None = None
+    beyond_max_depth: float | None = None
     confidence_histogram: tuple[float, ...] | None = None
     findings: tuple[str, ...] | None = None
     scale: ScaleState | None = None
@@ -162,6 +164,7 @@ class FrameStatistics:
         self._processing_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._stages_ms: dict[str, deque[float]] = {}
         self._valid_shares: deque[float] = deque(maxlen=_MAPS_KEPT)
+        self._beyond_shares: deque[float] = deque(maxlen=_MAPS_KEPT)
         self._confidences: deque[NDArray[np.int64]] = deque(maxlen=_MAPS_KEPT)
 
     def add(self, outcome: FrameOutcome) -> None:
@@ -173,6 +176,7 @@ class FrameStatistics:
         if outcome.depth is None:
             return
         self._valid_shares.append(outcome.depth.valid_share)
+        self._beyond_shares.append(outcome.depth.beyond_max_depth)
         if outcome.depth.confidences is None:
             self._confidences.clear()  # another model: the histogram of the old one says nothing any more
         else:
@@ -198,6 +202,11 @@ class FrameStatistics:
     def valid_share(self) -> float | None:
         """See `Report`."""
         return statistics.fmean(self._valid_shares) if self._valid_shares else None
+
+    @property
+    def beyond_max_depth(self) -> float | None:
+        """See `Report`."""
+        return statistics.fmean(self._beyond_shares) if self._beyond_shares else None
 
     @property
     def confidence_histogram(self) -> tuple[float, ...] | None:
@@ -311,6 +320,7 @@ class Health:
                 processing_ms=self._statistics.processing_ms,
                 stages_ms=self._statistics.stages_ms,
                 valid_share=self._statistics.valid_share,
+                beyond_max_depth=self._statistics.beyond_max_depth,
                 confidence_histogram=self._statistics.confidence_histogram,
                 findings=self._checks.messages,
                 scale=self._scale,

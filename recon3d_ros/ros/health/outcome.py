@@ -53,23 +53,25 @@ class DepthStatistics(NamedTuple):
     Attributes:
         valid_share: share of pixels with a depth.
         confidences: (10,) int64, number of confidences in equal bins from 0 to 1; None of a model without.
+        beyond_max_depth: `Result.beyond_max_depth`.
     """
 
     valid_share: float
     confidences: NDArray[np.int64] | None
+    beyond_max_depth: float = 0.0
 
     @classmethod
-    def of(cls, depth_map: DepthMap) -> DepthStatistics:
+    def of(cls, depth_map: DepthMap, beyond_max_depth: float = 0.0) -> DepthStatistics:
         """Look at a depth map; nothing of it is kept."""
         step = max(1, math.isqrt(depth_map.depth.size // _GRID_PIXELS))
         depth = depth_map.depth[::step, ::step]
         valid_share = float(np.mean(np.isfinite(depth) & (depth > 0)))
         if depth_map.confidence is None:
-            return cls(valid_share, None)
+            return cls(valid_share, None, beyond_max_depth)
         confidence = depth_map.confidence[::step, ::step]
         known = np.clip(confidence[np.isfinite(confidence)], 0.0, 1.0)
         bins = np.minimum((known * BINS).astype(np.int64), BINS - 1)
-        return cls(valid_share, np.bincount(bins, minlength=BINS))
+        return cls(valid_share, np.bincount(bins, minlength=BINS), beyond_max_depth)
 
 
 @dataclass(frozen=True, eq=False)

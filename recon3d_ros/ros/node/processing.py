@@ -223,7 +223,7 @@ class _CameraStream:
                 latency_ms=max(0.0, (camera.now_ns() - frame.stamp_ns) / NS_PER_MS),
                 processing_ms=sum(decoded.timings_ms.values()) + finish_ms,
                 timings_ms=timings_ms,
-                depth=DepthStatistics.of(result.depth_map),
+                depth=DepthStatistics.of(result.depth_map, result.beyond_max_depth),
             )
         camera.record(outcome)
         camera.on_result(frame, result)

@@ -109,6 +109,8 @@ def _depth_values(report: Report) -> dict[str, str]:
     values = {}
     if report.valid_share is not None:
         values["valid_share"] = f"{report.valid_share:.3f}"
+    if report.beyond_max_depth is not None:
+        values["beyond_max_depth"] = f"{report.beyond_max_depth:.3f}"
     if report.confidence_histogram is not None:
         values["confidence_histogram"] = " ".join(f"{share:.3f}" for share in report.confidence_histogram)
     if report.findings is not None:

@@ -69,7 +69,10 @@ class Camera(Node):
             self.topics["points"].publish(msg)
         for name in ("/depth_node: depth", "/other/depth_node: depth"):
             status = DiagnosticStatus(name=name, message="well")
-            status.values = [KeyValue(key="model", value=name)]
+            status.values = [
+                KeyValue(key="model", value=name),
+                KeyValue(key="beyond_max_depth", value="0.25"),
+            ]
             self.topics["/diagnostics"].publish(DiagnosticArray(status=[status]))
 
 
@@ -137,6 +140,7 @@ def test_a_record(tmp_path):
     assert document["frames_scored"] >= document["clouds_out"] - 1
     assert document["node"]["model"] == "/depth_node: depth"  # not the other robot's
     assert document["notes"][:2] == ["first", "second"]
+    assert document["notes"][2].startswith("25% of the pixels are at 10 to 40 m, beyond max_depth_m (10 m)")
     assert read_image(tmp_path / "input.png")[5, 5].tolist() == [10, 200, 40]
     xyz, rgb = read_ply_points(tmp_path / "cloud.ply")
     assert len(xyz) == np.isfinite(DEPTH).sum() and rgb[0].tolist() == [10, 200, 40]

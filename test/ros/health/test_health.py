@@ -166,6 +166,9 @@ def test_stages_valid_share_and_confidence(health):
     histogram = np.zeros(10)
     histogram[3], histogram[9] = 1 / 3, 2 / 3  # of the finite ones; +-1 row of the grid
     np.testing.assert_allclose(report.confidence_histogram, histogram, atol=0.1)
+    outcome = FrameOutcome(published=True, depth=DepthStatistics.of(answer(0.5, confidence), 0.2))
+    health.record(outcome)
+    assert health.report().beyond_max_depth == pytest.approx(0.05)  # of four frames
     publish(health, 9.0, 8.0, {}, answer(1.0))  # a model without confidence came instead
     assert health.report().confidence_histogram is None
     publish(health, 9.0, 8.0, {}, answer(1.0, np.full((48, 64), np.nan, np.float32)))

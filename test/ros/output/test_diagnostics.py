@@ -48,19 +48,21 @@ def test_all_counts_are_there():
     assert (values["latency_ms_p50"], values["processing_ms_p95"]) == ("20.0", "10.0")
     assert values["estimate_ms_p99"] == "7.0"
     assert 1 < float(values["memory_mb"]) < 100_000
-    assert not {"valid_share", "confidence_histogram", "image_findings"} & values.keys()
+    assert not {"valid_share", "beyond_max_depth", "confidence_histogram", "image_findings"} & values.keys()
 
 
 def test_what_was_seen_is_said():
     report = replace(
         Health(lambda message: None).report(),
         valid_share=0.98765,
+        beyond_max_depth=0.1234,
         confidence_histogram=(0.0, 0.25, 0.75),
         findings=("one", "two"),
     )
     status = diagnostic_status(report, "/node: front", "net", {})
     values = {pair.key: pair.value for pair in status.values}
     assert (values["valid_share"], values["confidence_histogram"]) == ("0.988", "0.000 0.250 0.750")
+    assert values["beyond_max_depth"] == "0.123"
     assert values["image_findings"] == "one; two"
     assert status.name == "/node: front"
 
