@@ -165,7 +165,8 @@ def test_texts_stay_texts(launched):
     ("name", "arguments", "words"),
     [
         ("stereo", {"depth_params_file": "/no/such.yaml"}, "expected a parameter file at /no/such.yaml"),
-        ("stereo", {"depth_respawn": "often"}, "respawn must be true or false"),
+        ("stereo", {"depth_respawn": "often"}, "depth_respawn must be true or false"),
+        ("stereo", {"depth_rectify": "maybe"}, "correct depth_rectify:=maybe"),
         ("stereo", {"log_level": "verbose"}, "log_level must be one of"),
         ("stereo", {"camera_height_m": "high"}, "camera_height_m must be of type float"),
         ("stereo", {"mode": "mono"}, "use mono.launch.py"),

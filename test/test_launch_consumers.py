@@ -136,7 +136,10 @@ def test_another_image(made):
         ({"depth_mode": "monocular"}, "depth_mode must be stereo or mono, got 'monocular'"),
         ({"use_sim_time": "often"}, "use_sim_time must be true or false"),
         ({"log_level": "verbose"}, "log_level must be one of"),
-        ({"consumer_params_file": "~/no/such.yaml"}, "expected a parameter file at ~/no/such.yaml"),
+        (
+            {"consumer_params_file": "~/no/such.yaml"},
+            "at ~/no/such.yaml, found none: check consumer_params_file",
+        ),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(made, arguments, words):

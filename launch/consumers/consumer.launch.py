@@ -73,7 +73,7 @@ def make_nodes(context):
         Node(
             **node,
             namespace=words["namespace"],
-            parameters=[parameters, *parameter_files(words["params_file"])],
+            parameters=[parameters, *parameter_files(words["params_file"], OWN_NAMES["params_file"])],
             remappings=remappings,
             ros_arguments=log_level_words(words["log_level"]),
             output="screen",

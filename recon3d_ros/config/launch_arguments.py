@@ -65,16 +65,20 @@ def values(classes: Iterable[type[Config]], words: Mapping[str, str]) -> dict[st
     for name, word in words.items():
         if not word:
             continue
-        if name == "use_sim_time":
-            given[name] = parse_bool(name, word)
-        else:
-            value = known[name].parsed(word)
-            given[name] = list(value) if isinstance(value, tuple) else value
+        try:
+            value = parse_bool(name, word) if name == "use_sim_time" else known[name].parsed(word)
+        except ConfigError as exc:
+            raise ConfigError(f"{exc}: correct {own_name(name)}:={word}") from exc
+        given[name] = list(value) if isinstance(value, tuple) else value
     return given
 
 
-def parameter_files(word: str) -> list[str]:
+def parameter_files(word: str, argument: str = OWN_NAMES["params_file"]) -> list[str]:
     """Return the parameter file that an argument names, with the home folder for `~`; an empty word is none.
+
+    Args:
+        word: what stands behind `:=`.
+        argument: its name, for the error.
 
     Raises:
         DataError: there is no such file (a node would run on its defaults).
@@ -83,7 +87,7 @@ def parameter_files(word: str) -> list[str]:
         return []
     path = Path(word).expanduser()
     if not path.is_file():
-        raise DataError(f"expected a parameter file at {word}, found none: check params_file")
+        raise DataError(f"expected a parameter file at {word}, found none: check {argument}")
     return [str(path)]
 
 

@@ -77,7 +77,7 @@ def test_every_parameter_can_be_an_argument_with_a_description():
 def test_a_parameter_file_has_to_be_there(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert parameter_files("") == []
-    with pytest.raises(DataError, match=r"found none: check params_file"):
+    with pytest.raises(DataError, match=r"found none: check depth_params_file"):
         parameter_files("~/robot.yaml")
     (tmp_path / "robot.yaml").write_text("")
     assert parameter_files("~/robot.yaml") == [str(tmp_path / "robot.yaml")]

@@ -92,7 +92,7 @@ def can_show_rviz(word: str) -> bool:
     Raises:
         ConfigError: the word is no bool.
     """
-    if not parse_bool("rviz", word or "false"):
+    if not parse_bool(own_name("rviz"), word or "false"):
         return False
     try:
         get_package_prefix("rviz2")
@@ -134,7 +134,7 @@ def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
         **options,
     )
     # The handler first: a node may end before the next entity is visited.
-    return [started_again(node), node] if parse_bool("respawn", respawn or "true") else [node]
+    return [started_again(node), node] if parse_bool(own_name("respawn"), respawn or "true") else [node]
 
 
 def started_again(node: ExecuteProcess) -> RegisterEventHandler:
