@@ -4,7 +4,7 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Opaq
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from recon3d_ros.config.launch_arguments import describe, log_level_words, values
+from recon3d_ros.config.launch_arguments import describe, given_words, log_level_words, values
 from recon3d_ros.config.options import parse_bool
 from recon3d_ros.config.parameters import IMAGE_SOURCE
 from recon3d_ros.ros.bridge.launching import described, typed, words_of
@@ -20,6 +20,7 @@ def generate_launch_description():
     return described(
         describe(IMAGE_SOURCE, SOURCE),
         [
+            OpaqueFunction(function=check_source),  # before a node starts, which launch would leave behind
             OpaqueFunction(function=show_rviz),
             DeclareLaunchArgument("depth_rviz", default_value="true", description="start rviz"),
             IncludeLaunchDescription(depth),
@@ -27,6 +28,10 @@ def generate_launch_description():
         ],
         compared=False,  # depth.launch.py does
     )
+
+
+def check_source(context):
+    values(IMAGE_SOURCE, given_words(context.launch_configurations, SOURCE)[0])
 
 
 def show_rviz(context):

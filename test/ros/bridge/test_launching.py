@@ -103,6 +103,18 @@ def test_a_node_keeps_what_its_group_gave_it_when_started_again(node, tmp_path):
     assert "--params-file" in first and first.startswith("the group ")
 
 
+def test_a_wrong_argument_of_the_source_starts_no_node(node):
+    starts = node()
+    source = PythonLaunchDescriptionSource(str(LAUNCH / "demo.launch.py"))
+    arguments = {"rate_hz": "x", "depth_rviz": "false"}
+    service = LaunchService(noninteractive=True)
+    service.include_launch_description(
+        LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments.items())])
+    )
+    assert service.run() == 1
+    assert not lines(starts)
+
+
 def test_the_delays_grow(node, launch_log):
     starts = node(1, 1, 1)
     run(include(), until=lambda: len(lines(starts)) == 4)
