@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import rclpy
@@ -16,6 +19,10 @@ from recon3d_ros.system.share import share_path
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 SHARED_MEMORY = Path("/dev/shm")
 _SEGMENT = re.compile(r"(?<=<segment_size>)\d+(?=</segment_size>)")
+# A segment of Fast DDS. Its owner holds a lock on the file beside it; a process that is killed leaves both,
+# with up to 128 MiB by our profile.
+SEGMENT_FILE = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
+_SETTLED_S = 10.0  # a segment that is younger may be about to be locked
 _SMALLEST_SEGMENT = 8 << 20  # one 640x480 cloud of 4.9 MB, and a little
 
 
@@ -92,3 +99,49 @@ def fit_profile(environment: dict[str, str], processes: int, folder: Path) -> st
 def _free_bytes(path: Path) -> int:
     stat = os.statvfs(path)
     return stat.f_bavail * stat.f_frsize
+
+
+def remove_dead_segments(folder: Path = SHARED_MEMORY) -> tuple[int, int]:
+    """Remove the segments of processes that were killed, as `fastdds shm clean` does.
+
+    Segments of other users stay, and the small files of ports, which Fast DDS takes over by itself.
+
+    Args:
+        folder: where Fast DDS keeps them.
+
+    Returns:
+        How many were removed, and the bytes of memory that they took.
+    """
+    removed = taken = 0
+    for path in folder.glob("fast*_*"):
+        if not SEGMENT_FILE.fullmatch(path.name):
+            continue
+        with suppress(OSError):  # gone in the meantime, of another user, or without a lock
+            status = path.stat()
+            if time.time() - status.st_ctime < _SETTLED_S or is_locked(lock_of(path)):
+                continue
+            path.unlink()
+            lock_of(path).unlink()
+            removed, taken = removed + 1, taken + 512 * status.st_blocks
+    return removed, taken
+
+
+def lock_of(segment: Path) -> Path:
+    """The file that the owner of a segment locks."""
+    return segment.with_name(f"{segment.name}_el")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a lock on a file.
+
+    Raises:
+        OSError: it does not exist, or may not be read.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)  # gives the lock back
+    return False

@@ -23,7 +23,7 @@ from rclpy.subscription import Subscription
 
 from recon3d_ros.config.camera_topics import transport_topic
 from recon3d_ros.errors import ConfigError, Recon3dError
-from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, use_profile
+from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, SHARED_MEMORY, remove_dead_segments, use_profile
 from recon3d_ros.ros.bridge.initialization import RCLError, creation_error, initialize, read_command_line
 from recon3d_ros.ros.bridge.stop_signals import StopSignals
 from recon3d_ros.system.allocator import keep_memory
@@ -182,9 +182,11 @@ def _run(make_node: Callable[[], Node], args: Sequence[str] | None, signals: Sto
     initialised = False
     try:
         profile = use_profile()
+        dead = remove_dead_segments()
         initialize(args)
         initialised = True
         _tell_profile(profile)
+        _tell_dead_segments(*dead)
         with signals.interrupting():
             node = _made(make_node)
         executor = SingleThreadedExecutor()
@@ -221,6 +223,13 @@ def _tell_profile(path: str) -> None:
     if path and "fastrtps" in rclpy.get_rmw_implementation_identifier():
         get_logger("recon3d").info(
             f"Fast DDS takes the profile {path} (set {' or '.join(PROFILE_VARIABLES)} for one of your own)"
+        )
+
+
+def _tell_dead_segments(count: int, taken: int) -> None:
+    if count:
+        get_logger("recon3d").info(
+            f"removed {count} segments ({taken / 1e6:.0f} MB) that killed processes left in {SHARED_MEMORY}"
         )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from recon3d_ros.errors import DataError
-from recon3d_ros.ros.bridge.dds import PROFILE_VARIABLES, SHARED_MEMORY, profile_environment
+from recon3d_ros.ros.bridge.dds import (
+    PROFILE_VARIABLES,
+    SEGMENT_FILE,
+    SHARED_MEMORY,
+    is_locked,
+    lock_of,
+    profile_environment,
+)
 from recon3d_ros.ros.doctor.finding import Finding, warn
 
 DEFAULT_SEGMENT = 512 << 10  # of Fast DDS
-_SEGMENT_FILE = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
 
 
 def check_profile(environ: Mapping[str, str], rmw: str, message_bytes: float) -> Iterator[Finding]:
@@ -60,16 +64,13 @@ def check_segments(message_bytes: float, lossy: bool, folder: Path = SHARED_MEMO
 
 
 def live_segments(folder: Path = SHARED_MEMORY) -> list[int]:
-    """Sizes of the segments of running Fast DDS processes, bytes.
-
-    The owner of a segment holds a lock on the file beside it; processes that died leave both behind.
-    """
+    """Sizes of the segments of running Fast DDS processes, bytes."""
     sizes = []
     for path in folder.glob("fast*_*"):
-        if not _SEGMENT_FILE.fullmatch(path.name):
+        if not SEGMENT_FILE.fullmatch(path.name):
             continue
         try:
-            if _is_locked(path.with_name(f"{path.name}_el")):
+            if is_locked(lock_of(path)):
                 sizes.append(path.stat().st_size)
         except OSError:  # gone in the meantime, or of another user
             continue
@@ -83,17 +84,6 @@ def _remedy() -> str:
         path = "recon3d_ros's config/fastdds.xml"
     names = " and ".join(PROFILE_VARIABLES)
     return f"export {names} as {path} where cameras and readers start (our nodes do it themselves)"
-
-
-def _is_locked(path: Path) -> bool:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)  # gives the lock back
-    return False
 
 
 def _segment_of(profile: Path) -> int | None:

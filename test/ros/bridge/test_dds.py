@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -128,3 +129,48 @@ def own(folder: Path) -> str:
     path = folder / "mine.xml"
     path.write_text(re.sub(r"(?<=<segment_size>)\d+", str(16 * MIB), text))
     return str(path)
+
+
+def test_segments_of_killed_processes_are_removed(tmp_path, monkeypatch):
+    def segment(name, locked, with_lock=True):
+        (tmp_path / name).write_bytes(b"\1" * 8192)
+        if with_lock:
+            lock = open(tmp_path / f"{name}_el", "w")
+            if locked:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            return lock
+
+    dead = [segment("fastrtps_ffffffffffffffff", False), segment("fastdds_fffffffffffffff0", False)]
+    lives = [segment("fastdds_0123456789abcdef", True), segment("fastdds_port7411", False)]
+    segment("fastdds_0123456789abcde0", False, with_lock=False)
+    segment("someone_else", False)
+    assert dds.remove_dead_segments(tmp_path) == (0, 0)  # they are too young
+    monkeypatch.setattr(dds, "_SETTLED_S", -1.0)
+    kept = {path.name for path in tmp_path.iterdir()} - {
+        f"{name}{suffix}"
+        for name in ("fastrtps_ffffffffffffffff", "fastdds_fffffffffffffff0")
+        for suffix in ("", "_el")
+    }
+    count, taken = dds.remove_dead_segments(tmp_path)
+    assert count == 2 and taken >= 16384
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert dead and lives
+
+
+@needs_room
+def test_a_killed_process_leaves_a_segment_that_counts_as_dead():
+    code = "import rclpy; rclpy.init(args=[]); n = rclpy.create_node('x'); print('up', flush=True); input()"
+    environment = {**os.environ, **profile_environment({})}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"up\n"
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+        mapped = {Path(line.split()[-1]) for line in maps.splitlines() if "/dev/shm/" in line}
+        own = [path for path in mapped if dds.SEGMENT_FILE.fullmatch(path.name)]
+        assert own and all(dds.is_locked(dds.lock_of(path)) for path in own)
+        child.kill()
+    assert all(path.exists() and not dds.is_locked(dds.lock_of(path)) for path in own)
+    for path in own:
+        path.unlink()
+        dds.lock_of(path).unlink()
