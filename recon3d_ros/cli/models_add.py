@@ -18,7 +18,7 @@ from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError, PartialResultError, Recon3dError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation.first_look import FirstLook, first_look, sample_for
-from recon3d_ros.files.disk import write_atomically
+from recon3d_ros.files.disk import write_text
 from recon3d_ros.model_zoo.draft import BLANK, PIXELS, blanks, draft, flat, read_document, set_key, to_yaml
 from recon3d_ros.model_zoo.manifest import UNITS_OF_TASK, Manifest
 from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     _apply(document, args)
     document.setdefault("licence", {"weights": _NO_LICENCE})
     document["artifacts"] = _artifacts(document, file)
-    write_atomically(path, to_yaml(document, remarks).encode())
+    write_text(path, to_yaml(document, remarks))
     print(f"wrote {path}")
     missing = blanks(document)
     if missing:

@@ -5,7 +5,7 @@ Writers are atomic: a reader sees the old file or the whole new one.
 
 from recon3d_ros.files.cameras import read_camera, read_intrinsics
 from recon3d_ros.files.depth_images import DEPTH_SUFFIXES, metres, read_depth
-from recon3d_ros.files.disk import finite, make_folder, write_atomically, write_json
+from recon3d_ros.files.disk import finite, make_folder, write_atomically, write_json, write_text
 from recon3d_ros.files.images import (
     colour_depth,
     colour_inverse_depth,
@@ -45,4 +45,5 @@ __all__ = [
     "write_json",
     "write_pfm",
     "write_ply",
+    "write_text",
 ]

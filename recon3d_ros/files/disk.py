@@ -58,6 +58,15 @@ def write_json(path: Path | str, document: Any) -> None:
     write_atomically(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
 
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text as UTF-8, as `write_atomically`; of names that are no UTF-8 the bytes become escapes.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    write_atomically(path, text.encode(errors="backslashreplace"))
+
+
 def write_atomically(path: Path | str, *chunks: bytes) -> None:
     """Write the chunks to a neighbour of `path`, then rename it.
 

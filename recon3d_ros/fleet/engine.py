@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from recon3d_ros import __version__
@@ -70,12 +73,24 @@ def _connect(ray: Any, cluster: str, resources: Resources) -> None:
     else:
         options["address"] = cluster
     try:
-        ray.init(**options)
+        with _signals_kept():
+            ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as exc:
         raise ConfigError(
             f"expected a Ray cluster at {cluster!r}, got none ({' '.join(str(exc).split()):.200}): start one "
             "with `ray start --head`, or use --cluster local"
         ) from exc
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Have SIGTERM end us as it did before: Ray takes it for itself, and its exit code is another."""
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # Ray, too, does it only there
+            signal.signal(signal.SIGTERM, former)
 
 
 def _check_room(ray: Any, resources: Resources) -> None:

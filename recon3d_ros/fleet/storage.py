@@ -60,7 +60,7 @@ def fingerprint(url: str) -> str:
     try:
         files = filesystem.find(path) if filesystem.isdir(path) else [path]
         for file in sorted(files):
-            digest.update(PurePosixPath(file).name.encode())
+            digest.update(os.fsencode(PurePosixPath(file).name))
             if _is_remote(url):
                 digest.update(str(filesystem.checksum(file)).encode())
                 continue

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError
-from recon3d_ros.files import write_atomically
+from recon3d_ros.files import write_text
 from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.geometry.rotations import matrices_of, quaternions_of
 from recon3d_ros.mapping.trajectory import Trajectory
@@ -78,7 +78,7 @@ def write_tum(path: Path | str, trajectory: Trajectory) -> None:
         seconds = f"{stamp // 10**9}.{stamp % 10**9:09d}" if trajectory.key == "stamp" else str(stamp)
         numbers = (*trajectory.positions[i], *quaternions[i])
         lines.append(" ".join([seconds, *(f"{number:.9f}" for number in numbers)]))
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _parse(rows: list[list[str]], path: Path, wanted: Callable[[int], bool]) -> Matrix:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from recon3d_ros.errors import DataError, ManifestError
-from recon3d_ros.files import write_atomically
+from recon3d_ros.files import write_text
 from recon3d_ros.files.yaml_document import read_yaml
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
@@ -114,7 +114,7 @@ def dump_manifest(manifest: Manifest, path: Path | str) -> None:
     """
     path = Path(path)
     text = yaml.safe_dump(_plain(dataclasses.replace(manifest, path=None)), sort_keys=False, width=110)
-    write_atomically(path, text.encode())
+    write_text(path, text)
 
 
 def _plain(value: Any) -> Any:

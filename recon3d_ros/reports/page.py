@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from recon3d_ros import __version__
-from recon3d_ros.files import write_atomically
+from recon3d_ros.files import write_text
 from recon3d_ros.reports.blocks import Block
 from recon3d_ros.reports.scene import SceneView
 
@@ -70,7 +70,7 @@ def write_page(path: Path, page: Page) -> None:
         ImageError: A picture or cloud of it is none.
         OutputError: The file cannot be written.
     """
-    write_atomically(path, page.to_html().encode())
+    write_text(path, page.to_html())
 
 
 def _scripts(names: Sequence[str]) -> str:

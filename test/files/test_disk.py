@@ -67,3 +67,8 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path):
             files.read_image(tmp_path / name)
         with pytest.raises(DataError, match="regular file"):
             files.read_camera(tmp_path / name)
+
+
+def test_a_name_that_is_no_utf8_in_a_text_becomes_an_escape(tmp_path):
+    files.write_text(tmp_path / "page.txt", os.fsdecode(b"Z\xc3\xbcrich, caf\xe9"))
+    assert (tmp_path / "page.txt").read_text(encoding="utf-8") == "Zürich, caf\\udce9"

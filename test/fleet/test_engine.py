@@ -43,6 +43,23 @@ def test_good_bags_are_done_bad_ones_counted_and_nothing_is_done_twice(tmp_path,
     assert (tmp_path / "out" / "b" / "points.mcap").is_file()
 
 
+@pytest.mark.slow
+def test_sigterm_stays_ours(monkeypatch):
+    def ours(number, frame):
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, ours)
+    seen = []
+    monkeypatch.setattr(
+        engine, "_outcomes", lambda *args: seen.append(signal.getsignal(signal.SIGTERM)) or iter(())
+    )
+    try:
+        assert list(run_tasks([], resources=Resources(workers=1))) == []
+        assert seen == [ours] and signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
 def killing(folder):
     """A task whose worker is killed at the first two tries."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -458,3 +459,13 @@ def test_camera_info_of_another_clock_that_changes_holds_from_its_recording_on(t
     words = ["--model=fake_stereo", f"--out-json={tmp_path / 'out.json'}"]
     assert main(["process", f"{tmp_path}/in.mcap", *words]) == 0
     assert json.loads((tmp_path / "out.json").read_text())["written"] == 6
+
+
+def test_names_that_are_no_utf8(tmp_path, frames):
+    """Of the bag and of every output; the page names the bag."""
+    bag = record_stereo(tmp_path / os.fsdecode(b"caf\xe9.mcap"), frames)
+    outputs = {flag: tmp_path / os.fsdecode(b"out\xe9." + flag.encode()) for flag in ("html", "json", "ply")}
+    words = [f"--out-{flag}={path}" for flag, path in outputs.items()]
+    assert main(["process", str(bag), "--model=fake_stereo", *words]) == 0
+    assert "caf\\udce9" in outputs["html"].read_text(encoding="utf-8")
+    assert len(list(outputs["ply"].iterdir())) == len(frames)

@@ -15,10 +15,10 @@ from recon3d_ros.files import (
     colour_depth,
     colour_limits,
     make_folder,
-    write_atomically,
     write_image,
     write_json,
     write_ply,
+    write_text,
 )
 from recon3d_ros.files.view import render_cloud
 from recon3d_ros.geometry import OrganizedCloud
@@ -69,7 +69,7 @@ def write_report(
     pictures = _write_frame(folder, frame)
     document = {**values, "files": pictures["files"], "notes": [*values.get("notes", []), *pictures["notes"]]}
     write_json(folder / "report.json", document)
-    write_atomically(folder / "report.md", to_markdown(document).encode())
+    write_text(folder / "report.md", to_markdown(document))
     write_page(folder / "report.html", to_page(document, frame, latencies_ms))
 
 

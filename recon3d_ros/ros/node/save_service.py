@@ -192,9 +192,9 @@ def save_frame(
         _write_input(draft, frame)
         _write_result(draft / "result", frame, result)
         infos_text = yaml.safe_dump(_infos(infos), sort_keys=False)
-        files.write_atomically(draft / "camera_info.yaml", infos_text.encode())
-        files.write_atomically(draft / "parameters.yaml", _parameter_file(parameters).encode())
-        files.write_atomically(draft / "versions.txt", _about(frame, result).encode())
+        files.write_text(draft / "camera_info.yaml", infos_text)
+        files.write_text(draft / "parameters.yaml", _parameter_file(parameters))
+        files.write_text(draft / "versions.txt", _about(frame, result))
         return _renamed(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # gone already when all went well
@@ -221,7 +221,7 @@ def _write_input(draft: Path, frame: Frame) -> None:
             files.make_folder(draft / side)
             files.write_image(draft / side / name, image)
         camera = {"left": frame.rig.left.to_dict(), "right": frame.rig.right.to_dict()}
-    files.write_atomically(draft / "camera.yaml", yaml.safe_dump(camera, sort_keys=False).encode())
+    files.write_text(draft / "camera.yaml", yaml.safe_dump(camera, sort_keys=False))
     for side, valid in (("left", frame.valid), ("right", frame.right_valid)):
         if valid is not None:  # read with the images: what was not seen has no depth there either
             files.make_folder(draft / VALID_FOLDER)

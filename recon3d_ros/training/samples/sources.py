@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def source_name(name: str) -> str:
 def _slug(name: str) -> str:
     """A folder's name of its own: `robot[:40]` and `robot[40:]` differ in more than their letters."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
-    return plain if plain == name else f"{plain}_{crc32(name.encode()):08x}"
+    return plain if plain == name else f"{plain}_{crc32(os.fsencode(name)):08x}"
 
 
 def depth_sources() -> list[list[str]]:
