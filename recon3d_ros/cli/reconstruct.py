@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.config import ModelConfig, PipelineConfig, options
-from recon3d_ros.config.mapping import MappingConfig
+from recon3d_ros.config.mapping import GridConfig, MappingConfig
 from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.datasets import layout_of, open_dataset
 from recon3d_ros.datasets.folders import image_files
@@ -27,6 +28,7 @@ from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import DepthMap, Sample
 from recon3d_ros.mapping.fusion import ENGINES, Fusion
 from recon3d_ros.mapping.mesh_files import MESH_SUFFIXES, require_formats
+from recon3d_ros.mapping.occupancy import OccupancyGrid
 from recon3d_ros.mapping.surface import Mesh, require_mesher
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import read_trajectory
@@ -79,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_results(parser)
     add_options(parser, MappingConfig)
+    add_options(parser, GridConfig)
     add_options(parser, OdometryConfig)
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig, skip=_OF_CLOUDS)
@@ -95,6 +98,11 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         "--formats", default="", metavar="obj,glb,stl", help="mesh files beside mesh.ply (need trimesh)"
     )
     parser.add_argument("--print", action="store_true", help="also print.stl, a watertight shell in mm")
+    parser.add_argument(
+        "--grid",
+        action="store_true",
+        help="also map.yaml and map.pgm for Nav2's map_server: where the floor is free and what stands on it",
+    )
     parser.add_argument(
         "--crop",
         type=_box,
@@ -126,23 +134,33 @@ def main(args: argparse.Namespace) -> int:
         for i in tqdm(range(len(samples)), unit="frame", disable=None, leave=False):
             done.add(samples, i)
     mesh = _cropped(done.mesh(), args.crop)
-    summary = write_reconstruction(args.out, done, mesh, formats, args.print)
-    size = " x ".join(f"{metres:.2f}" for metres in summary["size_m"])
-    print(
-        f"{summary['frames_used']} frames along {summary['path_m']:.2f} m: {summary['faces']} faces, "
-        f"{size} m, {summary['megabytes_of_voxels']:.1f} MB of voxels"
-    )
-    print(f"mesh.ply, cloud.ply, trajectory.txt, report.html and pictures in {args.out}")
+    grid, no_grid = _grid(args, done)
+    summary = write_reconstruction(args.out, done, mesh, formats, args.print, grid)
+    _say(args.out, summary, grid)
     if dropped := fusion.stats.dropped_blocks:
         print(
             f"{dropped} blocks did not fit into --max-mb {fusion.config.max_mb:g} and are missing: raise it"
         )
+    if no_grid is not None:
+        raise PartialResultError(f"the rest is written, but no map: {no_grid}")
     if done.skipped:
         name, why = next(iter(done.skipped.items()))
         raise PartialResultError(
             f"{len(done.skipped)} of {len(samples)} frames were not used, first {name}: {why}"
         )
     return 0
+
+
+def _say(out: Path, summary: dict[str, Any], grid: OccupancyGrid | None) -> None:
+    size = " x ".join(f"{metres:.2f}" for metres in summary["size_m"])
+    print(
+        f"{summary['frames_used']} frames along {summary['path_m']:.2f} m: {summary['faces']} faces, "
+        f"{size} m, {summary['megabytes_of_voxels']:.1f} MB of voxels"
+    )
+    print(f"mesh.ply, cloud.ply, trajectory.txt, report.html and pictures in {out}")
+    if grid is not None:
+        rows, columns = grid.cells.shape
+        print(f"map.yaml and map.pgm, {columns} x {rows} cells of {grid.cell_m:g} m")
 
 
 def _formats(args: argparse.Namespace) -> list[str]:
@@ -154,6 +172,14 @@ def _formats(args: argparse.Namespace) -> list[str]:
     if formats or args.print:
         require_formats()
     return formats
+
+
+def _grid(args: argparse.Namespace, done: Reconstruction) -> tuple[OccupancyGrid | None, DataError | None]:
+    """The map, or why there is none: the model is not lost for that."""
+    try:
+        return (done.grid(read_options(args, GridConfig)) if args.grid else None), None
+    except DataError as exc:
+        return None, exc
 
 
 def _cropped(mesh: Mesh, box: tuple[float, ...] | None) -> Mesh:

@@ -41,3 +41,27 @@ class MappingConfig(Config):
         minimum=1.0,
         maximum=65536.0,
     )
+
+
+@dataclass(frozen=True)
+class GridConfig(Config):
+    """A map for driving, made of the surfaces; see docs/mapping.md."""
+
+    grid_cell_m: float = option(0.05, "edge of a cell", unit="m", minimum=0.01, maximum=1.0)
+    obstacle_min_height_m: float = option(
+        0.1,
+        "what is higher above the floor, or that far below it, is in the way",
+        unit="m",
+        minimum=0.01,
+        maximum=2.0,
+    )
+    obstacle_max_height_m: float = option(
+        1.5, "what is higher is driven under", unit="m", minimum=0.05, maximum=10.0
+    )
+    grid_margin_m: float = option(
+        0.15,
+        "cells nearer to an obstacle are unknown, not free; a cell at least",
+        unit="m",
+        minimum=0.0,
+        maximum=2.0,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -150,17 +150,23 @@ class TrajectoryScore:
 def score_trajectory(result: Trajectory, truth: Trajectory, aligned: bool = True) -> TrajectoryScore:
     """Compare the poses whose stamps lie within the truth, which is interpolated.
 
+    A trajectory by stamps and one by the order of images, as KITTI's, are compared one by one when they have
+    as many poses.
+
     Args:
         result: The poses to score.
         truth: In another world if `aligned`.
         aligned: Move the result onto the truth first, without scale.
 
     Raises:
-        DataError: Fewer than three poses in common.
+        DataError: Fewer than three poses in common, or nothing to know them by.
     """
+    if {result.key, truth.key} == {"stamp", "order"} and len(result) == len(truth):
+        result, truth = (replace(one, stamps_ns=np.arange(len(one)), key="order") for one in (result, truth))
     if result.key != truth.key:
         raise DataError(
-            f"expected two trajectories by {truth.key}, got one by {result.key}: convert them to one format"
+            f"expected two trajectories by {truth.key}, got one of {len(result)} poses by {result.key} for "
+            f"{len(truth)}: convert them to one format"
         )
     inside = (result.stamps_ns >= truth.stamps_ns[0]) & (result.stamps_ns <= truth.stamps_ns[-1])
     if result.key != "stamp":

@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.config.mapping import GridConfig
 from recon3d_ros.errors import CalibrationError, DataError, FrameError, ImageError
 from recon3d_ros.files import write_image, write_json, write_ply
 from recon3d_ros.files.disk import make_folder
 from recon3d_ros.geometry import XYZRGB, DepthMap, Sample, UnorganizedCloud
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import write_mesh
+from recon3d_ros.mapping.occupancy import (
+    OccupancyGrid,
+    draw_grid,
+    map_from_world,
+    occupancy_grid,
+    surface_points,
+    write_grid,
+)
 from recon3d_ros.mapping.picture import draw_mesh
 from recon3d_ros.mapping.surface import Mesh, extract_mesh
 from recon3d_ros.mapping.trajectory import Trajectory
@@ -85,6 +94,15 @@ class Reconstruction:
         self.timings_ms.setdefault(stage, []).append((now - since) * 1e3)
         return now
 
+    def grid(self, config: GridConfig) -> OccupancyGrid:
+        """The map for driving.
+
+        Raises:
+            DataError: No frame was used, there is no floor, or nothing at the height of the robot.
+        """
+        points = surface_points(self.fusion.store, self.fusion.config.voxel_m, self.fusion.config.min_weight)
+        return occupancy_grid(points, map_from_world(points, self.path), config)
+
     def mesh(self) -> Mesh:
         """The surface; see `extract_mesh`.
 
@@ -115,7 +133,12 @@ class Reconstruction:
 
 
 def write_reconstruction(
-    out: Path, done: Reconstruction, mesh: Mesh, formats: Sequence[str], for_print: bool
+    out: Path,
+    done: Reconstruction,
+    mesh: Mesh,
+    formats: Sequence[str],
+    for_print: bool,
+    grid: OccupancyGrid | None = None,
 ) -> dict[str, Any]:
     """Write mesh, cloud, trajectory, pictures, reconstruction.json and report.html.
 
@@ -125,6 +148,7 @@ def write_reconstruction(
         mesh: To write.
         formats: Endings of mesh files beside `mesh.ply`, e.g. ".glb".
         for_print: Also `print.stl`, a watertight shell in mm.
+        grid: Also `map.yaml` and `map.pgm`.
 
     Returns:
         What is in reconstruction.json.
@@ -150,6 +174,10 @@ def write_reconstruction(
     for name, picture in pictures.items():
         write_image(out / f"view_{name}.png", picture)
     summary = _summary(done, mesh, path)
+    if grid is not None:
+        write_grid(out / "map.yaml", grid)
+        pictures["map"] = draw_grid(grid)
+        summary["T_map_world"] = grid.T_map_world.tolist()
     write_json(out / "reconstruction.json", summary)
     write_page(out / "report.html", _page(summary, mesh, path, pictures, done))
     return summary
@@ -197,7 +225,12 @@ def _page(
     facts = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
     page.add(Facts("Summary", facts))
     page.add(SceneView("Model", mesh.vertices, mesh.colours, mesh.faces, caption="drag to turn"))
-    page.add(PictureCompare("From above and in front", pictures))
+    views = {name: picture for name, picture in pictures.items() if name != "map"}
+    page.add(PictureCompare("From above and in front", views))
+    if "map" in pictures:
+        page.add(
+            PictureCompare("Map", {"map": pictures["map"]}, "free is white, occupied black, unknown grey")
+        )
     x, y, z = path.positions.T
     chart = [
         Series("x", np.arange(len(x)), x),

@@ -61,6 +61,26 @@ def test_a_map_that_goes_farther_than_the_limit_of_depth_keeps_its_far_walls(rec
     assert np.abs(read_mesh(tmp_path / "out" / "mesh.ply").vertices[:, 2] - 22).max() < 0.05
 
 
+def test_a_map_for_nav2(recording, tmp_path, capsys):
+    """A floor 0.3 m below the camera in front of the wall; the poses have y down, the map z up."""
+    words = ["reconstruct", f"{recording}[0:3]", "--out", str(tmp_path / "out"), "--poses", str(recording)]
+    assert main([*words, "--grid"]) == 11
+    assert "expected a floor below the cameras" in capsys.readouterr().err
+    assert (tmp_path / "out" / "mesh.ply").exists() and not (tmp_path / "out" / "map.yaml").exists()
+    floor = 30.0 / np.maximum(np.arange(91) - 45, 0.1)
+    for path in recording.glob("*.depth.png"):
+        depth = np.minimum(1.2, floor)[:, None] * np.ones(131)
+        cv2.imwrite(str(path), np.rint(depth * 1000).astype(np.uint16))
+    assert main([*words, "--grid", "--grid-cell-m", "0.1"]) == 0
+    assert "cells of 0.1 m" in capsys.readouterr().out
+    cells = cv2.imread(str(tmp_path / "out" / "map.pgm"), cv2.IMREAD_UNCHANGED)
+    assert (tmp_path / "out" / "map.yaml").read_text().startswith('image: "map.pgm"')
+    assert {0, 254} <= set(np.unique(cells)) <= {0, 205, 254}
+    assert (cells[:, -1] == 0).mean() > 0.5  # the wall, ahead: the largest x of the map
+    level = np.array(json.loads((tmp_path / "out" / "reconstruction.json").read_text())["T_map_world"])
+    np.testing.assert_allclose(level[2], [0, -1, 0, 0.3], atol=0.03)
+
+
 def test_frames_without_a_pose_are_told(recording, tmp_path, capsys):
     assert main(["reconstruct", str(recording), "--out", str(tmp_path / "out")]) == 11
     assert "1 of 4 frames were not used" in capsys.readouterr().err

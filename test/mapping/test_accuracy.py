@@ -62,3 +62,14 @@ def test_poses_out_of_time_do_not_count():
     assert score_trajectory(late, truth).poses == 39
     with pytest.raises(DataError, match="in common"):
         score_trajectory(Trajectory(truth.stamps_ns + 10**12, truth.T_world_camera), truth)
+
+
+def test_poses_of_images_in_their_order_are_those_of_as_many_stamps():
+    """The poses of KITTI have no stamps; ours have."""
+    truth = walk()
+    by_order = Trajectory(np.arange(len(truth)), truth.T_world_camera, key="order")
+    assert score_trajectory(truth, by_order).ate_m < 1e-9
+    assert score_trajectory(by_order, truth).poses == len(truth)
+    fewer = Trajectory(truth.stamps_ns[1:], truth.T_world_camera[1:])
+    with pytest.raises(DataError, match=r"got one of 39 poses by stamp for 40"):
+        score_trajectory(fewer, by_order)
