@@ -10,6 +10,9 @@ from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
 
 
+_SHORTEST_HEARTBEAT_S = 0.01  # shorter ones would take the executor from the images
+
+
 def require_pair_for_layout(mode: str, layout: str) -> None:
     """Check that a layout of two views is that of a stereo camera.
 
@@ -85,6 +88,11 @@ class NodeConfig(PairingConfig):
     def validate(self) -> None:
         """Check that the cameras are distinct, and that each name makes a topic."""
         require_pair_for_layout(self.mode, self.layout)
+        if 0 < self.bond_heartbeat_period < _SHORTEST_HEARTBEAT_S:
+            raise ConfigError(
+                f"bond_heartbeat_period must be 0 (off) or at least {_SHORTEST_HEARTBEAT_S} s, got "
+                f"{self.bond_heartbeat_period}"
+            )
         for name in self.cameras:
             if not re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name):
                 raise ConfigError(

@@ -52,6 +52,7 @@ def test_defaults_are_valid_and_described(config: type[Config]) -> None:
         (PipelineConfig, {"temporal_weight": 1.0}, "temporal_weight must be at least 0 and at most 0.95"),
         (PipelineConfig, {"decimation": 0}, "decimation must be at least 1 and at most 64, got 0"),
         (NodeConfig, {"mode": "trinocular"}, "mode must be one of stereo, mono, got 'trinocular'"),
+        (NodeConfig, {"bond_heartbeat_period": 1e-9}, "must be 0 .off. or at least 0.01 s, got 1e-09"),
         (ModelConfig, {"backend": "tensorflow"}, "backend must be one of"),
         (ScaleConfig, {"scale_sources": ["sonar"]}, "scale_sources must be of fixed, .* got sonar"),
         (ScaleConfig, {"scale_sources": ["scan", "scan"]}, "scale_sources must be different ones"),
