@@ -9,7 +9,6 @@ from recon3d_ros.config.camera_topics import SEPARATE, STEREO_LAYOUTS, PairingCo
 from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
 
-
 _SHORTEST_HEARTBEAT_S = 0.01  # shorter ones would take the executor from the images
 
 
