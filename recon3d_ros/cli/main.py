@@ -23,6 +23,7 @@ from recon3d_ros.cli.terminal import TerminalHandler
 from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.system.logs import logs_sent_to
 from recon3d_ros.system.printable import printable
+from recon3d_ros.system.streams import open_standard_streams
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program stopped by Ctrl-C
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as if the reader's end had stopped us
@@ -181,11 +182,9 @@ def _verbs_text() -> str:
 
 def _prepare_streams() -> None:
     """Let no stream that is closed, and no character that it cannot show, be an error."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:  # closed by who started us
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
-        elif isinstance(stream, io.TextIOWrapper):
+    open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8, nor terminals
 
 

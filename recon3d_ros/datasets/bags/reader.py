@@ -51,7 +51,7 @@ class Bag:
         self.path = Path(path)
         if not self.path.exists():
             raise DataError(f"expected a bag at {self.path}, nothing is there: check the path")
-        if self.path.is_file() and self.path.suffix not in SUFFIXES:
+        if not self.path.is_dir() and self.path.suffix not in SUFFIXES:
             raise DataError(
                 f"expected a folder of rosbag2 or a file {' or '.join(SUFFIXES)}, got {self.path}: "
                 "convert a bag of ROS 1 with rosbags-convert"
@@ -61,6 +61,7 @@ class Bag:
                 f"expected {METADATA_FILE} in {self.path}, found none: name one of the files, .mcap or .db3, "
                 "or write it with `ros2 bag reindex`"
             )
+        self._require_files()
         rosbag2 = lazy.require("rosbags.rosbag2", extra="bags")
         typesys = lazy.require("rosbags.typesys", extra="bags")
         _take_foreign_schemas()
@@ -73,6 +74,14 @@ class Bag:
             raise self._damaged(exc) from exc
         self._connections = [c for c in self._reader.connections if c.ext.serialization_format == "cdr"]
         self.topics = {c.topic: c.msgtype for c in sorted(self._connections, key=lambda c: c.topic)}
+
+    def _require_files(self) -> None:
+        """Refuse what would be waited for without an end: SQLite does not even serve signals meanwhile."""
+        for path in self.path.iterdir() if self.path.is_dir() else (self.path,):
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise DataError(
+                    f"expected regular files in a bag, {path} is a pipe or a device: check the path"
+                )
 
     @property
     def span_ns(self) -> tuple[int, int]:

@@ -28,6 +28,7 @@ from recon3d_ros.ros.bridge.initialization import RCLError, creation_error, init
 from recon3d_ros.ros.bridge.stop_signals import StopSignals
 from recon3d_ros.system.allocator import keep_memory
 from recon3d_ros.system.printable import printable
+from recon3d_ros.system.streams import open_standard_streams
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -167,6 +168,7 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None, d
         0 after an asked-for stop, else the `exit_code` of the error, which is logged in one sentence. The
         process ends here with it when a thread of the node is still busy in a library.
     """
+    open_standard_streams()
     if args is None:
         read_command_line(description)
     keep_memory()

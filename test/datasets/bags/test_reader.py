@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 
@@ -156,3 +157,17 @@ def test_the_bytes_of_a_single_file_do_not_depend_on_its_name(tmp_path, suffix):
         writer.write("/camera_info", 1, writer.camera_info(CAMERA, 1, "optical"))
         writer.close()
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"another{suffix}").read_bytes()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("suffix", [".mcap", ".db3"])
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_pipe_is_refused_at_once(tmp_path, suffix, folder):
+    """SQLite would wait for who writes it, whatever signals come."""
+    writer = BagWriter(tmp_path / "bag", {"/info": INFO}, "mcap" if suffix == ".mcap" else "sqlite3")
+    writer.close()
+    (file,) = (tmp_path / "bag").glob(f"*{suffix}")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(DataError, match="pipe or a device"):
+        Bag(tmp_path / "bag" if folder else file)
