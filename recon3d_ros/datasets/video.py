@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def webcam_index(source: str) -> int | None:
     path = Path(source)
     if source.isdecimal() and not path.is_file():
         return int(source)
-    device = re.fullmatch(r"/dev/video(\d+)", str(path.resolve()))
+    device = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(path))
     return int(device[1]) if device else None
 
 

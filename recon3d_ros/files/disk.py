@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from recon3d_ros.errors import DataError, OutputError
 
@@ -92,7 +92,7 @@ def write_atomically(path: Path | str, *chunks: bytes) -> None:
 
 
 def read_bytes(path: Path | str, limit: int | None = None) -> bytes:
-    """Read a whole regular file; a pipe or a device could make whoever reads it wait for ever.
+    """Read a whole regular file, see `open_regular`.
 
     Args:
         path: The file.
@@ -102,15 +102,27 @@ def read_bytes(path: Path | str, limit: int | None = None) -> bytes:
         DataError: It cannot be read, is no regular file, or is larger.
     """
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise DataError(f"expected a regular file, {path} is a pipe or a device: check the path")
+        with open_regular(path) as file:
             data = file.read(-1 if limit is None else limit + 1)
     except OSError as exc:
         raise DataError(f"cannot read {path} ({exc.strerror}): check the path") from exc
     if limit is not None and len(data) > limit:
         raise DataError(f"expected at most {limit} bytes in {path}, it has more: check the path")
     return data
+
+
+def open_regular(path: Path | str) -> BinaryIO:
+    """Open a regular file to read; a pipe or a device could make whoever reads it wait for ever.
+
+    Raises:
+        DataError: It is no regular file.
+        OSError: It cannot be opened.
+    """
+    file = open(path, "rb", opener=_open_at_once)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise DataError(f"expected a regular file, {path} is a pipe or a device: check the path")
+    return file
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from recon3d_ros.datasets.bags.reader import METADATA_FILE, SUFFIXES
 from recon3d_ros.errors import ConfigError, DataError, OutputError
 from recon3d_ros.files import finite, write_json
+from recon3d_ros.files.disk import open_regular
 from recon3d_ros.system.lazy import require
 
 DONE = "done.json"  # written last: a folder with it is whole
@@ -64,7 +65,7 @@ def fingerprint(url: str) -> str:
             if _is_remote(url):
                 digest.update(str(filesystem.checksum(file)).encode())
                 continue
-            with open(file, "rb") as stream:
+            with open_regular(file) as stream:
                 while chunk := stream.read(_CHUNK):
                     digest.update(chunk)
     except OSError as exc:

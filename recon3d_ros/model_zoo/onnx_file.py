@@ -8,6 +8,7 @@ beside it.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -84,7 +85,9 @@ def _check_inside(path: Path, name: str) -> None:
     """A model from somewhere else must not make us open files that are none of its own, nor by a link."""
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     outside = posix.is_absolute() or windows.drive or windows.root or ".." in {*posix.parts, *windows.parts}
-    if outside or not (path.parent / name).resolve().is_relative_to(path.parent.resolve()):
+    # realpath, as Path.resolve raises another error of links in a circle
+    folder, real = (Path(os.path.realpath(place)) for place in (path.parent, path.parent / name))
+    if outside or not real.is_relative_to(folder):
         raise ArtifactError(
             f"{path} keeps values of its tensors in {name!r}, which is not in its own folder or below: "
             "export the model again and keep its files together"

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
-from recon3d_ros.files.disk import read_bytes
+from recon3d_ros.files.disk import open_regular, read_bytes
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest
 from recon3d_ros.model_zoo.manifest_file import load_manifest
@@ -206,9 +206,11 @@ def sha256_of(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
+    except DataError as exc:
+        raise ArtifactError(str(exc)) from exc
     except OSError as exc:
         raise ArtifactError(
             f"cannot read {path} ({exc.strerror}): check its permissions and the disk"

@@ -151,3 +151,9 @@ def test_a_video_that_claims_gigabytes_is_refused(clip, monkeypatch):
     monkeypatch.setattr(video, "MAX_PIXELS", WIDTH * HEIGHT - 1)
     with pytest.raises(DataError, match=f"at most {WIDTH * HEIGHT - 1} pixels, .* says {WIDTH}x{HEIGHT}"):
         VideoImages(clip)
+
+
+def test_links_in_a_circle_are_no_video(tmp_path):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(DataError, match="found no file"):
+        VideoImages(tmp_path / "circle")

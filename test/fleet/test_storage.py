@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,10 @@ def test_a_document_goes_anywhere(tmp_path, store):
         write_document(f"{place}/summary.json", {"share": float("nan")})
         filesystem, path = fsspec.core.url_to_fs(f"{place}/summary.json")
         assert json.loads(filesystem.cat_file(path)) == {"share": None}
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_has_no_fingerprint(tmp_path):
+    os.mkfifo(tmp_path / "a.mcap")
+    with pytest.raises(DataError, match="pipe or a device"):
+        fingerprint(str(tmp_path / "a.mcap"))

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from recon3d_ros.errors import ArtifactError
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision
+from recon3d_ros.model_zoo.registry import verify
+from test.external_model import with_external_data
 
 onnx = pytest.importorskip("onnx")
 TWO = np.full(3, 2.0, np.float32)
@@ -113,3 +116,11 @@ def test_the_precision_of_what_is_no_onnx_file_is_not_asked(tmp_path: Path) -> N
     assert stored_precision(tmp_path / "m.onnx") == "fp32"
     with pytest.raises(ArtifactError, match="cannot read"):
         stored_precision(tmp_path / "absent.onnx")
+
+
+def test_weights_that_are_a_link_in_a_circle_are_one_error(tmp_path):
+    manifest = load_manifest(with_external_data(tmp_path))
+    (tmp_path / "ext.data").unlink()
+    (tmp_path / "ext.data").symlink_to(tmp_path / "ext.data")
+    with pytest.raises(ArtifactError, match=r"ext\.data"):
+        verify(manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def has_pair_of_folders(path: Path, colour: str) -> bool:
 
 def is_nyuv2(path: Path) -> bool:
     """Whether it is rgb/ and depth/ without calibration, it or the folder above named after NYU."""
-    names = [folder.name.lower() for folder in (path.resolve(), path.resolve().parent)]
+    names = os.path.realpath(path).lower().split(os.sep)[-2:]
     calibrated = any((path / name).is_file() for name in (CAMERA_FILE, K_FILE))
     return has_pair_of_folders(path, "rgb") and not calibrated and any("nyu" in name for name in names)
 

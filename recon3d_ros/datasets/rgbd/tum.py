@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +81,7 @@ def tum_samples(path: Path, camera: PinholeCamera | StereoRig | None = None) -> 
 def _camera(path: Path, image: Path, given: PinholeCamera | StereoRig | None) -> PinholeCamera:
     if given is not None or any((path / name).is_file() for name in (CAMERA_FILE, K_FILE)):
         return camera_of(path, image, given)
-    name = path.resolve().name
+    name = os.path.basename(os.path.realpath(path))
     sensor = next((known for known in FREIBURG if known in name), None)
     if sensor is None:
         raise DataError(
