@@ -11,6 +11,7 @@
         │   └── ContractError                       tensor names, dtypes, shapes
         ├── BackendError              exit code 6   the runtime failed on a model that was accepted
         ├── DataError                 exit code 7   data sets, folders, videos, bags
+        │   └── ParallaxError                       views of a moving camera that show no depth
         ├── OutputError               exit code 8   a result could not be written
         ├── MissingDependencyError    exit code 9   an optional library or system package
         ├── FrameError                exit code 10  no transform between two coordinate frames
@@ -74,6 +75,10 @@ class DataError(Recon3dError):
     """Input data is missing or cannot be read."""
 
     exit_code = 7
+
+
+class ParallaxError(DataError):
+    """Views of a moving camera from which no depth can be measured."""
 
 
 class OutputError(Recon3dError):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,19 @@ import numpy as np
 from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options, user_path
-from recon3d_ros.config import ModelConfig, PipelineConfig, options
+from recon3d_ros.cli.reconstruct_depth import OF_CLOUDS, depth_of_posed, depth_source
+from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.config.mapping import GridConfig, MappingConfig
+from recon3d_ros.config.motion import MotionConfig
 from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.datasets import layout_of, open_dataset
 from recon3d_ros.datasets.folders import image_files
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.datasets.stereo.euroc import euroc_raw, is_euroc
 from recon3d_ros.errors import ConfigError, DataError, PartialResultError
-from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import read_camera
 from recon3d_ros.files.camera_document import read_document
-from recon3d_ros.filters import DepthFilters
-from recon3d_ros.geometry import DepthMap, Sample
+from recon3d_ros.geometry import Sample
 from recon3d_ros.mapping.fusion import ENGINES, Fusion
 from recon3d_ros.mapping.mesh_files import MESH_SUFFIXES, require_formats
 from recon3d_ros.mapping.occupancy import OccupancyGrid
@@ -34,18 +33,11 @@ from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import read_trajectory
 from recon3d_ros.offline.camera_path import CameraPath, estimate_path
 from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
-from recon3d_ros.pipeline import Pipeline, RequestedOutputs
 
 HELP = (
     "Fuse images into one coloured mesh in metres. Depth is that of the recording where it has some (RGB-D), "
     "otherwise that of a model. Without poses, the motion of the camera is estimated from images and depth "
     "first; the images must then be a sequence."
-)
-# Options of the pipeline for clouds of single frames, which are not made here.
-_OF_CLOUDS = tuple(
-    spec.name
-    for spec in options(PipelineConfig)
-    if spec.name.startswith(("point_", "outlier_", "free_space")) or spec.name in ("voxel_m", "decimation")
 )
 # Poses that lie beside the images of a folder.
 POSES_INSIDE = ("groundtruth.txt", "poses.txt", "transforms.json", "body_poses.txt")
@@ -82,17 +74,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_results(parser)
     add_options(parser, MappingConfig)
     add_options(parser, GridConfig)
+    add_options(parser, MotionConfig)
     add_options(parser, OdometryConfig)
     add_options(parser, ModelConfig)
-    add_options(parser, PipelineConfig, skip=_OF_CLOUDS)
+    add_options(parser, PipelineConfig, skip=OF_CLOUDS)
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth",
-        choices=("auto", "recorded", "model"),
+        choices=("auto", "recorded", "model", "motion"),
         default="auto",
-        help="auto: the recording's, where it has depth (default %(default)s)",
+        help="auto: the recording's, where it has depth, else that of a model; motion: of one moving camera, "
+        "by a stereo model from each image and an earlier one (default %(default)s)",
     )
     parser.add_argument(
         "--formats", default="", metavar="obj,glb,stl", help="mesh files beside mesh.ply (need trimesh)"
@@ -129,7 +123,7 @@ def main(args: argparse.Namespace) -> int:
     fusion = Fusion(read_options(args, MappingConfig), args.engine)
     first = samples[0]
     with ExitStack() as stack:
-        depth_of = _depth_source(args, first, stack)
+        depth_of = depth_of_posed(args, first, stack)
         done = Reconstruction(path.trajectory, depth_of, fusion, spec.first, path.unposed)
         for i in tqdm(range(len(samples)), unit="frame", disable=None, leave=False):
             done.add(samples, i)
@@ -158,6 +152,10 @@ def _say(out: Path, summary: dict[str, Any], grid: OccupancyGrid | None) -> None
         f"{size} m, {summary['megabytes_of_voxels']:.1f} MB of voxels"
     )
     print(f"mesh.ply, cloud.ply, trajectory.txt, report.html and pictures in {out}")
+    if blind := summary["without_parallax"]:
+        count = len(blind) + summary["frames_used"] + summary["frames_skipped"]
+        name, why = next(iter(blind.items()))
+        print(f"{len(blind)} of {count} frames have no depth from motion, first {name}: {why}")
     if grid is not None:
         rows, columns = grid.cells.shape
         print(f"map.yaml and map.pgm, {columns} x {rows} cells of {grid.cell_m:g} m")
@@ -194,44 +192,11 @@ def _cropped(mesh: Mesh, box: tuple[float, ...] | None) -> Mesh:
     return part
 
 
-def _depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> Callable[[Sample], DepthMap]:
-    defaults = PipelineConfig()
-    limits = read_options(args, PipelineConfig, **{name: getattr(defaults, name) for name in _OF_CLOUDS})
-    limits = _as_far_as_the_map(limits, args.map_max_depth_m)
-    if args.depth == "recorded" and first.depth is None:
-        raise ConfigError(f"expected recorded depth in {args.input}, it has none: leave --depth out")
-    if args.depth != "model" and first.depth is not None:
-        filters = DepthFilters(limits)
-
-        def recorded(sample: Sample) -> DepthMap:
-            assert sample.depth is not None  # as of the first one
-            return filters.apply(DepthMap(sample.depth, sample.frame.camera), sample.frame)
-
-        return recorded
-    estimator = Estimator.open(read_options(args, ModelConfig), stereo=first.frame.is_stereo)
-    stack.callback(estimator.close)
-    pipeline = Pipeline(estimator, limits)
-    wanted = RequestedOutputs(cloud=False, free=False)
-    return lambda sample: pipeline.process(sample.frame, requested=wanted).depth_map
-
-
-def _as_far_as_the_map(limits: PipelineConfig, map_max_depth_m: float) -> PipelineConfig:
-    """What the limit makes +Inf is free space for the map, as far as the map goes: it must not end before."""
-    if limits.max_depth_m >= map_max_depth_m:
-        return limits
-    if limits.max_depth_m != PipelineConfig().max_depth_m:
-        raise ConfigError(
-            f"expected --max-depth-m of at least --map-max-depth-m ({map_max_depth_m:g} m), got "
-            f"{limits.max_depth_m:g} m: raise it, or lower --map-max-depth-m"
-        )
-    return replace(limits, max_depth_m=map_max_depth_m)
-
-
 def _estimated_path(args: argparse.Namespace, samples: Sequence[Sample], first: int) -> CameraPath:
     """The camera's motion, from a first pass over all frames."""
     config = read_options(args, OdometryConfig)
     with ExitStack() as stack:
-        depth_of = _depth_source(args, samples[0], stack)
+        depth_of = depth_source(args, samples[0], stack)
         numbers = tqdm(range(len(samples)), desc="odometry", unit="frame", disable=None, leave=False)
         path = estimate_path(samples, depth_of, config, first, numbers)
     print(path.summary)

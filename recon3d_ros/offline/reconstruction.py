@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.config.mapping import GridConfig
-from recon3d_ros.errors import CalibrationError, DataError, FrameError, ImageError
+from recon3d_ros.errors import CalibrationError, DataError, FrameError, ImageError, ParallaxError
 from recon3d_ros.files import write_image, write_json, write_ply
 from recon3d_ros.files.disk import make_folder
 from recon3d_ros.geometry import XYZRGB, DepthMap, Sample, UnorganizedCloud
@@ -33,9 +33,9 @@ from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import write_tum
 from recon3d_ros.reports import Facts, LineChart, Page, PictureCompare, SceneView, Series, Table, write_page
 
-#: From a sample to its filtered depth map.
-DepthSource = Callable[[Sample], DepthMap]
 Matrix = NDArray[np.float64]
+#: From a sample and the pose of its camera, (4, 4) m, to its filtered depth map.
+DepthSource = Callable[[Sample, Matrix], DepthMap]
 _MM_PER_M = 1000.0
 _SHELL_VOXELS = 1.5
 
@@ -46,12 +46,13 @@ class Reconstruction:
 
     Attributes:
         trajectory: Poses of the rectified optical frame.
-        depth_of: The depth of a sample.
+        depth_of: The depth of a sample; it may raise ParallaxError.
         fusion: The model.
         first: Number of the first sample in its recording.
         unposed: Why frames have no pose, by their number; others get the reason of the trajectory.
         poses: Of the frames used: stamp and matrix.
         skipped: Name of each frame that was not used, and why.
+        without_parallax: Name of each frame of which the motion of the camera shows no depth, and why.
         timings_ms: Per stage, one value for each frame used.
     """
 
@@ -62,6 +63,7 @@ class Reconstruction:
     unposed: Mapping[int, str] = field(default_factory=dict)
     poses: list[tuple[int, Matrix]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    without_parallax: dict[str, str] = field(default_factory=dict)
     timings_ms: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, samples: Sequence[Sample], index: int) -> None:
@@ -80,7 +82,11 @@ class Reconstruction:
             self.skipped[f"{index}"] = self.unposed.get(index, str(exc))
             return
         clock = self._lap("read", clock)
-        depth_map = self.depth_of(sample)
+        try:
+            depth_map = self.depth_of(sample, pose)
+        except ParallaxError as exc:
+            self.without_parallax[f"{index} {frame.name}"] = str(exc)
+            return
         clock = self._lap("depth", clock)
         if not depth_map.valid.any():
             self.skipped[f"{index} {frame.name}"] = "no valid depth"
@@ -121,9 +127,9 @@ class Reconstruction:
             DataError: None was.
         """
         if not self.poses:
-            reasons = Counter(reason for reason in self.skipped.values()).most_common(1)
-            said = f": {reasons[0][0]}" if reasons else ""
-            raise DataError(f"expected frames with depth and a pose, got none of {len(self.skipped)}{said}")
+            unused = [*self.skipped.values(), *self.without_parallax.values()]
+            said = f": {Counter(reversed(unused)).most_common(1)[0][0]}" if unused else ""
+            raise DataError(f"expected frames with depth and a pose, got none of {len(unused)}{said}")
         stamps = np.array([stamp for stamp, _ in self.poses], np.int64)
         rising = bool((np.diff(stamps) > 0).all())
         numbers = stamps if rising else np.arange(len(stamps))
@@ -202,6 +208,8 @@ def _summary(done: Reconstruction, mesh: Mesh, path: Trajectory) -> dict[str, An
         "frames_used": len(path),
         "frames_skipped": len(done.skipped),
         "skipped": done.skipped,
+        "frames_without_parallax": len(done.without_parallax),
+        "without_parallax": done.without_parallax,
         "path_m": path.length_m,
         "voxel_m": config.voxel_m,
         "vertices": len(mesh.vertices),
@@ -246,6 +254,6 @@ def _page(
             [(k, float(a), float(b)) for k, (a, b) in stages.items()],
         )
     )
-    if done.skipped:
-        page.add(Table("Frames that were not used", ("frame", "why"), list(done.skipped.items())))
+    if unused := done.skipped | done.without_parallax:
+        page.add(Table("Frames that were not used", ("frame", "why"), list(unused.items())))
     return page

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.cli.main import main
+from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import read_mesh
 
@@ -128,6 +129,42 @@ def test_a_wall_without_texture_gives_no_motion(recording, tmp_path, capsys):
     assert main(words) == 7
     assert "--poses" in capsys.readouterr().err
     assert main([*words, "--poses", str(recording)]) == 2
+
+
+@pytest.fixture
+def moving(tmp_path):
+    """One camera without depth that moves along a papered wall, 1.2 m away, then stands still."""
+    folder, rng = tmp_path / "moving", np.random.default_rng(0)
+    folder.mkdir()
+    (folder / "camera.yaml").write_text(json.dumps(PinholeCamera.simple(288, 200, 250.0).to_dict()))
+    picture = np.kron(rng.integers(0, 255, (60, 100)), np.ones((5, 5))).astype(np.uint8)
+    poses = []
+    for i in range(6):
+        left = 10 * min(i, 4)  # 10 px at 1.2 m are 0.048 m
+        seen = cv2.GaussianBlur(picture[20:220, left + 20 : left + 308], (0, 0), 1)
+        cv2.imwrite(str(folder / f"{i:04d}.png"), np.dstack([seen] * 3))
+        poses.append(f"{i} {left * 1.2 / 250} 0 0 0 0 0 1")
+    path = tmp_path / "poses.kitti"
+    path.write_text("".join(f"1 0 0 {line.split()[1]} 0 1 0 0 0 0 1 0\n" for line in poses))
+    return folder, path
+
+
+def test_depth_from_the_motion_of_one_camera(moving, tmp_path, capsys):
+    folder, poses = moving
+    out = tmp_path / "out"
+    words = ["reconstruct", str(folder), "--poses", str(poses), "--depth", "motion", "--out", str(out)]
+    assert main([*words, "--motion-parallax-px", "20", "--motion-depth-m", "1"]) == 0
+    assert "1 of 6 frames have no depth from motion, first 0" in capsys.readouterr().out
+    mesh = read_mesh(out / "mesh.ply")
+    assert np.abs(np.median(mesh.vertices[:, 2]) - 1.2) < 0.02
+    assert (np.abs(mesh.vertices[:, 2] - 1.2) < 0.06).mean() > 0.95
+    summary = json.loads((out / "reconstruction.json").read_text())
+    assert summary["frames_used"] == 5
+    assert "first view" in next(iter(summary["without_parallax"].values()))
+    assert main([*words, "--model", "recon3d_mono"]) == 2
+    assert "stereo model" in capsys.readouterr().err
+    assert main(["reconstruct", f"{folder}[4:6]", *words[2:]]) == 7
+    assert "far enough" in capsys.readouterr().err
 
 
 def test_its_result_is_scored(recording, tmp_path, capsys):

@@ -1,0 +1,49 @@
+"""Options of motion stereo: depth from one moving camera whose poses are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recon3d_ros.config.options import Config, option
+
+
+@dataclass(frozen=True)
+class MotionConfig(Config):
+    """Which two views are matched, and what is believed; see docs/mapping.md."""
+
+    motion_views: int = option(20, "earlier views to choose from", minimum=1, maximum=200)
+    motion_parallax_px: float = option(
+        40.0,
+        "shift between two views at the typical depth of the scene that is looked for: more is more exact, "
+        "and less of the image is seen by both",
+        unit="px",
+        minimum=4.0,
+        maximum=150.0,
+    )
+    motion_min_parallax_px: float = option(
+        8.0,
+        "depth from a smaller shift between the views is unknown",
+        unit="px",
+        minimum=1.0,
+        maximum=50.0,
+    )
+    motion_min_overlap: float = option(
+        0.15,
+        "share of the image that another view must show, with enough shift, to be matched",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    motion_check_px: float = option(
+        1.5,
+        "largest difference of the disparities matched from one view to the other and back",
+        unit="px",
+        minimum=0.1,
+        maximum=100.0,
+    )
+    motion_depth_m: float = option(
+        3.0,
+        "typical depth of the scene, until it is measured",
+        unit="m",
+        minimum=0.05,
+        maximum=1000.0,
+    )
