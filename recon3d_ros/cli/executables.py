@@ -42,6 +42,8 @@ def _run(name: str, main: str) -> int:
             "rosdep install --from-paths src --ignore-src",
         )
     code: int = run()
+    for number in stop_signals():  # an impatient one must not end with -15 what ends with this code
+        signal.signal(number, signal.SIG_IGN)
     return code
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+CLEANING_S = 10.0  # of a verb that was interrupted; its children take up to 8 s
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -16,28 +19,32 @@ def stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def stop_signals_interrupt() -> Iterator[None]:
-    """Have the first SIGTERM or SIGHUP raise KeyboardInterrupt in the block, as Ctrl-C does.
+    """Have the first Ctrl-C, SIGTERM or SIGHUP raise KeyboardInterrupt in the block.
 
-    Later ones are ignored: a terminal that closes sends several, which must not interrupt the cleaning up. A
-    signal that is ignored (`nohup`) or has a handler is left alone. Only the main thread can do this.
+    Later ones are ignored: a terminal that closes sends several, and people press Ctrl-C twice, which must
+    not interrupt the cleaning up. Ctrl-C counts again when that takes longer than `CLEANING_S`. A signal that
+    is ignored (`nohup`) or has a handler is left alone. Only the main thread can do this.
     """
-    came = False
+    came_s: float | None = None
 
     def interrupt(number: int, frame: object) -> None:
-        nonlocal came
-        first, came = not came, True
-        if first:
+        nonlocal came_s
+        now_s = time.monotonic()
+        if came_s is None or (number == signal.SIGINT and now_s - came_s > CLEANING_S):
+            came_s = now_s
             raise KeyboardInterrupt
 
     in_main = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in stop_signals() if in_main and signal.getsignal(number) is signal.SIG_DFL]
-    for number in numbers:
+    former = {number: signal.getsignal(number) for number in stop_signals() if in_main}
+    plain = (signal.SIG_DFL, signal.default_int_handler)
+    former = {number: handler for number, handler in former.items() if handler in plain}
+    for number in former:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

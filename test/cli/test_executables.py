@@ -75,3 +75,19 @@ def test_the_version_is_there_at_once():
     pytest.importorskip("rclpy")
     said, _ = start("depth_node", "--version").communicate(timeout=60)
     assert said.strip() == f"recon3d_ros {__version__}"
+
+
+def test_a_stop_behind_the_end_leaves_the_exit_code():
+    """Python gives signals back to the system before it ends its own threads and libraries."""
+    prelude = (
+        "import os, sys, types\n"
+        "node = types.ModuleType('node'); node.main = lambda: 3\n"
+        "sys.modules['recon3d_ros.ros.node.depth_node'] = node\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid()):\n"
+        "        for number in (1, 2, 15):\n"
+        "            kill(pid, number)\n"
+        "sys.late = Late()"
+    )
+    process = start("depth_node", prelude=prelude)
+    assert process.communicate(timeout=60) == ("", "") and process.returncode == 3

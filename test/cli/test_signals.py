@@ -6,30 +6,47 @@ import signal
 
 import pytest
 
+from recon3d_ros.cli import signals
 from recon3d_ros.cli.signals import stop_signals, stop_signals_deferred, stop_signals_interrupt
 
 
 @pytest.fixture(autouse=True)
 def plain_handlers():
     """As a shell starts a program, however the tests were started."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    former = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    plain = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
+    former = {number: signal.signal(number, handler) for number, handler in plain.items()}
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_the_first_interrupts_and_later_ones_do_not_disturb_the_cleaning_up(number):
-    cleaned = False
+    cleaned, former = False, signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), stop_signals_interrupt():
         try:
             signal.raise_signal(number)
         finally:
-            signal.raise_signal(signal.SIGHUP)
+            for later in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+                signal.raise_signal(later)
             cleaned = True
     assert cleaned
-    assert signal.getsignal(number) is signal.SIG_DFL
+    assert signal.getsignal(number) is former
+
+
+def test_ctrl_c_ends_a_cleaning_up_that_takes_too_long(monkeypatch):
+    monkeypatch.setattr(signals, "CLEANING_S", 0.0)
+    with pytest.raises(KeyboardInterrupt), stop_signals_interrupt():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
 
 
 def test_what_nohup_has_ignored_stays_so():
