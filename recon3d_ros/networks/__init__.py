@@ -35,7 +35,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "guidance": 16,
             "hourglass": (48, 80, 128),
             "blocks": (1, 1, 2),
-            "window": 2,
+            "window": 1,
             "uncertainty": 24,
         },
     ),

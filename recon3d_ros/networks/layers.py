@@ -98,7 +98,35 @@ class ConvexUpsampler(nn.Module):
         neighbours = torch.stack(
             [padded[:, :, v : v + height, u : u + width] for v in range(3) for u in range(3)], dim=1
         )
+        weights = self.choose(weights, neighbours)
         return F.pixel_shuffle((weights * neighbours).sum(dim=1) / weights.sum(dim=1), 4)
+
+    def choose(self, weights: Tensor, neighbours: Tensor) -> Tensor:
+        """The weights that count: here all.
+
+        Args:
+            weights: (B, 9, 16, h, w), the largest of each pixel 1.
+            neighbours: (B, 9, 1, h, w), what they weigh.
+        """
+        return weights
+
+
+class SurfaceUpsampler(ConvexUpsampler):
+    """The same over one surface: the neighbours within `REACH_PX` of the one with the largest weight.
+
+    A mean over all would put the pixels of an edge between a thing and what is behind it, and a thin thing
+    at neither (of two modes SMD-Nets choose one: Tosi et al., CVPR 2021).
+    """
+
+    # Wider than a slanted surface changes over three cells, narrower than what sets things apart.
+    REACH_PX = 6.0
+
+    def choose(self, weights: Tensor, neighbours: Tensor) -> Tensor:
+        """The weights of the surface, 0 for others; sizes as in `ConvexUpsampler`."""
+        best = (weights >= 0.999).to(weights.dtype)
+        # Of equals the nearest one. Which it is comes without gradient: it is a choice.
+        surface = (best * neighbours).amax(dim=1, keepdim=True).detach()
+        return weights * ((neighbours - surface).abs() <= self.REACH_PX).to(weights.dtype)
 
 
 class Uncertainty(nn.Module):

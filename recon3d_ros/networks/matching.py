@@ -68,14 +68,14 @@ def windowed_mean(logits: Tensor, window: int) -> tuple[Tensor, Tensor]:
     Returns:
         (B, 1, H, W) disparity in bins, and (B, 1, H, W) the share of the distribution inside the window.
     """
-    batch, bins, height, width = logits.shape
+    bins = logits.shape[1]
     weight = exponential(logits)
     # Not 1: a runtime that fuses the subtraction of the largest logit into a multiply-add gives a bit less.
     best = (weight >= 0.999).to(weight.dtype).detach()
-    # A window along the channels is a pooling of rows.
-    rows = best.reshape(batch, 1, bins, height * width)
-    near = F.max_pool2d(rows, (2 * window + 1, 1), 1, (window, 0)).reshape(batch, bins, height, width)
-    inside = weight * near
     disparity = torch.arange(bins - 1, -1, -1, device=logits.device, dtype=logits.dtype).view(1, bins, 1, 1)
+    # Of equals the nearest one, and half a bin more than the window, where rounding decides nothing. Pooling
+    # along the bins would tell the same in ten times the time.
+    nearest = (best * disparity).amax(dim=1, keepdim=True)
+    inside = weight * ((disparity - nearest).abs() <= window + 0.5).to(weight.dtype)
     mass = inside.sum(dim=1, keepdim=True)
     return (inside * disparity).sum(dim=1, keepdim=True) / mass, mass / weight.sum(dim=1, keepdim=True)

@@ -113,3 +113,17 @@ def test_presets_are_small_enough_for_a_robot(name):
 def test_light_preset_is_the_smaller_one():
     sizes = {name: sum(p.numel() for p in build_network(name).parameters()) for name in NETWORKS}
     assert sizes["stereo_light"] < 0.7 * sizes["stereo"]
+
+
+@pytest.mark.parametrize("bins", [11, 12])  # 11 + 4 of the guidance + 1 are 16 channels already
+def test_channels_aligned_for_runtimes_leave_the_answer_as_it_is(bins):
+    torch.manual_seed(0)
+    network = build_network("stereo", {**TINY, "bins": bins}).eval()
+    left, right = torch.rand(2, 1, 3, 32, 96).unbind()
+    with torch.no_grad():
+        before = network(left, right)
+        network.hourglass.align_channels()
+        after = network(left, right)
+    assert network.hourglass.enter[0][0].weight.shape[1] == (16 if bins == 11 else 32)
+    for one, other in zip(before, after):
+        torch.testing.assert_close(one, other)

@@ -6,6 +6,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.networks.pillars import PillarsNetwork
+from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.export.calibration import calibrate
 from recon3d_ros.training.export.clouds import (
     compare_clouds,
@@ -184,6 +186,9 @@ def write_onnx(network: torch.nn.Module, manifest: Manifest, example: Images) ->
     path = manifest.file_path(f"{manifest.name}.onnx")
     axes = {0: "batch", 2: "height", 3: "width"}
     inputs, outputs = manifest.input.names, manifest.output.names
+    if isinstance(network, StereoNetwork):
+        network = deepcopy(network)
+        network.hourglass.align_channels()
     with warnings.catch_warnings():
         # The tracing exporter is deprecated, but needs no further package and keeps the graph plain.
         warnings.simplefilter("ignore")

@@ -70,6 +70,17 @@ def test_model_is_complete_and_answers_as_torch(checkpoint, tmp_path):
             assert (np.abs(answers[name] - values.numpy()) > 1e-2).mean() < 1e-3
 
 
+def test_graph_has_channels_by_16_where_the_checkpoint_has_not(checkpoint, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="reads the graph")
+    export(checkpoint, tmp_path, name="mine")
+    weights = load_checkpoint(tmp_path / "mine.pt")["average"]
+    assert weights["hourglass.enter.0.0.weight"].shape[1] % 16
+    graph = onnx.load(tmp_path / "mine.onnx").graph
+    sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    (first,) = (node for node in graph.node if node.name == "/hourglass/enter/enter.0/enter.0.0/Conv")
+    assert sizes[first.input[1]][1] % 16 == 0
+
+
 @pytest.mark.parametrize("name", [None, "mine"])
 def test_model_that_is_there_stays_unless_forced(checkpoint, tmp_path, name):
     path = tmp_path / "models" / f"{name or 'recon3d_stereo'}.yaml"
