@@ -88,7 +88,6 @@ TESTED_IN = {
     "model_zoo.manifest": "model_zoo/test_manifest_file.py",
     "model_zoo.tensor_spec": "backends/test_onnxruntime.py",
     "model_zoo.validation": "model_zoo/test_manifest_file.py",
-    "networks.layers": "networks/test_networks.py",
     "networks.mono_contract": "networks/test_mono.py",
     "offline.far_pixels": "offline/test_processing.py",
     "offline.doubts": "offline/test_processing.py",
