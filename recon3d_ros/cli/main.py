@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, unknown = parser.parse_known_args(words)
         if unknown:
             raise _unknown_words(args.verb, unknown, args.verb_help())
-        with logs_sent_to(TerminalHandler()), stop_signals_interrupt():
+        with logs_sent_to(TerminalHandler()), stop_signals_interrupt(last=argv is None):
             code: int = args.main(args)
         sys.stdout.flush()  # so that a closed pipe shows here and not in the interpreter's exit
         return code

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-CLEANING_S = 10.0  # of a verb that was interrupted; its children take up to 8 s
+# How long cleaning up goes undisturbed; not longer, as an interrupt can be lost in a library's callback.
+CLEANING_S = 3.0
 
 
 def stop_signals() -> list[signal.Signals]:
@@ -18,12 +19,15 @@ def stop_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def stop_signals_interrupt() -> Iterator[None]:
+def stop_signals_interrupt(last: bool = False) -> Iterator[None]:
     """Have the first Ctrl-C, SIGTERM or SIGHUP raise KeyboardInterrupt in the block.
 
     Later ones are ignored: a terminal that closes sends several, and people press Ctrl-C twice, which must
     not interrupt the cleaning up. Ctrl-C counts again when that takes longer than `CLEANING_S`. A signal that
     is ignored (`nohup`) or has a handler is left alone. Only the main thread can do this.
+
+    Args:
+        last: The process ends behind the block: once a signal came, others are ignored for good.
     """
     came_s: float | None = None
 
@@ -44,7 +48,7 @@ def stop_signals_interrupt() -> Iterator[None]:
         yield
     finally:
         for number, handler in former.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if last and came_s is not None else handler)
 
 
 @contextmanager

@@ -64,3 +64,13 @@ def test_deferred_it_acts_after_the_block(number):
         signal.raise_signal(number)
         finished = True
     assert finished
+
+
+def test_behind_the_last_block_no_signal_disturbs_the_end():
+    with pytest.raises(KeyboardInterrupt), stop_signals_interrupt(last=True):
+        signal.raise_signal(signal.SIGHUP)
+    assert {signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)} == {signal.SIG_IGN}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with stop_signals_interrupt(last=True):
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
