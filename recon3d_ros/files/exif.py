@@ -9,6 +9,11 @@ from typing import Literal
 _ORIENTATION, _SUB_IFD, _FOCAL_35MM = 0x0112, 0x8769, 0xA405
 _FULL_FRAME_MM = 36.0  # width of the film that focal lengths "in 35 mm" are given for
 _MAX_TAGS = 200
+_MAX_CHUNKS = 1 << 16
+_NUMBER_BYTES = {3: 2, 4: 4}  # by TIFF's type: short and long
+_Order = Literal["little", "big"]
+_BYTE_ORDERS: dict[bytes, _Order] = {b"II*\0": "little", b"MM\0*": "big"}
+_SEGMENT = b"Exif\0\0"
 
 
 @dataclass(frozen=True)
@@ -31,48 +36,69 @@ class Exif:
 
 
 def read_exif(encoded: bytes) -> Exif:
-    """Read the tags of a JPEG or PNG; the defaults where there are none, or damaged ones."""
+    """Read the tags of a JPEG, PNG, WebP or TIFF; the defaults where there are none, or damaged ones."""
     tiff = _tiff_of(encoded)
-    if tiff[:2] not in (b"II", b"MM"):
+    if tiff[:4] not in _BYTE_ORDERS:
         return Exif()
-    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+    first = {tag: _number(tiff, *place) for tag, *place in _tags(tiff, _number(tiff, 4, 4))}
+    behind = {tag: _number(tiff, *place) for tag, *place in _tags(tiff, first.get(_SUB_IFD, len(tiff)))}
+    orientation = first.get(_ORIENTATION, 1)
+    focal_mm = behind.get(_FOCAL_35MM) or first.get(_FOCAL_35MM)
+    return Exif(orientation if 1 <= orientation <= 8 else 1, float(focal_mm) if focal_mm else None)
 
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(tiff[at : at + size], order)
 
-    def tags(at: int) -> Iterator[tuple[int, int, int]]:
-        for i in range(min(number(at, 2), _MAX_TAGS)):
-            entry = at + 2 + 12 * i
-            if entry + 12 <= len(tiff):
-                yield number(entry, 2), number(entry + 8, 2), number(entry + 8, 4)
+def as_stored(encoded: bytes) -> bytes:
+    """A TIFF file without its orientation, which OpenCV applies whatever it is told; others as they are."""
+    if encoded[:4] not in _BYTE_ORDERS:
+        return encoded
+    for tag, at, size in _tags(encoded, _number(encoded, 4, 4)):
+        if tag == _ORIENTATION:
+            return encoded[:at] + (1).to_bytes(size, _BYTE_ORDERS[encoded[:4]]) + encoded[at + size :]
+    return encoded
 
-    orientation, focal_mm, directories = 1, 0, [number(4, 4)]
-    for tag, short, long in [*tags(directories[0])]:
-        if tag == _ORIENTATION and 1 <= short <= 8:
-            orientation = short
-        elif tag == _SUB_IFD:
-            directories.append(long)
-    for tag, short, _ in (found for at in directories for found in tags(at)):
-        focal_mm = short if tag == _FOCAL_35MM else focal_mm
-    return Exif(orientation, float(focal_mm) if focal_mm else None)
+
+def _number(tiff: bytes, at: int, size: int) -> int:
+    return int.from_bytes(tiff[at : at + size], _BYTE_ORDERS[tiff[:4]])
+
+
+def _tags(tiff: bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """The tags of a directory that are one whole number, and where that is: its place and its bytes."""
+    for i in range(min(_number(tiff, at, 2), _MAX_TAGS)):
+        entry = at + 2 + 12 * i
+        size = _NUMBER_BYTES.get(_number(tiff, entry + 2, 2))
+        if size is not None and entry + 12 <= len(tiff):
+            yield _number(tiff, entry, 2), entry + 8, size
 
 
 def _tiff_of(encoded: bytes) -> bytes:
     """The TIFF structure that holds the tags; empty when there is none."""
+    if encoded[:4] in _BYTE_ORDERS:
+        return encoded
     if encoded[:8] == b"\x89PNG\r\n\x1a\n":
-        at = 8
-        while at + 8 <= len(encoded):
-            length, kind = int.from_bytes(encoded[at : at + 4], "big"), encoded[at + 4 : at + 8]
-            if kind in (b"eXIf", b"IDAT"):
-                return encoded[at + 8 : at + 8 + length] if kind == b"eXIf" else b""
-            at += 12 + length
-        return b""
+        return _chunk(encoded, b"eXIf", 8, "big", 4)
+    if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
+        # Some writers put the header of JPEG's segment in front.
+        return _chunk(encoded, b"EXIF", 12, "little", 0).removeprefix(_SEGMENT)
     at = 2
     while encoded[:2] == b"\xff\xd8" and at + 10 <= len(encoded) and encoded[at] == 0xFF:
         length = int.from_bytes(encoded[at + 2 : at + 4], "big")
-        if encoded[at + 1] == 0xE1 and encoded[at + 4 : at + 10] == b"Exif\0\0":
+        if encoded[at + 1] == 0xE1 and encoded[at + 4 : at + 10] == _SEGMENT:
             return encoded[at + 10 : at + 2 + length]
         if encoded[at + 1] == 0xDA or length < 2:
             break
         at += 2 + length
+    return b""
+
+
+def _chunk(encoded: bytes, wanted: bytes, at: int, order: _Order, behind: int) -> bytes:
+    """The data of a chunk of PNG (length, kind, data, checksum) or WebP (kind, length, data, padding)."""
+    for _ in range(_MAX_CHUNKS):
+        words = encoded[at : at + 4], encoded[at + 4 : at + 8]
+        length, kind = words if order == "big" else words[::-1]
+        size = int.from_bytes(length, order)
+        if kind == wanted:
+            return encoded[at + 8 : at + 8 + size]
+        at += 8 + size + (behind or size % 2)
+        if at + 8 > len(encoded):
+            break
     return b""

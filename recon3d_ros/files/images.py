@@ -15,7 +15,7 @@ from recon3d_ros.files.bit_depth import To8Bits, upper_8_bits
 from recon3d_ros.files.decoding import decode
 from recon3d_ros.files.disk import read_bytes, write_atomically
 from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS
-from recon3d_ros.files.exif import Exif, read_exif
+from recon3d_ros.files.exif import Exif, as_stored, read_exif
 from recon3d_ros.files.image_headers import FORMATS, inspect_image
 from recon3d_ros.system.installing import pip_install
 
@@ -79,7 +79,7 @@ def decode_whole(encoded: bytes, path: Path | str) -> NDArray[Any] | None:
             f"expected an image of at most {MAX_PIXELS} pixels and {MAX_DECODED_BYTES >> 20} MiB, "
             f"{path} {claims.excess}: copy it again, or make it smaller"
         )
-    decoded = decode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    decoded = decode(np.frombuffer(as_stored(encoded), np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded.damage:
         raise ImageError(f"expected a whole image, {path} is damaged ({decoded.damage}): copy it again")
     return decoded.pixels

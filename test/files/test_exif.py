@@ -59,8 +59,53 @@ def test_a_photograph_is_turned_as_opencv_turns_it(tmp_path, orientation, order)
     np.testing.assert_array_equal(upright(image, orientation), shown)
 
 
-def test_a_png_may_have_the_tags_too():
-    assert read_exif(png(tiff(6))) == Exif(6)
+def png_with_tags_at_its_end(body: bytes) -> bytes:
+    whole = png(body)
+    size = 12 + len(body)
+    return whole[:33] + whole[33 + size : -12] + whole[33 : 33 + size] + whole[-12:]
+
+
+def webp(body: bytes) -> bytes:
+    encoded = cv2.imencode(".webp", IMAGE, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+    height, width = IMAGE.shape[:2]
+    sides = b"".join(struct.pack("<I", side - 1)[:3] for side in (width, height))
+    body += bytes(len(body) % 2)
+    chunks = b"VP8X" + struct.pack("<I", 10) + b"\x08\0\0\0" + sides + encoded[12:]
+    chunks = b"WEBP" + chunks + b"EXIF" + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+def tiff_image(orientation: int, order: str) -> bytes:
+    """A TIFF file of the grey `IMAGE`, in one strip."""
+    grey = IMAGE[..., 0]
+    height, width = grey.shape
+    longs = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8 + 2 + 10 * 12 + 4, 277: 1, 278: height}
+    longs |= {279: grey.size}
+    entries = {tag: struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in longs.items()}
+    entries[274] = struct.pack(order + "HHIHH", 274, 3, 1, orientation, 0)
+    head = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(order + "IH", 8, len(entries))
+    return head + b"".join(entry for _, entry in sorted(entries.items())) + bytes(4) + grey.tobytes()
+
+
+@pytest.mark.parametrize(
+    "write", [png, png_with_tags_at_its_end, webp, lambda body: webp(b"Exif\0\0" + body)]
+)
+def test_png_and_webp_have_the_tags_too(tmp_path, write):
+    path = tmp_path / "photo"
+    path.write_bytes(write(tiff(6, 27)))
+    image, exif = read_photograph(path)
+    assert exif == Exif(6, 27.0)
+    np.testing.assert_array_equal(image, IMAGE[..., ::-1])
+
+
+@pytest.mark.parametrize("order", [">", "<"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_pixels_of_a_tiff_are_those_stored(tmp_path, orientation, order):
+    path = tmp_path / "photo.tiff"
+    path.write_bytes(tiff_image(orientation, order))
+    image, exif = read_photograph(path)
+    assert exif == Exif(orientation)
+    np.testing.assert_array_equal(image, IMAGE[..., 0])
 
 
 def test_the_focal_length_is_that_of_the_long_side():
