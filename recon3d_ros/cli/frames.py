@@ -19,8 +19,8 @@ from recon3d_ros.datasets.folders import (
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError, DataError, ImageError, Recon3dError
-from recon3d_ros.files import read_camera, read_image, read_photograph
-from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig, upright
+from recon3d_ros.files import read_camera, read_photograph
+from recon3d_ros.geometry import Frame, PinholeCamera, StereoRig, exchanges_sides, upright
 
 
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +90,8 @@ def named_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]:
                 "expected the calibration of one camera with --image, got that of a pair: give --left and "
                 "--right, or --layout if the image holds both views"
             )
-        return rectified_frames(images_of([files], 1.0, args.layout), camera, [files[0].stem])
+        images = images_of([files], 1.0, args.layout)
+        return rectified_frames(images, camera, [files[0].stem], as_shown=args.fx is not None)
     if calibrated or pair:
         raise ConfigError(
             "expected the camera of the images, got none: give --camera, or --fx (and --baseline-m)"
@@ -132,7 +133,9 @@ def _input_frames(args: argparse.Namespace, calibrated: bool) -> Sequence[Frame]
             raise ConfigError(
                 f"expected a folder of images with --layout {args.layout}, got {args.input}: leave it out"
             )
-        return spec.part_of(folder_frames(folder, camera, layout=args.layout))
+    if packed or (plain and args.fx is not None):
+        by_fx = args.fx is not None
+        return spec.part_of(folder_frames(folder, camera, layout=args.layout, as_shown=by_fx))
     samples = open_dataset(args.input, camera=camera)
     return LazySequence(range(len(samples)), lambda i: samples[i].frame)
 
@@ -164,8 +167,8 @@ def _camera(
             lacks = "a folder or files of images" if args.fx is not None else "--fx (px)"
             raise ConfigError(f"expected {lacks} with --fx, --baseline-m, --cx and --cy, got none: give it")
         return None
-    height, width = _first_shape([left for left, _ in files])
     stereo = files[0][1] is not None or is_packed(args.layout)
+    height, width = _first_shape([left for left, _ in files], shown=stereo)
     if args.layout == "side_by_side":
         width //= 2
     elif args.layout == "top_bottom":
@@ -188,8 +191,8 @@ def _camera(
     return PinholeCamera.simple(width, height, args.fx, args.cx, args.cy)
 
 
-def _first_shape(paths: Sequence[Path]) -> tuple[int, ...]:
-    """Rows and columns of the first image that can be read.
+def _first_shape(paths: Sequence[Path], shown: bool) -> tuple[int, ...]:
+    """Rows and columns of the first image that can be read, as it is stored or as it is shown.
 
     Raises:
         ImageError, DataError: Of the first one, when none can.
@@ -197,7 +200,8 @@ def _first_shape(paths: Sequence[Path]) -> tuple[int, ...]:
     failure: Recon3dError | None = None
     for path in paths:
         try:
-            return read_image(path).shape[:2]
+            image, exif = read_photograph(path)
+            return image.shape[1::-1] if shown and exchanges_sides(exif.orientation) else image.shape[:2]
         except (ImageError, DataError) as exc:
             failure = failure or exc
     assert failure is not None

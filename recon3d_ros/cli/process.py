@@ -13,7 +13,7 @@ from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
 from recon3d_ros.datasets.bags.reader import Bag
-from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.errors import ConfigError, DataError, PartialResultError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import write_json
 from recon3d_ros.offline import BagSink, PageSink, PlySink, Sink, Summary, process_bag
@@ -99,6 +99,12 @@ def main(args: argparse.Namespace) -> int:
         raise DataError(
             f"expected depth in the frames of {args.bag}, got none in {summary.written}: check the "
             "calibration, which topic is left, and the limits (--min-depth-m, --max-depth-m)"
+        )
+    if summary.dropped:
+        cause = min(summary.dropped)
+        raise PartialResultError(
+            f"{summary.dropped.total()} of {summary.frames} frames could not be processed, first of "
+            f"{cause}: {summary.reasons[cause]}"
         )
     return 0
 

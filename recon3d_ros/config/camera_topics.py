@@ -34,12 +34,17 @@ def image_topics(stereo: bool, rectify: bool, prefix: str = "") -> tuple[str, ..
 
 def info_topic(image_topic: str) -> str:
     """The camera_info topic beside an image topic, as image_transport has it."""
-    return "".join((*image_topic.rpartition("/")[:2], "camera_info"))
+    base = image_topic.removesuffix("/compressed")
+    return "".join((*base.rpartition("/")[:2], "camera_info"))
 
 
 def transport_topic(image_topic: str, transport: str) -> str:
-    """The topic of an image in a transport (raw or compressed), as image_transport names it."""
-    return image_topic if transport == "raw" else f"{image_topic}/{transport}"
+    """The topic of an image in a transport (raw or compressed), as image_transport names it.
+
+    A name that ends with the transport is taken as it is: people name the topics that they see.
+    """
+    named = transport == "raw" or image_topic.endswith(f"/{transport}")
+    return image_topic if named else f"{image_topic}/{transport}"
 
 
 def packed_topics(rectify: bool, prefix: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:

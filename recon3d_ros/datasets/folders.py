@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.config.camera_topics import SEPARATE, is_packed
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.errors import DataError
+from recon3d_ros.errors import DataError, ImageError
 from recon3d_ros.files import read_camera, read_image, read_photograph
 from recon3d_ros.files.bit_depth import BitDepth
 from recon3d_ros.geometry import (
@@ -32,7 +32,8 @@ CAMERA_FILE = "camera.yaml"
 # left.png and right.png in it are white where the (rectified) images show what the cameras saw.
 VALID_FOLDER = "valid"
 # Folders of the left and of the right images: ours and image_pipeline's, KITTI's grey and colour cameras.
-PAIR_FOLDERS = (("left", "right"), ("image_0", "image_1"), ("image_2", "image_3"), ("image_02", "image_03"))
+_KITTI = (("0", "1"), ("2", "3"), ("00", "01"), ("02", "03"))
+PAIR_FOLDERS = (("left", "right"), *((f"image_{left}", f"image_{right}") for left, right in _KITTI))
 _LEFT = re.compile(r"(?<![a-z])left(?![a-z])", re.IGNORECASE)
 # File names with this many digits or more are taken for nanoseconds, with one or two digits fewer for
 # microseconds (since 1970 these have 19 and 16 digits); fewer are frame numbers.
@@ -46,7 +47,7 @@ class RawImages(NamedTuple):
         stamp_ns: Acquisition time, ns.
         left: (H, W, 3) RGB or (H, W) mono uint8, as stored.
         right: The same of the right camera; None for one camera.
-        orientation: Which way up the image of one camera is to be shown, see `geometry.upright`.
+        orientation: Which way up the images are to be shown, see `geometry.upright`.
     """
 
     stamp_ns: int
@@ -62,8 +63,7 @@ def folder_images(path: Path | str, rate_hz: float = 10.0, layout: str = SEPARAT
     is a stereo pair's, joined by equal file names without suffix; so is one with `left_0001` beside
     `right_0001`, or with `im0` and `im1`.
     With another layout than separate, every image holds both views (see `geometry.split_views`).
-    Names of 18 or more digits are stamps in nanoseconds (as EuRoC's), of 16 or 17 in microseconds, others are
-    spaced by `rate_hz`.
+    Names of 18 or more digits are stamps in ns (as EuRoC's), of 16 or 17 in us, others are spaced by `rate_hz`.
 
     Raises:
         DataError: when the folder is missing or empty, or an image lacks its partner.
@@ -79,22 +79,28 @@ def images_of(
     Raises:
         DataError: two files are a pair, and the layout says that one is.
     """
-    if is_packed(layout) and files[0][1] is not None:
+    if is_packed(layout) and (right := files[0][1]) is not None:
         raise DataError(
-            f"expected images with both views for the layout {layout}, got {files[0][0]} beside "
-            f"{files[0][1].name}: leave the layout out"
+            f"expected images with both views for the layout {layout}, got {files[0][0]} beside {right.name}"
+            ": leave the layout out"
         )
     stamps = stamps_of([left.stem for left, _ in files], rate_hz)
     to_8_bits = BitDepth(str(files[0][0].parent)).to_8_bits
 
     def load(i: int) -> RawImages:
         left, right = files[i]
-        if right is not None:
-            return RawImages(stamps[i], read_image(left, to_8_bits), read_image(right, to_8_bits))
         image, exif = read_photograph(left, to_8_bits)
-        if is_packed(layout):
-            return RawImages(stamps[i], *split_views(image, layout))
-        return RawImages(stamps[i], image, None, exif.orientation)
+        if is_packed(layout):  # the layout is that of the image as it is shown
+            return RawImages(stamps[i], *split_views(upright(image, exif.orientation), layout))
+        if right is None:
+            return RawImages(stamps[i], image, None, exif.orientation)
+        other, exif_of_other = read_photograph(right, to_8_bits)
+        if exif.orientation != exif_of_other.orientation:
+            raise ImageError(
+                f"expected one EXIF orientation of both images of a pair, got {exif.orientation} in {left} "
+                f"and {exif_of_other.orientation} in {right}: turn them upright"
+            )
+        return RawImages(stamps[i], image, other, exif.orientation)
 
     return LazySequence(range(len(files)), load)
 
@@ -104,6 +110,7 @@ def folder_frames(
     camera: PinholeCamera | StereoRig | None = None,
     rate_hz: float = 10.0,
     layout: str = SEPARATE,
+    as_shown: bool = False,
 ) -> LazySequence[Frame]:
     """The images of a folder as rectified frames.
 
@@ -116,6 +123,7 @@ def folder_frames(
             `camera.yaml` inside the folder. Raw images are rectified.
         rate_hz: spacing of frames whose names are no stamps.
         layout: other than separate, every image holds both views; the camera is that of the views.
+        as_shown: see `rectified_frames`.
 
     Raises:
         DataError: as `folder_images`; when there is no camera, one camera for a pair, or the other way round.
@@ -132,7 +140,7 @@ def folder_frames(
             f"right/, got the other kind for {folder}: give the matching camera file"
         )
     names = [left.stem for left, _ in files]
-    frames = rectified_frames(images_of(files, rate_hz, layout), camera, names)
+    frames = rectified_frames(images_of(files, rate_hz, layout), camera, names, as_shown)
     valid, right_valid = (_valid_plane(folder / VALID_FOLDER / f"{side}.png") for side in ("left", "right"))
     if valid is None and right_valid is None:
         return frames
@@ -147,11 +155,13 @@ def _valid_plane(path: Path) -> NDArray[np.bool_] | None:
 
 
 def rectified_frames(
-    raw: Sequence[RawImages], camera: PinholeCamera | StereoRig, names: Sequence[str]
+    raw: Sequence[RawImages], camera: PinholeCamera | StereoRig, names: Sequence[str], as_shown: bool = False
 ) -> LazySequence[Frame]:
     """Rectify `raw` images (when their camera is not rectified already), turn them upright and name them.
 
     A calibration is of the stored pixels and turns with them, unless only the upright image has its size.
+    Pairs, whose disparity runs along the rows, stay as they are stored; with `as_shown` their rig is
+    that of the images as they are shown.
 
     Raises:
         CalibrationError, ImageError: from reading an element whose size is not the camera's.
@@ -161,11 +171,13 @@ def rectified_frames(
 
     def load(i: int) -> Frame:
         images = raw[i]
-        image, orientation = images.left, images.orientation
-        if exchanges_sides(orientation) and image.shape[1::-1] != size_wh == image.shape[:2]:
-            image, orientation = upright(image, orientation), 1
-        frame = rectifier.frame(image, images.right, images.stamp_ns, names[i])
-        return upright_frame(frame, orientation)
+        image, right, orientation = images.left, images.right, images.orientation
+        turned = exchanges_sides(orientation) and image.shape[1::-1] != size_wh == image.shape[:2]
+        if turned or (as_shown and right is not None):
+            image, right = upright(image, orientation), None if right is None else upright(right, orientation)
+            orientation = 1
+        frame = rectifier.frame(image, right, images.stamp_ns, names[i])
+        return frame if right is not None else upright_frame(frame, orientation)
 
     return LazySequence(range(len(raw)), load)
 

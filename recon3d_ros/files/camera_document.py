@@ -14,19 +14,9 @@ from numpy.typing import NDArray
 from recon3d_ros.errors import CalibrationError, DataError
 from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.files.yaml_document import MAX_BYTES, parse_yaml
+from recon3d_ros.geometry.checks import DISTORTION_MODELS
 
 Document = Mapping[str, Any]
-
-# The names that calibration tools give to what ROS calls so.
-DISTORTION_MODELS = {
-    "plumb_bob": "plumb_bob",
-    "radial-tangential": "plumb_bob",
-    "radtan": "plumb_bob",
-    "none": "plumb_bob",
-    "rational_polynomial": "rational_polynomial",
-    "equidistant": "equidistant",
-    "fisheye": "equidistant",
-}
 
 
 def read_document(path: Path | str) -> Document:
@@ -111,7 +101,8 @@ def distortion_model(name: object) -> str:
     Raises:
         ValueError: No such model is known here.
     """
-    model = DISTORTION_MODELS.get(str(name).lower())
+    known = {**DISTORTION_MODELS, "none": "plumb_bob"}
+    model = known.get(str(name).lower())
     if model is None:
-        raise ValueError(f"distortion_model {name} (known: {', '.join(DISTORTION_MODELS)})")
+        raise ValueError(f"distortion_model {name} (known: {', '.join(known)})")
     return model

@@ -15,7 +15,7 @@ from recon3d_ros.errors import CalibrationError
 from recon3d_ros.files.camera_document import Document, distortion_model, numbers
 from recon3d_ros.files.images import read_image
 from recon3d_ros.geometry import PinholeCamera, StereoRig, stereo_rectified_pair
-from recon3d_ros.geometry.checks import is_rotation
+from recon3d_ros.geometry.checks import is_rotation, require_known_distortion
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,8 @@ def read_echo(document: Document, image: Path | None) -> PinholeCamera:
 
 # OpenCV: FileStorage, as its samples for one camera and for pairs name the matrices. Names are compared in
 # small letters without underscores.
-_K, _D = ("cameramatrix", "k", "m"), ("distortioncoefficients", "distcoeffs", "distortion", "d")
+_K = ("cameramatrix", "k", "m")
+_D = ("distortioncoefficients", "distcoeffs", "distcoeff", "distortioncoeffs", "distortion", "dist", "d")
 
 
 def _plain(document: Document) -> dict[str, Any]:
@@ -181,6 +182,8 @@ def is_opencv_pair(left: Document, right: Document) -> bool:
 
 def _opencv_camera(plain: Mapping[str, Any], number: str, image: Path | None) -> RawCamera:
     d = _named(plain, _D, number)
+    if d is None:
+        require_known_distortion(plain)
     d = np.empty(0) if d is None else numbers(d)
     return RawCamera(
         numbers(_named(plain, _K, number), 3, 3), d, _opencv_model(plain, d), _opencv_size(plain, image)

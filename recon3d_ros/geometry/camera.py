@@ -17,6 +17,7 @@ from recon3d_ros.geometry.checks import (
     checked_distortion,
     checked_matrices,
     checked_roi,
+    require_known_distortion,
     wh,
 )
 
@@ -104,6 +105,7 @@ class PinholeCamera:
             CalibrationError: A key is missing or does not hold what its rows and cols say.
         """
         try:
+            require_known_distortion(document)
             matrices = {
                 name: np.reshape(document[key]["data"], shape)
                 for name, (key, shape) in _MATRIX_KEYS.items()
@@ -122,9 +124,9 @@ class PinholeCamera:
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
             raise CalibrationError(
-                f"expected a camera_info YAML with image_width, image_height, camera_matrix, "
-                f"distortion_coefficients, rectification_matrix and projection_matrix "
-                f"({type(exc).__name__}: {exc}): write it with camera_calibration"
+                "expected a camera_info YAML with image_width, image_height, camera_matrix, distortion_coeffi"
+                f"cients, rectification_matrix and projection_matrix ({type(exc).__name__}: {exc}): write it "
+                "with camera_calibration"
             ) from exc
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,6 +14,18 @@ DISTORTION_LENGTHS = {
     "plumb_bob": (0, 4, 5, 8, 12, 14),
     "rational_polynomial": (0, 4, 5, 8, 12, 14),
     "equidistant": (0, 4),
+}
+
+# The names that calibration tools and drivers give to what ROS calls so.
+DISTORTION_MODELS = {
+    "plumb_bob": "plumb_bob",
+    "radial-tangential": "plumb_bob",
+    "radtan": "plumb_bob",
+    "brown_conrady": "plumb_bob",
+    "rational_polynomial": "rational_polynomial",
+    "equidistant": "equidistant",
+    "fisheye": "equidistant",
+    "kannala_brandt": "equidistant",
 }
 
 # As many as an image may have that is decoded: what is computed for each pixel must not take terabytes.
@@ -56,13 +70,14 @@ def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...] | None) ->
 
 
 def checked_distortion(model: str, d: NDArray[np.float64]) -> tuple[str, NDArray[np.float64]]:
-    """Return the name of the distortion model and its coefficients.
+    """Return ROS's name of the distortion model and its coefficients.
 
     Without distortion nothing is guessed: simulators and drivers of rectified images leave the name empty, or
     write none or pinhole. Drivers with one length of D for all lenses fill it up with zeros (RealSense T265).
     """
     if not d.any() and model.lower() in _UNDISTORTED:
         return "plumb_bob", d[:0]
+    model = DISTORTION_MODELS.get(model.lower(), model)
     length = DISTORTION_LENGTHS.get(model, (d.size,))[-1]
     if d.size > length and not d[length:].any():
         d = d[:length]
@@ -77,6 +92,16 @@ def checked_distortion(model: str, d: NDArray[np.float64]) -> tuple[str, NDArray
             f"got {d.size}: calibrate the camera"
         )
     return model, d
+
+
+def require_known_distortion(keys: Collection[str]) -> None:
+    """Refuse the keys of a calibration that seem to name the distortion in another way than is known."""
+    for key in keys if "distortion_coefficients" not in keys else ():
+        if "dist" in key.lower() and "model" not in key.lower():
+            raise CalibrationError(
+                f"expected distortion_coefficients, got {key:.60}: rename it, or leave it out for a lens "
+                "without distortion"
+            )
 
 
 def checked_roi(

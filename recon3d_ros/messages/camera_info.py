@@ -36,12 +36,13 @@ class Calibration:
     """
 
     def __init__(self, infos: tuple[CameraInfoFields, ...], rectify: bool) -> None:
-        cameras = [info_to_camera(info, rectified=not rectify) for info in infos]
+        lone = len(infos) == 1
+        cameras = [info_to_camera(info, rectified=not rectify, lone=lone) for info in infos]
         rig = StereoRig(*cameras) if len(cameras) == 2 else None
         if rig is not None and not rectify:
             require_side_by_side(rig)
         if not rectify:
-            cameras = [_raw_or(info, camera) for info, camera in zip(infos, cameras)]
+            cameras = [_raw_or(info, camera, lone) for info, camera in zip(infos, cameras)]
             rig = StereoRig(*cameras) if rig is not None else None
         self._rectifier = FrameRectifier(rig or cameras[0], images_rectified=not rectify)
         height, width = cameras[0].image_shape_hw
@@ -56,10 +57,10 @@ class Calibration:
         return self._rectifier.frame(image, right, stamp_ns, frame_id=frame_id)
 
 
-def _raw_or(info: CameraInfoFields, rectified: PinholeCamera) -> PinholeCamera:
+def _raw_or(info: CameraInfoFields, rectified: PinholeCamera, lone: bool) -> PinholeCamera:
     """The raw camera behind rectified images, or the rectified one where a driver tells no other."""
     try:
-        raw = info_to_camera(info)
+        raw = info_to_camera(info, lone=lone)
     except CalibrationError:
         return rectified
     return rectified if raw.rectified else raw
@@ -170,13 +171,14 @@ def _own(info: CameraInfoFields) -> CameraInfoFields:
     return owned
 
 
-def info_to_camera(msg: CameraInfoFields, *, rectified: bool = False) -> PinholeCamera:
+def info_to_camera(msg: CameraInfoFields, *, rectified: bool = False, lone: bool = False) -> PinholeCamera:
     """Read a camera_info message.
 
     Args:
         msg: the message.
         rectified: the images are rectified already, so P alone describes them: K, D and R of the result
             are those of the rectified image, and an unknown distortion model does not matter.
+        lone: an R of zeros, as it is in a new message, means no rotation. The images of a pair need theirs.
 
     Raises:
         CalibrationError: uncalibrated (K[0] or P[0] is 0), not finite, singular, unknown distortion model.
@@ -193,13 +195,14 @@ def info_to_camera(msg: CameraInfoFields, *, rectified: bool = False) -> Pinhole
                 f"expected finite numbers in {name}, got {value.ravel().tolist()} in frame "
                 f"{msg.header.frame_id!r}; calibrate it (camera_calibration) or load its YAML in the driver."
             )
+    r = np.array(msg.r).reshape(3, 3)
     roi = (msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height)
     undistorted = {"k": p[:, :3].copy(), "d": np.empty(0), "distortion_model": "plumb_bob", "r": np.eye(3)}
     raw = {
         "k": k,
         "d": np.array(msg.d),
         "distortion_model": msg.distortion_model or "plumb_bob",
-        "r": np.array(msg.r).reshape(3, 3),
+        "r": np.eye(3) if lone and not r.any() else r,
     }
     return PinholeCamera(
         width=int(msg.width),

@@ -12,7 +12,7 @@ import yaml
 from recon3d_ros.datasets import folder_frames, folder_images, open_dataset
 from recon3d_ros.datasets.folders import stamps_of
 from recon3d_ros.errors import CalibrationError, DataError, ImageError, Recon3dError
-from recon3d_ros.geometry import PinholeCamera, Rectifier, StereoRig
+from recon3d_ros.geometry import PinholeCamera, Rectifier, StereoRig, upright
 
 WIDTH, HEIGHT = 31, 18
 RAW_CAMERA = PinholeCamera(
@@ -74,6 +74,7 @@ def test_an_image_without_partner_is_named(tmp_path):
         (("image_0.png",), ("image_1.png",)),
         (("image_0/7.png", "image_0/8.png"), ("image_1/7.png", "image_1/8.png")),
         (("image_2/7.png",), ("image_3/7.png",)),
+        (("image_00/7.png",), ("image_01/7.png",)),
     ],
 )
 def test_a_pair_is_known_by_its_names(tmp_path, left, right):
@@ -205,6 +206,59 @@ def test_a_calibration_of_the_upright_size_is_of_the_upright_image(tmp_path):
     camera = PinholeCamera.simple(HEIGHT, WIDTH, 30.0, 7.0, 12.0)
     (frame,) = folder_frames(tmp_path, camera)
     assert frame.image.shape[:2] == (WIDTH, HEIGHT) and frame.camera == camera
+
+
+RIG = StereoRig.simple(WIDTH, HEIGHT, 30.0, 0.1)
+
+
+def _pair_shown_as(folder, shown, orientation):
+    """Write both images of a pair with an EXIF orientation; both have the same marks when they are shown."""
+    stored = next(
+        image
+        for image in (upright(shown, back) for back in range(1, 9))
+        if np.array_equal(upright(image, orientation), shown)
+    )
+    for side in ("left", "right"):
+        sideways(folder / f"{side}.jpg", stored, orientation)
+    return stored
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_pair_is_turned_to_the_rig_of_its_shown_images(tmp_path, orientation):
+    shown = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    shown[: HEIGHT // 2, : WIDTH // 2] = 255
+    _pair_shown_as(tmp_path, shown, orientation)
+    (frame,) = folder_frames(tmp_path, RIG, as_shown=True)
+    for image in (frame.image, frame.right):
+        assert np.abs(image.astype(int) - shown).mean() < 20
+    assert frame.rig == RIG
+
+
+def test_the_rig_of_the_stored_pixels_leaves_a_pair_as_it_is(tmp_path):
+    shown = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    shown[: HEIGHT // 2] = 255
+    stored = _pair_shown_as(tmp_path, shown, 3)
+    (frame,) = folder_frames(tmp_path, RIG)
+    assert np.abs(frame.right.astype(int) - stored).mean() < 20 and frame.rig == RIG
+    _pair_shown_as(tmp_path, shown, 6)
+    (frame,) = folder_frames(tmp_path, RIG)  # which has the size of the shown images alone
+    assert np.abs(frame.image.astype(int) - shown).mean() < 20
+
+
+def test_the_images_of_a_pair_have_one_orientation(tmp_path):
+    _pair_shown_as(tmp_path, np.zeros((HEIGHT, WIDTH, 3), np.uint8), 3)
+    sideways(tmp_path / "right.jpg", np.zeros((HEIGHT, WIDTH, 3), np.uint8), 1)
+    with pytest.raises(ImageError, match=r"one EXIF orientation of both .*, got 3 in .*left"):
+        folder_images(tmp_path)[0]
+
+
+def test_a_layout_is_that_of_the_shown_image(tmp_path):
+    both = np.zeros((HEIGHT, 2 * WIDTH, 3), np.uint8)
+    both[:, WIDTH:] = 255
+    sideways(tmp_path / "a.jpg", cv2.rotate(both, cv2.ROTATE_90_COUNTERCLOCKWISE), 6)
+    (raw,) = folder_images(tmp_path, layout="side_by_side")
+    assert raw.left.shape == raw.right.shape == (HEIGHT, WIDTH, 3) and raw.orientation == 1
+    assert raw.left.mean() < 10 and raw.right.mean() > 245
 
 
 def test_grey_of_ten_bits_is_not_dark(tmp_path):

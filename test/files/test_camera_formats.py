@@ -208,6 +208,22 @@ def test_four_opencv_coefficients_are_not_guessed(tmp_path):
 # kalibr, TUM-VI, EuRoC
 
 
+@pytest.mark.parametrize("key", ["dist_coeff", "dist_coeffs", "dist", "distortion_coeffs", "Distortion"])
+def test_the_distortion_has_many_names(tmp_path, key):
+    document = {"camera_matrix": K["left"].tolist(), key: [D["left"]], "image_size": list(SIZE_WH)}
+    assert read_camera(_write(tmp_path, document)).d.tolist() == D["left"]
+
+
+@pytest.mark.parametrize("beside", [{}, {"distortion_model": "plumb_bob"}])
+def test_a_distortion_of_unknown_name_is_not_left_out(tmp_path, beside):
+    width, height = SIZE_WH
+    matrix = {"data": K["left"].ravel().tolist()}
+    document = {"image_width": width, "image_height": height, "camera_matrix": matrix}
+    document["lens_distortion"] = D["left"]
+    with pytest.raises(CalibrationError, match=r"got lens_?distortion: rename it"):
+        read_camera(_write(tmp_path, document | beside))
+
+
 def _kalibr(side, model="radtan", distortion=D):
     return {
         "camera_model": "pinhole",

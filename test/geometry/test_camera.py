@@ -224,6 +224,21 @@ def test_a_lens_without_distortion_may_have_any_name_for_it(model, length):
     assert (camera.distortion_model, camera.d.size) == ("plumb_bob", 0)
 
 
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [
+        ("fisheye", "equidistant"),
+        ("Kannala_Brandt", "equidistant"),
+        ("radtan", "plumb_bob"),
+        ("radial-tangential", "plumb_bob"),
+        ("brown_conrady", "plumb_bob"),
+    ],
+)
+def test_a_distortion_model_has_the_names_of_other_tools(said, model):
+    camera = PinholeCamera(64, 48, K, [0.1, 0.01, 0.0, 0.0], said)
+    assert camera.distortion_model == model and camera.d.tolist() == [0.1, 0.01, 0.0, 0.0]
+
+
 def test_zeros_behind_the_coefficients_of_a_model_are_none():
     camera = PinholeCamera(64, 48, K, np.array([0.1, 0.02, 0.0, 0.003, 0.0]), "equidistant")
     assert camera.d.tolist() == [0.1, 0.02, 0.0, 0.003]

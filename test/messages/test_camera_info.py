@@ -101,6 +101,22 @@ def test_wrong_image_size(cache):
     assert np.array_equal(cache.at(0).frame(0, *[picture(i) for i in (0, 7)]).image, picture(0))
 
 
+@pytest.mark.parametrize("rectify", [False, True])
+def test_the_rotation_of_a_camera_alone_may_be_left_out(rectify):
+    """R is for stereo cameras, as CameraInfo.msg has it, and all zeros in a new message."""
+    info = infos()["left/camera_info"]
+    info.k, info.d = np.array([80.0, 0, 30, 0, 80, 25, 0, 0, 1]), [-0.3, 0.05, 0.0, 0.0, 0.0]
+    frames = []
+    for r in (np.eye(3).ravel(), np.zeros(9)):
+        info.r = r
+        cache = CalibrationCache(TOPICS[:1], rectify=rectify)
+        cache.update(TOPICS[0], info)
+        frames.append(cache.at(0).frame(5, picture(0), None))
+    for a, b in ((frames[0].valid, frames[1].valid), (frames[0].image, frames[1].image)):
+        np.testing.assert_array_equal(a, b)
+    assert 0.3 < frames[1].valid.mean() < 0.9
+
+
 @pytest.mark.parametrize(
     "unusable",
     [{}, {"distortion_model": "of its own"}, {"r": np.zeros(9)}, {"k": np.array([50.0, 0, np.nan] * 3)}],

@@ -159,6 +159,8 @@ def test_the_rule_of_topics(stereo, rectify, topics):
     assert info_topic("image") == "camera_info" and info_topic("/image") == "/camera_info"
     assert transport_topic("image", "raw") == "image"
     assert transport_topic("image", "compressed") == "image/compressed"
+    assert transport_topic("/front/image/compressed", "compressed") == "/front/image/compressed"
+    assert info_topic("/front/image/compressed") == "/front/camera_info"
 
 
 @pytest.mark.parametrize(("layout", "axis"), [("side_by_side", 1), ("top_bottom", 0)])

@@ -17,7 +17,7 @@ from recon3d_ros.cli.main import main
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig
 from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.datasets.bags.writer import BagWriter
-from recon3d_ros.errors import ConfigError, DataError, OutputError
+from recon3d_ros.errors import ConfigError, DataError, OutputError, PartialResultError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import read_ply_points
 from recon3d_ros.geometry import PinholeCamera, StereoRig
@@ -271,14 +271,14 @@ def test_bad_frames_and_lonely_images_are_counted_and_the_rest_comes_out(tmp_pat
     recording.close()
     out = tmp_path / "summary.json"
     words = ["process", str(tmp_path / "in.mcap"), "--model=fake_stereo", f"--out-json={out}"]
-    assert main(words) == 0
+    assert main(words) == PartialResultError.exit_code
     counts = json.loads(out.read_text())
     assert counts["dropped"] == {"image": 1, "camera_info": 1}
     assert (counts["images"], counts["unmatched"]) == (10, 2)
     assert counts["frames"] == counts["written"] + 2 == 4
     said = capsys.readouterr().out
     assert "no_such_encoding" in said and "the image is 50x64" in said and "2 of 10 images" in said
-    assert main([*words, "--sync-tolerance-ms=10"]) == 0
+    assert main([*words, "--sync-tolerance-ms=10"]) == PartialResultError.exit_code
     assert json.loads(out.read_text())["written"] == 3
 
 
@@ -295,7 +295,8 @@ def test_an_odd_stamp_costs_its_frame_and_no_other(tmp_path, frames):
             recording.add(topic, msg)
     recording.close()
     out = [f"--out-json={tmp_path / 'summary.json'}", f"--out-bag={tmp_path / 'out.mcap'}"]
-    assert main(["process", str(tmp_path / "in.mcap"), "--model=fake_stereo", *out]) == 0
+    words = ["process", str(tmp_path / "in.mcap"), "--model=fake_stereo", *out]
+    assert main(words) == PartialResultError.exit_code
     counts = json.loads((tmp_path / "summary.json").read_text())
     assert (counts["frames"], counts["written"], counts["dropped"]) == (4, 3, {"image": 1})
     assert "stamp of 32-bit seconds" in counts["reasons"]["image"]
