@@ -63,7 +63,7 @@ def folder_images(path: Path | str, rate_hz: float = 10.0, layout: str = SEPARAT
     is a stereo pair's, joined by equal file names without suffix; so is one with `left_0001` beside
     `right_0001`, or with `im0` and `im1`.
     With another layout than separate, every image holds both views (see `geometry.split_views`).
-    Names of 18 or more digits are stamps in ns (as EuRoC's), of 16 or 17 in us, others are spaced by `rate_hz`.
+    Names of 18 or more digits are stamps in ns (as EuRoC's), of 16 or 17 in us; others go by `rate_hz`.
 
     Raises:
         DataError: when the folder is missing or empty, or an image lacks its partner.
