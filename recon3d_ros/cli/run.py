@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 
 import numpy as np
@@ -84,23 +85,22 @@ def main(args: argparse.Namespace) -> int:
     if first is None:
         raise unread[0]
     writer = Writer(args.out, not args.no_view, args.turntable, args.rerun)
-    estimator, doubts = _opened(model, first.is_stereo), DoubtLog()
-    far = FarPixels(limits.max_depth_m)
+    doubts, far = DoubtLog(), FarPixels(limits.max_depth_m)
     try:
-        describe = (
-            _metric_output(estimator, limits, scale, writer, doubts, far, args.separate)
-            if is_metric
-            else _relative_output(estimator, writer)
-        )
-        every = chain([first], readable)
-        # Silent where no terminal is.
-        for frame in tqdm(every, total=len(frames), unit="frame", disable=None, leave=False):
-            size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
-            tqdm.write(f"{printable(frame.name or 'frame')} {size}: {describe(frame)}")
+        with closing(_opened(model, first.is_stereo)) as estimator:
+            describe = (
+                _metric_output(estimator, limits, scale, writer, doubts, far, args.separate)
+                if is_metric
+                else _relative_output(estimator, writer)
+            )
+            every = chain([first], readable)
+            # Silent where no terminal is.
+            for frame in tqdm(every, total=len(frames), unit="frame", disable=None, leave=False):
+                size = f"{frame.image.shape[1]}x{frame.image.shape[0]}"
+                tqdm.write(f"{printable(frame.name or 'frame')} {size}: {describe(frame)}")
         writer.close(complete=True)
     finally:
         writer.close(complete=False)
-        estimator.close()
     count = len(frames) - len(unread)
     suffix = _remarks(doubts, far) if is_metric else ": relative inverse depth, so no point clouds"
     print(f"{count} frame{'s'[: count != 1]} of {estimator.manifest.name} in {args.out}{suffix}")

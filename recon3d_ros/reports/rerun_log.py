@@ -42,10 +42,14 @@ class RerunLog:
                 self._recording.save(str(self._draft))
         except Exception as exc:  # Rerun raises what its Rust part gives it
             raise OutputError(f"cannot write {file} ({exc}): choose another place") from exc
-        if server is not None:
-            self._recording.connect_grpc(server)
-        self._log("/", self._rerun.ViewCoordinates.RDF, static=True)
-        self._recording.send_blueprint(self._layout())
+        try:
+            if server is not None:
+                self._recording.connect_grpc(server)
+            self._log("/", self._rerun.ViewCoordinates.RDF, static=True)
+            self._recording.send_blueprint(self._layout())
+        except BaseException:  # Ctrl-C leaves no draft either
+            self.abort()
+            raise
 
     def at(self, frame: int, stamp_ns: int = 0) -> None:
         """Set the time of what follows: the number of the frame and, if known, its stamp (ns)."""

@@ -10,7 +10,7 @@ import pytest
 
 from recon3d_ros.cli.main import main
 from recon3d_ros.errors import ConfigError, DataError, MissingDependencyError
-from recon3d_ros.files import write_ply
+from recon3d_ros.files import write_image, write_ply
 from recon3d_ros.geometry import UnorganizedCloud
 from recon3d_ros.reports.rerun_log import RerunLog
 from recon3d_ros.reports.saved import log_saved
@@ -96,3 +96,28 @@ def test_without_the_library_it_says_how_to_get_it(tmp_path, monkeypatch, capsys
     words = ["view", str(tmp_path), "--save", str(tmp_path / "view.rrd")]
     assert main(words) == MissingDependencyError.exit_code
     assert how_to_install("rerun") in capsys.readouterr().err
+
+
+def test_an_interrupt_in_the_beginning_leaves_no_draft(tmp_path, monkeypatch):
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed (.[rerun])")
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RerunLog, "_layout", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        RerunLog(file=tmp_path / "a.rrd")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_model_does_not_open_leaves_no_draft(tmp_path, monkeypatch):
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed (.[rerun])")
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    write_image(tmp_path / "image.png", np.zeros((48, 64, 3), np.uint8))
+    monkeypatch.setattr("recon3d_ros.cli.run._opened", interrupted)
+    words = ["run", "--image", f"{tmp_path}/image.png", "--model", "fake_mono", "--fx", "50", "--no-view"]
+    assert main([*words, "--out", f"{tmp_path}/out", "--rerun", f"{tmp_path}/a.rrd"]) == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image.png", "out"]

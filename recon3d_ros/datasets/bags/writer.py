@@ -59,8 +59,11 @@ class BagWriter:
                 topic: self._writer.add_connection(topic, kind, typestore=self._store)
                 for topic, kind in topics.items()
             }
-        except Exception as exc:
-            raise self._failed(exc) from exc
+        except BaseException as exc:  # Ctrl-C leaves no draft either
+            failed = self._failed(exc)
+            if not isinstance(exc, Exception):
+                raise
+            raise failed from exc
 
     def write(self, topic: str, logged_ns: int, msg: Any) -> None:
         """Append a message of one of the topics.
@@ -150,7 +153,7 @@ class BagWriter:
         time = self._store.types["builtin_interfaces/msg/Time"](stamp_ns // NS_PER_S, stamp_ns % NS_PER_S)
         return self._store.types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
 
-    def _failed(self, exc: Exception) -> OutputError:
+    def _failed(self, exc: BaseException) -> OutputError:
         shutil.rmtree(self._draft, ignore_errors=True)
         said = " ".join(str(exc).split()) or type(exc).__name__
         return OutputError(f"cannot write the bag {self.path} ({said:.200}): free the disk or choose another")

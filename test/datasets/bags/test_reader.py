@@ -171,3 +171,13 @@ def test_a_pipe_is_refused_at_once(tmp_path, suffix, folder):
     os.mkfifo(file)
     with pytest.raises(DataError, match="pipe or a device"):
         Bag(tmp_path / "bag" if folder else file)
+
+
+def test_an_interrupt_while_a_bag_is_begun_leaves_no_draft(tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rosbags.rosbag2.Writer.add_connection", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        BagWriter(tmp_path / "x.mcap", {"/info": INFO})
+    assert not list(tmp_path.iterdir())
