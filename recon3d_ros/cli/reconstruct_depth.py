@@ -73,7 +73,10 @@ def depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> C
             return filters.apply(DepthMap(sample.depth, sample.frame.camera), sample.frame)
 
         return recorded
-    estimator = Estimator.open(read_options(args, ModelConfig), stereo=first.frame.is_stereo)
+    model = read_options(args, ModelConfig)
+    if args.depth == "motion":  # which names a stereo model; the poses come from what single frames show
+        model = replace(model, model=ModelConfig().model)
+    estimator = Estimator.open(model, stereo=first.frame.is_stereo)
     stack.callback(estimator.close)
     pipeline = Pipeline(estimator, limits)
     wanted = RequestedOutputs(cloud=False, free=False)

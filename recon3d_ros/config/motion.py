@@ -40,6 +40,13 @@ class MotionConfig(Config):
         minimum=0.1,
         maximum=100.0,
     )
+    motion_max_row_error_px: float = option(
+        2.0,
+        "views whose rows are off by more than this do not fit their poses and are not matched",
+        unit="px",
+        minimum=0.5,
+        maximum=100.0,
+    )
     motion_depth_m: float = option(
         3.0,
         "typical depth of the scene, until it is measured",

@@ -12,6 +12,7 @@ from recon3d_ros.config.motion import MotionConfig
 from recon3d_ros.errors import ConfigError, ParallaxError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import DepthMap, Frame
+from recon3d_ros.geometry.image_checks import check_pair
 from recon3d_ros.geometry.left_right import agreement, exchanged
 from recon3d_ros.geometry.motion_pair import MotionPair, Parallax, parallax
 
@@ -67,7 +68,8 @@ class MotionStereo:
             views do not agree.
 
         Raises:
-            ParallaxError: No earlier view shows enough of it with enough parallax; it says why.
+            ParallaxError: No earlier view shows enough of it with enough parallax, or the poses do not fit
+                the images; it says why.
             CalibrationError: The pose is no rigid transform.
             BackendError: The runtime failed.
         """
@@ -77,7 +79,9 @@ class MotionStereo:
         finally:
             self._keep(view)
         pair = MotionPair.between(frame.camera, _relative(view, other))
-        depth_map = pair.back(self._matched(pair.frame(frame, other.frame)))
+        rectified = pair.frame(frame, other.frame)
+        self._require_fit(rectified)
+        depth_map = pair.back(self._matched(rectified))
         self._learn(depth_map)
         return depth_map
 
@@ -116,6 +120,23 @@ class MotionStereo:
             return f"{head}, the camera moved along its axis: only motion to a side shows depth"
         how = "did not move far enough" if most < wanted else "moved too far from one view to the next"
         return f"{head}, got {most:.1f} px at the typical depth of {self._typical_m:.2f} m: the camera {how}"
+
+    def _require_fit(self, pair: Frame) -> None:
+        """Refuse a pair whose rows do not match: a network would measure something there all the same."""
+        assert pair.right is not None
+        for fault in check_pair(pair.image, pair.right):
+            if fault.kind == "vertical_error" and fault.value > self.config.motion_max_row_error_px:
+                found = f"rows that are off by {fault.value:.1f} px"
+            elif fault.kind == "swapped":
+                found = "shifts in the wrong direction"
+            elif fault.kind == "decorrelated":
+                found = "views that do not match"
+            else:
+                continue
+            raise ParallaxError(
+                f"expected images that fit the poses, got {found}: check poses, calibration and stamps, and "
+                "whether the scene moved"
+            )
 
     def _keep(self, view: View) -> None:
         if self._views and self._views[-1].frame.camera == view.frame.camera:

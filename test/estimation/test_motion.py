@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -110,6 +111,20 @@ def test_motion_without_parallax_is_refused(estimator, room, shift, reason):
     turned[:3, 3] += 0.3
     with pytest.raises(ParallaxError, match="turned away"):
         motion.estimate(image, turned)
+
+
+@pytest.mark.parametrize(
+    "turn", [cv2.Rodrigues(np.array(axis))[0] for axis in ((0.06, 0.0, 0.0), (0.0, 0.0, 0.1))]
+)
+def test_poses_that_do_not_fit_the_images_are_refused(estimator, room, turn):
+    motion = MotionStereo(estimator)
+    (before, _, there), (image, _, here) = room(0.4, 0.0, 0.0), room(0.0, 0.0, 0.0)
+    there = there.copy()
+    there[:3, :3] = there[:3, :3] @ turn
+    with pytest.raises(ParallaxError, match="first view"):
+        motion.estimate(before, there)
+    with pytest.raises(ParallaxError, match="fit the poses"):
+        motion.estimate(image, here)
 
 
 def test_a_blank_wall_has_no_depth(estimator):
