@@ -17,6 +17,7 @@ from recon3d_ros.files.disk import read_bytes, write_atomically
 from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS
 from recon3d_ros.files.exif import Exif, as_stored, read_exif
 from recon3d_ros.files.image_headers import FORMATS, inspect_image
+from recon3d_ros.geometry.orientation import upright
 from recon3d_ros.system.installing import pip_install
 
 _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small detail
@@ -50,12 +51,39 @@ def read_photograph(path: Path | str, to_8_bits: To8Bits = upper_8_bits) -> tupl
     return _decoded(encoded, path, to_8_bits), read_exif(encoded)
 
 
-def _decoded(encoded: bytes, path: Path | str, to_8_bits: To8Bits) -> NDArray[np.uint8]:
+def read_mask(path: Path | str) -> NDArray[np.bool_]:
+    """Read an image file as a mask, upright as programs for painting show it.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        (H, W), False where a pixel is exactly black, or erased (wholly transparent).
+
+    Raises:
+        DataError: The file cannot be read.
+        ImageError: It is no image, damaged, or too large.
+    """
+    encoded = read_bytes(path)
+    pixels = _pixels(encoded, path)
+    keep = pixels > 0 if pixels.ndim == 2 else pixels[..., :3].any(axis=2)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        keep = keep & (pixels[..., 3] > 0)
+    return upright(np.asarray(keep), read_exif(encoded).orientation)
+
+
+def _pixels(encoded: bytes, path: Path | str) -> NDArray[Any]:
+    """(H, W) or (H, W, 3 or 4) uint8 or uint16, in OpenCV's order of colours."""
     image = decode_whole(encoded, path)
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             f"expected a whole image of 8 or 16 bits, {FORMATS}, {path} is none: convert or copy it"
         )
+    return image
+
+
+def _decoded(encoded: bytes, path: Path | str, to_8_bits: To8Bits) -> NDArray[np.uint8]:
+    image = _pixels(encoded, path)
     if image.dtype == np.uint16:
         image = to_8_bits(image)
     if image.ndim == 2:

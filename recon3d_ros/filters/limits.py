@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ConfigError, Recon3dError
-from recon3d_ros.files import read_image
+from recon3d_ros.files.images import read_mask
 
 
 def limit_depth(depth: NDArray[np.float32], min_m: float, max_m: float) -> None:
@@ -46,7 +44,7 @@ class RegionOfInterest:
     camera that bins, or a mask painted on the full image); of another aspect, it is of another camera.
 
     Args:
-        path: Of the image; what is exactly black in all channels is cut out.
+        path: Of the image; what is exactly black in all channels, or erased, is cut out.
 
     Raises:
         ConfigError: The file is no image that can be read.
@@ -55,10 +53,9 @@ class RegionOfInterest:
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            image = read_image(Path(path))
+            black = ~read_mask(path)
         except Recon3dError as exc:
             raise ConfigError(f"expected an image file in roi_mask: {exc}") from exc
-        black = image == 0 if image.ndim == 2 else (image == 0).all(axis=2)
         self._black = black.astype(np.uint8)
         self._cut: NDArray[np.bool_] = black
 

@@ -168,8 +168,13 @@ class FrameRectifier:
             frame_id=frame_id,
             valid=self._rectifiers[0].valid,
             right_valid=self._rectifiers[1].valid if right is not None else None,
-            doubts=self._doubts + self._unseen,
+            doubts=self.doubts,
         )
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is unlikely about the camera or rig, one sentence each; computes the maps."""
+        return self._doubts + self._unseen
 
     @cached_property
     def _unseen(self) -> tuple[str, ...]:

@@ -48,6 +48,11 @@ class Calibration:
         height, width = cameras[0].image_shape_hw
         self.size_wh = (width, height)
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is unlikely about it, one sentence each; for images of `size_wh`."""
+        return self._rectifier.doubts
+
     def frame(self, stamp_ns: int, image: np.ndarray, right: np.ndarray | None, frame_id: str = "") -> Frame:
         """Make the rectified frame; the first call of a rectifying calibration computes the maps.
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from recon3d_ros.files import read_photograph
 from recon3d_ros.files.exif import Exif, read_exif
+from recon3d_ros.files.images import read_mask
 from recon3d_ros.geometry import upright
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (13, 24, 3), np.uint8)
@@ -96,6 +97,12 @@ def test_png_and_webp_have_the_tags_too(tmp_path, write):
     image, exif = read_photograph(path)
     assert exif == Exif(6, 27.0)
     np.testing.assert_array_equal(image, IMAGE[..., ::-1])
+
+
+def test_a_mask_is_upright(tmp_path):
+    path = tmp_path / "mask.png"
+    path.write_bytes(png(tiff(6)))
+    np.testing.assert_array_equal(read_mask(path), upright((IMAGE > 0).any(axis=2), 6))
 
 
 @pytest.mark.parametrize("order", [">", "<"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -73,3 +74,16 @@ def test_a_file_that_is_no_mask_is_a_wrong_option(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(ConfigError, match=r"roi_mask: .*text\.png"):
         RegionOfInterest(str(tmp_path / "text.png"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_was_erased_from_a_mask_is_cut_out(tmp_path, dtype):
+    """Programs for painting leave the colour under what they erase; 0 and 1 are a mask of any depth."""
+    image = np.ones((6, 10, 4), dtype)
+    image[:, :5, 3] = 0
+    image[0, :, :3] = 0
+    assert cv2.imwrite(str(tmp_path / "mask.png"), image)
+    cut = RegionOfInterest(str(tmp_path / "mask.png")).cut((6, 10))
+    expected = np.zeros((6, 10), bool)
+    expected[:, :5] = expected[0] = True
+    np.testing.assert_array_equal(cut, expected)

@@ -195,7 +195,7 @@ def _camera(bag: Bag, topics: RgbdTopics) -> PinholeCamera:
             "record it, or cut the bag where it changes"
         )
     name = [word for word in topics.image.split("/") if word not in _TRANSPORTS][-1]
-    return info_to_camera(found[0], rectified=_RECTIFIED in name.split("_"))
+    return info_to_camera(found[0], rectified=_RECTIFIED in name.split("_"), lone=True)
 
 
 def _positions(bag: Bag, topic: str) -> list[_Position]:

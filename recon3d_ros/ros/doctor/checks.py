@@ -236,7 +236,7 @@ def check_calibration(
         if info is None:
             continue  # said already: missing, silent
         try:
-            model = info_to_camera(info, rectified=not rectify)
+            model = info_to_camera(info, rectified=not rectify, lone=len(cameras) == 1)
         except CalibrationError as exc:
             findings.append(error("uncalibrated", camera.info.topic, str(exc)))
             continue
@@ -254,12 +254,15 @@ def check_calibration(
             findings.append(error("baseline", cameras[1].info.topic, str(exc)))
     if findings or None in infos:
         return None, findings
+    try:
+        calibration = Calibration(tuple(info for info in infos if info is not None), rectify)
+    except CalibrationError as exc:  # of both together, such as a vertical pair
+        return None, [error("baseline", cameras[-1].info.topic, str(exc))]
     remedy = "correct the calibration, or set trust_calibration if it is right"
-    unlikely = [
-        warn("unlikely_calibration", cameras[-1].info.topic, f"{doubt}; {remedy}")
-        for doubt in calibration_doubts(rig or models[0])
-    ]
-    return Calibration(tuple(info for info in infos if info is not None), rectify), unlikely
+    # What the cameras saw is computed for images that have their size alone.
+    doubts = calibration_doubts(rig or models[0]) if images is None else calibration.doubts
+    topic = cameras[-1].info.topic
+    return calibration, [warn("unlikely_calibration", topic, f"{doubt}; {remedy}") for doubt in doubts]
 
 
 def check_image_quality(

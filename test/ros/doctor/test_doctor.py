@@ -181,6 +181,13 @@ FAKES = {
     "millimetres": Fake(
         change_info=change("right", p={3: -1000 * BASE}), expected={"unlikely_calibration": "in millimetres?"}
     ),
+    "vertical": Fake(
+        change_info=change("right", p={3: 0.0, 7: -BASE}), expected={"baseline": "vertical pair"}
+    ),
+    "other_k": Fake(
+        change_info=change("*", k={0: 4 * RIG.left.fx, 4: 4 * RIG.left.fy}),
+        expected={"unlikely_calibration": "are they those of another size?"},
+    ),
     "no_baseline": Fake(
         change_info=change("right", p={3: 0.0}), expected={"baseline": "calibrated as stereo"}
     ),
