@@ -143,6 +143,8 @@ def is_opencv(document: Document) -> bool:
 def read_opencv(document: Document, image: Path | None) -> Camera:
     """Read what cv::FileStorage wrote: one camera, or M1, D1, M2, D2, R, T (and R1, R2, P1, P2)."""
     plain = _plain(document)
+    if _named(plain, ("xi",), "") is not None or _named(plain, ("xi",), "1") is not None:
+        raise CalibrationError("it is of cv2.omnidir (xi): calibrate with cv2.fisheye or cv2.calibrateCamera")
     if _named(plain, _K, "1") is None:
         return _opencv_camera(plain, "", image).alone()
     left, right = (_opencv_camera(plain, number, image) for number in "12")

@@ -97,7 +97,7 @@ def checked_distortion(model: str, d: NDArray[np.float64]) -> tuple[str, NDArray
 def require_known_distortion(keys: Collection[str]) -> None:
     """Refuse the keys of a calibration that seem to name the distortion in another way than is known."""
     for key in keys if "distortion_coefficients" not in keys else ():
-        if "dist" in key.lower() and "model" not in key.lower():
+        if ("dist" in key.lower() or "coef" in key.lower()) and "model" not in key.lower():
             raise CalibrationError(
                 f"expected distortion_coefficients, got {key:.60}: rename it, or leave it out for a lens "
                 "without distortion"

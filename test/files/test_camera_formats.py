@@ -219,9 +219,16 @@ def test_a_distortion_of_unknown_name_is_not_left_out(tmp_path, beside):
     width, height = SIZE_WH
     matrix = {"data": K["left"].ravel().tolist()}
     document = {"image_width": width, "image_height": height, "camera_matrix": matrix}
-    document["lens_distortion"] = D["left"]
-    with pytest.raises(CalibrationError, match=r"got lens_?distortion: rename it"):
-        read_camera(_write(tmp_path, document | beside))
+    for key in ("lens_distortion", "coeffs"):
+        with pytest.raises(CalibrationError, match=rf"got {key.replace('_', '_?')}: rename it"):
+            read_camera(_write(tmp_path, document | beside | {key: D["left"]}))
+
+
+@pytest.mark.parametrize("key", ["xi", "xi1"])
+def test_an_omnidirectional_camera_is_no_pinhole(tmp_path, key):
+    document = {"K": K["left"].tolist(), "D": [D["left"]], key: [[1.2]], "image_size": list(SIZE_WH)}
+    with pytest.raises(CalibrationError, match="omnidir"):
+        read_camera(_write(tmp_path, document))
 
 
 def _kalibr(side, model="radtan", distortion=D):
