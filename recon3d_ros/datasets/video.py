@@ -15,10 +15,12 @@ import cv2
 from recon3d_ros.datasets.folders import RawImages
 from recon3d_ros.errors import DataError
 from recon3d_ros.files.decoding import damage_of, remarks_kept
+from recon3d_ros.files.disk import open_regular
 from recon3d_ros.files.encoded import MAX_PIXELS
 
 _log = logging.getLogger(__name__)
 DEFAULT_RATE_HZ = 30.0  # for files whose header states no rate
+_TEXT_BYTES = 256  # of the beginning of a file, by which a text is known
 
 
 class UnreadFramesError(DataError):
@@ -50,6 +52,8 @@ class VideoImages:
             raise DataError(
                 f"expected a video file, a webcam index or its device, found no file {source}: check the path"
             )
+        if webcam is None:
+            _refuse_text(Path(self._source))
         self._capture: Any = _open(self._source if webcam is None else webcam)
         self.size_wh = (
             int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
@@ -132,6 +136,20 @@ def webcam_index(source: str) -> int | None:
         return int(source)
     device = re.fullmatch(r"/dev/video(\d+)", os.path.realpath(path))
     return int(device[1]) if device else None
+
+
+def _refuse_text(path: Path) -> None:
+    """Refuse a playlist, which FFmpeg would follow to any other file or host that it names."""
+    try:
+        with open_regular(path) as file:
+            start = file.read(_TEXT_BYTES)
+    except OSError as exc:
+        raise DataError(f"expected a video file, could not read {path}: {exc}; check it") from exc
+    is_text = start.isascii() and all(byte >= 32 or byte in b"\t\r\n" for byte in start)
+    if is_text and start and not start.startswith(b"YUV4MPEG2"):  # a video format that begins with words
+        raise DataError(
+            f"expected a video file, {path} is text: playlists are not followed, give the video itself"
+        )
 
 
 def _open(source: str | int) -> Any:

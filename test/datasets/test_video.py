@@ -42,9 +42,9 @@ def test_a_file_gives_its_frames_in_rgb_with_stamps_of_its_rate(clip):
 def test_no_file_no_video_no_webcam_are_one_error_each(tmp_path):
     with pytest.raises(DataError, match="found no file"):
         VideoImages(tmp_path / "none.mp4")
-    (tmp_path / "text.mp4").write_text("no video", encoding="utf-8")
+    (tmp_path / "bytes.mp4").write_bytes(bytes(range(256)))
     with pytest.raises(DataError, match="could not open"):
-        list(VideoImages(tmp_path / "text.mp4"))
+        list(VideoImages(tmp_path / "bytes.mp4"))
     with pytest.raises(DataError, match="webcam"):
         list(VideoImages(987))
 
@@ -102,6 +102,32 @@ def test_a_text_in_the_clothes_of_an_image_is_no_video(tmp_path):
     (tmp_path / "text.png").write_text("no image", encoding="utf-8")
     with pytest.raises(DataError, match=r"text\.png"):
         VideoImages(tmp_path / "text.png")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile {}\n",
+        "#EXTM3U\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
+        "v=0\r\nm=video 5004 RTP/AVP 96\r\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list.avi"])
+def test_a_playlist_is_not_followed(clip, tmp_path, name, text):
+    path = tmp_path / name
+    path.write_bytes(text.format(clip.name).encode())
+    with pytest.raises(DataError, match="is text: playlists are not followed"):
+        VideoImages(path)
+
+
+def test_a_video_format_that_begins_with_words_is_read(tmp_path):
+    path = tmp_path / "plain.y4m"
+    plane = bytes([90]) * (16 * 8 * 3 // 2)
+    path.write_bytes(b"YUV4MPEG2 W16 H8 F25:1 Ip A1:1 C420\n" + (b"FRAME\n" + plane) * 3)
+    video = VideoImages(path)
+    images = list(video)
+    video.close()
+    assert [image.left.shape for image in images] == [(8, 16, 3)] * 3
 
 
 def test_a_video_that_is_cut_off_says_how_many_images_are_missing(tmp_path):
