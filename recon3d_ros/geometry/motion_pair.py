@@ -131,7 +131,7 @@ class MotionPair:
             inverse = np.divide(1, depth_map.depth, dtype=np.float32)
         step = np.float32(_ONE_SURFACE_PX / (self.rig.fx * self.rig.baseline_m))
         # A ray (x, y, 1) of the view has this z in the turned one.
-        along = np.tensordot(self.turn[2], _rays(self.camera), 1)
+        along = _along(self.camera, self.turn)
         found = _sampled(inverse, u, v, step)
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = (1 / (found * along)).astype(np.float32)
@@ -243,23 +243,28 @@ def _virtual(
     return float(focal), (width - 1 - focal * sum(x)) / 2, (height - 1 - focal * sum(y)) / 2
 
 
-def _rays(camera: PinholeCamera) -> Matrix:
-    """(3, H, W): (x, y, 1) of each pixel."""
-    return _rays_of(camera, np.arange(camera.width), np.arange(camera.height))
-
-
 def _rays_of(camera: PinholeCamera, u: NDArray[Any], v: NDArray[Any]) -> Matrix:
+    """(3, V, U): (x, y, 1) of the pixels of these columns and rows."""
     x, y = np.meshgrid((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
     return np.stack([x, y, np.ones_like(x)])
 
 
 def _pixels_in(source: PinholeCamera, target: PinholeCamera, turn: Matrix) -> tuple[Plane, Plane]:
     """Where the turned rays of the pixels of `target` meet `source`: u and v, (H, W) each."""
-    x, y, z = np.tensordot(turn, _rays(target), 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        u, v = source.fx * x / z + source.cx, source.fy * y / z + source.cy
-    near = (z > 1e-3) & (np.abs(u) < 1e4) & (np.abs(v) < 1e4)
-    return np.where(near, u, _NOWHERE).astype(np.float32), np.where(near, v, _NOWHERE).astype(np.float32)
+    size_wh = target.image_size_wh
+    u, v = cv2.initUndistortRectifyMap(
+        source.p[:, :3], np.zeros(4), turn.T, target.p[:, :3], size_wh, cv2.CV_32FC1
+    )
+    near = (_along(target, turn) > 1e-3) & (np.abs(u) < 1e4) & (np.abs(v) < 1e4)
+    return np.where(near, u, np.float32(_NOWHERE)), np.where(near, v, np.float32(_NOWHERE))
+
+
+def _along(camera: PinholeCamera, turn: Matrix) -> Plane:
+    """(H, W): z that a ray (x, y, 1) of each pixel has after the turn."""
+    x = (np.arange(camera.width) - camera.cx) / camera.fx
+    y = (np.arange(camera.height) - camera.cy) / camera.fy
+    z: Plane = (turn[2, 0] * x + (turn[2, 1] * y + turn[2, 2])[:, None]).astype(np.float32)
+    return z
 
 
 def _sampled(plane: Plane, u: Plane, v: Plane, step: float) -> Plane:
