@@ -20,4 +20,4 @@ def test_every_backend_of_the_cpu_beside_onnx_runtime_in_fp32(tmp_path, monkeypa
     there = importlib.util.find_spec("openvino") is not None
     for row in (row for row in rows if row.backend == "openvino"):
         assert (len(row.ratios), row.note == "") == ((3, True) if there else (0, False))
-        assert there or ("recon3d_ros" in row.note and "[openvino]" in row.note)
+        assert there or ("pip install" in row.note and "openvino" in row.note)
