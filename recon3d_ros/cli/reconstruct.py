@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,11 +35,13 @@ from recon3d_ros.mapping.trajectory_files import read_trajectory
 from recon3d_ros.offline.camera_path import CameraPath, estimate_path
 from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
 
+_log = logging.getLogger(__name__)
 HELP = (
     "Fuse images into one coloured mesh in metres. Depth is that of the recording where it has some (RGB-D), "
     "otherwise that of a model. Without poses, the motion of the camera is estimated from images and depth "
     "first; the images must then be a sequence."
 )
+_IMPRECISE = 0.3  # of the pixels: below that a model only loses its far parts
 # Poses that lie beside the images of a folder.
 POSES_INSIDE = ("groundtruth.txt", "poses.txt", "transforms.json", "body_poses.txt")
 
@@ -127,6 +130,7 @@ def main(args: argparse.Namespace) -> int:
         done = Reconstruction(path.trajectory, depth_of, fusion, spec.first, path.unposed)
         for i in tqdm(range(len(samples)), unit="frame", disable=None, leave=False):
             done.add(samples, i)
+    _warn_of_imprecise_depth(fusion)
     mesh = _cropped(done.mesh(), args.crop)
     grid, no_grid = _grid(args, done)
     summary = write_reconstruction(args.out, done, mesh, formats, args.print, grid)
@@ -143,6 +147,16 @@ def main(args: argparse.Namespace) -> int:
             f"{len(done.skipped)} of {len(samples)} frames were not used, first {name}: {why}"
         )
     return 0
+
+
+def _warn_of_imprecise_depth(fusion: Fusion) -> None:
+    if (share := fusion.stats.imprecise) >= _IMPRECISE:
+        _log.warning(
+            "expected depth about as precise as the voxels of %g m, %.0f %% of it is so uncertain that it "
+            "changed nothing: raise --voxel-m, or give --depth motion for one moving camera with poses",
+            fusion.config.voxel_m,
+            100 * share,
+        )
 
 
 def _say(out: Path, summary: dict[str, Any], grid: OccupancyGrid | None) -> None:

@@ -17,7 +17,7 @@ from recon3d_ros.config.mapping import MappingConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.geometry import DepthMap, PinholeCamera
 from recon3d_ros.mapping import integrate_numba, integrate_numpy
-from recon3d_ros.mapping.blocks import BYTES_PER_BLOCK, SIDE, BlockStore, keys_of
+from recon3d_ros.mapping.blocks import BYTES_PER_BLOCK, SIDE, WEIGHT_STEPS, BlockStore, keys_of
 from recon3d_ros.mapping.observation import Observation, observe
 
 ENGINES: dict[str, Callable[..., None]] = {
@@ -38,12 +38,15 @@ class FusionStats:
         blocks: Number of blocks now.
         megabytes: Their memory, MB.
         dropped_blocks: Blocks given up because the memory was full.
+        imprecise: Share of the pixels with a surface whose sigma is so far above a voxel that they changed
+            nothing.
     """
 
     frames: int = 0
     blocks: int = 0
     megabytes: float = 0.0
     dropped_blocks: int = 0
+    imprecise: float = 0.0
 
 
 class Fusion:
@@ -68,11 +71,15 @@ class Fusion:
         self.engine = engine
         self.store = BlockStore()
         self._stats = FusionStats()
+        self._pixels = self._weightless = 0
 
     @property
     def stats(self) -> FusionStats:
         """What was done so far."""
-        return replace(self._stats, blocks=len(self.store), megabytes=self.store.megabytes)
+        imprecise = self._weightless / max(self._pixels, 1)
+        return replace(
+            self._stats, blocks=len(self.store), megabytes=self.store.megabytes, imprecise=imprecise
+        )
 
     def add(self, depth_map: DepthMap, image: NDArray[np.uint8], t_world_camera: Matrix) -> None:
         """Fuse a depth map.
@@ -93,6 +100,8 @@ class Fusion:
         depth_map.camera.check_image(image)
         config, camera = self.config, depth_map.camera
         seen = observe(depth_map, image, config.voxel_m, config.truncation_voxels, config.map_max_depth_m)
+        self._pixels += int(seen.surface.sum())
+        self._weightless += int((seen.planes[seen.surface.ravel(), 2] < 0.5 / WEIGHT_STEPS).sum())
         self.store.add(_touched(seen, t_world_camera, config.voxel_m))
         t_camera_world = np.asarray(np.linalg.inv(t_world_camera), np.float64)
         slots = self._in_view(camera, t_camera_world)

@@ -161,3 +161,11 @@ def test_what_does_not_fit_is_refused():
     far[0, 3] = 1e7
     with pytest.raises(DataError, match="million"):
         Fusion(CONFIG, "numpy").add(DepthMap(plane_depth(), CAMERA), IMAGE, far)
+
+
+@pytest.mark.parametrize(("sigma_m", "share"), [(0.01, 0.0), (1.0, 1.0)])
+def test_depth_far_less_precise_than_the_voxels_is_counted(sigma_m, share):
+    """Its weight is below the steps in which weights are stored."""
+    fusion = fused([plane_depth()] * 3, sigma_m=np.full((121, 163), sigma_m, np.float32))
+    assert fusion.stats.imprecise == share
+    assert (fusion.store.weight.max() == 0) == (share == 1)
