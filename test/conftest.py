@@ -224,6 +224,12 @@ def fastdepth(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 
 @pytest.fixture
+def foreign_stderr(capfd: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
+    """Lines on stderr that are not of the log, which goes there once a test had a node in this process."""
+    return lambda: [line for line in capfd.readouterr().err.splitlines() if not line.startswith("[WARN] [")]
+
+
+@pytest.fixture
 def warned() -> Iterator[list[str]]:
     """What the package warns of during a test, as it comes."""
     messages: list[str] = []

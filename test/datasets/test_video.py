@@ -144,7 +144,7 @@ def test_a_video_that_is_cut_off_says_how_many_images_are_missing(tmp_path):
     assert 5 < len(frames) < 25 and len(frames) + caught.value.frames == 40
 
 
-def test_a_video_with_damaged_images_is_told_of_once(clip, warned, capfd):
+def test_a_video_with_damaged_images_is_told_of_once(clip, warned, foreign_stderr):
     assert len(list(VideoImages(clip))) == 5 and not warned
     data = bytearray(clip.read_bytes())
     for at in (data.index(b"\xff\xda"), data.rindex(b"\xff\xda")):
@@ -152,10 +152,10 @@ def test_a_video_with_damaged_images_is_told_of_once(clip, warned, capfd):
     clip.write_bytes(data)
     list(VideoImages(clip))
     assert len(warned) == 1 and re.search(r"clip\.avi gives damaged images .*may be wrong", warned[0])
-    assert capfd.readouterr().err == ""
+    assert foreign_stderr() == []
 
 
-def test_damaged_images_of_a_webcam_are_left_out(monkeypatch, warned, capfd):
+def test_damaged_images_of_a_webcam_are_left_out(monkeypatch, warned, foreign_stderr):
     class Camera(_DyingCamera):
         def retrieve(self):
             if self.left == 1:
@@ -170,7 +170,7 @@ def test_damaged_images_of_a_webcam_are_left_out(monkeypatch, warned, capfd):
     with pytest.raises(DataError, match="got none after 1"):
         next(images)
     assert len(warned) == 1 and "left out" in warned[0]
-    assert capfd.readouterr().err == ""
+    assert foreign_stderr() == []
 
 
 def test_a_video_that_claims_gigabytes_is_refused(clip, monkeypatch):

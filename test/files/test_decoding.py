@@ -61,13 +61,13 @@ def test_a_damaged_image_is_one_error_and_no_line(tmp_path, capfd, name):
     assert capfd.readouterr().err == ""
 
 
-def test_what_webcams_leave_behind_the_pixels_is_told_once(capfd, warned, monkeypatch):
+def test_what_webcams_leave_behind_the_pixels_is_told_once(foreign_stderr, warned, monkeypatch):
     monkeypatch.setattr(decoding, "_told", set())
     expected = decode_compressed(JPEG, "jpeg")
     for padding in (7, 12, 9, 1):  # libjpeg has read six of them already
         np.testing.assert_array_equal(decode_compressed(_webcam_jpeg(padding), "jpeg"), expected)
     assert len(warned) == 1 and "1 extraneous bytes before marker 0xd9" in warned[0]
-    assert capfd.readouterr().err == ""
+    assert foreign_stderr() == []
 
 
 def test_lines_of_other_threads_come_out(capfd, monkeypatch):
