@@ -67,6 +67,7 @@ TESTED_IN = {
     "evaluation.set_scores": "cli/test_evaluate.py",
     "files.camera_document": "files/test_camera_formats.py",
     "files.camera_kitti": "files/test_camera_formats.py",
+    "files.tiff": "files/test_exif.py",
     "filters.cells": "filters/test_voxel.py",
     "evaluation.label_pictures": "evaluation/test_label_scores.py",
     "geometry.checks": "geometry/test_camera.py",

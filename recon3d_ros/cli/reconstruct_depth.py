@@ -24,6 +24,7 @@ OF_CLOUDS = tuple(
     for spec in options(PipelineConfig)
     if spec.name.startswith(("point_", "outlier_", "free_space")) or spec.name in ("voxel_m", "decimation")
 )
+_DEPTH_ALONE = RequestedOutputs(cloud=False, free=False)
 
 
 def _limits(args: argparse.Namespace) -> PipelineConfig:
@@ -47,26 +48,22 @@ def depth_of_posed(args: argparse.Namespace, first: Sample, stack: ExitStack) ->
     if args.depth != "motion":
         alone = depth_source(args, first, stack)
         return lambda sample, pose: alone(sample)
-    estimator = Estimator.open(read_options(args, ModelConfig), stereo=True)
-    stack.callback(estimator.close)
-    motion = MotionStereo(estimator, read_options(args, MotionConfig))
-    pipeline = Pipeline(estimator, _limits(args))
-    wanted = RequestedOutputs(cloud=False, free=False)
+    pipeline = _opened(args, read_options(args, ModelConfig), True, stack)
+    motion = MotionStereo(pipeline.estimator, read_options(args, MotionConfig))
 
     def depth_of(sample: Sample, pose: Matrix) -> DepthMap:
         frame = pipeline.masked(sample.frame)
-        return pipeline.refine(frame, motion.estimate(frame, pose), requested=wanted).depth_map
+        return pipeline.refine(frame, motion.estimate(frame, pose), requested=_DEPTH_ALONE).depth_map
 
     return depth_of
 
 
 def depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> Callable[[Sample], DepthMap]:
     """Where the depth of samples comes from that have no poses yet; see `depth_of_posed`."""
-    limits = _limits(args)
     if args.depth == "recorded" and first.depth is None:
         raise ConfigError(f"expected recorded depth in {args.input}, it has none: leave --depth out")
     if args.depth != "model" and first.depth is not None:
-        filters = DepthFilters(limits)
+        filters = DepthFilters(_limits(args))
 
         def recorded(sample: Sample) -> DepthMap:
             assert sample.depth is not None  # as of the first one
@@ -76,11 +73,16 @@ def depth_source(args: argparse.Namespace, first: Sample, stack: ExitStack) -> C
     model = read_options(args, ModelConfig)
     if args.depth == "motion":  # which names a stereo model; the poses come from what single frames show
         model = replace(model, model=ModelConfig().model)
-    estimator = Estimator.open(model, stereo=first.frame.is_stereo)
+    pipeline = _opened(args, model, first.frame.is_stereo, stack)
+    return lambda sample: pipeline.process(sample.frame, requested=_DEPTH_ALONE).depth_map
+
+
+def _opened(args: argparse.Namespace, model: ModelConfig, stereo: bool, stack: ExitStack) -> Pipeline:
+    """The pipeline of a model, which the stack closes."""
+    limits = _limits(args)
+    estimator = Estimator.open(model, stereo=stereo)
     stack.callback(estimator.close)
-    pipeline = Pipeline(estimator, limits)
-    wanted = RequestedOutputs(cloud=False, free=False)
-    return lambda sample: pipeline.process(sample.frame, requested=wanted).depth_map
+    return Pipeline(estimator, limits)
 
 
 def _as_far_as_the_map(limits: PipelineConfig, map_max_depth_m: float) -> PipelineConfig:

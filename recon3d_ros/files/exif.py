@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+
+from recon3d_ros.files.tiff import BYTE_ORDERS, Order, number_at, tags_at
 
 _ORIENTATION, _SUB_IFD, _FOCAL_35MM = 0x0112, 0x8769, 0xA405
 _FULL_FRAME_MM = 36.0  # width of the film that focal lengths "in 35 mm" are given for
-_MAX_TAGS = 200
 _MAX_CHUNKS = 1 << 16
 _NUMBER_BYTES = {3: 2, 4: 4}  # by TIFF's type: short and long
-_Order = Literal["little", "big"]
-_BYTE_ORDERS: dict[bytes, _Order] = {b"II*\0": "little", b"MM\0*": "big"}
 _SEGMENT = b"Exif\0\0"
 
 
@@ -38,10 +36,10 @@ class Exif:
 def read_exif(encoded: bytes) -> Exif:
     """Read the tags of a JPEG, PNG, WebP or TIFF; the defaults where there are none, or damaged ones."""
     tiff = _tiff_of(encoded)
-    if tiff[:4] not in _BYTE_ORDERS:
+    if tiff[:4] not in BYTE_ORDERS:
         return Exif()
-    first = {tag: _number(tiff, *place) for tag, *place in _tags(tiff, _number(tiff, 4, 4))}
-    behind = {tag: _number(tiff, *place) for tag, *place in _tags(tiff, first.get(_SUB_IFD, len(tiff)))}
+    first = {tag: number_at(tiff, *place) for tag, *place in _tags(tiff, number_at(tiff, 4, 4))}
+    behind = {tag: number_at(tiff, *place) for tag, *place in _tags(tiff, first.get(_SUB_IFD, len(tiff)))}
     orientation = first.get(_ORIENTATION, 1)
     focal_mm = behind.get(_FOCAL_35MM) or first.get(_FOCAL_35MM)
     return Exif(orientation if 1 <= orientation <= 8 else 1, float(focal_mm) if focal_mm else None)
@@ -49,30 +47,25 @@ def read_exif(encoded: bytes) -> Exif:
 
 def as_stored(encoded: bytes) -> bytes:
     """A TIFF file without its orientation, which OpenCV applies whatever it is told; others as they are."""
-    if encoded[:4] not in _BYTE_ORDERS:
+    if encoded[:4] not in BYTE_ORDERS:
         return encoded
-    for tag, at, size in _tags(encoded, _number(encoded, 4, 4)):
+    for tag, at, size in _tags(encoded, number_at(encoded, 4, 4)):
         if tag == _ORIENTATION:
-            return encoded[:at] + (1).to_bytes(size, _BYTE_ORDERS[encoded[:4]]) + encoded[at + size :]
+            return encoded[:at] + (1).to_bytes(size, BYTE_ORDERS[encoded[:4]]) + encoded[at + size :]
     return encoded
-
-
-def _number(tiff: bytes, at: int, size: int) -> int:
-    return int.from_bytes(tiff[at : at + size], _BYTE_ORDERS[tiff[:4]])
 
 
 def _tags(tiff: bytes, at: int) -> Iterator[tuple[int, int, int]]:
     """The tags of a directory that are one whole number, and where that is: its place and its bytes."""
-    for i in range(min(_number(tiff, at, 2), _MAX_TAGS)):
-        entry = at + 2 + 12 * i
-        size = _NUMBER_BYTES.get(_number(tiff, entry + 2, 2))
-        if size is not None and entry + 12 <= len(tiff):
-            yield _number(tiff, entry, 2), entry + 8, size
+    for tag in tags_at(tiff, at):
+        size = _NUMBER_BYTES.get(tag.kind)
+        if size is not None:
+            yield tag.number, tag.at, size
 
 
 def _tiff_of(encoded: bytes) -> bytes:
     """The TIFF structure that holds the tags; empty when there is none."""
-    if encoded[:4] in _BYTE_ORDERS:
+    if encoded[:4] in BYTE_ORDERS:
         return encoded
     if encoded[:8] == b"\x89PNG\r\n\x1a\n":
         return _chunk(encoded, b"eXIf", 8, "big", 4)
@@ -90,7 +83,7 @@ def _tiff_of(encoded: bytes) -> bytes:
     return b""
 
 
-def _chunk(encoded: bytes, wanted: bytes, at: int, order: _Order, behind: int) -> bytes:
+def _chunk(encoded: bytes, wanted: bytes, at: int, order: Order, behind: int) -> bytes:
     """The data of a chunk of PNG (length, kind, data, checksum) or WebP (kind, length, data, padding)."""
     for _ in range(_MAX_CHUNKS):
         words = encoded[at : at + 4], encoded[at + 4 : at + 8]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 from recon3d_ros.files.encoded import Encoded, excess_of_size, inspect_encoded
+from recon3d_ros.files.tiff import BYTE_ORDERS, number_at, tags_at
 
 FORMATS = "PNG, JPEG, BMP, TIFF, WebP, PNM or EXR"
 _BMP_CORE = 12  # bytes of the oldest header
@@ -19,11 +19,9 @@ _GAP = rb"(?:\s|#[^\n]*\n)+"
 _PNM = re.compile(rb"P([1-6])" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})(?:" + _GAP + rb"(\d{1,9}))?")
 _PNM_COLOURS = (3, 6)
 _PNM_HEAD = 4096  # comments are short
-_TIFF = {b"II*\0": "little", b"MM\0*": "big"}
 # Tags of TIFF 6.0: size, bits of a value, values of a pixel, size of a tile.
 _WIDTH, _HEIGHT, _BITS, _VALUES, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 258, 277, 322, 323
 _TIFF_NUMBER_BYTES = {1: 1, 3: 2, 4: 4}
-_MAX_TAGS = 200
 _EXR = b"\x76\x2f\x31\x01"
 _EXR_WINDOW = b"dataWindow\0box2i\0\x10\0\0\0"
 
@@ -71,10 +69,9 @@ def _inspect_webp(data: bytes) -> Encoded | None:
 
 def _inspect_tiff(data: bytes) -> Encoded | None:
     """The first image of the file, which is the one that is read."""
-    order = _TIFF.get(data[:4])
-    if order is None:
+    if data[:4] not in BYTE_ORDERS:
         return None
-    tags = dict(_tiff_tags(data, "little" if order == "little" else "big"))
+    tags = dict(_tiff_tags(data))
     width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
     pixel_bytes = max(tags.get(_BITS, 1) // 8, 1) * max(tags.get(_VALUES, 1), 1)
     tile = _claims(max(tags.get(_TILE_WIDTH, 1), 1), max(tags.get(_TILE_HEIGHT, 1), 1), pixel_bytes)
@@ -82,19 +79,13 @@ def _inspect_tiff(data: bytes) -> Encoded | None:
     return whole if whole.excess or not tile.excess else tile
 
 
-def _tiff_tags(data: bytes, order: Literal["little", "big"]) -> Iterator[tuple[int, int]]:
+def _tiff_tags(data: bytes) -> Iterator[tuple[int, int]]:
     """Tags with one whole number, or the first of several."""
-
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(data[at : at + size], order)
-
-    at = number(4, 4)
-    for entry in range(at + 2, at + 2 + 12 * min(number(at, 2), _MAX_TAGS), 12):
-        size = _TIFF_NUMBER_BYTES.get(number(entry + 2, 2))
-        if size is not None and entry + 12 <= len(data):
-            count = number(entry + 4, 4)
-            place = entry + 8 if count * size <= 4 else number(entry + 8, 4)
-            yield number(entry, 2), number(place, size)
+    for tag in tags_at(data, number_at(data, 4, 4)):
+        size = _TIFF_NUMBER_BYTES.get(tag.kind)
+        if size is not None:
+            place = tag.at if tag.values * size <= 4 else number_at(data, tag.at, 4)
+            yield tag.number, number_at(data, place, size)
 
 
 def _inspect_pnm(data: bytes) -> Encoded | None:

@@ -111,7 +111,9 @@ class Frame:
         height, width = disparity.shape
         u = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity, nan=-np.inf)
         shown = self.right_valid.astype(np.uint8) * 255
-        match = cv2.remap(shown, np.clip(u, -2, width + 1), _rows(height, width), cv2.INTER_LINEAR) > 127
+        match = (
+            cv2.remap(shown, np.clip(u, -2, width + 1), row_numbers(height, width), cv2.INTER_LINEAR) > 127
+        )
         return match if self.valid is None else match & self.valid
 
     @property
@@ -141,7 +143,8 @@ def _turned(plane: NDArray[Pixel]) -> NDArray[Pixel]:
 
 
 @lru_cache(maxsize=4)  # the same for every frame of a camera
-def _rows(height: int, width: int) -> NDArray[np.float32]:
+def row_numbers(height: int, width: int) -> NDArray[np.float32]:
+    """(height, width) float32, the number of each pixel's row, for cv2.remap; not to be changed."""
     rows = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
     rows.flags.writeable = False
     return rows

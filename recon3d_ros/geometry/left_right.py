@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError
-from recon3d_ros.geometry.frame import Frame
+from recon3d_ros.geometry.frame import Frame, row_numbers
 from recon3d_ros.geometry.rig import StereoRig
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -65,8 +65,9 @@ def agreement(
     """
     height, width = disparity.shape
     u = np.arange(width, dtype=np.float32) - np.nan_to_num(disparity, nan=np.float32(2 * width))
-    v = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
-    there = cv2.remap(_mirrored(exchanged_disparity), u, v, cv2.INTER_NEAREST, borderValue=np.nan)
+    there = cv2.remap(
+        _mirrored(exchanged_disparity), u, row_numbers(height, width), cv2.INTER_NEAREST, borderValue=np.nan
+    )
     with np.errstate(invalid="ignore"):
         same: NDArray[np.bool_] = np.abs(there - disparity) <= most_px
     return same

@@ -100,8 +100,9 @@ class Fusion:
         depth_map.camera.check_image(image)
         config, camera = self.config, depth_map.camera
         seen = observe(depth_map, image, config.voxel_m, config.truncation_voxels, config.map_max_depth_m)
-        self._pixels += int(seen.surface.sum())
-        self._weightless += int((seen.planes[seen.surface.ravel(), 2] < 0.5 / WEIGHT_STEPS).sum())
+        weightless = seen.surface.ravel() & (seen.planes[:, 2] < 0.5 / WEIGHT_STEPS)
+        self._pixels += int(np.count_nonzero(seen.surface))
+        self._weightless += int(np.count_nonzero(weightless))
         self.store.add(_touched(seen, t_world_camera, config.voxel_m))
         t_camera_world = np.asarray(np.linalg.inv(t_world_camera), np.float64)
         slots = self._in_view(camera, t_camera_world)

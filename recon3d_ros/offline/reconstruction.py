@@ -182,10 +182,9 @@ def write_reconstruction(
     summary = _summary(done, mesh, path)
     if grid is not None:
         write_grid(out / "map.yaml", grid)
-        pictures["map"] = draw_grid(grid)
         summary["T_map_world"] = grid.T_map_world.tolist()
     write_json(out / "reconstruction.json", summary)
-    write_page(out / "report.html", _page(summary, mesh, path, pictures, done))
+    write_page(out / "report.html", _page(summary, mesh, path, pictures, done, grid))
     return summary
 
 
@@ -228,16 +227,16 @@ def _page(
     path: Trajectory,
     pictures: dict[str, NDArray[np.uint8]],
     done: Reconstruction,
+    grid: OccupancyGrid | None,
 ) -> Page:
     page = Page("Reconstruction", f"{len(path)} frames along {path.length_m:.2f} m")
     facts = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
     page.add(Facts("Summary", facts))
     page.add(SceneView("Model", mesh.vertices, mesh.colours, mesh.faces, caption="drag to turn"))
-    views = {name: picture for name, picture in pictures.items() if name != "map"}
-    page.add(PictureCompare("From above and in front", views))
-    if "map" in pictures:
+    page.add(PictureCompare("From above and in front", pictures))
+    if grid is not None:
         page.add(
-            PictureCompare("Map", {"map": pictures["map"]}, "free is white, occupied black, unknown grey")
+            PictureCompare("Map", {"map": draw_grid(grid)}, "free is white, occupied black, unknown grey")
         )
     x, y, z = path.positions.T
     chart = [
