@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# How long cleaning up goes undisturbed; not longer, as an interrupt can be lost in a library's callback.
+# How long cleaning up goes undisturbed; not longer, as an interrupt can be lost in a library.
 CLEANING_S = 3.0
+# Until an interrupt that was lost is raised again: what lost it has returned by then.
+AGAIN_S = 0.05
 
 
 def stop_signals() -> list[signal.Signals]:
     """Ctrl-C, SIGTERM, and what a terminal sends that closes, unless `nohup` has it ignored."""
     hang_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGINT, signal.SIGTERM, *hang_up]
+
+
+class _Interrupts:
+    """Makes a KeyboardInterrupt of the first signal, and of Ctrl-C when cleaning up takes too long."""
+
+    def __init__(self) -> None:
+        self._came_s: float | None = None
+        self._number = signal.SIGINT.value
+        self._former_hook = sys.unraisablehook
+
+    @property
+    def came(self) -> bool:
+        return self._came_s is not None
+
+    def handle(self, number: int, frame: object) -> None:
+        now_s = time.monotonic()
+        if self._came_s is None or (number == signal.SIGINT and now_s - self._came_s > CLEANING_S):
+            self._came_s, self._number = now_s, number
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def repeated_when_lost(self) -> Iterator[None]:
+        """Python drops what is raised in a finalizer or a callback of ctypes; Numba compiles in one."""
+        sys.unraisablehook = self._unraisable
+        try:
+            yield
+        finally:
+            sys.unraisablehook = self._former_hook
+
+    def _unraisable(self, args: sys.UnraisableHookArgs) -> None:
+        if not (self.came and issubclass(args.exc_type, KeyboardInterrupt)):
+            self._former_hook(args)
+            return
+        self._came_s = None
+        again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), self._number))
+        again.daemon = True
+        again.start()
 
 
 @contextmanager
@@ -29,26 +70,19 @@ def stop_signals_interrupt(last: bool = False) -> Iterator[None]:
     Args:
         last: The process ends behind the block: once a signal came, others are ignored for good.
     """
-    came_s: float | None = None
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal came_s
-        now_s = time.monotonic()
-        if came_s is None or (number == signal.SIGINT and now_s - came_s > CLEANING_S):
-            came_s = now_s
-            raise KeyboardInterrupt
-
+    interrupts = _Interrupts()
     in_main = threading.current_thread() is threading.main_thread()
     former = {number: signal.getsignal(number) for number in stop_signals() if in_main}
     plain = (signal.SIG_DFL, signal.default_int_handler)
     former = {number: handler for number, handler in former.items() if handler in plain}
     for number in former:
-        signal.signal(number, interrupt)
+        signal.signal(number, interrupts.handle)
     try:
-        yield
+        with interrupts.repeated_when_lost():
+            yield
     finally:
         for number, handler in former.items():
-            signal.signal(number, signal.SIG_IGN if last and came_s is not None else handler)
+            signal.signal(number, signal.SIG_IGN if last and interrupts.came else handler)
 
 
 @contextmanager

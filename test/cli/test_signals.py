@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
+import time
 
 import pytest
 
@@ -74,3 +77,26 @@ def test_behind_the_last_block_no_signal_disturbs_the_end():
     with stop_signals_interrupt(last=True):
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_that_a_callback_of_a_library_loses_comes_again(number, capsys):
+    """As in Numba, whose compiler calls Python through ctypes: a reconstruct went on to its end."""
+    called = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(number))
+    lost = 0
+    with pytest.raises(KeyboardInterrupt), stop_signals_interrupt():
+        for _ in range(3):  # the next one may be lost, too
+            called()
+            lost += 1
+            called = ctypes.CFUNCTYPE(None)(lambda: time.sleep(3 * signals.AGAIN_S))
+        time.sleep(30)
+    assert lost == 3
+    assert capsys.readouterr().err == ""
+
+
+def test_other_exceptions_that_python_ignores_are_still_told(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with stop_signals_interrupt():
+        ctypes.CFUNCTYPE(None)(lambda: 1 // 0)()
+    assert [args.exc_type for args in told] == [ZeroDivisionError]
