@@ -15,6 +15,7 @@
         ├── OutputError               exit code 8   a result could not be written
         ├── MissingDependencyError    exit code 9   an optional library or system package
         ├── FrameError                exit code 10  no transform between two coordinate frames
+        │   └── PoseError                           where a camera is: not known, or not to be believed
         └── PartialResultError        exit code 11  a part of the results is there, the message names the rest
 
 The command line exits with ``exit_code``; the node counts the error, warns and goes on.
@@ -97,6 +98,10 @@ class FrameError(Recon3dError):
     """Two coordinate frames are not connected at the time in question."""
 
     exit_code = 10
+
+
+class PoseError(FrameError):
+    """The pose of a camera is not known, or not to be believed."""
 
 
 class PartialResultError(Recon3dError):

@@ -29,6 +29,7 @@ RANKS = {
     "ros.demo": 9.5,
     "ros.doctor": 9.5,
     "ros.viewer": 9.5,
+    "ros.mapper": 9.45,
     "ros.node": 9.4,
     "ros.player": 9.4,
     "ros.output": 9.3,
@@ -91,6 +92,7 @@ OUTSIDE = {
     "cli": {"argcomplete", "tqdm"},
     "ros": {"rclpy", "cv2", "yaml", "tf2_ros", "tf2_msgs", "rcl_interfaces", "rosgraph_msgs", "bond"}
     | {"builtin_interfaces", "std_msgs", "std_srvs", "sensor_msgs", "stereo_msgs", "geometry_msgs"}
+    | {"nav_msgs", "visualization_msgs"}
     | {"diagnostic_msgs", "launch", "launch_ros", "ament_index_python"},
     "training": {"torch", "onnx", "cv2"},  # OpenCV, a base dependency, warps and blurs
     "convert": {"onnx", "onnxruntime"},  # whose converters it calls; executing a model is the backends' task

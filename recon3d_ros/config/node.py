@@ -25,6 +25,34 @@ def require_pair_for_layout(mode: str, layout: str) -> None:
         )
 
 
+def require_heartbeat(period_s: float) -> None:
+    """Check `bond_heartbeat_period`.
+
+    Raises:
+        ConfigError: It is too short.
+    """
+    if 0 < period_s < _SHORTEST_HEARTBEAT_S:
+        raise ConfigError(
+            f"bond_heartbeat_period must be 0 (off) or at least {_SHORTEST_HEARTBEAT_S} s, got {period_s}"
+        )
+
+
+def require_camera_names(names: tuple[str, ...]) -> None:
+    """Check that the namespaces of cameras are distinct, and that each makes a topic.
+
+    Raises:
+        ConfigError: One is no namespace, or is there twice.
+    """
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name):
+            raise ConfigError(
+                f"cameras must be namespaces such as front or robot/front, got {name!r}: "
+                "letters, digits and underscores, no leading or trailing slash"
+            )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"cameras must be different namespaces, got {', '.join(names)}")
+
+
 @dataclass(frozen=True)
 class NodeConfig(PairingConfig):
     """How the ROS node takes in images and gives out results."""
@@ -87,16 +115,5 @@ class NodeConfig(PairingConfig):
     def validate(self) -> None:
         """Check that the cameras are distinct, and that each name makes a topic."""
         require_pair_for_layout(self.mode, self.layout)
-        if 0 < self.bond_heartbeat_period < _SHORTEST_HEARTBEAT_S:
-            raise ConfigError(
-                f"bond_heartbeat_period must be 0 (off) or at least {_SHORTEST_HEARTBEAT_S} s, got "
-                f"{self.bond_heartbeat_period}"
-            )
-        for name in self.cameras:
-            if not re.fullmatch(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", name):
-                raise ConfigError(
-                    f"cameras must be namespaces such as front or robot/front, got {name!r}: "
-                    "letters, digits and underscores, no leading or trailing slash"
-                )
-        if len(set(self.cameras)) < len(self.cameras):
-            raise ConfigError(f"cameras must be different namespaces, got {', '.join(self.cameras)}")
+        require_heartbeat(self.bond_heartbeat_period)
+        require_camera_names(self.cameras)

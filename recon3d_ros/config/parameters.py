@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from recon3d_ros.config.mapper import MapNodeConfig
+from recon3d_ros.config.mapping import GridConfig, MappingConfig
 from recon3d_ros.config.model import ModelConfig
 from recon3d_ros.config.node import NodeConfig
+from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.config.options import Config, Option, options
 from recon3d_ros.config.pipeline import PipelineConfig
 from recon3d_ros.config.scale import ScaleConfig
@@ -27,8 +30,9 @@ DEPTH_NODE: tuple[type[Config], ...] = (
     ScaleInputConfig,
 )
 IMAGE_SOURCE: tuple[type[Config], ...] = (SourceConfig,)
+MAP_NODE: tuple[type[Config], ...] = (MapNodeConfig, MappingConfig, GridConfig, OdometryConfig)
 # By the name of the executable.
-NODES = {"depth_node": DEPTH_NODE, "image_source": IMAGE_SOURCE}
+NODES = {"depth_node": DEPTH_NODE, "image_source": IMAGE_SOURCE, "map_node": MAP_NODE}
 
 # Every node has them: read by rclpy itself, some by its newer versions alone, or when a topic is made.
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides")

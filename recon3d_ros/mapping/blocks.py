@@ -36,6 +36,26 @@ class BlockStore:
         self._colour: NDArray[np.uint8]
         self._allocate(_FIRST_CAPACITY)
 
+    @classmethod
+    def of(
+        cls,
+        coords: NDArray[np.int32],
+        distance: NDArray[np.int16],
+        weight: NDArray[np.uint16],
+        colour: NDArray[np.uint8],
+    ) -> BlockStore:
+        """Blocks that were stored, see the class.
+
+        Raises:
+            DataError: A place is there twice, or more than a million blocks from the origin.
+        """
+        store = cls()
+        store.add(coords)
+        if len(store) != len(coords):
+            raise DataError("expected each block of a map once, got some twice: the file is damaged")
+        store.distance[:], store.weight[:], store.colour[:] = distance, weight, colour
+        return store
+
     def __len__(self) -> int:
         return self._count
 

@@ -58,6 +58,11 @@ class Fusion:
         config: Voxels, limits and memory.
         engine: A key of `ENGINES`, or "auto": Numba where it is installed. The two differ by rounding.
 
+    Attributes:
+        config: May be replaced between two depth maps by one with the same `voxel_m`.
+        store: The blocks; to be replaced, too, by those of another map with the same voxels.
+        changed: (M, 3) int32, places of the blocks that the last call may have changed or has dropped.
+
     Raises:
         ConfigError: Unknown engine.
     """
@@ -70,6 +75,7 @@ class Fusion:
             raise ConfigError(f"expected an engine of auto, {', '.join(ENGINES)}, got {engine!r}: choose one")
         self.engine = engine
         self.store = BlockStore()
+        self.changed: NDArray[np.int32] = np.empty((0, 3), np.int32)
         self._stats = FusionStats()
         self._pixels = self._weightless = 0
 
@@ -118,7 +124,12 @@ class Fusion:
             config.max_weight,
         )
         self._stats = replace(self._stats, frames=self._stats.frames + 1)
+        self.changed = self.store.coords[slots]
         self._bound(t_world_camera[:3, 3])
+
+    def keep_within(self, position: NDArray[np.float64], radius_m: float) -> None:
+        """Drop the blocks whose centres are farther than `radius_m` from a position, (3,) m."""
+        self._keep(self._distances(position) <= radius_m)
 
     def _in_view(self, camera: PinholeCamera, t_camera_world: Matrix) -> NDArray[np.int64]:
         """Slots of the blocks that the image may show, up to the depth that is fused."""
@@ -135,15 +146,24 @@ class Fusion:
         )
         return np.flatnonzero(seen & (inside | (centres[:, 2] < 2 * reach)))
 
+    def _distances(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        centres = (self.store.coords + 0.5) * SIDE * self.config.voxel_m
+        return np.asarray(np.linalg.norm(centres - position, axis=1), np.float64)
+
     def _bound(self, position: NDArray[np.float64]) -> None:
         most = int(self.config.max_mb * 1e6 / BYTES_PER_BLOCK)
         if len(self.store) <= most:
             return
-        distance = np.linalg.norm((self.store.coords + 0.5) * SIDE * self.config.voxel_m - position, axis=1)
-        nearest = np.argsort(distance, kind="stable")[: int(most * _KEPT_WHEN_FULL)]
+        nearest = np.argsort(self._distances(position), kind="stable")[: int(most * _KEPT_WHEN_FULL)]
         kept = np.zeros(len(self.store), np.bool_)
         kept[nearest] = True
-        dropped = self._stats.dropped_blocks + len(kept) - len(nearest)
+        self._keep(kept)
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        if kept.all():
+            return
+        self.changed = np.concatenate([self.changed, self.store.coords[~kept]])
+        dropped = self._stats.dropped_blocks + int(np.count_nonzero(~kept))
         self.store.keep(kept)
         self._stats = replace(self._stats, dropped_blocks=dropped)
 

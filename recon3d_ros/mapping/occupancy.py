@@ -90,9 +90,14 @@ def map_from_world(points: NDArray[np.float64], path: Trajectory) -> Matrix:
     )
 
 
+def keeps_the_axes(T_map_world: Matrix) -> bool:
+    """Whether the world's z axis is up, within 3 degrees, so that the map has its x and y."""
+    return bool(T_map_world[2, 2] >= np.cos(np.radians(_SAME_UP_DEG)))
+
+
 def _keeping_the_axes(T_map_world: Matrix) -> Matrix:
     up = T_map_world[2, :3]
-    if up[2] < np.cos(np.radians(_SAME_UP_DEG)):
+    if not keeps_the_axes(T_map_world):
         return T_map_world
     # The shortest turn from the world's z to up, so that x and y of a level world are those of the map.
     axis = np.array([-up[1], up[0], 0.0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from recon3d_ros.system import lazy
 
 _TILE = 8  # blocks of one call of marching cubes
 _ON_CORNER = 1e-4  # of an edge: a vertex this near to a voxel is at it
+
+
+Tile = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,37 +76,85 @@ def extract_mesh(
         DataError: There is no surface.
         MissingDependencyError: scikit-image is not installed.
     """
-    measure = require_mesher()
-    keys, positions, colours, faces, count = [], [], [], [], 0
-    for origin, distance, known, colour in _tiles(store, max(min_weight, 1 / WEIGHT_STEPS)):
-        if shell_voxels is not None:
-            distance, known = np.abs(distance) - np.float32(shell_voxels), np.ones_like(known)
-        if not (distance.min() < 0 < distance.max()):
-            continue
-        vertices, triangles, _, _ = measure.marching_cubes(distance, 0.0, allow_degenerate=False)
-        corners = [known[_shifted(i)] for i in np.ndindex(2, 2, 2)]
-        cells = np.logical_and.reduce(corners)
-        cell = np.floor(vertices[triangles].mean(axis=1)).astype(int)
-        triangles = triangles[cells[tuple(np.minimum(cell, np.array(cells.shape) - 1).T)]]
-        used, triangles = np.unique(triangles, return_inverse=True)
-        vertices = vertices[used]
-        keys.append(_edge_keys(vertices, origin))
-        positions.append((vertices + origin + 0.5).astype(np.float64) * voxel_m)
-        colours.append(_colours(vertices, colour, known))
-        faces.append(triangles.reshape(-1, 3) + count)
-        count += len(vertices)
-    if not count:
+    pieces = [
+        _piece(dense, voxel_m, shell_voxels)
+        for tile in np.unique(tiles_beside(store.coords, _TILE), axis=0)
+        if (dense := _dense(store, tile, _TILE, max(min_weight, 1 / WEIGHT_STEPS))) is not None
+    ]
+    mesh = _joined([piece for piece in pieces if piece is not None])
+    if mesh is None:
         raise DataError(
             "expected a surface in the depth maps, found none: lower min_weight, raise map_max_depth_m, or "
             "check that poses and images belong together"
         )
-    _, first, inverse = np.unique(np.concatenate(keys), axis=0, return_index=True, return_inverse=True)
-    welded = inverse.reshape(-1)[np.concatenate(faces)]
+    return mesh
+
+
+def extract_tile(
+    store: BlockStore, tile: NDArray[np.int32], side: int, voxel_m: float, min_weight: float
+) -> Mesh | None:
+    """The part of `extract_mesh` in one cube; None where it has no surface.
+
+    Args:
+        store: The blocks.
+        tile: (3,) place of the cube in cubes.
+        side: Edge of a cube in blocks.
+        voxel_m: Edge of a voxel, m.
+        min_weight: Least sum of weights.
+
+    Raises:
+        MissingDependencyError: scikit-image is not installed.
+    """
+    dense = _dense(store, tile, side, max(min_weight, 1 / WEIGHT_STEPS))
+    piece = None if dense is None else _piece(dense, voxel_m, None)
+    return None if piece is None else _joined([piece])
+
+
+def tiles_beside(coords: NDArray[np.int32], side: int) -> NDArray[np.int32]:
+    """The cubes of `side` blocks whose surface (M, 3) blocks are a part of, (8 M, 3), with repetitions.
+
+    Cells between two cubes belong to the lower one, which may have no block of its own.
+    """
+    return np.concatenate([np.floor_divide(coords - step, side) for step in np.ndindex(2, 2, 2)])
+
+
+_Piece = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8], NDArray[np.int64]]
+
+
+def _piece(dense: Tile, voxel_m: float, shell_voxels: float | None) -> _Piece | None:
+    """Keys, positions and colours of vertices, and triangles of one dense piece."""
+    measure = require_mesher()
+    origin, distance, known, colour = dense
+    if shell_voxels is not None:
+        distance, known = np.abs(distance) - np.float32(shell_voxels), np.ones_like(known)
+    if not (distance.min() < 0 < distance.max()):
+        return None
+    vertices, triangles, _, _ = measure.marching_cubes(distance, 0.0, allow_degenerate=False)
+    corners = [known[_shifted(i)] for i in np.ndindex(2, 2, 2)]
+    cells = np.logical_and.reduce(corners)
+    cell = np.floor(vertices[triangles].mean(axis=1)).astype(int)
+    triangles = triangles[cells[tuple(np.minimum(cell, np.array(cells.shape) - 1).T)]]
+    used, triangles = np.unique(triangles, return_inverse=True)
+    vertices = vertices[used]
+    positions = (vertices + origin + 0.5).astype(np.float64) * voxel_m
+    keys, colours = _edge_keys(vertices, origin), _colours(vertices, colour, known)
+    return keys, positions, colours, triangles.reshape(-1, 3)
+
+
+def _joined(pieces: Sequence[_Piece]) -> Mesh | None:
+    """One mesh in which pieces share the vertices on their borders; None without a triangle."""
+    firsts = np.cumsum([0, *(len(piece[1]) for piece in pieces)])
+    if not firsts[-1]:
+        return None
+    keys, positions, colours = (np.concatenate([piece[i] for piece in pieces]) for i in range(3))
+    faces = np.concatenate([piece[3] + first for piece, first in zip(pieces, firsts)])
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    welded = inverse.reshape(-1)[faces]
     proper = (welded != np.roll(welded, 1, axis=1)).all(axis=1)
     return Mesh(
-        np.concatenate(positions)[first].astype(np.float32),
+        positions[first].astype(np.float32),
         welded[proper].astype(np.int32),
-        np.concatenate(colours)[first],
+        colours[first],
     )
 
 
@@ -111,30 +162,28 @@ def _shifted(step: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(1, None) if one else slice(None, -1) for one in step)
 
 
-Tile = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint8]]
+def _dense(store: BlockStore, tile: NDArray[np.int32], side: int, min_weight: float) -> Tile | None:
+    """A cube of blocks with one layer of the next ones; None where there are no blocks.
 
-
-def _tiles(store: BlockStore, min_weight: float) -> Iterator[Tile]:
-    """Dense pieces with one layer of the next piece: origin (voxels), distance, known, colour."""
-    tile_of = np.floor_divide(store.coords, _TILE)
-    size = _TILE * SIDE
-    # cells between two tiles belong to the lower one, which may have no block of its own
-    below = np.concatenate([np.floor_divide(store.coords - step, _TILE) for step in np.ndindex(2, 2, 2)])
-    for tile in np.unique(below, axis=0):
-        # with the blocks of the next tiles, of which one layer of voxels is needed
-        near = ((tile_of >= tile) & (store.coords <= tile * _TILE + _TILE)).all(axis=1)
-        shape = (size + SIDE,) * 3
-        distance = np.full(shape, 8, np.float32)
-        known, colour = np.zeros(shape, np.bool_), np.zeros((*shape, 3), np.uint8)
-        for slot in np.flatnonzero(near):
-            at = (store.coords[slot] - tile * _TILE) * SIDE
-            part = tuple(slice(start, start + SIDE) for start in at)
-            seen = store.weight[slot] >= min_weight * WEIGHT_STEPS
-            known[part] = seen
-            distance[part] = np.where(seen, store.distance[slot] / np.float32(DISTANCE_STEPS), np.float32(8))
-            colour[part] = store.colour[slot]
-        part = (slice(size + 1),) * 3
-        yield tile.astype(np.int64) * size, distance[part], known[part], colour[part]
+    Returns:
+        origin (voxels), distance (voxels), known, colour.
+    """
+    steps = np.array(list(np.ndindex((side + 1,) * 3)), np.int32)
+    slots = store.find(np.asarray(tile * side + steps, np.int32))
+    if (slots < 0).all():
+        return None
+    size = side * SIDE
+    shape = (size + SIDE,) * 3
+    distance = np.full(shape, 8, np.float32)
+    known, colour = np.zeros(shape, np.bool_), np.zeros((*shape, 3), np.uint8)
+    for at, slot in zip(steps[slots >= 0] * SIDE, slots[slots >= 0]):
+        part = tuple(slice(start, start + SIDE) for start in at)
+        seen = store.weight[slot] >= min_weight * WEIGHT_STEPS
+        known[part] = seen
+        distance[part] = np.where(seen, store.distance[slot] / np.float32(DISTANCE_STEPS), np.float32(8))
+        colour[part] = store.colour[slot]
+    inner = (slice(size + 1),) * 3  # with the one layer of voxels
+    return tile.astype(np.int64) * size, distance[inner], known[inner], colour[inner]
 
 
 def _edge_keys(vertices: NDArray[np.float32], origin: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -117,16 +117,20 @@ class VisualOdometry:
 
     Args:
         config: Thresholds and sizes.
+        remember: Keep what `close_loops` needs of all frames, some 100 KB for each keyframe; False for a
+            robot that never stops.
 
     Attributes:
-        keyframes: All of them, in order.
-        edges: Measured poses between keyframes.
-        steps: The result of every frame.
+        keyframes: All of them, in order; empty without `remember`.
+        edges: Measured poses between keyframes; empty without `remember`.
+        steps: The result of every frame; without `remember` of the last one.
         camera: Of all frames; None before the first.
     """
 
-    def __init__(self, config: OdometryConfig = DEFAULTS) -> None:
+    def __init__(self, config: OdometryConfig = DEFAULTS, remember: bool = True) -> None:
         self.config = config
+        self._remember = remember
+        self._frames = self._keyframes = 0
         self.keyframes: list[Keyframe] = []
         self.edges: list[Edge] = []
         self.steps: list[Step] = []
@@ -152,8 +156,11 @@ class VisualOdometry:
                 "expected one camera for all frames, got another one: make a new VisualOdometry for it"
             )
         sampler = DepthSampler(depth_map, frame.rig, self.config.odometry_min_confidence)
-        step = self._step(_View(frame, len(self.steps), to_grey(frame.image), sampler))
+        step = self._step(_View(frame, self._frames, to_grey(frame.image), sampler))
+        self._frames += 1
         self.steps.append(step)
+        if not self._remember:
+            del self.steps[:-1]
         return step
 
     def _step(self, view: _View) -> Step:
@@ -248,14 +255,16 @@ class VisualOdometry:
         points = corners(view.image, view.sampler, self.config.odometry_points, view.frame.valid)
         if len(points) < 2 * self.config.odometry_min_inliers:
             return None
-        index = len(self.keyframes)
+        index = self._keyframes
         if found is None:
             self._anchors = []
         else:
             pose = self._refine(view, index, pose, found)
         features = view.described(self.config.odometry_features)
         keyframe = Keyframe(view.frame.stamp_ns, view.number, submap, pose, features)
-        self.keyframes.append(keyframe)
+        self._keyframes += 1
+        if self._remember:
+            self.keyframes.append(keyframe)
         added = _Anchor(index, keyframe, view.image, points)
         self._anchors = [*self._anchors, added][-self.config.odometry_window :]
         return added
@@ -276,6 +285,7 @@ class VisualOdometry:
             gradient += alignment.information @ difference
             # of the inverse, so what perturbed on the left perturbs on the right
             relative = inverse(alignment.T_target_source)
-            self.edges.append(Edge(one.anchor.index, index, relative, alignment.information))
+            if self._remember:
+                self.edges.append(Edge(one.anchor.index, index, relative, alignment.information))
         step = np.linalg.solve(information + 1e-9 * np.trace(information) / 6 * np.eye(6), gradient)
         return inverse(exponential(step) @ T_camera_map)

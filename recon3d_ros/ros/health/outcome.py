@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.errors import BackendError, CalibrationError, FrameError, ImageError, ModelError
+from recon3d_ros.errors import BackendError, CalibrationError, FrameError, ImageError, ModelError, PoseError
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.ros.scale.report import ScaleState
 
@@ -31,6 +31,8 @@ class Cause(str, Enum):
     MODEL = "model"
     NO_TRANSFORM = "no_transform"
     NO_SCALE = "no_scale"
+    POSE = "pose"  # of a camera that makes a map: it jumped, or was lost
+    NO_DEPTH = "no_depth"  # for a map
     INTERNAL = "internal"
 
 
@@ -42,6 +44,8 @@ def cause_of(error: Exception) -> Cause:
         return Cause.IMAGE
     if isinstance(error, (ModelError, BackendError)):
         return Cause.MODEL
+    if isinstance(error, PoseError):
+        return Cause.POSE
     if isinstance(error, FrameError):
         return Cause.NO_TRANSFORM
     return Cause.INTERNAL

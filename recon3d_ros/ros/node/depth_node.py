@@ -1,43 +1,33 @@
 """The depth node: camera images in, PointCloud2, depth and disparity out; a node with a life cycle."""
 
-# long: one class, the node, whose parameters, life cycle and timers know each other
-
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
-from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.clock import TimeJump
 
 from recon3d_ros.config import ModelConfig, NodeConfig
 from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, scale_plan
 from recon3d_ros.config.scale_inputs import ScalePlan
-from recon3d_ros.errors import Recon3dError
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.model_zoo.words import of_default_mono
-from recon3d_ros.ros.bridge.logs import forward_logs
-from recon3d_ros.ros.bridge.parameters import LiveParameters, warn_of_unknown
-from recon3d_ros.ros.bridge.requests import survive_wrong_requests
 from recon3d_ros.ros.bridge.runtime import run_node
 from recon3d_ros.ros.bridge.transforms import Tf2Source
 from recon3d_ros.ros.health.outcome import SKIPPED, FrameOutcome
-from recon3d_ros.ros.node.bond import Bond
 from recon3d_ros.ros.node.channel import CameraChannel
+from recon3d_ros.ros.node.managed_node import ManagedNode
 from recon3d_ros.ros.node.model_switch import ModelSwitch, SwitchResult
 from recon3d_ros.ros.node.node_status import NodeStatus
 from recon3d_ros.ros.node.save_service import SaveService
 from recon3d_ros.system.printable import printable
 
 DIAGNOSTICS_PERIOD_S = 1.0
-TICK_S = 0.1  # how soon a first subscriber, a loaded model and a saved frame are noticed
 
 
-class DepthNode(LifecycleNode):
+class DepthNode(ManagedNode):
     """Serves one camera, one stereo pair or several of them with one model.
 
     configure opens the model and makes the publishers, activate begins to listen. One worker
@@ -54,22 +44,9 @@ class DepthNode(LifecycleNode):
         # Kilted destroys what failed to start, too.
         self._channels: list[CameraChannel] = []
         self._switch: ModelSwitch | None = None
-        self._bond: Bond | None = None
-        super().__init__("depth_node", **options)
-        forward_logs(self)
-        self._failure: Exception | None = None
-        self._starting = False  # by itself: who made the node says why it failed
-        try:
-            self._start()
-        except BaseException:  # a start that failed or was interrupted leaves no thread and no handle behind
-            self.destroy_node()
-            raise
+        super().__init__("depth_node", DEPTH_NODE, NodeConfig, DIAGNOSTICS_PERIOD_S, **options)
 
-    def _start(self) -> None:
-        survive_wrong_requests(self)
-        self._live = LiveParameters(self, DEPTH_NODE, self._prepare)
-        warn_of_unknown(self)
-        self._bond = Bond(self, self._live.current[NodeConfig].bond_heartbeat_period)
+    def _prepare_services(self) -> None:
         self._transforms = Tf2Source(self)
         self._status = NodeStatus(self)
         self._save = SaveService(
@@ -78,74 +55,8 @@ class DepthNode(LifecycleNode):
             lambda: self._live.current[NodeConfig].save_folder,
             lambda: self._live.current.values(),
         )
-        backward = JumpThreshold(
-            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
-        )
-        self._jumps = self.get_clock().create_jump_callback(backward, post_callback=self._on_jump)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on while simulated time stands still
-        self.create_timer(TICK_S, self._tick, clock=steady)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._diagnose, clock=steady)
-        if self._live.current[NodeConfig].autostart:
-            self._starting = True
-            for trigger in (self.trigger_configure, self.trigger_activate):
-                if trigger() != TransitionCallbackReturn.SUCCESS:
-                    raise self._failure or RuntimeError("the transition failed without a reason")
-            self._starting = False
-        else:
-            self.get_logger().info("waiting for the transitions configure and activate (autostart is false)")
 
     # --- life cycle -----------------------------------------------------------------------------------
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the model, make the publishers."""
-        return self._transit("configure", self._configure, TransitionCallbackReturn.FAILURE)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to listen."""
-        return self._transit("activate", self._activate, TransitionCallbackReturn.ERROR)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen and publish no more; the model stays."""
-        return self._transit("deactivate", self._deactivate, TransitionCallbackReturn.ERROR)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close the model and the publishers."""
-        return self._transit("cleanup", self._tear_down, TransitionCallbackReturn.ERROR)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close everything for good."""
-        return self._transit("shutdown", self._tear_down, TransitionCallbackReturn.ERROR)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close everything, so that configure can be tried again."""
-        try:
-            self._tear_down()
-        except Exception as exc:
-            self.get_logger().error(
-                printable(f"cannot clean up after the error: {type(exc).__name__}: {exc}")
-            )
-            return TransitionCallbackReturn.FAILURE  # finalized: nothing is known of what is left
-        return TransitionCallbackReturn.SUCCESS
-
-    def _transit(
-        self, name: str, step: Callable[[], None], on_failure: TransitionCallbackReturn
-    ) -> TransitionCallbackReturn:
-        """Take one step; log why when it fails. FAILURE stays in the state before, ERROR unconfigures."""
-        try:
-            step()
-        except Exception as exc:
-            self._failure = exc
-            known = isinstance(exc, Recon3dError)
-            reason = str(exc) if known else f"{type(exc).__name__}: {exc}"
-            self._status.fault(f"{name} failed: {reason}")
-            if not (self._starting and known):
-                self.get_logger().error(printable(f"{name} failed: {reason}"))
-            if not known:
-                self.get_logger().debug("".join(traceback.format_exception(exc)))
-            return on_failure
-        self._failure = None
-        self._status.fault("")
-        return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
         parameters = self._live.current
@@ -173,8 +84,7 @@ class DepthNode(LifecycleNode):
     def _activate(self) -> None:
         for channel in self._channels:
             channel.activate()
-        if self._bond is not None and not self._starting:  # nobody manages a node that starts by itself
-            self._bond.start()
+        self._make_bond()
 
     def _deactivate(self) -> None:
         self._break_bond()
@@ -183,10 +93,6 @@ class DepthNode(LifecycleNode):
         assert self._switch is not None
         for slot, _ in self._switch.take_back():
             self._channels[slot].record(SKIPPED)
-
-    def _break_bond(self) -> None:
-        if self._bond is not None:
-            self._bond.stop()
 
     def _tear_down(self) -> None:
         self._break_bond()
@@ -245,18 +151,6 @@ class DepthNode(LifecycleNode):
         for step in (*(channel.tick for channel in self._channels), self._save.tick, self._look_at_model):
             self._survive(step)
 
-    def _diagnose(self) -> None:
-        self._survive(self._publish_diagnostics)
-
-    def _survive(self, step: Callable[[], None]) -> None:
-        """Take a step of a timer, each for itself: nothing that goes wrong there is worth a robot's depth."""
-        try:
-            step()
-        except Exception as exc:
-            if self.context.ok():
-                text = f"{type(exc).__name__}: {exc}"
-                self.get_logger().error(printable(text), throttle_duration_sec=5.0)
-
     def _look_at_model(self) -> None:
         if self._switch is None:
             return
@@ -304,14 +198,6 @@ class DepthNode(LifecycleNode):
         labels = self._switch.labels if self._switch is not None else {}
         labels = {**labels, "mode": self._live.current[NodeConfig].mode}
         self._status.publish(self._state_machine.current_state[1], self._channels, labels)
-
-    def destroy_node(self) -> None:
-        """Stop the worker, then destroy the node."""
-        jumps = getattr(self, "_jumps", None)
-        if jumps is not None:
-            jumps.unregister()
-        self._tear_down()
-        super().destroy_node()
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
@@ -12,12 +13,20 @@ from rclpy.node import Node
 from recon3d_ros.ros.bridge.runtime import advertise
 from recon3d_ros.ros.health.health import Health, Level, Report
 from recon3d_ros.ros.health.qos_watch import QosWatch
-from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.output.diagnostics import diagnostic_array, diagnostic_status
 from recon3d_ros.system.printable import printable
 
 NOTICE_S = 60.0  # how long a refused change shows
 _QOS_PERIOD_S = 1.0
+
+
+class Watched(Protocol):
+    """One camera of a node."""
+
+    name: str
+    health: Health
+
+
 _SEVERITY = (Level.OK, Level.WARN, Level.ERROR)
 
 
@@ -26,10 +35,11 @@ class NodeStatus:
 
     Args:
         node: of whom.
+        only: what the one camera without a name is called.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, only: str = "depth") -> None:
+        self._node, self._only = node, only
         self._publisher = advertise(node, DiagnosticArray, "/diagnostics")
         self._watch = QosWatch(node)
         self._mismatches: list[str] = []
@@ -50,7 +60,7 @@ class NodeStatus:
         """Say which model is being loaded beside the one that serves; empty when none is."""
         self._loading = what
 
-    def publish(self, state: str, channels: Sequence[CameraChannel], labels: Mapping[str, str]) -> None:
+    def publish(self, state: str, channels: Sequence[Watched], labels: Mapping[str, str]) -> None:
         """Publish one status for every camera.
 
         Args:
@@ -83,7 +93,7 @@ class NodeStatus:
 
     def _status(self, report: Report, state: str, camera: str, labels: Mapping[str, str]) -> DiagnosticStatus:
         report = self._overlaid(report, state)
-        name = f"{self._node.get_fully_qualified_name()}: {camera or 'depth'}"
+        name = f"{self._node.get_fully_qualified_name()}: {camera or self._only}"
         return diagnostic_status(report, name, labels.get("model", ""), labels)
 
     def _overlaid(self, report: Report, state: str) -> Report:
