@@ -109,6 +109,7 @@ setup(
         "console_scripts": [
             f"recon3d = {NAME}.cli.main:main",
             f"depth_node = {NAME}.cli.executables:depth_node",
+            f"map_node = {NAME}.cli.executables:map_node",
             f"image_source = {NAME}.cli.executables:image_source",
         ],
     },

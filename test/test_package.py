@@ -23,7 +23,7 @@ from recon3d_ros.config.parameters import NODES
 from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
-EXECUTABLES = {"recon3d", "depth_node", "image_source"}
+EXECUTABLES = {"recon3d", "depth_node", "map_node", "image_source"}
 # Run from a folder that holds no checkout: what is found was installed.
 PROBE = """
 import pathlib, recon3d_ros
@@ -202,6 +202,11 @@ def test_the_page_lists_the_parameters_of_the_node():
 def test_the_page_lists_the_parameters_of_the_image_source():
     pytest.importorskip("rclpy")  # the ros room does not open without
     assert_in_page(parameter_table(*NODES["image_source"]))
+
+
+def test_the_page_lists_the_parameters_of_the_map_node():
+    pytest.importorskip("rclpy")  # the ros room does not open without
+    assert_in_page(parameter_table(*NODES["map_node"]))
 
 
 def test_readme_manifest_example_is_a_manifest(tmp_path):

@@ -1,4 +1,4 @@
-"""The executables of `ros2 run` and launch files: `depth_node` and `image_source`."""
+"""The executables of `ros2 run` and launch files: `depth_node`, `map_node` and `image_source`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from recon3d_ros.system.printable import printable
 def depth_node() -> int:
     """Run the depth node; return its exit code."""
     return _run("depth_node", "recon3d_ros.ros.node.depth_node:main")
+
+
+def map_node() -> int:
+    """Run the map node; return its exit code."""
+    return _run("map_node", "recon3d_ros.ros.mapper.map_node:main")
 
 
 def image_source() -> int:

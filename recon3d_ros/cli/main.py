@@ -49,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "process": Verb("recon3d_ros.cli.process", "process a recorded bag, without ROS"),
     "reconstruct": Verb("recon3d_ros.cli.reconstruct", "fuse images with known poses into one mesh"),
     "node": Verb("recon3d_ros.cli.node", "start the depth node without a launch file"),
+    "map": Verb("recon3d_ros.cli.map", "start the map node without a launch file"),
     "play": Verb(
         "recon3d_ros.cli.play", "publish a folder, video, webcam or the procedural world as a camera"
     ),

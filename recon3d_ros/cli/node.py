@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", help=f"name of a model, or path of a manifest (default {ModelConfig().model})"
     )
+    add_ros_arguments(parser)
+
+
+def add_ros_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what every verb has that starts a node."""
     parser.add_argument(
         "-p",
         "--param",
@@ -56,8 +61,12 @@ def main(args: argparse.Namespace) -> int:
     return depth_node.main(ros_words(args))
 
 
-def ros_words(args: argparse.Namespace) -> list[str]:
+def ros_words(args: argparse.Namespace, flags: tuple[str, ...] = ("mode", "model")) -> list[str]:
     """The command line for ROS. Later words win, so files come first and flags last.
+
+    Args:
+        args: See `add_ros_arguments`.
+        flags: Those that are parameters of the same name.
 
     Raises:
         DataError: a parameter file is not there (rcl's own message would show its source line).
@@ -67,9 +76,7 @@ def ros_words(args: argparse.Namespace) -> list[str]:
         if not Path(file).is_file():
             raise DataError(f"expected a parameter file at {file}, found none: check the path")
         words += ["--params-file", file]
-    params = [*args.param]
-    params += [f"mode:={args.mode}"] if args.mode else []
-    params += [f"model:={args.model}"] if args.model else []
+    params = [*args.param, *(f"{name}:={value}" for name in flags if (value := getattr(args, name)))]
     for flag, values in (("-p", params), ("-r", args.remap)):
         for value in values:
             words += [flag, value]

@@ -112,5 +112,5 @@ class MapNodeConfig(PairingConfig):
             raise ConfigError("map_frame must be the name of a fixed frame, such as odom, got an empty one")
         if self.poses == "odometry" and len(self.cameras) > 1:
             raise ConfigError(
-                f"poses odometry follows one camera, got {len(self.cameras)}: set poses to tf, or name one camera"
+                f"poses odometry follows one camera, got {len(self.cameras)}: set poses to tf, or name one"
             )

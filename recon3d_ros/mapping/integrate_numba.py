@@ -96,7 +96,7 @@ def _add(
                         continue
                     old = weight[slot, a, b, c] / weight_steps
                     total = old + new
-                    near = min(signed, truncation) * steps
+                    near = min(signed, abs(truncation)) * steps
                     distance[slot, a, b, c] = np.int16(
                         np.rint((distance[slot, a, b, c] * old + near * new) / total)
                     )

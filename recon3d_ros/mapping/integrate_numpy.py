@@ -55,7 +55,7 @@ def integrate(
         with np.errstate(invalid="ignore"):
             used = np.flatnonzero((signed >= -truncation) & (new > 0))
         rows, voxels = chunk[where[used] // VOXELS], where[used] % VOXELS
-        near = np.minimum(signed[used], truncation[used]) * np.float32(DISTANCE_STEPS / voxel_m)
+        near = np.minimum(signed[used], np.abs(truncation[used])) * np.float32(DISTANCE_STEPS / voxel_m)
         old = weight[rows, voxels] * np.float32(1 / WEIGHT_STEPS)
         new = new[used]
         total = old + new

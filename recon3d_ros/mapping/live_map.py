@@ -13,7 +13,13 @@ from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import DepthMap
 from recon3d_ros.mapping.blocks import SIDE, BlockStore, keys_of
 from recon3d_ros.mapping.fusion import Fusion
-from recon3d_ros.mapping.occupancy import OccupancyGrid, map_from_world, occupancy_grid, surface_points
+from recon3d_ros.mapping.occupancy import (
+    OccupancyGrid,
+    keeps_the_axes,
+    map_from_world,
+    occupancy_grid,
+    surface_points,
+)
 from recon3d_ros.mapping.surface import Mesh, extract_mesh, extract_tile, tiles_beside
 from recon3d_ros.mapping.trajectory import Trajectory
 
@@ -157,10 +163,17 @@ class LiveMap:
         """The map for driving; see `occupancy_grid`.
 
         Raises:
-            DataError: Nothing was fused, there is no floor, or nothing at the height of the robot.
+            DataError: Nothing was fused, there is no floor, it is not level in the world, or nothing is at
+                the height of the robot.
         """
         points = surface_points(self.fusion.store, self.fusion.config.voxel_m, self.fusion.config.min_weight)
-        return occupancy_grid(points, map_from_world(points, self._all_poses()), config)
+        T_map_world = map_from_world(points, self._all_poses())
+        if not keeps_the_axes(T_map_world):  # Nav2 knows only level grids
+            raise DataError(
+                "expected a floor that is level in the fixed frame, whose z axis is up, found one that is "
+                "tilted by more than 3 degrees: show the floor, and check the poses"
+            )
+        return occupancy_grid(points, T_map_world, config)
 
     def configure(self, config: MappingConfig, radius_m: float) -> None:
         """Take other options, with the same voxels, from the next depth map on."""

@@ -24,7 +24,8 @@ class Observation:
     Attributes:
         camera: Rectified.
         planes: (H * W, 4) float32, C-contiguous: depth (m, NaN = unknown, +Inf = free as far as one sees),
-            slant (point-to-plane distance per metre of difference in depth), weight, truncation (m).
+            slant (point-to-plane distance per metre of difference in depth), weight, truncation (m;
+            negative = no surface, only what is in front of the depth by at least as much is free).
         normals: (H, W, 3) float32 in the optical frame, facing the camera; NaN where unknown.
         image: (H * W, 3) uint8 RGB.
         surface: (H, W) bool, where a surface is to be fused.
@@ -48,7 +49,8 @@ def observe(
 
     A pixel weighs s^2 / (s^2 + sigma_m^2) with s of half a voxel, so that what is measured better than the
     voxels are wide counts 1; without sigma the square of the confidence; without either 1. The truncation is
-    two sigma, within `truncation_voxels` and 7.5 voxels. At jumps of depth no surface is fused. The slant is
+    two sigma, within `truncation_voxels` and 7.5 voxels. At jumps of depth no surface is fused; what is in
+    front of the nearest pixel around is free there, or things that were there would never fade. The slant is
     -n . r of the normal n and the ray r = (x / z, y / z, 1): with it the difference in depth of a voxel and
     its pixel becomes the distance from the tangential plane, which stays right at grazing angles.
 
@@ -80,7 +82,10 @@ def observe(
     elif depth_map.confidence is not None:
         weight = np.square(depth_map.confidence)
     planes = np.empty((depth.size, 4), np.float32)
-    free = np.where(far, np.float32(np.inf), np.float32(np.nan))
+    jump = edge & np.isfinite(depth) & (depth > 0) & ~far
+    nearest = cv2.erode(np.where(depth > 0, depth, np.float32(np.inf)), np.ones((3, 3), np.uint8))
+    free = np.where(far, np.float32(np.inf), np.where(jump, nearest, np.float32(np.nan)))
+    truncation = np.where(jump, -truncation, truncation)
     planes[:, 0] = np.where(surface, depth, free).ravel()
     for column, plane in enumerate((slant, weight, truncation), 1):
         planes[:, column] = plane.ravel()

@@ -17,7 +17,7 @@ from recon3d_ros.cli import executables
 from recon3d_ros.errors import MissingDependencyError
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("depth_node", "image_source")
+NAMES = ("depth_node", "map_node", "image_source")
 
 
 def start(name: str, *words: str, prelude: str = "", flags: tuple[str, ...] = ()) -> subprocess.Popen:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import rclpy
 
+from recon3d_ros.cli import map as map_verb
 from recon3d_ros.cli import node
 from recon3d_ros.config.parameters import scale_plan
 from recon3d_ros.errors import DataError
@@ -37,6 +38,16 @@ def test_later_words_win_so_files_come_first(tmp_path):
 
 def test_a_flag_that_is_not_given_leaves_the_parameter_alone():
     assert words() == ["--ros-args"]
+
+
+def test_the_map_node_has_flags_of_its_own(monkeypatch):
+    given = []
+    monkeypatch.setattr("recon3d_ros.ros.mapper.map_node.main", lambda words: given.append(words) or 0)
+    parser = argparse.ArgumentParser()
+    map_verb.add_arguments(parser)
+    typed = ["--mode", "mono", "--poses", "odometry", "-p", "voxel_m:=0.05"]
+    assert map_verb.main(parser.parse_args(typed)) == 0
+    assert given == [["--ros-args", "-p", "voxel_m:=0.05", "-p", "mode:=mono", "-p", "poses:=odometry"]]
 
 
 def test_a_parameter_file_that_is_not_there():

@@ -13,6 +13,7 @@ from recon3d_ros.config import (
     options,
 )
 from recon3d_ros.config.doctor import DoctorConfig
+from recon3d_ros.config.mapper import MapNodeConfig
 from recon3d_ros.config.recorder import RecorderConfig
 from recon3d_ros.config.scale_inputs import ScaleInputConfig
 from recon3d_ros.config.source import SourceConfig
@@ -20,7 +21,7 @@ from recon3d_ros.errors import ConfigError
 
 CONFIGS = (
     *(ModelConfig, PipelineConfig, NodeConfig, ScaleConfig, ProcessConfig),
-    *(DoctorConfig, RecorderConfig, ScaleInputConfig, SourceConfig),
+    *(DoctorConfig, RecorderConfig, ScaleInputConfig, SourceConfig, MapNodeConfig),
 )
 
 
@@ -53,6 +54,10 @@ def test_defaults_are_valid_and_described(config: type[Config]) -> None:
         (PipelineConfig, {"decimation": 0}, "decimation must be at least 1 and at most 64, got 0"),
         (NodeConfig, {"mode": "trinocular"}, "mode must be one of stereo, mono, got 'trinocular'"),
         (NodeConfig, {"bond_heartbeat_period": 1e-9}, "must be 0 .off. or at least 0.01 s, got 1e-09"),
+        (MapNodeConfig, {"cameras": ["a", "a"]}, "cameras must be different namespaces, got a, a"),
+        (MapNodeConfig, {"map_frame": "/"}, "map_frame must be the name of a fixed frame"),
+        (MapNodeConfig, {"poses": "odometry", "cameras": ["a", "b"]}, "odometry follows one camera, got 2"),
+        (MapNodeConfig, {"bond_heartbeat_period": 1e-9}, "must be 0 .off. or at least 0.01 s, got 1e-09"),
         (ModelConfig, {"backend": "tensorflow"}, "backend must be one of"),
         (ScaleConfig, {"scale_sources": ["sonar"]}, "scale_sources must be of fixed, .* got sonar"),
         (ScaleConfig, {"scale_sources": ["scan", "scan"]}, "scale_sources must be different ones"),

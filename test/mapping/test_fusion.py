@@ -97,6 +97,33 @@ def test_what_is_gone_fades():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_what_was_in_front_of_an_edge_fades_too(engine):
+    """A camera at rest has its edges in the same pixels for ever."""
+    if engine == "numba":
+        pytest.importorskip("numba")
+    room = plane_depth()
+    room[30:90, 50:110] = 1.1  # a box that stays
+    person = room.copy()
+    person[20:100, 40:90] = 0.7
+    fusion = fused([room] * 4 + [person] * 4 + [room] * 16, engine)
+    assert mesh_of(fusion).vertices[:, 2].min() > 1.05
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_edge_takes_nothing_away(engine):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    pole = plane_depth()
+    pole[:, 80:83] = 1.0
+    mesh = mesh_of(fused([pole] * 20, engine))
+    wide = plane_depth()
+    wide[:, 70:93] = 1.0
+    box = mesh_of(fused([wide] * 20, engine)).vertices
+    assert (np.abs(box[np.abs(box[:, 0]) < 0.04, 2] - 1.0) < 0.01).all()
+    assert (mesh.vertices[:, 2] > 0.9).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_surface_has_its_colour_where_it_was_free_before(engine):
     if engine == "numba":
         pytest.importorskip("numba")

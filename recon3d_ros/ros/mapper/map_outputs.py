@@ -23,7 +23,7 @@ from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import XYZRGB
 from recon3d_ros.geometry.rotations import quaternions_of
 from recon3d_ros.mapping.live_map import LiveMap, Place
-from recon3d_ros.mapping.occupancy import OCCUPIED, UNKNOWN, OccupancyGrid, keeps_the_axes
+from recon3d_ros.mapping.occupancy import OCCUPIED, UNKNOWN, OccupancyGrid
 from recon3d_ros.ros.bridge.conversions import make_header, to_bytes_array
 from recon3d_ros.ros.bridge.runtime import advertise, reliable_qos
 from recon3d_ros.ros.mapper.mesh_messages import deletion, deletion_of_all, mesh_marker
@@ -76,6 +76,7 @@ class MapOutputs:
         self._published_version = dict.fromkeys(TYPES, -1)
         self._audience: frozenset[bytes] = frozenset()
         self._count, self._settled_s = 0, 0.0
+        self._read = 0  # changes of the mesh so far
         self._late: dict[Place, None] | None = None  # what who came late has not heard yet
         self._cleared = False
         self._grid: OccupancyGrid | None = None
@@ -102,7 +103,7 @@ class MapOutputs:
         if self._is_due(MESH, self.config.mesh_period_s) and (self._wanted(MESH) or self._wanted(POINTS)):
             self._publish_changes(live)
         self._publish_late(live)
-        if self._takes(POINTS, self.config.points_period_s, version):
+        if self._takes(POINTS, self.config.points_period_s, self._read):
             self._publish_points(live, stamp_ns)
         grid_s = self.config.grid_period_s
         wanted = [name for name in (GRID, DISTANCE) if self._takes(name, grid_s, version)]
@@ -149,6 +150,7 @@ class MapOutputs:
             self._publishers[MESH].publish(deletion_of_all(self._frame_id))  # of a node before this one
             self._cleared = True
         for place, mesh in live.mesh_changes(_MESH_SHARE * self.config.mesh_period_s):
+            self._read += 1
             if heard:
                 message = (
                     deletion(place, self._frame_id)
@@ -188,22 +190,17 @@ class MapOutputs:
     ) -> None:
         try:
             grid = live.grid(grid_config)
-            if not keeps_the_axes(grid.T_map_world):
-                raise DataError(
-                    "expected a map_frame whose z axis points up within 3 degrees, got another one: Nav2 "
-                    "knows only level grids, take another map_frame, or give base_frame"
-                )
         except DataError as exc:
-            self._without_grid(str(exc), stamp_ns, wanted)
+            self._without_grid(live, str(exc), stamp_ns, wanted)
             return
         self.no_grid, self._grid = "", grid
         for name in wanted:
             make: Callable[..., Any] = grid_message if name == GRID else distance_message
             self._publishers[name].publish(make(grid, stamp_ns, self._frame_id))
 
-    def _without_grid(self, reason: str, stamp_ns: int, wanted: list[str]) -> None:
+    def _without_grid(self, live: LiveMap, reason: str, stamp_ns: int, wanted: list[str]) -> None:
         """Say why; what was published before holds no more."""
-        if reason != self.no_grid:
+        if reason != self.no_grid and len(live.fusion.store):
             self._node.get_logger().info(f"no map/grid: {reason}", throttle_duration_sec=_REMIND_S)
         self.no_grid = reason
         if self._grid is None:

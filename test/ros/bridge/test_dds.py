@@ -95,6 +95,7 @@ def test_fast_dds_takes_the_profile():
 
 STARTS = {
     "depth_node": ("recon3d_ros.ros.node.depth_node", "DepthNode", "autostart:=false"),
+    "map_node": ("recon3d_ros.ros.mapper.map_node", "MapNode", "autostart:=false"),
     "image_source": ("recon3d_ros.ros.player.image_source", "ImageSource", "world_frames:=1"),
 }
 

@@ -17,7 +17,11 @@ from recon3d_ros.ros.bridge.initialization import initialize
 from recon3d_ros.ros.bridge.runtime import run_node
 
 ROOT = Path(__file__).resolve().parents[3]
-EXECUTABLES = {"depth_node": "node.depth_node", "image_source": "player.image_source"}
+EXECUTABLES = {
+    "depth_node": "node.depth_node",
+    "map_node": "mapper.map_node",
+    "image_source": "player.image_source",
+}
 
 
 @pytest.mark.parametrize(

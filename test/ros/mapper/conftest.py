@@ -183,7 +183,7 @@ class MapBench:
             time.sleep(0.005)
         raise AssertionError(f"{what or 'nothing'} within {seconds} s; {self.status()}; {self.logs()[-5:]}")
 
-    def send(self, pose: np.ndarray, things: tuple = (), told: np.ndarray | None = None, **changes: Any) -> int:
+    def send(self, pose: np.ndarray, things: tuple = (), told: Any = None, **changes: Any) -> int:
         """Publish what is seen from a pose, with the pose that tf tells; return the stamp."""
         self.stamp_ns += STEP_NS
         depth, image = self.room.view(pose, things)
@@ -251,9 +251,11 @@ class MapBench:
     def newest(self, topic: str, condition: Callable[[Any], Any], what: str = "") -> Any:
         """Wait until the last message of a topic is as wanted; return it."""
         return self.wait(
-            lambda: self.received[topic][-1]
-            if self.received[topic] and condition(self.received[topic][-1])
-            else None,
+            lambda: (
+                self.received[topic][-1]
+                if self.received[topic] and condition(self.received[topic][-1])
+                else None
+            ),
             what or f"no such message on {topic}",
         )
 
@@ -267,7 +269,7 @@ class MapBench:
                 shown.pop((msg.ns, msg.id), None)
             else:
                 shown[msg.ns, msg.id] = msg
-        return shown
+        return dict(sorted(shown.items()))
 
     def vertices(self, topic: str = "map/mesh") -> np.ndarray:
         """Corners of all triangles that a viewer shows, (N, 3) m."""
