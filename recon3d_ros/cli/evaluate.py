@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from recon3d_ros.backends import device_of
 from recon3d_ros.cli.evaluate_labels import evaluate_labels, labels_points
+from recon3d_ros.cli.evaluate_many import evaluate_many
 from recon3d_ros.cli.evaluate_reconstruction import add_reconstruction_arguments, evaluate_reconstruction
 from recon3d_ros.cli.flags import (
     add_options,
@@ -21,19 +20,17 @@ from recon3d_ros.cli.flags import (
     some_of,
     user_path,
 )
+from recon3d_ros.cli.fleet import add_fleet_arguments, refuse_fleet_flags, require_success
 from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.evaluation import (
     BREAKDOWNS,
-    DENOISERS,
-    DenoisingEstimator,
     EvaluationSet,
     Gallery,
+    Reliability,
     SetScore,
     SetScores,
-    SgbmEstimator,
     breakdown,
     open_sets,
     reliability,
@@ -42,8 +39,16 @@ from recon3d_ros.evaluation import (
     to_text,
 )
 from recon3d_ros.evaluation.page import evaluation_page
+from recon3d_ros.evaluation.runs import (
+    EvaluationRun,
+    check_denoisers,
+    list_runs,
+    opened_method,
+    unfit,
+    with_denoiser,
+)
 from recon3d_ros.files import write_json
-from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.fleet.evaluations import FORMATS
 from recon3d_ros.reports import write_page
 
 HELP = (
@@ -98,6 +103,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_details(parser)
     _add_changes(parser)
     add_reconstruction_arguments(parser)
+    many = add_fleet_arguments(
+        parser,
+        "out",
+        "folder or URL: every method on every set is a task with a folder in it; --data may then also have "
+        "URLs and patterns with *, ? and **",
+    )
+    many.add_argument(
+        "--formats",
+        default="json",
+        metavar="NAME,NAME",
+        help=f"with --out, what to write for each task: {', '.join(FORMATS)} (default %(default)s)",
+    )
     add_options(parser, ModelConfig, skip=("model", "precision"))
 
 
@@ -161,38 +178,25 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write the JSON and the pictures."""
+    if args.out is None:
+        refuse_fleet_flags(args, "out")
     if args.reconstruction is not None or args.trajectory is not None:
         return evaluate_reconstruction(args)
     if args.data is None:
         raise ConfigError("expected --data, --reconstruction or --trajectory, got none: give one of them")
     if labels_points(args):
         return evaluate_labels(args)
-    _check_denoisers(args.denoise)
+    check_denoisers(args.denoise)
+    if args.out is not None:
+        many = evaluate_many(args)
+        _write(args, many.scores)
+        tell_written(args.json)
+        require_success(many.outcomes)
+        return 0
     sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise)
-    runs = _runs(args, {one.has_pairs for one in sets})
-    for note in dict.fromkeys(one.note for one in sets if one.note):
-        print(f"recon3d: {note}", file=sys.stderr)
-    names = [one.name for one in sets]
     wanted = args.pictures is not None or args.html is not None
     gallery = Gallery(args.pictures, args.picture_frames) if wanted else None
-    scores, curves, groups = [], [], []
-    left_out: dict[str, None] = {}  # in order
-    for run in runs:
-        for score, curve, rows in _scores(run, args, sets, gallery, left_out):
-            scores.append(score)
-            curves += [curve] if curve is not None else []
-            groups += rows
-    _tell(left_out, scores)
-    scores.sort(key=lambda score: names.index(score.data))
-    curves.sort(key=lambda curve: names.index(curve.data))
-    print(to_text(scores))  # first: the work of hours is not lost with a JSON that cannot be written
-    if curves:
-        print(reliability.to_text(curves))
-    if groups:
-        print(breakdown.to_text(groups))
-    if args.json is not None:
-        document = {"rows": to_rows(scores), "calibration": [reliability.to_dict(curve) for curve in curves]}
-        write_json(args.json, {**document, "breakdown": groups} if args.by else document)
+    scores, curves, groups = _write(args, _one_after_another(args, sets, gallery))
     if gallery is not None:
         gallery.write(curves)
     if gallery is not None and args.html is not None:
@@ -201,7 +205,47 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(left_out: Collection[str], scores: Sequence[SetScore]) -> None:
+class _Results(NamedTuple):
+    """All rows, those of a set together, the sets in the order in which they were named."""
+
+    scores: list[SetScore]
+    curves: list[Reliability]
+    groups: list[dict[str, Any]]
+
+
+def _one_after_another(
+    args: argparse.Namespace, sets: Sequence[EvaluationSet], gallery: Gallery | None
+) -> list[SetScores]:
+    """Score every method on every set."""
+    kinds = {one.has_pairs for one in sets}
+    config = read_options(args, ModelConfig, model="auto", precision="auto")
+    runs = list_runs(args.model, args.baseline, args.precision, kinds, config)
+    for note in dict.fromkeys(one.note for one in sets if one.note):
+        print(f"recon3d: {note}", file=sys.stderr)
+    left_out: dict[str, None] = {}  # in order
+    found = [one for run in runs for one in _scores(run, args, sets, gallery, left_out)]
+    _tell(left_out, found)
+    names = [one.name for one in sets]
+    return sorted(found, key=lambda one: names.index(one.score.data))
+
+
+def _write(args: argparse.Namespace, found: Sequence[SetScores]) -> _Results:
+    """Print the tables and write the JSON."""
+    scores = [one.score for one in found]
+    curves = [one.reliability for one in found if one.reliability is not None]
+    groups = [row for one in found for row in one.groups]
+    print(to_text(scores))  # first: the work of hours is not lost with a JSON that cannot be written
+    if curves:
+        print(reliability.to_text(curves))
+    if groups:
+        print(breakdown.to_text(groups))
+    if args.json is not None:
+        document = {"rows": to_rows(scores), "calibration": [reliability.to_dict(curve) for curve in curves]}
+        write_json(args.json, {**document, "breakdown": groups} if args.by else document)
+    return _Results(scores, curves, groups)
+
+
+def _tell(left_out: Collection[str], scores: Sequence[SetScores]) -> None:
     """Say which sets a model could not predict; an error when that leaves nothing."""
     if not scores:
         raise ConfigError(f"{'; '.join(left_out)}: give a mono model, such as recon3d_mono")
@@ -209,88 +253,26 @@ def _tell(left_out: Collection[str], scores: Sequence[SetScore]) -> None:
         print(f"recon3d: {words}: left out", file=sys.stderr)
 
 
-class _Run(NamedTuple):
-    """A method with one of its precisions; ``pairs``: on which sets, None for all that it can predict."""
-
-    method: str
-    precision: str | None
-    pairs: bool | None = None
-
-
-def _runs(args: argparse.Namespace, kinds: Collection[bool]) -> list[_Run]:
-    """Each method with each precision that is asked for, or that it has; the baseline last, without one.
-
-    ``kinds`` are those of the sets: True where there are pairs.
-    """
-    wanted = [name for name in args.precision.split(",") if name]
-    runs: list[_Run] = []
-    for method in _methods(args):
-        if method == "sgbm":
-            runs.append(_Run(method, None))
-            continue
-        for pairs in sorted(kinds, reverse=True) if method == "auto" else [None]:
-            device = device_of(args.backend)
-            manifest = find_model(method, args.models_dir, device=device, stereo=pairs is not False)
-            precisions = wanted or [artifact.precision for artifact in manifest.artifacts] or ["auto"]
-            name = method if pairs is None else manifest.name
-            runs += [_Run(name, precision, pairs) for precision in precisions]
-    return runs
-
-
-def _methods(args: argparse.Namespace) -> list[str]:
-    models = [name for name in args.model.split(",") if name and name != "none"]
-    baselines = [] if args.baseline == "none" else [args.baseline]
-    if not models + baselines:
-        raise ConfigError(
-            "expected a model or a baseline to evaluate, got neither: give --model or --baseline"
-        )
-    return models + baselines
-
-
-def _check_denoisers(names: Sequence[str]) -> None:
-    for name in names:
-        if name not in ("none", *DENOISERS):
-            raise ConfigError(f"expected denoisers of none, {', '.join(DENOISERS)}, got {name!r}: correct it")
-
-
 def _scores(
-    run: _Run,
+    run: EvaluationRun,
     args: argparse.Namespace,
     sets: Sequence[EvaluationSet],
     gallery: Gallery | None,
     left_out: dict[str, None],
 ) -> Iterator[SetScores]:
-    with _opened(run, args) as (estimator, name, precision):
+    with opened_method(run, read_options(args, ModelConfig, model="auto", precision="auto")) as opened:
         for one in sets:
             if run.pairs not in (None, one.has_pairs):
                 continue
-            if estimator.is_stereo and not one.has_pairs:
+            if why := unfit(opened, one):
                 if run.method != args.baseline or args.model == "none":
-                    why = " (--zoom uses only the left image)" if max(args.zoom) > 1 else ""
-                    left_out[f"{name} needs pairs and {one.name} has none{why}"] = None
+                    left_out[why + (" (--zoom uses only the left image)" if max(args.zoom) > 1 else "")] = (
+                        None
+                    )
                 continue
             for denoiser in args.denoise:
-                plain = denoiser == "none"
-                method = estimator if plain else DenoisingEstimator(estimator, denoiser, one.noise)
-                labels = (name if plain else f"{name} + {denoiser}", precision)
+                method = with_denoiser(opened, denoiser, one)
+                labels = (method.name, method.precision)
                 title = " ".join(filter(None, (one.name, *labels)))
                 with tqdm(total=len(one.samples), desc=title, unit="frame", disable=None, leave=False) as bar:
-                    yield score_set(method, one, labels, gallery, args.by, bar.update)
-
-
-@contextmanager
-def _opened(run: _Run, args: argparse.Namespace) -> Iterator[tuple[Any, str, str | None]]:
-    """The estimator of a method, and the name and the precision that its rows carry."""
-    if run.method == "sgbm":
-        yield SgbmEstimator(), SgbmEstimator.name, None
-        return
-    estimator = Estimator.open(read_options(args, ModelConfig, model=run.method, precision=run.precision))
-    try:
-        if not estimator.is_metric:
-            raise ConfigError(
-                f"model {estimator.manifest.name} outputs relative inverse depth, which has no error in "
-                "metres: evaluate a metric or a stereo model; recon3d run draws pictures of this one"
-            )
-        yield estimator, estimator.manifest.name, estimator.precision
-    finally:
-        estimator.close()
+                    yield score_set(method.estimator, one, labels, gallery, args.by, bar.update)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from recon3d_ros.cli.flags import add_options, read_options, user_path
-from recon3d_ros.cli.fleet import add_fleet_arguments, process_many
+from recon3d_ros.cli.fleet import refuse_fleet_flags
+from recon3d_ros.cli.process_many import add_many_arguments, process_many
 from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "bag", type=user_path, nargs="?", metavar="BAG", help="folder of a rosbag2, or its .mcap or .db3 file"
     )
-    add_fleet_arguments(parser)
+    add_many_arguments(parser)
     out = parser.add_argument_group("results (at least one of)")
     out.add_argument(
         "--out-bag",
@@ -71,6 +72,7 @@ def main(args: argparse.Namespace) -> int:
     """Process the bag; print what became of its frames."""
     if args.bags is not None:
         return process_many(args)
+    refuse_fleet_flags(args, "bags")
     if args.bag is None:
         raise ConfigError("expected a bag, got none: name one, or several with --bags and --out")
     if (args.out_bag, args.out_ply, args.out_json, args.out_html) == (None,) * 4:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from recon3d_ros import __version__
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.fleet.storage import remove_stale
 from recon3d_ros.fleet.tasks import Outcome, Task
 from recon3d_ros.fleet.work import run_task
 from recon3d_ros.system.lazy import require
@@ -34,7 +35,7 @@ ONE_CPU = Resources()
 
 
 def run_tasks(
-    tasks: Sequence[Task], cluster: str = LOCAL, resources: Resources = ONE_CPU
+    tasks: Sequence[Task], cluster: str = LOCAL, resources: Resources = ONE_CPU, resume: bool = True
 ) -> Iterator[Outcome]:
     """Run tasks side by side; yields the outcome of each as it ends.
 
@@ -46,6 +47,7 @@ def run_tasks(
         cluster: `local` starts processes on this machine, which end afterwards; `auto` is the cluster that
             runs here or that RAY_ADDRESS names; else an address, such as ray://head:10001.
         resources: Of each task; `workers` bounds those that run at once (0 = as many as there is room for).
+        resume: Whether what was done before in the same way is left as it is.
 
     Raises:
         MissingDependencyError: Ray is not installed.
@@ -59,9 +61,11 @@ def run_tasks(
     try:
         _connect(ray, cluster, resources)
         _check_room(ray, resources)
-        yield from _outcomes(ray, tasks, resources)
+        yield from _outcomes(ray, tasks, resources, resume)
     finally:
         ray.shutdown()
+        for task in tasks:  # of workers that were killed, or that ended with us
+            remove_stale(task.folder)
 
 
 def _connect(ray: Any, cluster: str, resources: Resources) -> None:
@@ -104,7 +108,7 @@ def _check_room(ray: Any, resources: Resources) -> None:
             )
 
 
-def _outcomes(ray: Any, tasks: Sequence[Task], resources: Resources) -> Iterator[Outcome]:
+def _outcomes(ray: Any, tasks: Sequence[Task], resources: Resources, resume: bool) -> Iterator[Outcome]:
     work = ray.remote(
         num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=RETRIES, scheduling_strategy="SPREAD"
     )(run_task)
@@ -115,11 +119,17 @@ def _outcomes(ray: Any, tasks: Sequence[Task], resources: Resources) -> Iterator
     while waiting or running:
         while waiting and len(running) < most:
             task = waiting.pop()
-            running[work.remote(task, __version__)] = task
+            running[work.remote(task, __version__, resume)] = task
         (done, *_), _ = ray.wait(list(running), num_returns=1)
-        task = running.pop(done)
-        try:
-            yield ray.get(done)
-        except ray.exceptions.RayError as exc:
-            said = " ".join(str(exc).split())
-            yield Outcome(task.name, error=f"its worker ended {RETRIES + 1} times ({said:.200}): see its log")
+        yield _outcome(ray, done, running.pop(done))
+
+
+def _outcome(ray: Any, done: Any, task: Task) -> Outcome:
+    try:
+        outcome: Outcome = ray.get(done)
+        return outcome
+    except ray.exceptions.RayTaskError as exc:  # a fault of ours: the worker lives
+        error = f"{type(exc.cause).__name__}: {exc.cause}, which is a fault of this program: report it"
+    except ray.exceptions.RayError as exc:
+        error = f"its worker ended {RETRIES + 1} times ({' '.join(str(exc).split()):.200}): see its log"
+    return Outcome(task.name, task.source, error=error)

@@ -1,72 +1,82 @@
-"""What is to be done: a task is a recording, or a piece of one, with the options it is processed with."""
+"""What is to be done: a task is a piece of work on one input, whose results are a folder of their own."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import PurePosixPath
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
 
 from recon3d_ros import __version__
-from recon3d_ros.config import ModelConfig, PipelineConfig, ProcessConfig, ScaleConfig
-from recon3d_ros.datasets.bags.reader import Bag
-from recon3d_ros.fleet.storage import fetched, fingerprint
+from recon3d_ros.backends import device_of
+from recon3d_ros.config import Config, ModelConfig, options
+from recon3d_ros.errors import ModelError
+from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.kept_estimator import KeptEstimator
+from recon3d_ros.files.disk import read_bytes
+from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model
 
-FORMATS = ("bag", "ply", "html")
 
+class Job(Protocol):
+    """What holds for all tasks of a run, and what is done for each; a worker gets a copy of it."""
 
-@dataclass(frozen=True)
-class Job:
-    """What holds for all recordings.
+    @property
+    def out(self) -> str:
+        """Folder or URL; every task gets a folder in it."""
+        ...
 
-    Attributes:
-        out: Folder or URL; every recording gets a folder of its name in it.
-        process: Which topics, and how.
-        model: The model.
-        pipeline: Limits and filters.
-        scale: What gives the scale of a mono model.
-        formats: Of `FORMATS`: clouds and depth as a bag, clouds as PLY, a report page.
-        piece_s: Recordings are cut into pieces of this length; 0 = not at all.
-        warm_up_s: A piece reads this much before its beginning, for filters with a memory and late partners.
-    """
+    def fingerprint(self, task: Task) -> str:
+        """What changes with the content of the input of a task; computed in a worker.
 
-    out: str
-    process: ProcessConfig
-    model: ModelConfig
-    pipeline: PipelineConfig
-    scale: ScaleConfig
-    formats: tuple[str, ...] = ("bag",)
-    piece_s: float = 0.0
-    warm_up_s: float = 1.0
+        Raises:
+            Recon3dError: It cannot be read.
+        """
+        ...
+
+    def work(self, task: Task, draft: Path, outcome: Outcome, opener: KeptEstimator) -> None:
+        """Do a task in a worker.
+
+        Args:
+            task: Which one.
+            draft: A folder for its results, which appears in its place when this returns.
+            outcome: To fill in.
+            opener: For models.
+
+        Raises:
+            Recon3dError: Why it cannot be done; that becomes its outcome.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Task:
-    """One recording, or the part of it that was recorded in [from_ns, until_ns).
+    """One piece of work.
 
     Attributes:
         job: What holds for all.
-        recording: Path or URL.
-        folder: Where its results go.
-        key: Changes with the content of the recording, the options, the model and the version.
-        from_ns: None = from its beginning.
-        until_ns: None = to its end.
+        source: Path or URL of its input, or the name of a data set.
+        name: The end of its folder, for tables.
+        key: Changes with the options, the model and the version; see `key_of`.
+        part: Which part of the input, or what to do with it; known to the job.
+        fault: Why it cannot even be planned; empty = it can.
     """
 
     job: Job
-    recording: str
-    folder: str
+    source: str
+    name: str
     key: str
-    from_ns: int | None = None
-    until_ns: int | None = None
+    part: Any = None
+    fault: str = ""
 
     @property
-    def name(self) -> str:
-        """The end of its folder, for tables."""
-        return self.folder.removeprefix(self.job.out.rstrip("/")).lstrip("/")
+    def folder(self) -> str:
+        """Where its results go."""
+        return f"{self.job.out.rstrip('/')}/{self.name}"
 
 
 @dataclass
@@ -75,73 +85,119 @@ class Outcome:
 
     Attributes:
         name: Of the task.
+        source: Of the task.
         error: Why it failed; empty = it did not.
         skipped: Whether it had been done before.
-        frames: Frames of the recording.
+        missing: Which part of the results could not be made, or is of no use; empty = none.
+        images: Images read; of a pair both count.
+        unmatched: Those of them without a partner: the other side of a pair, or an earlier view of a moving
+            camera that shows their depth.
+        frames: Complete frames, of one image or two: written + the sum of dropped.
         written: Those that came through.
         dropped: The others, by cause.
+        reasons: A sentence for each cause.
         valid_share: Mean share of pixels with depth of the written frames.
         seconds: Wall time.
         worker: Host and process.
+        content: Fingerprint of the input.
+        result: Of a kind of task that leaves more than files.
     """
 
     name: str
+    source: str = ""
     error: str = ""
+    missing: str = ""
     skipped: bool = False
+    images: int = 0
+    unmatched: int = 0
     frames: int = 0
     written: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, str] = field(default_factory=dict)
     valid_share: float = float("nan")
     seconds: float = 0.0
     worker: str = ""
+    content: str = ""
+    result: Any = None
+
+    @property
+    def complaint(self) -> str:
+        """Why it failed, or else what it lost; empty = nothing."""
+        if self.error or self.missing or not self.dropped:
+            return self.error or self.missing
+        cause = min(self.dropped)
+        return (
+            f"{self.dropped.total()} of {self.frames} frames were dropped, first of {cause}: "
+            f"{self.reasons.get(cause, cause)}"
+        )
 
 
-def plan(recordings: Sequence[str], job: Job) -> Iterator[Task]:
-    """The tasks of recordings, in their order.
+def key_of(*content: Any) -> str:
+    """The sha256 of this version and of whatever decides about a result.
+
+    Args:
+        content: What JSON knows, and dataclasses. A file that an option names counts with its content.
+    """
+    text = json.dumps([__version__, *content], default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def model_identity(manifest: Manifest) -> str:
+    """Changes with the weights of a model and with what its manifest says of them."""
+    document = asdict(manifest)
+    document.pop("path")
+    return hashlib.sha256(json.dumps(document, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def pinned(model: ModelConfig, stereo: bool) -> tuple[ModelConfig, str]:
+    """A config that means the same model on every machine, and its identity: `auto` depends on the device.
 
     Raises:
-        DataError: A recording cannot be read; nobody has to wait for hours to hear it.
         Recon3dError: There is no such model.
     """
-    manifest = find_model(job.model.model, job.model.models_dir, stereo=job.process.is_stereo)
-    models = sorted(artifact.sha256 for artifact in manifest.artifacts)
-    options = [asdict(config) for config in (job.process, job.model, job.pipeline, job.scale)]
-    shared = [__version__, manifest.name, models, options, job.formats, job.warm_up_s]
-    for recording, name in zip(recordings, _names(recordings)):
-        content = [*shared, fingerprint(recording)]
-        folder = f"{job.out.rstrip('/')}/{name}"
-        pieces = list(_pieces(recording, job.piece_s))
-        for number, (from_ns, until_ns) in enumerate(pieces):
-            key = hashlib.sha256(json.dumps([*content, from_ns, until_ns]).encode()).hexdigest()
-            own = f"{folder}/piece_{number:04d}" if len(pieces) > 1 else folder
-            yield Task(job, recording, own, key, from_ns, until_ns)
+    device = device_of(model.backend)
+    manifest = find_model(model.model, model.models_dir, device=device, stereo=stereo)
+    manifest.require_depth()
+    name = manifest.name if model.model == "auto" else model.model
+    return replace(model, model=name), model_identity(manifest)
 
 
-def _names(recordings: Sequence[str]) -> list[str]:
+def opened(model: ModelConfig, identity: str, stereo: bool, opener: KeptEstimator) -> Estimator:
+    """The model that was meant.
+
+    Raises:
+        ModelError: That of this machine differs from that of who planned, or cannot be opened.
+        MissingDependencyError, BackendError: It cannot be opened.
+    """
+    estimator = opener(model, stereo)
+    if model_identity(estimator.manifest) != identity:
+        raise ModelError(
+            f"expected the model {estimator.manifest.name} that the command was started with, this machine "
+            "has another one of that name: install the same one on every machine"
+        )
+    return estimator
+
+
+def names_of(sources: Sequence[str]) -> Iterator[str]:
     """A name for each: that of its file or folder, numbered where another has it."""
-    names: list[str] = []
-    for recording in recordings:
-        stem = PurePosixPath(recording).stem or "recording"
-        count = 1
-        name = stem
-        while name in names:
+    given: set[str] = set()
+    for source in sources:
+        stem = PurePosixPath(source).stem or "recording"
+        name, count = stem, 1
+        while name in given:
             count += 1
             name = f"{stem}_{count}"
-        names.append(name)
-    return names
+        given.add(name)
+        yield name
 
 
-def _pieces(recording: str, piece_s: float) -> Iterator[tuple[int | None, int | None]]:
-    if piece_s <= 0:
-        yield None, None
-        return
-    with fetched(recording) as path, Bag(path) as bag:
-        first_ns, last_ns = bag.span_ns
-    step_ns = round(piece_s * 1e9)
-    starts = range(first_ns, max(last_ns, first_ns + 1), step_ns)
-    for start in starts:
-        # The first and the last piece are open, as nothing must fall between them.
-        yield (
-            None if start == starts[0] else start,
-            None if start == starts[-1] else start + step_ns,
-        )
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as something it knows."""
+    if not is_dataclass(value):
+        return str(value)
+    document = {item.name: getattr(value, item.name) for item in fields(value)}
+    named = [spec.name for spec in options(type(value)) if spec.path] if isinstance(value, Config) else []
+    for name in named:
+        if os.path.isfile(path := os.path.expanduser(document[name])):
+            document[name] = hashlib.sha256(read_bytes(path)).hexdigest()
+    return document

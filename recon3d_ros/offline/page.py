@@ -61,6 +61,8 @@ class PageSink:
             page.add(
                 Notes("Reasons", [f"{cause}: {text}" for cause, text in sorted(summary.reasons.items())])
             )
+        if not self._seconds:  # of a piece that lies in a pause
+            return page
         seconds = np.array(self._seconds) - self._seconds[0]
         page.add(
             LineChart("Pixels with depth", "time [s]", "share [%]", [Series("", seconds, self._valid)]),

@@ -54,6 +54,7 @@ class Reconstruction:
         skipped: Name of each frame that was not used, and why.
         without_parallax: Name of each frame of which the motion of the camera shows no depth, and why.
         timings_ms: Per stage, one value for each frame used.
+        valid_shares: Of each frame used, the share of pixels with depth.
     """
 
     trajectory: Trajectory
@@ -65,6 +66,7 @@ class Reconstruction:
     skipped: dict[str, str] = field(default_factory=dict)
     without_parallax: dict[str, str] = field(default_factory=dict)
     timings_ms: dict[str, list[float]] = field(default_factory=dict)
+    valid_shares: list[float] = field(default_factory=list)
 
     def add(self, samples: Sequence[Sample], index: int) -> None:
         """Fuse one sample; one that cannot be read or has no pose is left out, with the reason.
@@ -94,6 +96,7 @@ class Reconstruction:
         self.fusion.add(depth_map, frame.image, pose)
         self._lap("fuse", clock)
         self.poses.append((frame.stamp_ns, pose))
+        self.valid_shares.append(float(depth_map.valid.mean()))
 
     def _lap(self, stage: str, since: float) -> float:
         now = time.perf_counter()

@@ -1,0 +1,191 @@
+"""One recording to one model: its poses, the depth of its images, the fusion and the files of the result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recon3d_ros.datasets import layout_of, open_dataset
+from recon3d_ros.datasets.folders import image_files
+from recon3d_ros.datasets.spec import DatasetSpec, parse_spec
+from recon3d_ros.datasets.stereo.euroc import euroc_raw, is_euroc
+from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.files import read_camera
+from recon3d_ros.files.camera_document import read_document
+from recon3d_ros.geometry import PinholeCamera, Sample, StereoRig
+from recon3d_ros.mapping.fusion import Fusion
+from recon3d_ros.mapping.mesh_files import require_formats
+from recon3d_ros.mapping.occupancy import OccupancyGrid
+from recon3d_ros.mapping.surface import Mesh, require_mesher
+from recon3d_ros.mapping.trajectory import Trajectory
+from recon3d_ros.mapping.trajectory_files import read_trajectory
+from recon3d_ros.offline.camera_path import CameraPath, estimate_path
+from recon3d_ros.offline.depth_sources import Opener, depth_of_posed, depth_source
+from recon3d_ros.offline.reconstruct_options import ReconstructOptions
+from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
+
+_log = logging.getLogger(__name__)
+_IMPRECISE = 0.3  # of the pixels: below that a model only loses its far parts
+# Poses that lie beside the images of a folder.
+POSES_INSIDE = ("groundtruth.txt", "poses.txt", "transforms.json", "body_poses.txt")
+#: Counts from 0 up to a number, e.g. with a progress bar; the text says of what.
+Counter = Callable[[int, str], Iterable[int]]
+
+
+class Reconstructed(NamedTuple):
+    """What came out.
+
+    Attributes:
+        summary: What is in reconstruction.json.
+        frames: That the recording has.
+        grid: The map, where one was asked for.
+        no_grid: Why there is none.
+        dropped_blocks: Parts that did not fit into the memory.
+        valid_share: Mean share of pixels with depth, of the frames used.
+    """
+
+    summary: dict[str, Any]
+    frames: int
+    grid: OccupancyGrid | None
+    no_grid: str
+    dropped_blocks: int
+    valid_share: float
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Name of each frame that was not used, and why."""
+        skipped: Mapping[str, str] = self.summary["skipped"]
+        return skipped
+
+
+def reconstruct_recording(
+    source: str,
+    out: Path,
+    options: ReconstructOptions,
+    opener: Opener,
+    counter: Counter = lambda count, what: range(count),
+) -> Reconstructed:
+    """Fuse every frame that has a pose, and write the results.
+
+    Args:
+        source: What `open_dataset` takes.
+        out: Folder for the results, made if needed.
+        options: How.
+        opener: For models, one at a time; see `KeptEstimator`.
+        counter: Goes through the frames.
+
+    Raises:
+        ConfigError: Options contradict each other or the recording.
+        DataError: Images or poses cannot be read, no frame could be used, or there is no surface.
+        MissingDependencyError: scikit-image, or what the options need, is not installed.
+        Recon3dError: Whatever the model raises.
+    """
+    require_mesher()
+    if options.formats or options.for_print:
+        require_formats()
+    spec = parse_spec(source)
+    samples = open_dataset(source, camera=_camera(options, spec))
+    given = _poses(options, Path(spec.place))
+    if given is not None:
+        path = CameraPath(given, {}, "")
+    else:
+        path = _estimated_path(options, samples, spec.first, opener, counter)
+    fusion = Fusion(options.mapping, options.engine)
+    depth_of = depth_of_posed(options, samples[0], opener)
+    done = Reconstruction(path.trajectory, depth_of, fusion, spec.first, path.unposed)
+    for i in counter(len(samples), ""):
+        done.add(samples, i)
+    _warn_of_imprecise_depth(fusion)
+    mesh = _cropped(done.mesh(), options.crop)
+    grid, no_grid = _grid(options, done)
+    summary = write_reconstruction(out, done, mesh, options.formats, options.for_print, grid)
+    share = float(np.mean(done.valid_shares)) if done.valid_shares else float("nan")
+    return Reconstructed(summary, len(samples), grid, no_grid, fusion.stats.dropped_blocks, share)
+
+
+def _camera(options: ReconstructOptions, spec: DatasetSpec) -> PinholeCamera | StereoRig | None:
+    if not options.camera:
+        return None
+    layout = layout_of(Path(spec.place))  # KITTI's calib.txt does not say how large the images are
+    plain = layout is not None and layout.name == "images"
+    return read_camera(*options.camera, image=image_files(Path(spec.place))[0][0] if plain else None)
+
+
+def _warn_of_imprecise_depth(fusion: Fusion) -> None:
+    if (share := fusion.stats.imprecise) >= _IMPRECISE:
+        _log.warning(
+            "expected depth about as precise as the voxels of %g m, %.0f %% of it is so uncertain that it "
+            "changed nothing: raise --voxel-m, or give --depth motion for one moving camera with poses",
+            fusion.config.voxel_m,
+            100 * share,
+        )
+
+
+def _grid(options: ReconstructOptions, done: Reconstruction) -> tuple[OccupancyGrid | None, str]:
+    """The map, or why there is none: the model is not lost for that."""
+    try:
+        return (None if options.grid is None else done.grid(options.grid)), ""
+    except DataError as exc:
+        return None, str(exc)
+
+
+def _cropped(mesh: Mesh, box: tuple[float, ...]) -> Mesh:
+    if not box:
+        return mesh
+    part = mesh.cropped(box[:3], box[3:])
+    if not len(part.faces):
+        raise DataError(
+            f"expected a part of the model within --crop {','.join(map(str, box))}, got none: leave it out "
+            "and see the size in report.html"
+        )
+    return part
+
+
+def _estimated_path(
+    options: ReconstructOptions, samples: Sequence[Sample], first: int, opener: Opener, counter: Counter
+) -> CameraPath:
+    """The camera's motion, from a first pass over all frames."""
+    depth_of = depth_source(options, samples[0], opener)
+    path = estimate_path(samples, depth_of, options.odometry, first, counter(len(samples), "odometry"))
+    _log.info(path.summary)
+    return path
+
+
+def _poses(options: ReconstructOptions, place: Path) -> Trajectory | None:
+    """The poses that are given or lie beside the images; None = there are none."""
+    if options.estimate_poses:
+        return None
+    if options.poses:
+        path = Path(options.poses)
+    else:
+        inside = [place / name for name in POSES_INSIDE if (place / name).is_file()]
+        if not inside and place.is_dir() and any(place.glob("*.pose.txt")):
+            inside = [place]
+        if not inside:
+            return None
+        path = inside[0]
+    trajectory = read_trajectory(path)
+    of_body = options.poses_of == "body" or (
+        not options.poses_of and (path.suffix == ".csv" or path.name == "body_poses.txt")
+    )
+    if is_euroc(place):
+        rig, _ = euroc_raw(place)
+        turned = np.eye(4)
+        turned[:3, :3] = rig.left.r.T  # from the rectified to the raw camera
+        return trajectory.of_sensor((_body_from_camera(place) if of_body else np.eye(4)) @ turned)
+    if of_body:
+        raise ConfigError(
+            "expected poses of the camera, got those of a body without a EuRoC recording that has T_BS: "
+            "convert them, or give --poses-of camera"
+        )
+    return trajectory
+
+
+def _body_from_camera(place: Path) -> np.ndarray:
+    files = (place / "cam0.yaml", place / "cam0" / "sensor.yaml", place / "mav0" / "cam0" / "sensor.yaml")
+    document = read_document(next(file for file in files if file.is_file()))
+    return np.array(document["T_BS"]["data"], np.float64).reshape(4, 4)
