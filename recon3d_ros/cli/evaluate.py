@@ -103,6 +103,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_details(parser)
     _add_changes(parser)
     add_reconstruction_arguments(parser)
+    _add_many(parser)
+    add_options(parser, ModelConfig, skip=("model", "precision"))
+
+
+def _add_many(parser: argparse.ArgumentParser) -> None:
     many = add_fleet_arguments(
         parser,
         "out",
@@ -115,7 +120,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,NAME",
         help=f"with --out, what to write for each task: {', '.join(FORMATS)} (default %(default)s)",
     )
-    add_options(parser, ModelConfig, skip=("model", "precision"))
 
 
 def _add_details(parser: argparse.ArgumentParser) -> None:

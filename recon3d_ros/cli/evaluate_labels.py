@@ -43,7 +43,7 @@ def evaluate_labels(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: A set has no clouds whose classes are known, or an option is for models of depth.
     """
-    refuse(args, ("html", "by"), "models that label points")
+    refuse(args, ("html", "by", "out"), "models that label points")
     names = args.data.split(",")
     if strangers := [name for name in names if name not in (*WORLD_SETS, MARKED)]:
         raise ConfigError(

@@ -58,7 +58,7 @@ def evaluate_reconstruction(args: argparse.Namespace) -> int:
         DataError: A file cannot be read.
         MissingDependencyError: SciPy or trimesh is not installed.
     """
-    refuse(args, ("html", "pictures", "by"), "--reconstruction and --trajectory")
+    refuse(args, ("html", "pictures", "by", "out"), "--reconstruction and --trajectory")
     if args.truth is None or args.data is not None:
         raise ConfigError(
             "expected --truth, and no --data, with --reconstruction or --trajectory, got another "

@@ -132,7 +132,7 @@ def to_text(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         state = "failed" if outcome.error else "done before" if outcome.skipped else outcome.worker
         rate = outcome.frames / outcome.seconds if outcome.seconds > 0 else math.nan
-        counts = (outcome.frames, outcome.written, outcome.dropped.total(), outcome.unmatched)
+        counts = (outcome.frames, outcome.written, outcome.lost, outcome.unmatched)
         shares = ["-" if math.isnan(value) else f"{value:.1f}" for value in (100 * outcome.valid_share, rate)]
         seconds = f"{outcome.seconds:.1f}"
         rows.append([outcome.name, *map(str, counts), shares[0], seconds, shares[1], state])

@@ -68,11 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "path or URL of recordings with *, ? and **, in quotes, such as '/data/*' or 's3://fleet/*.mcap', in "
         "place of INPUT; --poses and --camera are then names inside each of them",
     )
-    add_options(parser, MappingConfig)
-    add_options(parser, GridConfig)
-    add_options(parser, MotionConfig)
-    add_options(parser, OdometryConfig)
-    add_options(parser, ModelConfig)
+    for config in (MappingConfig, GridConfig, MotionConfig, OdometryConfig, ModelConfig):
+        add_options(parser, config)
     add_options(parser, PipelineConfig, skip=OF_CLOUDS)
 
 

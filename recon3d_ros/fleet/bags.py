@@ -70,7 +70,7 @@ class BagJob:
                 write_page(draft / "report.html", page.page(task.name, summary))
         outcome.images, outcome.unmatched = summary.images, summary.unmatched
         outcome.frames, outcome.written = summary.frames, summary.written
-        outcome.dropped, outcome.reasons = summary.dropped, summary.reasons
+        outcome.dropped, outcome.reasons = dict(summary.dropped), summary.reasons
         if summary.written and summary.empty == summary.written:
             outcome.missing = (
                 f"expected depth in the frames, got none in {summary.written}: check the calibration, which "

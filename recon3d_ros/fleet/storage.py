@@ -77,7 +77,7 @@ def find_inputs(pattern: str) -> list[str]:
 
 
 def split_suffix(text: str) -> tuple[str, str]:
-    """A path or URL, and the topics and the part behind it, as in ":/image:/depth[0:9]"; see `open_dataset`."""
+    """A path or URL, and the topics and the part behind it, as in ":/image:/depth[0:9]"."""
     found = _SUFFIX.fullmatch(text)
     return (found["place"], found["suffix"]) if found else (text, "")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -112,7 +111,7 @@ class Outcome:
     unmatched: int = 0
     frames: int = 0
     written: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     valid_share: float = float("nan")
     seconds: float = 0.0
@@ -121,13 +120,18 @@ class Outcome:
     result: Any = None
 
     @property
+    def lost(self) -> int:
+        """Number of dropped frames."""
+        return sum(self.dropped.values())
+
+    @property
     def complaint(self) -> str:
         """Why it failed, or else what it lost; empty = nothing."""
         if self.error or self.missing or not self.dropped:
             return self.error or self.missing
         cause = min(self.dropped)
         return (
-            f"{self.dropped.total()} of {self.frames} frames were dropped, first of {cause}: "
+            f"{self.lost} of {self.frames} frames were dropped, first of {cause}: "
             f"{self.reasons.get(cause, cause)}"
         )
 

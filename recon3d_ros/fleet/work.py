@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import time
-from collections import Counter
 from dataclasses import asdict
 
 from recon3d_ros import __version__
@@ -74,7 +73,6 @@ def finished(task: Task, key: str) -> Outcome | None:
             "name": task.name,
             "source": task.source,
             "skipped": True,
-            "dropped": Counter(fields["dropped"]),
             "valid_share": float("nan") if share is None else share,
         }
         return Outcome(**{**fields, **changes})

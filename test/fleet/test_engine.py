@@ -16,8 +16,9 @@ if importlib.util.find_spec("ray") is None:  # not imported: the engine makes a 
 from recon3d_ros.cli.main import main
 from recon3d_ros.errors import ConfigError, PartialResultError
 from recon3d_ros.fleet import engine
+from recon3d_ros.fleet.bags import plan_bags
 from recon3d_ros.fleet.engine import Resources, run_tasks
-from recon3d_ros.fleet.tasks import Outcome, Task, plan
+from recon3d_ros.fleet.tasks import Outcome, Task
 
 
 @pytest.mark.slow
@@ -31,9 +32,7 @@ def test_good_bags_are_done_bad_ones_counted_and_nothing_is_done_twice(tmp_path,
     assert main([*words, "--workers", "2"]) == PartialResultError.exit_code
     out, err = capsys.readouterr()
     assert "b: expected a whole bag" in err and out.count("failed") == 1
-    rows = {
-        row["name"]: row for row in json.loads((tmp_path / "out" / "summary.json").read_text())["recordings"]
-    }
+    rows = {row["name"]: row for row in json.loads((tmp_path / "out" / "summary.json").read_text())["tasks"]}
     assert rows["a"]["written"] == rows["c"]["written"] == 6 and rows["b"]["error"]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("[ac]/points.mcap")}
     damaged.write_bytes(whole)
@@ -63,7 +62,7 @@ def test_sigterm_stays_ours(monkeypatch):
 def killing(folder):
     """A task whose worker is killed at the first two tries."""
 
-    def work(task: Task, version: str) -> Outcome:
+    def work(task: Task, version: str, resume: bool) -> Outcome:
         tries = len(list(folder.iterdir()))
         (folder / str(tries)).write_text("")
         if tries < 2:
@@ -76,8 +75,8 @@ def killing(folder):
 def dying():
     """A task that no worker survives, unless it is a piece; inside, so that the worker needs no import."""
 
-    def work(task: Task, version: str) -> Outcome:
-        if task.from_ns is None:
+    def work(task: Task, version: str, resume: bool) -> Outcome:
+        if task.part == (None, None):
             os.kill(os.getpid(), signal.SIGKILL)
         return Outcome(task.name, frames=7)
 
@@ -88,14 +87,14 @@ def dying():
 def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(tmp_path, record, job, monkeypatch):
     tries = tmp_path / "tries"
     tries.mkdir()
-    (task,) = plan([str(record(tmp_path / "a.mcap"))], job)
+    (task,) = plan_bags([str(record(tmp_path / "a.mcap"))], job)
     monkeypatch.setattr(engine, "run_task", killing(tries))
     (outcome,) = run_tasks([task], resources=Resources(workers=1))
     assert outcome.frames == 2 and not outcome.error
 
     monkeypatch.setattr(engine, "run_task", dying())
     monkeypatch.setattr(engine, "RETRIES", 1)
-    other = replace(task, folder=f"{task.folder}2", from_ns=0)
+    other = replace(task, name="a2", part=(0, None))
     outcomes = {one.name: one for one in run_tasks([task, other])}
     assert "ended 2 times" in outcomes["a"].error and outcomes["a2"].frames == 7
 
@@ -106,7 +105,7 @@ def test_a_cluster_of_two_machines_that_loses_one(tmp_path, record, job):
     from ray.cluster_utils import Cluster
 
     recordings = [str(record(tmp_path / f"{name}.mcap", seed=i)) for i, name in enumerate("abcdef")]
-    tasks = list(plan(recordings, job))
+    tasks = list(plan_bags(recordings, job))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         second = cluster.add_node(num_cpus=1)
@@ -126,23 +125,8 @@ def test_a_cluster_of_two_machines_that_loses_one(tmp_path, record, job):
 
 @pytest.mark.slow
 def test_no_cluster_and_no_room_are_one_sentence(tmp_path, record, job):
-    (task,) = plan([str(record(tmp_path / "a.mcap"))], job)
+    (task,) = plan_bags([str(record(tmp_path / "a.mcap"))], job)
     with pytest.raises(ConfigError, match="ray start --head"):
         list(run_tasks([task], "auto"))
     with pytest.raises(ConfigError, match="at most 0 "):
         list(run_tasks([task], resources=Resources(gpus=1.0)))
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--bags", "x"], "--out"),
-        (["bag.mcap", "--bags", "x", "--out", "y"], "none of BAG"),
-        (["--bags", "x", "--out", "y", "--formats", "pdf"], "bag, ply, html"),
-        (["--bags", "x", "--out", "y", "--cpus", "0"], "above 0"),
-        ([], "got none"),
-    ],
-)
-def test_wrong_words_are_one_sentence(words, message, capsys):
-    assert main(["process", *words]) == ConfigError.exit_code
-    assert message in capsys.readouterr().err
