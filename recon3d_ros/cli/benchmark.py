@@ -52,6 +52,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         "every installed backend, from the messages of a stereo pair to the cloud, stage by stage",
         flags=("frames", "data"),
     ),
+    "fleet": Benchmark(
+        "recon3d_ros.fleet.benchmark:benchmark_fleet",
+        "bags of --frames frames (200) by one worker and by two, a thread each, three times: frames per "
+        "second, memory of a worker, and the share of the time in which no task ran",
+        flags=("frames",),
+    ),
     "node": Benchmark(
         "recon3d_ros.ros.bench.node:benchmark_node",
         "camera, node and subscriber in three processes: time from the stamp of an image to its cloud, "

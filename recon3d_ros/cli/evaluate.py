@@ -89,6 +89,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", type=positive_integer, metavar="N", help="use only the first N frames of each set"
     )
     parser.add_argument(
+        "--precision", default="", help="comma-separated: fp32, fp16, int8 (default: all that a model has)"
+    )
+    _add_files(parser)
+    _add_details(parser)
+    _add_changes(parser)
+    add_reconstruction_arguments(parser)
+    _add_many(parser)
+    add_options(parser, ModelConfig, skip=("model", "precision"))
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--json",
         type=user_path,
         metavar="FILE",
@@ -97,14 +109,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=user_path, metavar="DIR", help="folder with INDEX.json (default $RECON3D_DATA)"
     )
-    parser.add_argument(
-        "--precision", default="", help="comma-separated: fp32, fp16, int8 (default: all that a model has)"
-    )
-    _add_details(parser)
-    _add_changes(parser)
-    add_reconstruction_arguments(parser)
-    _add_many(parser)
-    add_options(parser, ModelConfig, skip=("model", "precision"))
 
 
 def _add_many(parser: argparse.ArgumentParser) -> None:

@@ -97,6 +97,7 @@ class Outcome:
         reasons: A sentence for each cause.
         valid_share: Mean share of pixels with depth of the written frames.
         seconds: Wall time.
+        memory_mb: Peak memory of the worker, since it started.
         worker: Host and process.
         content: Fingerprint of the input.
         result: Of a kind of task that leaves more than files.
@@ -115,6 +116,7 @@ class Outcome:
     reasons: dict[str, str] = field(default_factory=dict)
     valid_share: float = float("nan")
     seconds: float = 0.0
+    memory_mb: float = 0.0
     worker: str = ""
     content: str = ""
     result: Any = None

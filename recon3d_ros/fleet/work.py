@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import socket
 import time
 from dataclasses import asdict
@@ -43,14 +44,19 @@ def run_task(task: Task, version: str = __version__, resume: bool = True) -> Out
         with drafted(task.folder) as draft:
             task.job.work(task, draft, outcome, _OPENER)
             outcome.seconds = time.perf_counter() - started
+            outcome.memory_mb = _peak_mb()
             write_json(draft / DONE, {"key": key, "version": __version__, "outcome": asdict(outcome)})
             publish(draft, task.folder)
     except Recon3dError as exc:
         outcome.error = str(exc)
     except OSError as exc:
         outcome.error = f"{exc}: check the path, its permissions and the disk"
-    outcome.seconds = time.perf_counter() - started
+    outcome.seconds, outcome.memory_mb = time.perf_counter() - started, _peak_mb()
     return outcome
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts KiB
 
 
 def whole_key(task: Task, content: str) -> str:
