@@ -36,7 +36,7 @@ EXTRAS = {
     "ros-kilted": ros_wheels("kilted", "9.3.3"),
     "bags": ["rosbags>=0.11"],
     "view": [f"open3d-cpu>=0.18; {OPEN3D_CPU}", f"open3d>=0.18; {OPEN3D_FULL}"],
-    "ray": ["ray>=2.40", "fsspec>=2024.2"],  # many recordings on many processes or machines
+    "ray": ["ray[client]>=2.40", "fsspec>=2024.2"],  # many recordings on many processes or machines
     "mapping": MAPPING,  # recon3d reconstruct
     "fast": ["numba>=0.59"],  # makes its fusion faster
     "rerun": ["rerun-sdk>=0.26"],  # recon3d view

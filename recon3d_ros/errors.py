@@ -8,6 +8,7 @@
         ├── ModelError                exit code 5   a model and what stands beside it
         │   ├── ManifestError                       the YAML
         │   ├── ArtifactError                       the file: missing, wrong sha256, corrupt
+        │   │   └── OperatorError                   an operator in it that the runtime does not know
         │   └── ContractError                       tensor names, dtypes, shapes
         ├── BackendError              exit code 6   the runtime failed on a model that was accepted
         ├── DataError                 exit code 7   data sets, folders, videos, bags
@@ -60,6 +61,10 @@ class ManifestError(ModelError):
 
 class ArtifactError(ModelError):
     """A file of a model is missing, corrupt, or not the one its manifest names."""
+
+
+class OperatorError(ArtifactError):
+    """A file of a model has an operator that the runtime does not know."""
 
 
 class ContractError(ModelError):

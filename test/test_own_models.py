@@ -26,6 +26,7 @@ from recon3d_ros.model_zoo.manifest import (
     Golden,
     Licence,
     Manifest,
+    Plugin,
     TrainingSource,
 )
 
@@ -42,6 +43,7 @@ PARTS = {
     "licence.sources": ("licence.sources[].", TrainingSource),
     "accuracy": ("accuracy[].", Accuracy),
     "golden": ("golden.", Golden),
+    "plugins": ("plugins[].", Plugin),
 }
 KEY = re.compile(r"^\| `([\w.\[\]]+)` \| (\S+) \| .+ \|$", re.MULTILINE)
 SENTENCE = re.compile(r"^\| (.+?) \| (.+) \|$", re.MULTILINE)
@@ -99,11 +101,12 @@ MISTAKES: dict[str, Callable[[dict, Path], object]] = {
     "uint8": lambda data, _: data["input"].update(dtype="uint8", scale=0.5),
     "file": lambda data, _: data["artifacts"][0].update(sha256="0" * 64),
     "weights outside": lambda data, folder: write_network(folder, data, outside=True),
+    "operator": lambda data, folder: write_network(folder, data, operator="Own"),
     "golden": lambda data, folder: write_golden(folder, data),
 }
 
 
-def write_network(folder: Path, data: dict, *, outside: bool = False) -> None:
+def write_network(folder: Path, data: dict, *, outside: bool = False, operator: str = "Add") -> None:
     """The depth of a pixel is the mean of its colours, and a metre."""
     onnx = pytest.importorskip("onnx")
     h = onnx.helper
@@ -111,7 +114,7 @@ def write_network(folder: Path, data: dict, *, outside: bool = False) -> None:
     graph = h.make_graph(
         [
             h.make_node("ReduceMean", ["image"], ["grey"], axes=[1], keepdims=1),
-            h.make_node("Add", ["grey", "metre"], ["depth"]),
+            h.make_node(operator, ["grey", "metre"], ["depth"]),
         ],
         "own",
         [h.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 32, 48])],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recon3d_ros.backends.base import Shapes, check_contract
+from recon3d_ros.backends.plugins import load_plugins
 from recon3d_ros.backends.vendor import Vendor, refusal, tensor_spec
 from recon3d_ros.errors import BackendError
 from recon3d_ros.model_zoo.manifest import Artifact, Manifest
@@ -32,11 +33,13 @@ def build_engine(
     Raises:
         ArtifactError: the file is not the one of the manifest.
         ContractError: its inputs or outputs are not what the manifest promises.
-        BackendError: the vendor refuses the model or cannot build it.
+        BackendError: the vendor refuses the model or a plug-in of it, or cannot build it.
     """
     vendor.forget()
     module, label = vendor.module, f"{manifest.name} ({artifact.precision})"
     progress.update("parsing")
+    load_plugins(vendor, manifest)
+    vendor.forget()
     try:
         builder = module.Builder(vendor.logger)
         network = builder.create_network(_network_flags(module))

@@ -71,7 +71,7 @@ def engine_spec(manifest: Manifest, precision: str, options: EngineOptions) -> E
     key = EngineKey(
         manifest.name,
         artifact.precision,
-        artifact.digest,
+        manifest.engine_digest(artifact),
         vendor.flavour,
         vendor.version,
         target_of(vendor),

@@ -54,7 +54,7 @@ class EngineKey:
     Attributes:
         model: name and
         precision: of the artifact and
-        onnx_sha256: its sum, with those of the files that hold its weights.
+        onnx_sha256: its sum, with those of the files that hold its weights, and of plug-in libraries.
         flavour: tensorrt, tensorrt_rtx or openvino and
         version: of it.
         target: device, compute capability, driver and CUDA; of portable engines the set of devices.

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from recon3d_ros.backends.base import one_line
 from recon3d_ros.backends.inference_limit import InferenceLimit
 from recon3d_ros.backends.onnxruntime import open_session, run_options, tensors_of
-from recon3d_ros.errors import ArtifactError, BackendError
+from recon3d_ros.errors import ArtifactError, BackendError, OperatorError
+from recon3d_ros.model_zoo.onnx_file import tensors_in
 from recon3d_ros.model_zoo.signature import Signature
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
@@ -35,6 +36,8 @@ class OnnxFile:
         outputs: The same as the file has them.
         multiple_of: Of a file that takes any size, what sides must be a multiple of; None when the size is
             fixed, or none was found.
+        unknown_operator: Why ONNX Runtime cannot run it, where it does not know an operator; else empty. What
+            is here is then what the file declares.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -42,7 +45,15 @@ class OnnxFile:
     """
 
     def __init__(self, path: Path, seconds: float | None = None) -> None:
-        self._session, self._path = open_session(path), path
+        self._path, self.unknown_operator = path, ""
+        self.multiple_of: int | None = None
+        try:
+            self._session = open_session(path)
+        except OperatorError as exc:
+            self.unknown_operator = str(exc)
+            inputs, self.outputs = tensors_in(path)
+            self.signature = Signature(inputs, self.outputs)
+            return
         self._limit = InferenceLimit(seconds)
         inputs, outputs = tensors_of(self._session, path)
         self.outputs = outputs
@@ -51,7 +62,6 @@ class OnnxFile:
         except UnicodeDecodeError:  # notes for people; the model works without
             metadata = {}
         self.signature = Signature(inputs, outputs, metadata)
-        self.multiple_of: int | None = None
         try:
             self._look()
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_contract, check_feed, one_line
 from recon3d_ros.backends.inference_limit import InferenceLimit
-from recon3d_ros.errors import ArtifactError, BackendError, Recon3dError
+from recon3d_ros.errors import ArtifactError, BackendError, OperatorError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import read_verified
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
@@ -18,6 +19,10 @@ from recon3d_ros.system.lazy import require
 from recon3d_ros.system.machine import usable_cores
 
 _LOG_FATAL_ONLY = 4  # errors come as exceptions too, once is enough
+_UNKNOWN_OPERATOR = re.compile(
+    r"Fatal error: (?P<custom>\S+?)\(-?\d+\) is not a registered function/op"
+    r"|No Op registered for (?P<standard>\S+)"
+)
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}  # float16, int8 ... are called so here, too
 
 
@@ -32,7 +37,8 @@ class OnnxRuntimeBackend:
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
-        ArtifactError: there is no such file, or it is not a model that ONNX Runtime can load.
+        ArtifactError: there is no such file, or it is not a model that ONNX Runtime can load; OperatorError
+            where it has operators that are not known.
         ContractError: the file does not keep what the manifest promises.
     """
 
@@ -55,6 +61,7 @@ class OnnxRuntimeBackend:
                 enable_fallback=0,
             )
         except Exception as exc:  # the vendor's exceptions have no common base
+            _refuse_unknown_operator(path, exc, bool(manifest.plugins))
             raise self._not_loaded(f"ONNX Runtime cannot load {path} ({one_line(str(exc))})") from exc
         self._model_name = manifest.name
         self._run_options, self._limit = vendor.RunOptions, InferenceLimit(aside=self._serves_signals)
@@ -113,7 +120,7 @@ def open_session(path: Path, threads: int = 0) -> Any:
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
-        ArtifactError: ONNX Runtime cannot load it.
+        ArtifactError: ONNX Runtime cannot load it; OperatorError where it has operators that are not known.
     """
     vendor = require("onnxruntime", extra="cpu")
     try:
@@ -121,9 +128,32 @@ def open_session(path: Path, threads: int = 0) -> Any:
             str(path), _session_options(vendor, threads), providers=["CPUExecutionProvider"]
         )
     except Exception as exc:
+        _refuse_unknown_operator(path, exc)
         raise ArtifactError(
             f"ONNX Runtime cannot load {path} ({one_line(str(exc))}): export the model again"
         ) from exc
+
+
+def _refuse_unknown_operator(path: Path, exc: Exception, has_plugins: bool = False) -> None:
+    """Say so when that is why a file cannot be loaded.
+
+    Raises:
+        OperatorError: It is.
+    """
+    found = _UNKNOWN_OPERATOR.search(str(exc))
+    if found is None:
+        return
+    todo = (
+        "it is for TensorRT with the plug-ins of its manifest, set backend to tensorrt on a computer with an "
+        "NVIDIA GPU"
+        if has_plugins
+        else "list the library that has it for TensorRT under plugins of the manifest, with a golden output, "
+        "and set backend to tensorrt; or export the model with operators of ONNX"
+    )
+    operator = found["custom"] or found["standard"]
+    raise OperatorError(
+        f"expected operators that ONNX Runtime knows in {path}, got {operator}: {todo}"
+    ) from exc
 
 
 def run_options() -> Any:

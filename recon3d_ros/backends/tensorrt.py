@@ -20,6 +20,7 @@ from recon3d_ros.backends.base import check_contract, check_feed
 from recon3d_ros.backends.engine_spec import EngineSpec, engine_spec
 from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
 from recon3d_ros.backends.gpu import NO_GPU, find_gpu
+from recon3d_ros.backends.plugins import load_plugins
 from recon3d_ros.backends.runtime_cache import RuntimeCache
 from recon3d_ros.backends.vendor import EngineRefused, Vendor, tensor_spec
 from recon3d_ros.cuda.context import Device
@@ -162,6 +163,7 @@ class _Engine:
 
     def __init__(self, spec: EngineSpec, content: bytes) -> None:
         vendor, label = spec.vendor, spec.label
+        load_plugins(vendor, spec.manifest)  # an engine names its plug-ins, and does not hold them
         vendor.forget()
         try:
             self._runtime = vendor.module.Runtime(vendor.logger)  # must outlive the engine

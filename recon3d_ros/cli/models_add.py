@@ -34,6 +34,7 @@ HELP = (
     "it in, or repeat the command with --set; what NAME.yaml says already is kept. Then the model is shown a "
     "rendered picture whose depth is known: NAME_look.png has the answer, and what looks wrong is printed."
 )
+ELF_MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine in the header of a shared library
 _NO_LICENCE = "not stated, ask the authors"
 
 
@@ -53,6 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the manifest: output.unit=m"
     )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=user_path,
+        metavar="FILE",
+        help="plug-in library of TensorRT that the model needs, in the folder of FILE or below; can be "
+        "repeated, for x86_64 and aarch64",
+    )
     parser.add_argument("--licence", help="licence of the weights")
 
 
@@ -69,9 +79,13 @@ def main(args: argparse.Namespace) -> int:
     _apply(document, args)
     document.setdefault("licence", {"weights": _NO_LICENCE})
     document["artifacts"] = _artifacts(document, file)
+    if args.plugin:
+        document["plugins"] = [_plugin(library, file.parent) for library in args.plugin]
     write_text(path, to_yaml(document, remarks))
     print(f"wrote {path}")
     missing = blanks(document)
+    if onnx.unknown_operator:
+        return _say_unchecked(document, path, missing, onnx.unknown_operator)
     if missing:
         _trial(document, path)
         print(_incomplete(document, path, missing))
@@ -81,6 +95,42 @@ def main(args: argparse.Namespace) -> int:
         print("licence of the weights: not stated; give it with --licence")
     print(f"next: recon3d models show {path}, then recon3d run --model {path} {_images(document)} --out OUT")
     return 0
+
+
+def _say_unchecked(document: Mapping[str, Any], path: Path, missing: Mapping[str, str], why: str) -> int:
+    """What is left to do for a model that ONNX Runtime cannot run; the exit code."""
+    print(f"not tried: {why}")
+    if missing:
+        print(_incomplete(document, path, missing))
+        return PartialResultError.exit_code
+    manifest = manifest_from_dict(document, path)
+    if not manifest.plugins:
+        print("if a plug-in library has the operator, repeat with --plugin LIBRARY.so")
+    if manifest.golden is None:
+        print(
+            "it is served only with a golden output of the original code: an npz with the images and the "
+            "output, under golden with its sha256 (docs/own-models.md)"
+        )
+        return PartialResultError.exit_code
+    return 0
+
+
+def _plugin(library: Path, folder: Path) -> dict[str, str]:
+    """A plug-in library as the manifest names it, with the processor that its header tells."""
+    try:
+        place = library.absolute().relative_to(folder.absolute())
+        head = library.read_bytes()[:20]
+    except ValueError as exc:
+        raise ArtifactError(
+            f"expected {library} in {folder} or below, it is elsewhere: copy it there"
+        ) from exc
+    except OSError as exc:
+        raise ArtifactError(f"cannot read {library} ({exc.strerror}): check the path") from exc
+    machine = ELF_MACHINES.get(int.from_bytes(head[18:20], "little")) if head[:4] == b"\x7fELF" else None
+    if machine is None:
+        known = " or ".join(ELF_MACHINES.values())
+        raise ArtifactError(f"expected a shared library for {known}, got {library}: get another one")
+    return {"file": place.as_posix(), "sha256": sha256_of(library), "machine": machine}
 
 
 def _images(document: Mapping[str, Any]) -> str:

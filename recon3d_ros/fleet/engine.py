@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from recon3d_ros import __version__
-from recon3d_ros.errors import ConfigError
+from recon3d_ros.errors import ConfigError, MissingDependencyError
 from recon3d_ros.fleet.storage import remove_stale
 from recon3d_ros.fleet.tasks import Outcome, Task
 from recon3d_ros.fleet.work import run_task
+from recon3d_ros.system.installing import how_to_install
 from recon3d_ros.system.lazy import require
 
 LOCAL = "local"
@@ -80,6 +81,10 @@ def _connect(ray: Any, cluster: str, resources: Resources) -> None:
         with _signals_kept():
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as exc:
+        if "ray[client]" in str(exc):
+            raise MissingDependencyError(
+                f"expected Ray's client for {cluster}, it is not installed: {how_to_install('ray')}"
+            ) from exc
         raise ConfigError(
             f"expected a Ray cluster at {cluster!r}, got none ({' '.join(str(exc).split()):.200}): start one "
             "with `ray start --head`, or use --cluster local"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,6 +35,8 @@ UNITS_OF_TASK = {
 POINT_TASKS = ("point_labels",)
 
 PRECISIONS = ("fp32", "fp16", "int8")
+# Processors that TensorRT runs beside, as `uname -m` names them.
+MACHINES = ("x86_64", "aarch64")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,24 @@ class Artifact:
     def external_path(self, external: ExternalFile) -> str:
         """Path of such a file as the manifest would name it: ONNX files name it from their own folder."""
         return (PurePosixPath(self.file).parent / external.file).as_posix()
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A shared library with operators for TensorRT, beside the manifest or in a folder below it.
+
+    ``machine`` is the processor that it is compiled for, as ``uname -m`` says; empty = any one.
+    """
+
+    file: str
+    sha256: str
+    machine: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self, "file")
+        check_file(self.file)
+        check_sha256(self.sha256, self.file)
+        check_choice(self, "machine", ("", *MACHINES), {"amd64": "write x86_64", "arm64": "write aarch64"})
 
 
 @dataclass(frozen=True)
@@ -139,7 +160,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A model: its task, files, contracts, licence, origin, accuracy and golden output.
+    """A model: its task, files, contracts, licence, origin, accuracy, golden output and plug-ins.
 
     ``path`` is where the YAML lies; None for the models that are built in and need no file.
     """
@@ -154,6 +175,7 @@ class Manifest:
     origin: str = ""
     accuracy: tuple[Accuracy, ...] = ()
     golden: Golden | None = None
+    plugins: tuple[Plugin, ...] = ()
     path: Path | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -215,6 +237,18 @@ class Manifest:
     def is_metric(self) -> bool:
         """True when the model knows metres, or pixels of disparity."""
         return self.task != "mono_relative_inverse_depth"
+
+    @property
+    def plugins_here(self) -> tuple[Plugin, ...]:
+        """The plug-in libraries for the processor of this computer."""
+        return tuple(plugin for plugin in self.plugins if plugin.machine in ("", platform.machine()))
+
+    def engine_digest(self, artifact: Artifact) -> str:
+        """One sha256 for all that an engine of an artifact is made of: its files, and the plug-ins here."""
+        if not self.plugins_here:
+            return artifact.digest
+        sums = sorted(plugin.sha256 for plugin in self.plugins_here)
+        return hashlib.sha256(repr((artifact.digest, sums)).encode()).hexdigest()
 
     def artifact(self, precision: str = "auto") -> Artifact:
         """Return the artifact of one precision; ``auto`` is fp32, or the first one where there is none.

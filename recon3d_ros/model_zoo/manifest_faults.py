@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 from recon3d_ros.errors import ManifestError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
-from recon3d_ros.model_zoo.manifest import Accuracy, Artifact, ExternalFile, Golden, Licence, TrainingSource
+from recon3d_ros.model_zoo.manifest import (
+    Accuracy,
+    Artifact,
+    ExternalFile,
+    Golden,
+    Licence,
+    Plugin,
+    TrainingSource,
+)
 from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract, PolarGrid
 
 # What stands in for a missing or wrong value while the others of its block are checked.
@@ -21,6 +29,7 @@ _SOUND: Mapping[type, Mapping[str, Any]] = {
     Invalid: {"name": "x", "above": 0.0},
     Artifact: {"file": "x", "sha256": "0" * 64},
     ExternalFile: {"file": "x", "sha256": "0" * 64},
+    Plugin: {"file": "x", "sha256": "0" * 64},
     Golden: {"file": "x", "sha256": "0" * 64},
     Licence: {"weights": "x"},
     TrainingSource: {"name": "x", "licence": "x"},

@@ -26,6 +26,7 @@ from recon3d_ros.model_zoo.manifest import (
     Golden,
     Licence,
     Manifest,
+    Plugin,
     TrainingSource,
 )
 from recon3d_ros.model_zoo.manifest_faults import Faults, keys_of
@@ -84,6 +85,7 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     values["accuracy"] = faults.blocks(Accuracy, values.get("accuracy"), "accuracy")
     if values.get("golden") is not None:
         values["golden"] = faults.block(Golden, values["golden"], "golden")
+    values["plugins"] = faults.blocks(Plugin, values.get("plugins"), "plugins")
     faults.raise_all()
     return Manifest(**values, path=path)
 

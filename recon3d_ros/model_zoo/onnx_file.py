@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
 from recon3d_ros.errors import ArtifactError
+from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 
 T = TypeVar("T")
 # Fields of onnx.proto on the way from a model to its tensors: message -> number of the field -> message.
@@ -29,6 +30,12 @@ _FIELDS = {
     "Tensor": {13: "ExternalData"},
 }
 _KEY, _VALUE = 1, 2
+_GRAPH, _GRAPH_VALUE, _GRAPH_INPUT, _GRAPH_OUTPUT, _TENSOR_NAME = 7, 5, 11, 12, 8
+# TensorProto.DataType -> NumPy
+_ELEMENTS = {
+    **{1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool"},
+    **{10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16"},
+}
 _OP_TYPE, _DATA_TYPE = 4, 2  # of a Node, of a Tensor
 _FLOAT, _FLOAT16 = 1, 10
 # Operators of integers, in the two ways that ONNX has for quantized networks.
@@ -64,6 +71,20 @@ def stored_precision(path: Path) -> str:
     if any(isinstance(kind, bytes) and _OF_INTEGERS.fullmatch(kind) for kind in kinds):
         return "int8"
     return "fp16" if kinds.count(_FLOAT16) > kinds.count(_FLOAT) else "fp32"
+
+
+def tensors_in(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs as an ONNX file declares them, for a file that no runtime here can load.
+
+    Free sides are None. Inputs with a value in the file are no inputs.
+
+    Raises:
+        ArtifactError: the file cannot be read.
+    """
+    found = _read(path, _declared)
+    values = {name for place, name, _ in found if place == "value"}
+    inputs = tuple(spec for place, name, spec in found if place == "input" and spec and name not in values)
+    return inputs, tuple(spec for place, _, spec in found if place == "output" and spec)
 
 
 def _read(path: Path, look: Callable[[mmap.mmap], Iterator[T]]) -> list[T]:
@@ -111,6 +132,46 @@ def _kinds(content: mmap.mmap) -> Iterator[bytes | int]:
                 yield content[start:end]
             elif message == "Tensor" and number == _DATA_TYPE:
                 yield _varint(content, start)[0]
+
+
+def _declared(content: mmap.mmap) -> Iterator[tuple[str, str, TensorSpec | None]]:
+    """Every input, output and value of the main graph: which of them, its name and its tensor."""
+    places = {_GRAPH_INPUT: "input", _GRAPH_OUTPUT: "output"}
+    for number, start, end in _fields(content, 0, len(content)):
+        if number != _GRAPH:
+            continue
+        for field, a, b in _fields(content, start, end):
+            if field in places:
+                spec = _value_info(content, a, b)
+                yield places[field], spec.name, spec
+            elif field == _GRAPH_VALUE:
+                names = [content[x:y] for n, x, y in _fields(content, a, b) if n == _TENSOR_NAME]
+                yield "value", (names or [b""])[0].decode(), None
+
+
+def _value_info(content: mmap.mmap, start: int, end: int) -> TensorSpec:
+    """A ValueInfo: name (1) and type (2) with a tensor (1) of an element (1) and a shape (2) of sides (1)."""
+    name, dtype, shape = "", "", list[int | None]()
+    for number, a, b in _fields(content, start, end):
+        if number == 1:
+            name = content[a:b].decode()
+            continue
+        for _, tensor_a, tensor_b in _only(content, a, b, 1) if number == 2 else ():
+            for part, x, y in _fields(content, tensor_a, tensor_b):
+                if part == 1:
+                    dtype = _ELEMENTS.get(_varint(content, x)[0], "unknown")
+                elif part == 2:
+                    shape = [_side(content, p, q) for _, p, q in _only(content, x, y, 1)]
+    return TensorSpec(name, dtype, tuple(shape))
+
+
+def _side(content: mmap.mmap, start: int, end: int) -> int | None:
+    fixed = [_varint(content, a)[0] for _, a, _ in _only(content, start, end, 1)]
+    return fixed[0] if fixed and 0 < fixed[0] < 1 << 31 else None
+
+
+def _only(content: mmap.mmap, start: int, end: int, number: int) -> Iterator[tuple[int, int, int]]:
+    return (field for field in _fields(content, start, end) if field[0] == number)
 
 
 def _messages(content: mmap.mmap) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError
 from recon3d_ros.files.disk import open_regular, read_bytes
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, Plugin
 from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.model_zoo.onnx_file import external_files
 from recon3d_ros.system.share import share_path
@@ -141,6 +141,8 @@ def verify(manifest: Manifest) -> None:
         verify_artifact(manifest, artifact)
     if manifest.golden is not None:
         _verify_file(manifest, manifest.golden.file, manifest.golden.sha256)
+    for plugin in manifest.plugins_here:
+        verify_plugin(manifest, plugin)
 
 
 def verify_artifact(manifest: Manifest, artifact: Artifact) -> None:
@@ -156,6 +158,11 @@ def verify_artifact(manifest: Manifest, artifact: Artifact) -> None:
         )
     for item in artifact.external:
         _verify_file(manifest, artifact.external_path(item), item.sha256)
+
+
+def verify_plugin(manifest: Manifest, plugin: Plugin) -> Path:
+    """The same for a plug-in library; returns its path."""
+    return _verify_file(manifest, plugin.file, plugin.sha256)
 
 
 def _verify_file(manifest: Manifest, file: str, sha256: str) -> Path:

@@ -31,6 +31,8 @@ def describe(manifest: Manifest) -> list[str]:
     for artifact in manifest.artifacts:
         more = "".join(f", {item.file}" for item in artifact.external)
         lines.append(f"file: {artifact.file} ({artifact.precision}){more}")
+    for plugin in manifest.plugins:
+        lines.append(f"plug-in of TensorRT: {plugin.file}" + f" ({plugin.machine})" * bool(plugin.machine))
     if manifest.labels_points:
         lines += _points(manifest)
     else:

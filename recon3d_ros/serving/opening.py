@@ -12,7 +12,7 @@ from recon3d_ros.backends.gpu import find_gpu
 from recon3d_ros.backends.openvino import OpenVinoBackend
 from recon3d_ros.backends.vendor import flavour_here
 from recon3d_ros.config import ModelConfig
-from recon3d_ros.errors import MissingDependencyError, ModelError, Recon3dError
+from recon3d_ros.errors import MissingDependencyError, ModelError, OperatorError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.preprocess import plan_fit
@@ -60,7 +60,7 @@ def interim_config(config: ModelConfig, stereo: bool = True) -> ModelConfig:
     """What serves the same model until its engine is built: ONNX Runtime, unless it is not installed.
 
     Returns:
-        `config` itself when it means no engine.
+        `config` itself when it means no engine, or the model needs plug-ins of TensorRT.
 
     Raises:
         ModelError, ConfigError, DataError: there is no such model.
@@ -68,8 +68,11 @@ def interim_config(config: ModelConfig, stereo: bool = True) -> ModelConfig:
     if not wants_engine(config, stereo) or not _has_onnxruntime():
         return config
     model = config.model
+    manifest = find_model(model, config.models_dir, device=device_of("tensorrt"), stereo=stereo)
+    if manifest.plugins:  # which ONNX Runtime has not
+        return config
     if model == "auto":  # the same as the engine's, not the one for a CPU alone
-        model = find_model(model, config.models_dir, device=device_of("tensorrt"), stereo=stereo).name
+        model = manifest.name
     return replace(config, model=model, backend="onnxruntime", precision="auto")
 
 
@@ -123,6 +126,7 @@ class _Opening:
 
     def open_engine(self) -> Backend:
         """The engine of the wanted precision, or of the next safer one."""
+        self._require_check()
         precisions = self._precisions()
         for precision, safer in zip(precisions, [*precisions[1:], None]):
             try:
@@ -134,6 +138,33 @@ class _Opening:
                     raise
                 log.warning("%s; trying %s", str(exc), safer)
         raise AssertionError("there is one precision at least")
+
+    def _require_check(self) -> None:
+        """Refuse an engine that nothing can be compared with, before it is built.
+
+        Raises:
+            ModelError: ONNX Runtime does not know the operators of the model, which has no golden output.
+        """
+        if self.manifest.golden is not None:
+            return
+        why = "it needs plug-ins of TensorRT" if self.manifest.plugins else self._unknown_operator()
+        if why:
+            raise ModelError(
+                f"expected a golden output of {self.manifest.name}, which ONNX Runtime cannot check ({why}), "
+                "got none: make one with the original code (docs/own-models.md) and name it under golden"
+            )
+
+    def _unknown_operator(self) -> str:
+        """Which operator ONNX Runtime does not know, in its words; empty where it can run the model."""
+        if not _has_onnxruntime():
+            return ""
+        try:
+            open_backend("onnxruntime", self.manifest, precision=self.config.precision).close()
+        except OperatorError as exc:
+            return str(exc).partition(": ")[0]
+        except Recon3dError:
+            pass  # told by who opens it for a comparison
+        return ""
 
     def open_onnx(self) -> Backend:
         """A backend that runs the ONNX file itself; one of a GPU has the CPU's to fall back to."""
@@ -183,9 +214,11 @@ class _Opening:
         record: Callable[[str], None] = getattr(backend, "record_check", lambda verdict: None)
         try:
             self_check(self.manifest, backend)
-            if _has_onnxruntime():
+            if _has_onnxruntime() and not self.manifest.plugins:
                 for size in self.config.engine_sizes_wh:
                     cross_check(self.manifest, backend, size, self.config.threads)
+        except OperatorError as exc:  # the golden output is all there is to compare with
+            log.warning("%s is checked by its golden output alone: %s", self.manifest.name, exc)
         except ModelError as exc:
             record(str(exc))
             raise

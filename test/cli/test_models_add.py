@@ -204,3 +204,42 @@ def test_an_onnx_file_without_a_manifest_names_the_command(tmp_path: Path, capsy
 def test_the_templates_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "templates"]) == 0
     assert "foundation_stereo " in capsys.readouterr().out
+
+
+def test_a_model_with_operators_of_a_plugin_is_described_and_asks_for_a_golden_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ESS: ONNX Runtime cannot run it, so its tensors are read from the file."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    names = ("input_left", "input_right"), ("output_left", "output_conf")
+    inputs = [helper.make_tensor_value_info(name, kind, [1, 3, 96, 160]) for name in names[0]]
+    outputs = [helper.make_tensor_value_info(name, kind, [1, 1, 96, 160]) for name in names[1]]
+    node = helper.make_node("CostVolume", names[0], names[1], domain="trt.plugins")
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("trt.plugins", 1)]
+    graph = helper.make_graph([node], "g", inputs, outputs)
+    file, library = tmp_path / "stereo.onnx", tmp_path / "plugins" / "lib.so"
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    file.write_bytes(model.SerializeToString())
+    library.parent.mkdir()
+    library.write_bytes(b"\x7fELF" + bytes(14) + (183).to_bytes(2, "little"))
+    assert main(["models", "add", str(file), "--plugin", str(library)]) == PartialResultError.exit_code
+    said = capsys.readouterr().out
+    assert "input: input_left float32 [1, 3, 96, 160]" in said and "recognised by its tensors: ess" in said
+    assert (
+        "not tried: expected operators that ONNX Runtime knows" in said and "trt.plugins:CostVolume" in said
+    )
+    assert "served only with a golden output" in said
+    (plugin,) = find_model(file).plugins
+    assert (plugin.file, plugin.machine) == ("plugins/lib.so", "aarch64")
+    assert main(["models", "show", str(file)]) == 0
+    assert "plug-in of TensorRT: plugins/lib.so (aarch64)" in capsys.readouterr().out
+    words = ["run", "--model", str(file), "--left", "l.png", "--right", "r.png", "--fx", "90"]
+    for name in ("l.png", "r.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((96, 160, 3), np.uint8))
+    words[4], words[6] = str(tmp_path / "l.png"), str(tmp_path / "r.png")
+    assert main([*words, "--baseline-m", "0.1", "--out", str(tmp_path / "out")]) == 5
+    assert "set backend to tensorrt on a computer with an NVIDIA GPU" in capsys.readouterr().err
+    for wrong, message in ((file, "expected a shared library"), (Path("/bin/ls"), "it is elsewhere")):
+        assert main(["models", "add", str(file), "--plugin", str(wrong)]) == 5
+        assert message in capsys.readouterr().err

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recon3d_ros.backends.onnxruntime import tensors_of
 from recon3d_ros.errors import ArtifactError
 from recon3d_ros.model_zoo.manifest_file import load_manifest
-from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision
+from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision, tensors_in
 from recon3d_ros.model_zoo.registry import verify
 from test.external_model import with_external_data
 
@@ -124,3 +125,24 @@ def test_weights_that_are_a_link_in_a_circle_are_one_error(tmp_path):
     (tmp_path / "ext.data").symlink_to(tmp_path / "ext.data")
     with pytest.raises(ArtifactError, match=r"ext\.data"):
         verify(manifest)
+
+
+def test_the_tensors_that_a_file_declares_are_those_of_the_runtime(tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    h, kinds = onnx.helper, onnx.TensorProto
+    info = h.make_tensor_value_info
+    inputs = [info("image", kinds.FLOAT16, ["n", 3, None, 64]), info("w", kinds.FLOAT, [3])]
+    outputs = [info("count", kinds.INT64, []), info("flag", kinds.BOOL, [1, 2])]
+    nodes = [
+        h.make_node("Size", ["image"], ["count"]),
+        h.make_node("Constant", [], ["flag"], value=onnx.numpy_helper.from_array(np.ones((1, 2), bool))),
+    ]
+    graph = h.make_graph(nodes, "g", inputs, outputs, [onnx.numpy_helper.from_array(TWO, "w")])
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    expected = tensors_of(runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"]), path)
+    assert tensors_in(path) == expected
+    assert [spec.shape for spec in expected[0]] == [(None, 3, None, 64)]  # w has its value in the file
+    path.write_bytes(b"no onnx")
+    assert tensors_in(path) == ((), ())
