@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from recon3d_ros.model_zoo.draft import BLANK, PIXELS, blanks, draft, flat, read
 from recon3d_ros.model_zoo.manifest import UNITS_OF_TASK, Manifest
 from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
 from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision
+from recon3d_ros.model_zoo.plugin_file import plugin_beside
 from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.model_zoo.signature import Signature
 from recon3d_ros.model_zoo.templates import Template, contract_by, find_template, recognised, similar
@@ -34,7 +36,6 @@ HELP = (
     "it in, or repeat the command with --set; what NAME.yaml says already is kept. Then the model is shown a "
     "rendered picture whose depth is known: NAME_look.png has the answer, and what looks wrong is printed."
 )
-ELF_MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine in the header of a shared library
 _NO_LICENCE = "not stated, ask the authors"
 
 
@@ -80,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
     document.setdefault("licence", {"weights": _NO_LICENCE})
     document["artifacts"] = _artifacts(document, file)
     if args.plugin:
-        document["plugins"] = [_plugin(library, file.parent) for library in args.plugin]
+        document["plugins"] = [asdict(plugin_beside(library, file.parent)) for library in args.plugin]
     write_text(path, to_yaml(document, remarks))
     print(f"wrote {path}")
     missing = blanks(document)
@@ -103,34 +104,11 @@ def _say_unchecked(document: Mapping[str, Any], path: Path, missing: Mapping[str
     if missing:
         print(_incomplete(document, path, missing))
         return PartialResultError.exit_code
-    manifest = manifest_from_dict(document, path)
-    if not manifest.plugins:
-        print("if a plug-in library has the operator, repeat with --plugin LIBRARY.so")
-    if manifest.golden is None:
-        print(
-            "it is served only with a golden output of the original code: an npz with the images and the "
-            "output, under golden with its sha256 (docs/own-models.md)"
-        )
-        return PartialResultError.exit_code
-    return 0
-
-
-def _plugin(library: Path, folder: Path) -> dict[str, str]:
-    """A plug-in library as the manifest names it, with the processor that its header tells."""
-    try:
-        place = library.absolute().relative_to(folder.absolute())
-        head = library.read_bytes()[:20]
-    except ValueError as exc:
-        raise ArtifactError(
-            f"expected {library} in {folder} or below, it is elsewhere: copy it there"
-        ) from exc
-    except OSError as exc:
-        raise ArtifactError(f"cannot read {library} ({exc.strerror}): check the path") from exc
-    machine = ELF_MACHINES.get(int.from_bytes(head[18:20], "little")) if head[:4] == b"\x7fELF" else None
-    if machine is None:
-        known = " or ".join(ELF_MACHINES.values())
-        raise ArtifactError(f"expected a shared library for {known}, got {library}: get another one")
-    return {"file": place.as_posix(), "sha256": sha256_of(library), "machine": machine}
+    if manifest_from_dict(document, path).golden is not None:
+        return 0
+    hint = "" if "plugins" in document else "with --plugin LIBRARY.so if a plug-in has the operator, and "
+    print(f"it is served {hint}only with a golden output of the original code, see docs/own-models.md")
+    return PartialResultError.exit_code
 
 
 def _images(document: Mapping[str, Any]) -> str:

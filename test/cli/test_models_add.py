@@ -229,7 +229,7 @@ def test_a_model_with_operators_of_a_plugin_is_described_and_asks_for_a_golden_o
     assert (
         "not tried: expected operators that ONNX Runtime knows" in said and "trt.plugins:CostVolume" in said
     )
-    assert "served only with a golden output" in said
+    assert "it is served only with a golden output" in said
     (plugin,) = find_model(file).plugins
     assert (plugin.file, plugin.machine) == ("plugins/lib.so", "aarch64")
     assert main(["models", "show", str(file)]) == 0
