@@ -16,7 +16,13 @@ from recon3d_ros.config.parameters import NODES
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 OURS = {"/points", "/depth/preview", "/left/image_rect"}
 # Held by test/ros/test_consumers.py and test/model_zoo.
-OF_OTHERS = {"consumers.yaml", "nav2_voxel_layer.yaml", "nav2_labels_layer.yaml", "model_templates.yaml"}
+OF_OTHERS = {
+    "consumers.yaml",
+    "nav2_voxel_layer.yaml",
+    "nav2_labels_layer.yaml",
+    "nav2_map_layer.yaml",
+    "model_templates.yaml",
+}
 SEGMENT = 128 << 20
 XML_NAMES = {"": "http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"}
 
@@ -77,6 +83,23 @@ def test_rviz_shows_our_topics():
     )
     # a subscriber that asks for reliable would not hear best-effort publishers
     assert {item["Topic"]["Reliability Policy"] for item in shown.values()} == {"Best Effort"}
+
+
+def test_rviz_and_nav2_take_the_map():
+    pytest.importorskip("rclpy")
+    from recon3d_ros.config.mapper import MapNodeConfig
+    from recon3d_ros.ros.mapper.map_outputs import GRID, MESH, TYPES
+
+    displays = yaml.safe_load((CONFIG / "mapping.rviz").read_text())["Visualization Manager"]["Displays"]
+    shown = {item["Topic"]["Value"].removeprefix("/"): item["Topic"] for item in displays if "Topic" in item}
+    assert shown.keys() == TYPES.keys()
+    durable = {name: topic["Durability Policy"] == "Transient Local" for name, topic in shown.items()}
+    assert durable == {name: name != MESH for name in TYPES}
+    layers = yaml.safe_load((CONFIG / "nav2_map_layer.yaml").read_text())
+    costmap = layers["global_costmap"]["global_costmap"]["ros__parameters"]
+    assert costmap["static_layer"]["map_topic"] == f"/{GRID}"
+    assert costmap["static_layer"]["map_subscribe_transient_local"] is True
+    assert costmap["global_frame"] == MapNodeConfig().map_frame
 
 
 def test_foxglove_shows_our_topics():

@@ -10,14 +10,16 @@ import pytest
 import yaml
 
 from recon3d_ros.config.launch_arguments import OWN_NAMES
-from recon3d_ros.config.parameters import DEPTH_NODE, IMAGE_SOURCE, parameters
+from recon3d_ros.config.parameters import DEPTH_NODE, IMAGE_SOURCE, MAP_NODE, parameters
 from recon3d_ros.errors import Recon3dError
 
 LAUNCH = Path(__file__).resolve().parents[1] / "launch"
+NAMES = ("depth", "stereo", "mono", "demo", "multi_camera", "mapping")
 FILES = sorted(LAUNCH.glob("*.launch.py"))
 PARAMETERS = {
     ("depth.launch.py", "PARAMETERS"): DEPTH_NODE,
     ("demo.launch.py", "SOURCE"): IMAGE_SOURCE,
+    ("mapping.launch.py", "SHARED"): MAP_NODE,
 }
 
 
@@ -38,7 +40,7 @@ def constant(file: str, name: str):
 
 def test_the_launch_files_are_there():
     names = {path.name for path in FILES}
-    assert names == {f"{name}.launch.py" for name in ("depth", "stereo", "mono", "demo", "multi_camera")}
+    assert names == {f"{name}.launch.py" for name in NAMES}
 
 
 @pytest.mark.parametrize("file, name", PARAMETERS)
@@ -105,6 +107,9 @@ def test_every_argument_is_described(launched, path):
         ("stereo", {}, ["depth_node"]),
         ("mono", {"depth_model": "fake_mono"}, ["depth_node"]),
         ("stereo", {"depth_rviz": "true"}, ["depth_node", "rviz2"]),
+        ("mapping", {}, ["depth_node", "map_node"]),
+        ("mapping", {"map_depth": "False"}, ["map_node"]),
+        ("mapping", {"map_rviz": "true", "map_depth": "false"}, ["map_node", "rviz2"]),
         ("demo", {"depth_rviz": "false"}, ["depth_node", "image_source"]),
         ("demo", {}, ["depth_node", "rviz2", "image_source", *["static_transform_publisher"] * 2]),
     ],
@@ -171,6 +176,9 @@ def test_texts_stay_texts(launched):
         ("stereo", {"camera_height_m": "high"}, "camera_height_m must be of type float"),
         ("stereo", {"mode": "mono"}, "use mono.launch.py"),
         ("mono", {"mode": "stereo"}, "use stereo.launch.py"),
+        ("mapping", {"map_depth": "perhaps"}, "map_depth must be true or false"),
+        ("mapping", {"map_params_file": "/no/such.yaml"}, "/no/such.yaml, found none: check map_params_file"),
+        ("mapping", {"map_voxel_m": "2.0"}, "correct map_voxel_m:=2.0"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(launched, name, arguments, words):
@@ -191,6 +199,29 @@ def test_a_mono_launch_leaves_the_model_to_the_node(launched):
     (node,), context = launched(LAUNCH / "mono.launch.py")
     given = parameters_of(node, context)
     assert given["mode"] == "mono" and "model" not in given
+
+
+def test_the_map_node_has_the_topics_and_parameters_of_the_depth_node(launched, with_rviz):
+    arguments = {"left_image": "/zed/left", "depth_namespace": "front", "depth_rectify": "true"}
+    own = {"map_poses": "odometry", "map_voxel_m": "0.1", "map_cameras": "", "map_rviz": "true"}
+    nodes, context = launched(LAUNCH / "mapping.launch.py", **arguments, **own)
+    depth, mapper, rviz = nodes
+    given = parameters_of(mapper, context)
+    assert (given["poses"], given["voxel_m"], given["rectify"]) == ("odometry", 0.1, True)
+    assert parameters_of(depth, context)["rectify"] is True
+    for node in (depth, mapper):
+        assert node.expanded_node_namespace == "/front"
+        assert ("left/image_raw", "/zed/left") in [tuple(rule) for rule in node.expanded_remapping_rules]
+    rviz._perform_substitutions(context)
+    assert dict(rviz.expanded_remapping_rules)["/map/mesh"] == "map/mesh"
+
+
+def test_several_cameras_make_one_map(launched):
+    (node,), context = launched(
+        LAUNCH / "mapping.launch.py", map_depth="false", map_cameras="front,rear", depth_mode="mono"
+    )
+    given = parameters_of(node, context)
+    assert list(given["cameras"]) == ["front", "rear"] and given["mode"] == "mono"
 
 
 def parameters_of(node, context):

@@ -108,7 +108,6 @@ TESTED_IN = {
     "ros.mapper.map_outputs": "ros/mapper/test_map_node.py",
     "ros.mapper.map_services": "ros/mapper/test_map_node.py",
     "ros.mapper.map_worker": "ros/mapper/test_map_node.py",
-    "ros.mapper.mesh_messages": "ros/mapper/test_map_node.py",
     "ros.mapper.depth_channel": "ros/mapper/test_map_node.py",
     "ros.mapper.odometry_output": "ros/mapper/test_poses.py",
     "ros.node.managed_node": "ros/node/test_depth_node_lifecycle.py",

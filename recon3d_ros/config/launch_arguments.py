@@ -50,12 +50,15 @@ def describe(classes: Iterable[type[Config]], names: Iterable[str]) -> dict[str,
     return {name: texts[name] for name in names}
 
 
-def values(classes: Iterable[type[Config]], words: Mapping[str, str]) -> dict[str, Any]:
+def values(
+    classes: Iterable[type[Config]], words: Mapping[str, str], own_names: Mapping[str, str] = OWN_NAMES
+) -> dict[str, Any]:
     """Return the parameters that arguments give; an empty word gives none.
 
     Args:
         classes: the configurations of the node.
         words: what stands behind `:=`, by name.
+        own_names: the arguments of those that have another name.
 
     Raises:
         ConfigError: a word is no value of its parameter.
@@ -68,7 +71,7 @@ def values(classes: Iterable[type[Config]], words: Mapping[str, str]) -> dict[st
         try:
             value = parse_bool(name, word) if name == "use_sim_time" else known[name].parsed(word)
         except ConfigError as exc:
-            raise ConfigError(f"{exc}: correct {own_name(name)}:={word}") from exc
+            raise ConfigError(f"{exc}: correct {own_names.get(name, name)}:={word}") from exc
         given[name] = list(value) if isinstance(value, tuple) else value
     return given
 

@@ -23,6 +23,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from recon3d_ros.config.launch_arguments import (
+    OWN_NAMES,
     Restarts,
     given_words,
     log_level_words,
@@ -86,20 +87,24 @@ def warn(text: str) -> None:
         get_logger("recon3d").warning(text)
 
 
-def can_show_rviz(word: str) -> bool:
+def can_show_rviz(word: str, argument: str = OWN_NAMES["rviz"]) -> bool:
     """Whether rviz is asked for and installed; say what to install where it is not.
+
+    Args:
+        word: what stands behind `:=`.
+        argument: its name, for what is said.
 
     Raises:
         ConfigError: the word is no bool.
     """
-    if not parse_bool(own_name("rviz"), word or "false"):
+    if not parse_bool(argument, word or "false"):
         return False
     try:
         get_package_prefix("rviz2")
     except (PackageNotFoundError, OSError):  # the latter without AMENT_PREFIX_PATH
         warn(
-            "expected the package rviz2, which shows the clouds, got none: install ros-<distribution>-rviz2 "
-            "with apt, or give depth_rviz:=false; the nodes start without it"
+            "expected the package rviz2, which shows the results, got none: install ros-<distribution>-rviz2 "
+            f"with apt, or give {argument}:=false; the nodes start without it"
         )
         return False
     return True
@@ -114,9 +119,15 @@ def typed(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
-    """Return the depth node and what starts it again when it ended, see `Restarts`.
+    """Return the depth node, see `our_node`."""
+    return our_node("depth_node", respawn, log_level, **options)
+
+
+def our_node(name: str, respawn: str, log_level: str, **options: Any) -> list[Any]:
+    """Return a node and what starts it again when it ended, see `Restarts`.
 
     Args:
+        name: of the node and its executable.
         respawn: the word of the argument; empty is true.
         log_level: see `log_level_words`.
         options: of `launch_ros.actions.Node`.
@@ -126,8 +137,8 @@ def depth_node(respawn: str, log_level: str, **options: Any) -> list[Any]:
     """
     node = Node(
         package="recon3d_ros",
-        executable="depth_node",
-        name="depth_node",
+        executable=name,
+        name=name,
         output="screen",
         emulate_tty=True,
         ros_arguments=log_level_words(log_level),

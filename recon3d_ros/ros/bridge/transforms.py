@@ -19,6 +19,7 @@ PATIENCE_S = 0.1  # for the transform of a moving frame, which is often publishe
 # A transform that did not come is not waited for again so soon: the worker serves other cameras too.
 IMPATIENCE_S = 1.0
 _POLL_S = 0.002
+WITHOUT_TF2 = "leave target_frame and floor_frame empty and give scale_poses"
 
 
 class TransformSource(Protocol):
@@ -72,10 +73,11 @@ class Tf2Source:
 
     Args:
         node: who listens; an executor has to spin it in another thread than the one that looks up.
+        without: what to do without tf2_ros, for the error.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, without: str = WITHOUT_TF2) -> None:
+        self._node, self._without = node, without
         self._tf2: Any = None
         self._buffer: Any = None
         self._impatient_until_s: dict[tuple[str, str], float] = {}
@@ -93,7 +95,7 @@ class Tf2Source:
         except ImportError as exc:
             raise MissingDependencyError(
                 f"expected tf2_ros to look up frames, got {exc}; apt install ros-<distro>-tf2-ros-py "
-                "(there is no wheel), or leave target_frame and floor_frame empty and give scale_poses."
+                f"(there is no wheel), or {self._without}."
             ) from exc
         buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(buffer, self._node)

@@ -173,6 +173,7 @@ class DepthChannel:
 
     def _on_weighted(self, found: tuple[Any, Any] | None) -> None:
         if found is not None:
+            self._unanswered = 0
             self._accept(*found)
 
     def _waits_for_confidence(self) -> bool:

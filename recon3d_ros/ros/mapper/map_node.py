@@ -29,6 +29,7 @@ from recon3d_ros.ros.node.worker import Mailbox, Worker
 from recon3d_ros.system.printable import printable
 
 DIAGNOSTICS_PERIOD_S = 1.0
+WITHOUT_TF2 = "set poses to odometry and leave base_frame empty"
 LONGEST_STEP_BACK_S = 1.0  # of stamps; farther back it is another run of a bag or a simulator
 
 
@@ -58,7 +59,7 @@ class MapNode(ManagedNode):
         super().__init__("map_node", MAP_NODE, MapNodeConfig, DIAGNOSTICS_PERIOD_S, **options)
 
     def _prepare_services(self) -> None:
-        self._transforms = self._given_transforms or Tf2Source(self)
+        self._transforms = self._given_transforms or Tf2Source(self, WITHOUT_TF2)
         self._status = NodeStatus(self, "map")
         self._map_services = MapServices(self, lambda: self._map, lambda: self._live.current, self._hand_over)
 

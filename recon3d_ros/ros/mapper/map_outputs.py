@@ -21,12 +21,11 @@ from recon3d_ros.config.mapper import MapNodeConfig
 from recon3d_ros.config.mapping import GridConfig
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import XYZRGB
-from recon3d_ros.geometry.rotations import quaternions_of
 from recon3d_ros.mapping.live_map import LiveMap, Place
 from recon3d_ros.mapping.occupancy import OCCUPIED, UNKNOWN, OccupancyGrid
 from recon3d_ros.ros.bridge.conversions import make_header, to_bytes_array
 from recon3d_ros.ros.bridge.runtime import advertise, reliable_qos
-from recon3d_ros.ros.mapper.mesh_messages import deletion, deletion_of_all, mesh_marker
+from recon3d_ros.ros.mapper.mesh_messages import deletion, deletion_of_all, serialized_mesh
 from recon3d_ros.ros.output.cloud_message import list_to_msg
 
 MESH, POINTS, GRID, DISTANCE = "map/mesh", "map/points", "map/grid", "map/distance"
@@ -155,7 +154,7 @@ class MapOutputs:
                 message = (
                     deletion(place, self._frame_id)
                     if mesh is None
-                    else mesh_marker(place, mesh, self._frame_id)
+                    else serialized_mesh(place, mesh, self._frame_id)
                 )
                 self._publishers[MESH].publish(message)
             if self._late:
@@ -174,7 +173,7 @@ class MapOutputs:
             place = next(iter(self._late))
             del self._late[place]
             if place in live.meshes:
-                self._publishers[MESH].publish(mesh_marker(place, live.meshes[place], self._frame_id))
+                self._publishers[MESH].publish(serialized_mesh(place, live.meshes[place], self._frame_id))
 
     # --- points and grids -----------------------------------------------------------------------------
 
@@ -247,10 +246,9 @@ def distance_message(grid: OccupancyGrid, stamp_ns: int, frame_id: str) -> Point
 
 
 def _origin(grid: OccupancyGrid) -> Pose:
-    T_world_map = np.linalg.inv(grid.T_map_world)
+    """Level, and a multiple of the cells, as Nav2 takes it: the tilt that is left is below 3 degrees."""
     pose = Pose()
-    corner = T_world_map @ np.array([*grid.origin_xy, 0.0, 1.0])
-    pose.position.x, pose.position.y, pose.position.z = corner[:3].tolist()
-    x, y, z, w = quaternions_of(np.asarray(T_world_map[None, :3, :3], np.float64))[0].tolist()
-    pose.orientation.x, pose.orientation.y, pose.orientation.z, pose.orientation.w = x, y, z, w
+    pose.position.x, pose.position.y = grid.origin_xy
+    pose.position.z = float(np.linalg.inv(grid.T_map_world)[2, 3])
+    pose.orientation.w = 1.0
     return pose
