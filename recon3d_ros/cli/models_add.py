@@ -18,9 +18,20 @@ from recon3d_ros.cli.flags import user_path
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ArtifactError, DataError, ManifestError, PartialResultError, Recon3dError
 from recon3d_ros.estimation.estimator import Estimator
-from recon3d_ros.evaluation.first_look import FirstLook, first_look, sample_for
+from recon3d_ros.evaluation.first_look import FirstLook, first_look, others_for, sample_for
 from recon3d_ros.files.disk import write_text
-from recon3d_ros.model_zoo.draft import BLANK, PIXELS, blanks, draft, flat, read_document, set_key, to_yaml
+from recon3d_ros.model_zoo.draft import (
+    BLANK,
+    PIXELS,
+    blanks,
+    draft,
+    hints,
+    incomplete,
+    read_document,
+    run_flags,
+    set_key,
+    to_yaml,
+)
 from recon3d_ros.model_zoo.manifest import UNITS_OF_TASK, Manifest
 from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
 from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision
@@ -78,6 +89,8 @@ def main(args: argparse.Namespace) -> int:
     document = _existing(path) or {"name": path.stem}
     remarks = _fill_contract(document, args, onnx)
     _apply(document, args)
+    for hint in hints(onnx.signature, document):
+        print(hint)
     document.setdefault("licence", {"weights": _NO_LICENCE})
     document["artifacts"] = _artifacts(document, file)
     if args.plugin:
@@ -89,12 +102,14 @@ def main(args: argparse.Namespace) -> int:
         return _say_unchecked(document, path, missing, onnx.unknown_operator)
     if missing:
         _trial(document, path)
-        print(_incomplete(document, path, missing))
+        print(incomplete(document, path, missing))
         return PartialResultError.exit_code
     _look(manifest_from_dict(document, path), path)
     if document["licence"]["weights"] == _NO_LICENCE:
         print("licence of the weights: not stated; give it with --licence")
-    print(f"next: recon3d models show {path}, then recon3d run --model {path} {_images(document)} --out OUT")
+    print(
+        f"next: recon3d models show {path}, then recon3d run --model {path} {run_flags(document)} --out OUT"
+    )
     return 0
 
 
@@ -102,33 +117,13 @@ def _say_unchecked(document: Mapping[str, Any], path: Path, missing: Mapping[str
     """What is left to do for a model that ONNX Runtime cannot run; the exit code."""
     print(f"not tried: {why}")
     if missing:
-        print(_incomplete(document, path, missing))
+        print(incomplete(document, path, missing))
         return PartialResultError.exit_code
     if manifest_from_dict(document, path).golden is not None:
         return 0
     hint = "" if "plugins" in document else "with --plugin LIBRARY.so if a plug-in has the operator, and "
     print(f"it is served {hint}only with a golden output of the original code, see docs/own-models.md")
     return PartialResultError.exit_code
-
-
-def _images(document: Mapping[str, Any]) -> str:
-    """The flags of `recon3d run` that such a model needs."""
-    if document["task"] == "stereo_disparity":
-        return "--left LEFT --right RIGHT --fx FX --baseline-m BASELINE"
-    return "--image IMAGE" + " --fx FX" * (document["task"] == "mono_metric_depth")
-
-
-def _incomplete(document: Mapping[str, Any], path: Path, missing: Mapping[str, str]) -> str:
-    """What the file says already, and what cannot be known from it."""
-    known = [key for key, value in flat(document) if value != BLANK]
-    count = len(missing)
-    return "\n".join(
-        [
-            f"{path} is there with {', '.join(known)}; {count} answer{'s'[: count != 1]} to be given:",
-            *(f"  {key}: {question}" for key, question in missing.items()),
-            f"fill in {BLANK} in {path}, or repeat the command with --set KEY=VALUE; then the model is tried",
-        ]
-    )
 
 
 def _print_tensors(onnx: OnnxFile) -> None:
@@ -245,7 +240,7 @@ def _artifacts(document: Mapping[str, Any], file: Path) -> list[dict[str, Any]]:
 def _look(manifest: Manifest, path: Path) -> None:
     """Show the model a picture, print what was seen."""
     with _opened(manifest) as estimator:
-        look = first_look(estimator, sample_for(manifest))
+        look = first_look(estimator, sample_for(manifest), others_for(manifest))
     _write(look, path)
     for doubt in look.doubts:
         print(f"looks wrong: {doubt}")

@@ -7,7 +7,7 @@ a mirrored answer, metres a hundred times too large.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ _MAX_DISPARITY_PX = 96.0
 # Rank correlations with the truth that count, and how much more another orientation must have.
 _OPPOSITE, _UNRELATED, _ALIKE, _MORE = -0.3, 0.3, 0.4, 0.25
 _FAR_OFF = 8.0  # times the truth
+# Ends that are the same in different rooms, and the share of pixels that have them where nothing limits them.
+_SAME, _FEW = 0.003, 0.01
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,20 @@ def sample_for(manifest: Manifest) -> Sample:
     return view_sample(_SEEDS[False], _SIZE_WH)
 
 
-def first_look(estimator: Estimator, sample: Sample) -> FirstLook:
+def others_for(manifest: Manifest) -> list[Sample]:
+    """More rooms for a metric model of one camera: what is the same in all of them was not seen in any."""
+    if manifest.is_stereo or not manifest.is_metric:
+        return []
+    return [view_sample(_SEEDS[False] + number, _SIZE_WH) for number in (1, 2)]
+
+
+def first_look(estimator: Estimator, sample: Sample, others: Sequence[Sample] = ()) -> FirstLook:
     """Show a model a picture.
+
+    Args:
+        estimator: The model.
+        sample: The picture, of which the result tells.
+        others: Further ones, see `others_for`.
 
     Raises:
         ContractError: its tensors are not what its manifest says.
@@ -72,8 +86,11 @@ def first_look(estimator: Estimator, sample: Sample) -> FirstLook:
         f"{np.isfinite(values).mean():.0%} valid, {what} {' / '.join(f'{n:.3g}' for n in numbers)} "
         f"(1 / 50 / 99 %), rank correlation with the truth {likeness:.2f}"
     )
-    doubts = (*_doubts_of_input(manifest.input), *_doubts(manifest, values, truth, likeness))
-    return FirstLook(_picture(sample, truth, values, manifest), summary, doubts, likeness)
+    doubts = [*_doubts_of_input(manifest.input), *_doubts(manifest, values, truth, likeness)]
+    if others:
+        answers = [values, *(estimator.estimate_raw(other.frame) for other in others)]
+        doubts += _doubts_of_ends(answers)
+    return FirstLook(_picture(sample, truth, values, manifest), summary, tuple(doubts), likeness)
 
 
 def _truth(manifest: Manifest, sample: Sample) -> tuple[Plane, str]:
@@ -155,6 +172,26 @@ def _doubts_of_size(manifest: Manifest, ratio: float) -> Iterator[str]:
     elif ratio < 1 / 100 and manifest.is_stereo:
         hint = "shares of the width? write unit: width"
     yield f"the {word} are {ratio:.3g} times the true ones: {hint}"
+
+
+def _doubts_of_ends(answers: Sequence[Plane]) -> Iterator[str]:
+    """Of answers to different rooms that all begin or end at the same depth, which few pixels have.
+
+    A network whose depth is limited ends there in many pixels.
+    """
+    for end, name in ((np.nanmin, "nearest"), (np.nanmax, "farthest")):
+        found = np.array([end(plane) if np.isfinite(plane).any() else np.nan for plane in answers])
+        if not np.isfinite(found).all() or np.ptp(found) > _SAME * np.abs(found).max():
+            continue
+        shares = [
+            np.mean(np.abs(plane - value) <= _SAME * abs(value)) for plane, value in zip(answers, found)
+        ]
+        if max(shares) < _FEW:
+            yield (
+                f"the {name} depth of {len(answers)} different rooms is the same, {found[0]:.4g}: an output "
+                "that is normalised for each image has no metric scale, write task: "
+                "mono_relative_inverse_depth"
+            )
 
 
 def _alike(values: Plane, truth: Plane) -> float:

@@ -264,8 +264,12 @@ class OutputContract:
         """
         axes = self.layout if layout is None else layout
         channel = self.channel or 0
-        if len(shape) != len(axes) or 0 in shape or (axes[0] == "N" and shape[0] != 1):
-            raise ContractError(f"expected the output {self.name!r} as one {axes}, got shape {shape}")
+        several = any(side != 1 for axis, side in zip(axes, shape) if axis in "NS")
+        if len(shape) != len(axes) or 0 in shape or several:
+            raise ContractError(
+                f"expected the output {self.name!r} as one {axes}, got shape {shape}: export one of them, of "
+                "several iterations the last"
+            )
         if layout is None and "C" in axes:
             self.check_channels(shape[axes.index("C")])
         chosen = {"N": 0, "S": 0, "C": channel if layout is None else 0, "H": slice(None), "W": slice(None)}

@@ -189,6 +189,52 @@ def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]
     return found
 
 
+def incomplete(document: Mapping[str, Any], path: Path, missing: Mapping[str, str]) -> str:
+    """What the file says already, and what cannot be known from it."""
+    known = [key for key, value in flat(document) if value != BLANK]
+    count = len(missing)
+    return "\n".join(
+        [
+            f"{path} is there with {', '.join(known)}; {count} answer{'s'[: count != 1]} to be given:",
+            *(f"  {key}: {question}" for key, question in missing.items()),
+            f"fill in {BLANK} in {path}, or repeat the command with --set KEY=VALUE; then the model is tried",
+        ]
+    )
+
+
+def run_flags(document: Mapping[str, Any]) -> str:
+    """The flags of `recon3d run` that such a model needs."""
+    if document["task"] == "stereo_disparity":
+        return "--left LEFT --right RIGHT --fx FX --baseline-m BASELINE"
+    return "--image IMAGE" + " --fx FX" * bool(document["task"] == "mono_metric_depth")
+
+
+def hints(signature: Signature, document: Mapping[str, Any]) -> list[str]:
+    """What a file has that its manifest does not use, and what a manifest cannot say."""
+    found = []
+    output = document["output"]
+    known = (
+        output.get("name"),
+        output.get("confidence"),
+        output.get("sigma"),
+        output.get("invalid", {}).get("name"),
+    )
+    for plane in signature.planes:
+        if plane.spec.name in known or output.get("name") == BLANK or not _NO_VALUE.search(plane.spec.name):
+            continue
+        found.append(
+            f"not used: the output {plane.spec.name}; if it tells how sure the network is: --set "
+            f"output.confidence={plane.spec.name}, and where more is worse --set output.confidence_kind=error"
+        )
+    images = signature.images
+    if len(images) == 1 and images[0].batch == 2 and images[0].channels in (1, 3):
+        found.append(
+            f"{images[0].spec.name} takes two images in its batch: a picture is given twice; if they are "
+            "left and right, export the network with two inputs"
+        )
+    return found
+
+
 def _told(signature: Signature) -> str:
     specs = (*signature.inputs, *signature.outputs)
     return ", ".join(f"{spec.name} {spec}" for spec in specs)

@@ -243,3 +243,22 @@ def test_a_model_with_operators_of_a_plugin_is_described_and_asks_for_a_golden_o
     for wrong, message in ((file, "expected a shared library"), (Path("/bin/ls"), "it is elsewhere")):
         assert main(["models", "add", str(file), "--plugin", str(wrong)]) == 5
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "answers", "told"),
+    [
+        (
+            PAIR,
+            {"disp": "NCHW", "uncertainty": "NCHW"},
+            "not used: the output uncertainty; if it tells",
+        ),
+        ({"images": (2, 3, "h", "w")}, {"disparity": "NCHW"}, "images takes two images in its batch"),
+    ],
+)
+def test_what_a_manifest_does_not_use_or_cannot_say_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: dict, answers: dict, told: str
+) -> None:
+    write(Published(given, answers), tmp_path / "net.onnx")
+    assert main(["models", "add", str(tmp_path / "net.onnx")]) == PartialResultError.exit_code
+    assert told in capsys.readouterr().out

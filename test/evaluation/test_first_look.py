@@ -10,7 +10,7 @@ import pytest
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.estimation.estimator import Estimator
-from recon3d_ros.evaluation.first_look import first_look, sample_for
+from recon3d_ros.evaluation.first_look import first_look, others_for, sample_for
 from recon3d_ros.geometry import Sample
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Licence, Manifest
@@ -103,3 +103,28 @@ def test_a_network_that_is_described_rightly_finds_the_depth_of_the_picture() ->
         look = first_look(estimator, sample_for(estimator.manifest))
         estimator.close()
         assert look.likeness > 0.8 and look.doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "doubts"),
+    [
+        (lambda depth: depth, 0),
+        (lambda depth: depth / depth.min(), 1),  # the nearest has 1: inverse depth over its maximum
+        (lambda depth: depth / depth.max() * 10, 1),
+        (lambda depth: np.minimum(depth, 0.6 * np.median(depth) + 1), 0),  # limited, each at another depth
+        (lambda depth: np.clip(depth, 1.5, 3.0), 0),  # limited, all alike, in many pixels
+    ],
+)
+def test_a_depth_that_is_normalised_in_every_image_is_no_metric_depth(
+    samples, spoil: Spoil, doubts: int
+) -> None:
+    manifest = manifest_of("mono_metric_depth")
+    rooms = [samples[False], *others_for(manifest)]
+    answers = {}
+    for room in rooms:
+        depth = np.where(np.isfinite(room.depth), room.depth, np.nan)  # type: ignore[arg-type]
+        answers[id(room.frame)] = spoil(np.where(np.isnan(depth), np.nanmax(depth), depth)).astype(np.float32)
+    estimator = SimpleNamespace(manifest=manifest, estimate_raw=lambda frame: answers[id(frame)])
+    look = first_look(estimator, rooms[0], rooms[1:])  # type: ignore[arg-type]
+    assert sum("normalised for each image" in doubt for doubt in look.doubts) == doubts
+    assert others_for(manifest_of("stereo_disparity")) == []
