@@ -52,7 +52,7 @@ OTHERS = {
     "camera_link)",
 }
 # Topics in config/recon3d.rviz; make_nodes says what stands in for each.
-SHOWN = ("/points", "/depth/preview", "/left/image_rect")
+SHOWN = ("/points", "/depth/preview", "/left/image_rect", "/confidence", "/map/mesh", "/map/grid")
 
 
 def generate_launch_description():
@@ -90,6 +90,8 @@ def make_nodes(context):
             frame,
         ],
         parameters=[{"use_sim_time": given.get("use_sim_time", False)}],
-        remappings=list(zip(SHOWN, (words["points"] or "points", "depth/preview", image))),
+        remappings=list(
+            zip(SHOWN, (words["points"] or "points", "depth/preview", image, *(t[1:] for t in SHOWN[3:])))
+        ),
     )
     return [*nodes, rviz]

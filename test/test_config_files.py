@@ -14,7 +14,8 @@ from recon3d_ros.config import options
 from recon3d_ros.config.parameters import NODES
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
-OURS = {"/points", "/depth/preview", "/left/image_rect"}
+OURS = {"/points", "/depth/preview", "/left/image_rect", "/confidence"}
+OF_THE_MAP = {"/map/mesh": "Marker", "/map/grid": "Map"}  # reliable, and in the namespace of the map node
 # Held by test/ros/test_consumers.py and test/model_zoo.
 OF_OTHERS = {
     "consumers.yaml",
@@ -71,9 +72,9 @@ def test_the_profile_is_what_its_comment_says():
 
 def test_rviz_shows_our_topics():
     displays = yaml.safe_load((CONFIG / "recon3d.rviz").read_text())["Visualization Manager"]["Displays"]
-    shown = {item["Name"]: item for item in displays if "Topic" in item}
-    topics = {item["Topic"]["Value"] for item in displays if "Topic" in item}
-    assert topics == OURS
+    kinds = {item["Topic"]["Value"]: item["Class"].rpartition("/")[2] for item in displays if "Topic" in item}
+    assert set(kinds) == OURS | set(OF_THE_MAP) and OF_THE_MAP.items() <= kinds.items()
+    shown = {item["Name"]: item for item in displays if "Topic" in item and item["Topic"]["Value"] in OURS}
     cloud, labels = shown["Cloud"], shown["Labels"]
     assert (cloud["Topic"]["Value"], cloud["Color Transformer"]) == ("/points", "RGB8")
     assert (labels["Topic"]["Value"], labels["Channel Name"], labels["Enabled"]) == (
@@ -107,7 +108,8 @@ def test_foxglove_shows_our_topics():
     from recon3d_ros.ros.output.outputs import TYPES
 
     panels = json.loads((CONFIG / "foxglove.json").read_text())["configById"]
-    clouds = set(panels["3D!cloud"]["topics"])
+    clouds = set(panels["3D!cloud"]["topics"]) - set(OF_THE_MAP)
+    assert set(OF_THE_MAP) <= set(panels["3D!cloud"]["topics"])
     images = {panel["imageMode"]["imageTopic"] for name, panel in panels.items() if name.startswith("Image!")}
     outputs = {f"/{name}" for name in TYPES}
     assert clouds <= outputs and images - outputs == {"/left/image_rect"}
@@ -117,4 +119,4 @@ def test_foxglove_shows_our_topics():
 def test_the_launch_file_remaps_what_rviz_shows():
     text = (CONFIG.parent / "launch" / "depth.launch.py").read_text()
     listed = re.search(r"^SHOWN = \((.*)\)$", text, re.MULTILINE)
-    assert set(re.findall(r'"([^"]+)"', listed[1])) == OURS
+    assert set(re.findall(r'"([^"]+)"', listed[1])) == OURS | set(OF_THE_MAP)

@@ -87,6 +87,7 @@ TESTED_IN = {
     "odometry.keyframe": "odometry/test_visual.py",
     "odometry.loops": "odometry/test_graph.py",
     "offline.reconstruction": "cli/test_reconstruct.py",
+    "messages.cloud": "offline/test_view_bag.py",
     "messages.kinds": "messages/test_camera_info.py",
     "model_zoo.contract": "model_zoo/test_manifest_file.py",
     "model_zoo.manifest_faults": "model_zoo/test_manifest_file.py",

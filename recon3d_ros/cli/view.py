@@ -16,7 +16,9 @@ from pathlib import Path
 
 from recon3d_ros.cli.flags import user_path
 from recon3d_ros.cli.terminal import tell_written
+from recon3d_ros.datasets.bags.reader import is_bag
 from recon3d_ros.errors import ConfigError, DataError, MissingDependencyError, OutputError
+from recon3d_ros.offline.view_bag import bags_in, log_bag
 from recon3d_ros.reports.rerun_log import EXTRA, RerunLog
 from recon3d_ros.reports.saved import log_saved
 from recon3d_ros.system.installing import how_to_install
@@ -24,8 +26,8 @@ from recon3d_ros.system.lazy import require
 
 HELP = (
     "Show results in the web viewer of Rerun: images, depth, confidence, clouds, meshes and trajectories on "
-    "a timeline. THING is a folder that run, process --out-ply, reconstruct or ~/save has written, or a "
-    ".ply, .glb, .obj, .stl or .rrd file; --live shows a running depth node. The viewer's server listens on "
+    "a timeline. THING is a folder that run, process, reconstruct or ~/save has written, a bag, or a .ply, "
+    ".glb, .obj, .stl or .rrd file; --live shows a running depth node. The viewer's server listens on "
     f"this computer only; Ctrl-C ends it. Needs the extra {EXTRA}: an error says how to install it."
 )
 _START_S = 20.0
@@ -82,8 +84,11 @@ def _fill(log: RerunLog, args: argparse.Namespace) -> None:
     for path in args.things:
         if path.suffix == ".rrd":
             continue
-        count = log_saved(log, path)
-        print(f"{path}: {count} item{'s'[: count != 1]}", file=sys.stderr)
+        clouds = path / "ply"  # of process --bags, where no bag has them
+        parts = bags_in(path) or [clouds if clouds.is_dir() else path]
+        for part in parts:
+            count = log_bag(log, part) if is_bag(part) else log_saved(log, part)
+            print(f"{part}: {count} item{'s'[: count != 1]}", file=sys.stderr)
 
 
 @contextmanager

@@ -74,8 +74,12 @@ class RerunLog:
         )  # 0: no depth in Rerun
         self._log("camera/depth", self._rerun.DepthImage(depth, meter=1.0))
         if depth_map.confidence is not None:
-            levels = np.rint(255 * np.nan_to_num(depth_map.confidence)).astype(np.uint8)
-            self._log("camera/confidence", self._rerun.Image(levels))
+            self.confidence(depth_map.confidence)
+
+    def confidence(self, confidence: NDArray[np.float32]) -> None:
+        """Log a confidence, (H, W) 0 to 1; NaN is shown as 0."""
+        levels = np.rint(255 * np.nan_to_num(confidence)).astype(np.uint8)
+        self._log("camera/confidence", self._rerun.Image(levels))
 
     def cloud(self, cloud: Cloud, entity: str = "points") -> None:
         """Log the valid points of a cloud in their colours."""

@@ -7,14 +7,14 @@ from array import array
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
-from recon3d_ros.errors import DataError, ImageError
-from recon3d_ros.geometry import XYZ, OrganizedCloud, PinholeCamera, StereoRig
-from recon3d_ros.geometry.cloud import BYTES_PER_FIELD, LABEL
+from recon3d_ros.errors import ImageError
+from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.messages.camera_info import info_to_camera as info_to_camera
+from recon3d_ros.messages.cloud import cloud_from_msg as cloud_from_msg
 from recon3d_ros.messages.depth import compress_depth
 from recon3d_ros.messages.depth import depth_from_msg as depth_from_msg
 from recon3d_ros.messages.encodings import encode_pixels
@@ -160,31 +160,6 @@ def disparity_to_msg(
     np.copyto(adjusted, np.float32(msg.min_disparity - 1.0), where=~np.isfinite(adjusted))
     msg.image = _pixels_to_msg(adjusted, stamp_ns, frame_id, "32FC1")
     return msg
-
-
-def cloud_from_msg(msg: PointCloud2) -> OrganizedCloud:
-    """View a cloud that is laid out as `CloudMessages` does it: float32 fields, x, y, z first, no gaps.
-
-    Raises:
-        DataError: another layout, or less data than the message declares.
-    """
-    height, width, step = msg.height, msg.width, msg.point_step
-    fields = tuple(field.name for field in msg.fields)
-    kinds = [PointField.UINT8 if name == LABEL[0] else PointField.FLOAT32 for name in fields]
-    packed = [(BYTES_PER_FIELD * i, kind) for i, kind in enumerate(kinds)]
-    described = [(field.offset, field.datatype) for field in msg.fields]
-    without_gaps = described == packed and step == BYTES_PER_FIELD * len(fields)
-    if not without_gaps or fields[:3] != XYZ or msg.is_bigendian:
-        raise DataError(
-            f"expected a cloud of float32 x, y, z and more without gaps, got {list(fields)} in {step} bytes; "
-            "subscribe to the points of a depth_node."
-        )
-    if msg.row_step != width * step or len(msg.data) != height * msg.row_step:
-        raise DataError(
-            f"expected {height} rows of {width * step} bytes, got row_step {msg.row_step} and "
-            f"{len(msg.data)} bytes; the cloud is truncated, check its publisher."
-        )
-    return OrganizedCloud(np.frombuffer(msg.data, np.float32).reshape(height, width, len(fields)), fields)
 
 
 def _pixels_to_msg(pixels: np.ndarray, stamp_ns: int, frame_id: str, encoding: str) -> Image:

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from recon3d_ros.config.camera_topics import info_topic
 from recon3d_ros.errors import Recon3dError
 from recon3d_ros.geometry import DepthMap, PinholeCamera
+from recon3d_ros.messages.encodings import message_view
 from recon3d_ros.reports.rerun_log import RerunLog
 from recon3d_ros.ros.bridge.conversions import (
     cloud_from_msg,
@@ -43,6 +44,7 @@ class LiveView(Node):
         self._listen(CameraInfo, "depth/camera_info", partial(self._on_info, "depth"))
         self._listen(Image, image, self._on_image)
         self._listen(Image, "depth/image", self._on_depth)
+        self._listen(Image, "confidence", self._on_confidence)
         self._listen(PointCloud2, "points", self._on_cloud)
         self._listen(PointCloud2, "points_free", self._on_free)
 
@@ -67,6 +69,10 @@ class LiveView(Node):
         self._at(msg)
         if camera := self._cameras.get("depth"):
             self._view.depth_map(DepthMap(depth_from_msg(msg), camera))
+
+    def _on_confidence(self, msg: Image) -> None:
+        self._at(msg)
+        self._view.confidence(message_view(msg, "f4", 1))
 
     def _on_cloud(self, msg: PointCloud2) -> None:
         self._at(msg)

@@ -40,6 +40,7 @@ def messages(camera, stamp_ns):
         "depth/camera_info": info,
         "left/image_rect": image_to_msg(image, stamp_ns, "optical"),
         "depth/image": depth_to_msg(depth, stamp_ns, "optical"),
+        "confidence": depth_to_msg(np.full((HEIGHT, WIDTH), 0.5, np.float32), stamp_ns, "optical"),
         "points": cloud,
     }
 
@@ -98,9 +99,17 @@ def test_what_a_node_publishes_is_recorded(tmp_path):
     node = Node("stage", namespace="/eye")
     try:
         camera = PinholeCamera.simple(WIDTH, HEIGHT, fx=60.0)
-        kinds = {"image_rect": Image, "image": Image, "points": PointCloud2, "camera_info": CameraInfo}
+        kinds = {
+            "image_rect": Image,
+            "image": Image,
+            "confidence": Image,
+            "points": PointCloud2,
+            "camera_info": CameraInfo,
+        }
         topics = messages(camera, 1)
-        publishers = {topic: advertise(node, kinds[topic.split("/")[-1]], topic) for topic in topics}
+        publishers = {
+            topic: advertise(node, kinds.get(topic.split("/")[-1], Image), topic) for topic in topics
+        }
         deadline = time.monotonic() + 60
         while not all(publisher.get_subscription_count() for publisher in publishers.values()):
             assert time.monotonic() < deadline and viewer.poll() is None
@@ -120,5 +129,5 @@ def test_what_a_node_publishes_is_recorded(tmp_path):
     listed = subprocess.run(
         [sys.executable, "-m", "rerun", "rrd", "print", str(path)], capture_output=True, text=True, timeout=60
     )
-    for entity in ("/camera/image", "/camera/depth", "/points"):
+    for entity in ("/camera/image", "/camera/depth", "/camera/confidence", "/points"):
         assert entity in listed.stdout
