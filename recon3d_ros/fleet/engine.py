@@ -22,6 +22,8 @@ from recon3d_ros.system.lazy import require
 LOCAL = "local"
 # A worker that is killed, or whose machine is lost: Ray gives the task to another one so often.
 RETRIES = 3
+# One that Ray ends because the memory of this computer is full; Ray would try for ever.
+OOM_RETRIES = 10
 
 
 class Resources(NamedTuple):
@@ -73,6 +75,7 @@ def _connect(ray: Any, cluster: str, resources: Resources) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if cluster == LOCAL:
         options["include_dashboard"] = False
+        options["_system_config"] = {"task_oom_retries": OOM_RETRIES}
         if resources.workers:
             options["num_cpus"] = max(1, round(resources.workers * resources.cpus))
     else:
@@ -136,5 +139,5 @@ def _outcome(ray: Any, done: Any, task: Task) -> Outcome:
     except ray.exceptions.RayTaskError as exc:  # a fault of ours: the worker lives
         error = f"{type(exc.cause).__name__}: {exc.cause}, which is a fault of this program: report it"
     except ray.exceptions.RayError as exc:
-        error = f"its worker ended {RETRIES + 1} times ({' '.join(str(exc).split()):.200}): see its log"
+        error = f"its worker ended again and again ({' '.join(str(exc).split()):.200}): see its log"
     return Outcome(task.name, task.source, error=error)

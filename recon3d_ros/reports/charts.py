@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _WIDTH, _HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 26, 12, 42
 _COLOURS = 4
 _TICKS = 5
 _TABLE_ROWS = 60  # of the numbers below a chart; a long line is thinned out
@@ -65,6 +65,7 @@ class LineChart:
         legend = "".join(
             f'<span style="--colour: var(--series-{i % _COLOURS})">{escape(key)}</span>'
             for i, (key, _, _) in enumerate(lines)
+            if key
         )
         table = "".join(_numbers(key, self.x_label, self.y_label, x, y) for key, x, y in lines)
         return _figure(self.title, parts, f'<div class="legend">{legend}</div>' if legend else "", table)
@@ -135,10 +136,10 @@ class _Axes:
         parts = [f'<path class="axis" fill="none" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>']
         for value in np.linspace(*self.x, _TICKS):
             x = self.to_px_x(float(value))
-            parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{value:.3g}</text>')
+            parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{_tick(value)}</text>')
         for value in np.linspace(*self.y, _TICKS):
             y = self.to_px_y(float(value))
-            parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+            parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_tick(value)}</text>')
             parts.append(f'<path class="axis" d="M{_LEFT} {y:.1f}H{right}"/>')
         middle = (_LEFT + right) / 2
         parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>')
@@ -147,6 +148,11 @@ class _Axes:
             f'transform="rotate(-90 14 {bottom / 2 + _TOP})">{escape(y_label)}</text>'
         )
         return "".join(parts)
+
+
+def _tick(value: float) -> str:
+    """Three digits; thousands in full, as an exponent would need the place of the label beside them."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _limits(values: NDArray[np.float64]) -> tuple[float, float]:

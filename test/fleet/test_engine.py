@@ -96,7 +96,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_others_go_on(tmp_path, reco
     monkeypatch.setattr(engine, "RETRIES", 1)
     other = replace(task, name="a2", part=(0, None))
     outcomes = {one.name: one for one in run_tasks([task, other])}
-    assert "ended 2 times" in outcomes["a"].error and outcomes["a2"].frames == 7
+    assert "ended again and again" in outcomes["a"].error and outcomes["a2"].frames == 7
 
 
 @pytest.mark.slow

@@ -200,3 +200,12 @@ def decoded(text: str, dtype: str) -> np.ndarray:
     import base64
 
     return np.frombuffer(base64.b64decode(text), dtype)
+
+
+def test_a_chart_has_labels_that_fit_and_a_legend_of_named_lines_only():
+    x = np.arange(3.0)
+    chart = LineChart("Time", "frame", "time [ms]", [Series("", x, np.array([234.0, 1700.0, 2190.4]))])
+    text = chart.to_html("t")
+    assert ">2190<" in text and "e+03" not in text and 'class="legend"' not in text
+    named = LineChart("Time", "frame", "time [ms]", [Series("one", x, x), Series("", x, x)]).to_html("t")
+    assert named.count("<span") == 1 and ">one</span>" in named
