@@ -52,6 +52,10 @@ class CameraPath:
         self._stamps.append(stamp_ns)
         self._poses.append(pose)
 
+    def sampled(self, most: int = 200) -> Matrix:
+        """At most so many of the poses, (N, 4, 4), from the whole way."""
+        return np.array(self._poses[:: -(-len(self) // most)])
+
     @property
     def trajectory(self) -> Trajectory:
         """All of them.
@@ -116,6 +120,7 @@ class LiveMap:
         if self.radius_m > 0 and not moved < _RADIUS_STEP * self.radius_m:
             fusion.keep_within(position, self.radius_m)
             self._bounded_at = position.copy()
+            self._forget_beyond(position)
         self._note(fusion.changed)
 
     def mesh_changes(self, seconds: float = np.inf) -> Iterator[tuple[Place, Mesh | None]]:
@@ -167,7 +172,7 @@ class LiveMap:
                 the height of the robot.
         """
         points = surface_points(self.fusion.store, self.fusion.config.voxel_m, self.fusion.config.min_weight)
-        T_map_world = map_from_world(points, self._all_poses())
+        T_map_world = map_from_world(points, self._some_poses())
         if not keeps_the_axes(T_map_world):  # Nav2 knows only level grids
             raise DataError(
                 "expected a floor that is level in the fixed frame, whose z axis is up, found one that is "
@@ -190,12 +195,20 @@ class LiveMap:
         self._note(store.coords)
         self._bounded_at = np.full(3, np.inf)
 
-    def _all_poses(self) -> Trajectory:
-        poses = [path.trajectory.T_world_camera for path in self.paths.values() if len(path)]
+    def _some_poses(self) -> Trajectory:
+        poses = [path.sampled() for path in self.paths.values() if len(path)]
         if not poses:
             raise DataError("expected depth maps with a pose in the map, got none yet: wait for the first")
         together = np.concatenate(poses)
         return Trajectory(np.arange(len(together)), together, key="order")
+
+    def _forget_beyond(self, position: Matrix) -> None:
+        """Look no more at cubes that are gone and nobody read: a robot may drive far without a viewer."""
+        reach = self.radius_m + 2 * self.tile_m
+        unread = [place for place in self._changed if place not in self.meshes]
+        distance = np.linalg.norm((np.array(unread).reshape(-1, 3) + 0.5) * self.tile_m - position, axis=1)
+        for i in np.flatnonzero(distance > reach).tolist():
+            del self._changed[unread[i]]
 
     def _note(self, coords: NDArray[np.int32]) -> None:
         """Remember whose surface has to be read again."""

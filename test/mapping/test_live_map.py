@@ -93,6 +93,13 @@ def test_what_is_beyond_the_radius_is_dropped():
     assert live.fusion.stats.dropped_blocks > 100
 
 
+def test_without_a_reader_nothing_is_remembered_of_what_was_dropped():
+    live = LiveMap(CONFIG, radius_m=2.5)
+    for i in range(80):
+        live.add(wall(), IMAGE, at(0.25 * i), i)
+    assert max(abs(place[0] * live.tile_m - 79 * 0.25) for place in live._changed) < 2.5 + 4 * live.tile_m
+
+
 def test_another_map_takes_its_place():
     live = LiveMap(CONFIG)
     live.add(wall(), IMAGE, at(0), 0)
@@ -109,6 +116,7 @@ def test_a_path_is_bounded_and_starts_over_with_time(monkeypatch):
     for i in range(25):
         path.add(i, at(i))
     assert len(path) <= 10 and path.trajectory.stamps_ns[-1] == 24
+    assert len(path.sampled(4)) <= 4 and path.sampled(4)[0, 0, 3] == path.trajectory.positions[0, 0]
     path.add(3, at(100))
     assert path.trajectory.stamps_ns[-1] == 3 and path.trajectory.positions[-1, 0] == 100
 

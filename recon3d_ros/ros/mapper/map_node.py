@@ -101,10 +101,14 @@ class MapNode(ManagedNode):
     def _activate(self) -> None:
         for channel in self._channels:
             channel.activate()
+        assert self._map is not None
+        self._map.active = True
         self._make_bond()
 
     def _deactivate(self) -> None:
         self._break_bond()
+        assert self._map is not None
+        self._map.active = False
         for channel in self._channels:
             channel.deactivate()
         for slot, item in self._mailbox.clear():

@@ -76,7 +76,8 @@ class MapOutputs:
         self._audience: frozenset[bytes] = frozenset()
         self._count, self._settled_s = 0, 0.0
         self._read = 0  # changes of the mesh so far
-        self._late: dict[Place, None] | None = None  # what who came late has not heard yet
+        self._newcomer = False
+        self._late: dict[Place, None] = {}  # what who came late has not heard yet
         self._cleared = False
         self._grid: OccupancyGrid | None = None
 
@@ -139,15 +140,11 @@ class MapOutputs:
         infos = self._node.get_subscriptions_info_by_topic(topic)
         audience = frozenset(bytes(info.endpoint_gid) for info in infos)
         if audience - self._audience or count > self._count:
-            self._settled_s = now + _SETTLE_S
-            self._late = {}
+            self._settled_s, self._newcomer = now + _SETTLE_S, True
         self._audience, self._count = audience, count
 
     def _publish_changes(self, live: LiveMap) -> None:
         heard = self._wanted(MESH)
-        if heard and not self._cleared:
-            self._publishers[MESH].publish(deletion_of_all(self._frame_id))  # of a node before this one
-            self._cleared = True
         for place, mesh in live.mesh_changes(_MESH_SHARE * self.config.mesh_period_s):
             self._read += 1
             if heard:
@@ -157,20 +154,16 @@ class MapOutputs:
                     else serialized_mesh(place, mesh, self._frame_id)
                 )
                 self._publishers[MESH].publish(message)
-            if self._late:
-                self._late.pop(place, None)
+            self._late.pop(place, None)
 
     def _publish_late(self, live: LiveMap) -> None:
         """Everything, a few cubes at a time, for who came late."""
-        if self._late is None or time.monotonic() < self._settled_s:
-            return
-        if not self._late:
-            self._late = dict.fromkeys(live.meshes)
-        for _ in range(_MARKERS_AT_ONCE):
-            if not self._late:
-                self._late = None
-                return
-            place = next(iter(self._late))
+        if self._newcomer and time.monotonic() >= self._settled_s:
+            if not self._cleared:
+                self._publishers[MESH].publish(deletion_of_all(self._frame_id))  # of a node before this one
+                self._cleared = True
+            self._newcomer, self._late = False, dict.fromkeys(live.meshes)
+        for place in list(self._late)[:_MARKERS_AT_ONCE]:
             del self._late[place]
             if place in live.meshes:
                 self._publishers[MESH].publish(serialized_mesh(place, live.meshes[place], self._frame_id))

@@ -68,6 +68,7 @@ class MapWorker:
 
     Attributes:
         live: the map.
+        active: something is published.
         paused: nothing is fused; poses are followed.
         turns: what is to be done between two frames, first come first served; any thread may append.
         state: for the diagnostics; any thread may read it.
@@ -90,7 +91,7 @@ class MapWorker:
         self._stamp_ns = 0
         self._told_drops = False
         self.live = LiveMap(parameters[MappingConfig], config.map_radius_m)
-        self.paused = False
+        self.active = self.paused = False
         self.turns: deque[Turn] = deque()
         self.state = MapState()
 
@@ -111,6 +112,8 @@ class MapWorker:
                 stats.frames, stats.blocks, stats.megabytes, stats.dropped_blocks, self._outputs.no_grid
             )
             self._tell_of_drops()
+        if not self.active:
+            return
         grid_config = self._parameters[GridConfig]
         self._outputs.publish_due(self.live, grid_config, self._version, self._stamp_ns)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from std_srvs.srv import SetBool, Trigger
@@ -57,6 +59,9 @@ def test_who_comes_late_gets_the_whole_mesh(bench):
     same = lambda: np.array_equal(bench.vertices("late"), bench.vertices())  # noqa: E731
     bench.wait(same, "not all of the mesh")
     assert bench.markers("late").keys() == bench.markers().keys()
+    count = len(bench.received["late"])
+    time.sleep(2.0)  # several periods
+    assert len(bench.received["late"]) == count, "it goes on for ever"
 
 
 def test_points_are_on_the_surfaces_and_wait_for_who_comes_late(bench):

@@ -189,6 +189,7 @@ def test_the_map_outlives_a_deactivation_but_not_a_cleanup(running):
 
     blocks = running.node._map.state.blocks
     assert transit(Transition.TRANSITION_DEACTIVATE)
+    assert not running.node._map.active
     assert running.node._map.state.blocks == blocks
     assert transit(Transition.TRANSITION_ACTIVATE)
     heard = lambda: all(one.get_subscription_count() for one in running._publishers.values())  # noqa: E731
