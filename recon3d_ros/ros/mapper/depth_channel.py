@@ -56,7 +56,6 @@ class DepthChannel:
         name: namespace of the camera's topics, empty for the node's own.
         config: which images, and how they come in.
         submit: hands messages that belong together to the worker; returns whether others were replaced.
-        on_step_back: called with seconds when the stamps go back by them.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class DepthChannel:
         name: str,
         config: MapNodeConfig,
         submit: Callable[[DepthMessages], bool],
-        on_step_back: Callable[[float], None],
     ) -> None:
         self.name, self._node, self._submit = name, node, submit
         prefix = f"{name}/" if name else ""
@@ -79,7 +77,7 @@ class DepthChannel:
         self.topics = [node.resolve_topic_name(topic) for topic in (self._image, self._depth)]
         self.health = Health(node.get_logger().warning, f"{' and '.join(self.topics)} with equal stamps")
         self._info_topic = resolved
-        self._intake = Intake((resolved,), config.rectify, on_step_back=on_step_back)
+        self._intake = Intake((resolved,), config.rectify)
         self._pairs = StereoSync(config.sync_tolerance_ns, _WAITING)
         self._weights = StereoSync(capacity=_UNANSWERED)
         self._unanswered = 0

@@ -30,7 +30,6 @@ from recon3d_ros.system.printable import printable
 
 DIAGNOSTICS_PERIOD_S = 1.0
 WITHOUT_TF2 = "set poses to odometry and leave base_frame empty"
-LONGEST_STEP_BACK_S = 1.0  # of stamps; farther back it is another run of a bag or a simulator
 
 
 class MapNode(ManagedNode):
@@ -78,7 +77,7 @@ class MapNode(ManagedNode):
                 self._odometry = OdometryOutput(self, config, self._transforms)
             for slot, name in enumerate(names):
                 submit = partial(self._mailbox.put, slot=slot)
-                self._channels.append(DepthChannel(self, name, config, submit, self._on_step_back))
+                self._channels.append(DepthChannel(self, name, config, submit))
             owner = self._map = MapWorker(
                 self._live.current, self._channels, self._poses(), self._outputs, self._odometry, self._tell
             )
@@ -167,16 +166,6 @@ class MapNode(ManagedNode):
     def _tell(self, text: str) -> None:
         self._status.notice(text)
         self.get_logger().warning(printable(text))
-
-    def _on_step_back(self, seconds: float) -> None:
-        if self._map is None:
-            return
-        if seconds <= LONGEST_STEP_BACK_S:
-            self.get_logger().info(f"stamps went back by {seconds:.3f} s", throttle_duration_sec=5.0)
-            return
-        text = f"stamps went back by {seconds:.3f} s, as when a bag starts over: a new map begins"
-        self.get_logger().warning(text, throttle_duration_sec=5.0)
-        self._hand_over(self._map.begin_anew)
 
     def _on_jump(self, jump: TimeJump) -> None:
         """The stamps tell whether what comes belongs to the map."""

@@ -28,6 +28,7 @@ from recon3d_ros.ros.mapper.map_outputs import MapOutputs
 from recon3d_ros.ros.mapper.odometry_output import OdometryOutput
 from recon3d_ros.ros.mapper.poses import CameraPose, PoseSource
 
+LONGEST_STEP_BACK_NS = 1_000_000_000  # of stamps; farther back it is another run of a bag or a simulator
 _BLIND = ("dark", "saturated", "blocked")  # of these images no depth is to be believed
 Turn = Callable[[], None]
 
@@ -89,6 +90,7 @@ class MapWorker:
         self._guards = [PoseGuard(config.max_speed_mps, config.max_turn_dps) for _ in cameras]
         self._version = 0
         self._stamp_ns = 0
+        self._stamps_ns = [-(1 << 63)] * len(cameras)  # of the last images with a pose
         self._told_drops = False
         self.live = LiveMap(parameters[MappingConfig], config.map_radius_m)
         self.active = self.paused = False
@@ -175,6 +177,8 @@ class MapWorker:
             )
         stamp_ns, clock = messages.stamp_ns, time.perf_counter()
         found = self._poses.pose(frame, depth_map, stamp_ns)
+        if self._is_another_run(slot, stamp_ns):
+            found = self._poses.pose(frame, depth_map, stamp_ns)
         self._guard(slot, stamp_ns, found)
         timings_ms["pose"] = (time.perf_counter() - clock) * 1e3
         if self._odometry is not None:
@@ -194,6 +198,23 @@ class MapWorker:
             frame=frame,
         )
 
+    def _is_another_run(self, slot: int, stamp_ns: int) -> bool:
+        """Notice time that goes back; far back it begins a new map.
+
+        Only images with a pose count: one with a stamp from nowhere is not worth a map.
+        """
+        back_ns, self._stamps_ns[slot] = self._stamps_ns[slot] - stamp_ns, stamp_ns
+        if back_ns <= 0:
+            return False
+        if back_ns <= LONGEST_STEP_BACK_NS:  # of a clock that is set
+            self._guards[slot].forget()
+            return False
+        text = f"stamps went back by {back_ns / 1e9:.3f} s, as when a bag starts over"
+        self._tell(f"a new map begins, and the one before is given up: {text}")
+        self._stamps_ns = [min(one, stamp_ns) for one in self._stamps_ns]
+        self.begin_anew()
+        return True
+
     def _guard(self, slot: int, stamp_ns: int, found: CameraPose) -> None:
         """Let a pose pass that the camera can have reached.
 
@@ -206,7 +227,8 @@ class MapWorker:
         except PoseError as exc:
             if self._config.on_pose_jump != "restart" or not guard.steady:
                 raise
-            self._tell(f"a new map begins, and the one before is given up: {exc}")
+            what = str(exc).partition(";")[0]
+            self._tell(f"a new map begins, and the one before is given up: {what}")
             self.reset()
             guard.check(stamp_ns, found.T_map_camera, found.part)
 
