@@ -41,7 +41,8 @@ def regression(model: Any) -> list[str]:
     while todo:
         node = makers.get(todo.pop())
         if node is not None and node.op_type not in stops and node.name not in found:
-            found.add(node.name)
+            if not any(_graphs(node)):  # branches and bodies are converted as the rest, whatever is said
+                found.add(node.name)
             todo += [name for name in node.input if name]
     return sorted(found)
 
@@ -88,6 +89,14 @@ def drop_casts(model: Any) -> None:
     del model.graph.value_info[:]  # they speak of the tensors as they were
 
 
+def _graphs(node: Any) -> Iterator[Any]:
+    """The branches or the body of a node."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
 def order_nodes(model: Any) -> None:
     """Sort the nodes; those on which no output depends go, and the values that none reads."""
     graph = model.graph
@@ -128,12 +137,10 @@ def _ordered(nodes: list[Any]) -> list[Any]:
 
 def _inner_nodes(node: Any) -> Iterator[Any]:
     """The nodes of the branches of an If and of the body of a Loop or Scan, however deep."""
-    for attribute in node.attribute:
-        graphs = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-        for graph in graphs:
-            for inner in graph.node:
-                yield inner
-                yield from _inner_nodes(inner)
+    for graph in _graphs(node):
+        for inner in graph.node:
+            yield inner
+            yield from _inner_nodes(inner)
 
 
 def _all_inputs(node: Any) -> list[str]:

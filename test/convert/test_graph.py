@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from recon3d_ros.convert.graph import drop_casts, name_nodes, regression, weighted_nodes
+from recon3d_ros.convert.half import to_fp16
 
 onnx = pytest.importorskip("onnx")
 
@@ -81,3 +83,41 @@ def test_what_only_a_branch_uses_stays_and_comes_before_it() -> None:
     drop_casts(whole)
     assert [node.op_type for node in whole.graph.node] == ["Relu", "Exp", "If"]
     onnx.checker.check_model(whole)
+
+
+def test_a_branch_and_a_loop_behind_the_last_weights_become_half(tmp_path):
+    """They share a constant with a node that stays in float."""
+    runtime = pytest.importorskip("onnxruntime")
+    h, numpy_helper, kind = onnx.helper, onnx.numpy_helper, onnx.TensorProto.FLOAT
+    info = h.make_tensor_value_info
+    body = h.make_graph(
+        [h.make_node("Identity", ["go"], ["again"]), h.make_node("Mul", ["v", "one"], ["v_out"])],
+        "body",
+        [info("i", 7, []), info("go", 9, []), info("v", kind, None)],
+        [info("again", 9, []), info("v_out", kind, None)],
+    )
+    branches = [
+        h.make_graph([h.make_node(op, ["looped", "one"], [name])], name, [], [info(name, kind, None)])
+        for name, op in (("then", "Add"), ("else", "Sub"))
+    ]
+    nodes = [
+        h.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        h.make_node("Loop", ["times", "yes", "c"], ["looped"], body=body),
+        h.make_node("ReduceMean", ["looped"], ["mean"], keepdims=0),
+        h.make_node("Greater", ["mean", "one"], ["large"]),
+        h.make_node("If", ["large"], ["y"], then_branch=branches[0], else_branch=branches[1]),
+    ]
+    values = {"w": np.full((1, 3, 3, 3), 0.1, np.float32), "one": np.float32(1.5)}
+    values |= {"times": np.int64(3), "yes": np.bool_(True)}
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    graph = h.make_graph(
+        nodes, "g", [info("x", kind, [1, 3, 24, 32])], [info("y", kind, [1, 1, 24, 32])], constants
+    )
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8)
+    source, target = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    onnx.save(model, source)
+    to_fp16(source, target)
+    feed = {"x": np.random.default_rng(0).random((1, 3, 24, 32), np.float32)}
+    expected, got = (runtime.InferenceSession(str(path)).run(None, feed)[0] for path in (source, target))
+    np.testing.assert_allclose(got, expected, rtol=2e-3)
+    assert got.dtype == np.float32
