@@ -28,6 +28,13 @@ class MapNodeConfig(PairingConfig):
     image_transport: str = option(
         "raw", "transport of the incoming images", choices=("raw", "compressed"), read_only=True
     )
+    weights: str = option(
+        "sigma",
+        "topic that weighs the pixels: sigma = depth/sigma, confidence = confidence, none = all alike; where "
+        "nobody publishes it, all alike",
+        choices=("sigma", "confidence", "none"),
+        read_only=True,
+    )
     cameras: tuple[str, ...] = option(
         (),
         "namespaces of several cameras that make one map; empty = one camera without a namespace",

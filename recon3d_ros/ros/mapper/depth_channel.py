@@ -1,4 +1,4 @@
-"""One camera of the map node: its topics, and which image, depth and confidence belong together."""
+"""One camera of the map node: its topics, and which image, depth and weights belong together."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from recon3d_ros.ros.health.health import Health
 from recon3d_ros.ros.health.outcome import Cause, FrameOutcome
 from recon3d_ros.ros.health.throttle import ChangeThrottle
 
-DEPTH, DEPTH_INFO, CONFIDENCE = "depth/image", "depth/camera_info", "confidence"
+DEPTH, DEPTH_INFO = "depth/image", "depth/camera_info"
+WEIGHTS = {"sigma": "depth/sigma", "confidence": "confidence"}
 _WAITING = 40  # images that wait for their depth, which a slow model makes a second later
-_UNANSWERED = 5  # depth images without confidence, until it is not waited for any more
+_UNANSWERED = 5  # depth images without weights, until it is not waited for any more
 _INFO_LOG_PERIOD_S = 5.0
 
 
@@ -35,12 +36,12 @@ class DepthMessages:
     Attributes:
         raw: The image, and the camera of both.
         depth: sensor_msgs/Image, 32FC1 or 16UC1.
-        confidence: sensor_msgs/Image, 32FC1; None where nobody publishes it.
+        weights: sensor_msgs/Image, 32FC1, sigma in m or confidence; None where nobody publishes it.
     """
 
     raw: RawFrame
     depth: Image
-    confidence: Image | None
+    weights: Image | None
 
     @property
     def stamp_ns(self) -> int:
@@ -70,7 +71,8 @@ class DepthChannel:
         image = image_topics(config.mode == "stereo", config.rectify, prefix)[LEFT]
         self._image = transported(node, image, config.image_transport)
         self._image_type = CompressedImage if config.image_transport == "compressed" else Image
-        self._depth, self._confidence = prefix + DEPTH, prefix + CONFIDENCE
+        self._depth = prefix + DEPTH
+        self._weights_topic = prefix + WEIGHTS[config.weights] if config.weights in WEIGHTS else ""
         # raw images come with a camera of their own, others have the pixels of the depth
         self._info = info_topic(image) if config.rectify else prefix + DEPTH_INFO
         resolved = node.resolve_topic_name(self._info)
@@ -94,9 +96,10 @@ class DepthChannel:
         topics: list[tuple[Any, str, Callable[[Any], None]]] = [
             (CameraInfo, self._info, self._on_info),  # first: of what is ready at once it is taken first
             (self._image_type, self._image, self._on_image),
-            (Image, self._confidence, self._on_confidence),
             (Image, self._depth, self._on_depth),
         ]
+        if self._weights_topic:
+            topics.append((Image, self._weights_topic, self._on_weights))
         try:
             for msg_type, topic, callback in topics:
                 self._subscriptions.append(
@@ -155,17 +158,17 @@ class DepthChannel:
     def _on_pair(self, pair: tuple[Any, Any] | None) -> None:
         if pair is None:
             return
-        if not self._waits_for_confidence():
+        if not self._waits_for_weights():
             self._accept(pair, None)
             return
         self._unanswered += 1
         self._on_weighted(self._weights.add(LEFT, stamp_to_ns(pair[RIGHT].header.stamp), pair))
         if self._unanswered == _UNANSWERED:
             self._weights.clear()
-            topic = self._node.resolve_topic_name(self._confidence)
-            self._node.get_logger().info(f"no messages on {topic}: depth is fused without confidence")
+            topic = self._node.resolve_topic_name(self._weights_topic)
+            self._node.get_logger().info(f"no messages on {topic}: all pixels of the depth weigh alike")
 
-    def _on_confidence(self, msg: Image) -> None:
+    def _on_weights(self, msg: Image) -> None:
         self._unanswered = 0
         self._on_weighted(self._weights.add(RIGHT, stamp_to_ns(msg.header.stamp), msg))
 
@@ -174,15 +177,17 @@ class DepthChannel:
             self._unanswered = 0
             self._accept(*found)
 
-    def _waits_for_confidence(self) -> bool:
+    def _waits_for_weights(self) -> bool:
         """Whether somebody publishes it; models without it have the topic, and never a message."""
-        topic = self._node.resolve_topic_name(self._confidence)
+        if not self._weights_topic:
+            return False
+        topic = self._node.resolve_topic_name(self._weights_topic)
         return self._unanswered < _UNANSWERED and self._node.count_publishers(topic) > 0
 
-    def _accept(self, pair: tuple[Any, Any], confidence: Image | None) -> None:
+    def _accept(self, pair: tuple[Any, Any], weights: Image | None) -> None:
         messages = self._intake.add_image(LEFT, pair[LEFT])
         assert messages is not None  # of one camera
         self.health.received()
         raw = self._intake.raw_frame(messages)
-        if self._submit(DepthMessages(raw, pair[RIGHT], confidence)):
+        if self._submit(DepthMessages(raw, pair[RIGHT], weights)):
             self.record(FrameOutcome(cause=Cause.BUSY))

@@ -166,7 +166,7 @@ class MapWorker:
     def _fuse(self, slot: int, messages: DepthMessages) -> FrameOutcome:
         camera, started = self._cameras[slot], time.perf_counter()
         frame, timings_ms = messages.raw.frame()
-        depth_map = _depth_map(messages, frame)
+        depth_map = _depth_map(messages, frame, self._config.weights)
         if self._config.check_images:
             _require_sight(frame)
         if not depth_map.valid.any():
@@ -241,8 +241,8 @@ class MapWorker:
             )
 
 
-def _depth_map(messages: DepthMessages, frame: Frame) -> DepthMap:
-    """The depth of a frame with its confidence, on the grid of the image.
+def _depth_map(messages: DepthMessages, frame: Frame, kind: str) -> DepthMap:
+    """The depth of a frame with its sigma or confidence, on the grid of the image.
 
     Raises:
         CalibrationError: It is of another frame or size.
@@ -255,17 +255,19 @@ def _depth_map(messages: DepthMessages, frame: Frame) -> DepthMap:
             "depth that is registered to the image, such as aligned_depth_to_color"
         )
     planes = [depth_from_msg(messages.depth)]
-    if messages.confidence is not None:
-        planes.append(np.minimum(depth_from_msg(messages.confidence), np.float32(1)))  # 0 is NaN: no weight
-    for name, plane in zip(("depth", "confidence"), planes):
+    if messages.weights is not None:
+        planes.append(depth_from_msg(messages.weights))  # what is not above 0 is NaN, and has no weight
+    for name, plane in zip(("depth", kind), planes):
         if plane.shape != frame.camera.image_shape_hw:
             height, width = frame.camera.image_shape_hw
             raise ImageError(
                 f"expected {name} of {width}x{height} px as the image, got {plane.shape[1]}x"
                 f"{plane.shape[0]}: take depth that is registered to the image"
             )
-    confidence = planes[1] if planes[1:] else None
-    return DepthMap(planes[0], frame.camera, confidence=confidence).restricted(frame.valid)
+    sigma_m = planes[1] if planes[1:] and kind == "sigma" else None
+    confidence = np.minimum(planes[1], np.float32(1)) if planes[1:] and kind == "confidence" else None
+    found = DepthMap(planes[0], frame.camera, confidence=confidence, sigma_m=sigma_m)
+    return found.restricted(frame.valid)
 
 
 def _require_sight(frame: Frame) -> None:

@@ -34,7 +34,7 @@ POINTS, FREE, GROUND, OBSTACLES = "points", "points_free", "points_ground", "poi
 DEPTH, INFO, PREVIEW = "depth/image", "depth/camera_info", "depth/preview"
 # Of DEPTH and PREVIEW, by the names of image_transport.
 DEPTH_PNG, PREVIEW_JPEG = "depth/image/compressedDepth", "depth/preview/compressed"
-CONFIDENCE, DISPARITY, SCALE = "confidence", "disparity", "scale"
+CONFIDENCE, SIGMA, DISPARITY, SCALE = "confidence", "depth/sigma", "disparity", "scale"
 TYPES = {
     POINTS: PointCloud2,
     FREE: PointCloud2,
@@ -46,6 +46,7 @@ TYPES = {
     PREVIEW: Image,
     PREVIEW_JPEG: CompressedImage,
     CONFIDENCE: Image,
+    SIGMA: Image,
     DISPARITY: DisparityImage,
     SCALE: DiagnosticArray,
 }
@@ -82,7 +83,7 @@ class Outputs:
             if name != (SCALE if stereo else DISPARITY):
                 self._publishers[name] = advertise(node, msg_type, _topic(node, prefix, name))
         self._clouds = CloudMessages()
-        self._images = {name: ImageMessage() for name in (DEPTH, PREVIEW, CONFIDENCE)}
+        self._images = {name: ImageMessage() for name in (DEPTH, PREVIEW, CONFIDENCE, SIGMA)}
         self._cloud: PointCloud2 | None = None
         self._limits = PipelineConfig()
         self._warned: set[str] = set()
@@ -238,8 +239,8 @@ class Outputs:
         if self._has_subscribers(INFO):
             self._publishers[INFO].publish(camera_to_info(found.camera, *stamped))
         self._publish_preview(found.depth, stamped)
-        if self._has_subscribers(CONFIDENCE):
-            self._publish_confidence(found.confidence, stamped)
+        self._publish_plane(CONFIDENCE, found.confidence, stamped)
+        self._publish_plane(SIGMA, found.sigma_m, stamped)
         if self._has_subscribers(DISPARITY) and found.disparity is not None and frame.rig is not None:
             limits_m = (self._limits.min_depth_m, self._limits.max_depth_m)
             self._publishers[DISPARITY].publish(
@@ -259,13 +260,17 @@ class Outputs:
         if packed:
             self._publishers[PREVIEW_JPEG].publish(compressed_to_msg(picture, *stamped))
 
-    def _publish_confidence(self, confidence: np.ndarray | None, stamped: tuple[int, str]) -> None:
-        if confidence is None:
-            self._warn_once(CONFIDENCE, "use a model with a confidence output (recon3d models lists them)")
+    def _publish_plane(self, name: str, plane: np.ndarray | None, stamped: tuple[int, str]) -> None:
+        """What a model says of its depth, if somebody wants it."""
+        if not self._has_subscribers(name):
             return
-        msg, pixels = self._images[CONFIDENCE].take(confidence.shape, "32FC1", *stamped)
-        np.copyto(pixels, confidence)
-        self._publishers[CONFIDENCE].publish(msg)
+        if plane is None:
+            what = "confidence" if name == CONFIDENCE else "sigma"
+            self._warn_once(name, f"use a model with a {what} output (recon3d models lists them)")
+            return
+        msg, pixels = self._images[name].take(plane.shape, "32FC1", *stamped)
+        np.copyto(pixels, plane)
+        self._publishers[name].publish(msg)
 
 
 def _topic(node: Node, prefix: str, name: str) -> str:

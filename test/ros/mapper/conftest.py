@@ -188,16 +188,21 @@ class MapBench:
         self.stamp_ns += STEP_NS
         depth, image = self.room.view(pose, things)
         self.poses.known[self.stamp_ns] = pose if told is None else told
-        self.send_arrays(changes.get("depth", depth), changes.get("image", image), changes.get("confidence"))
+        arrays = changes.get("depth", depth), changes.get("image", image)
+        self.send_arrays(*arrays, changes.get("confidence"), sigma=changes.get("sigma"))
         return self.stamp_ns
 
-    def send_arrays(self, depth: Any, image: Any, confidence: Any = None, prefix: str = "") -> None:
+    def send_arrays(
+        self, depth: Any, image: Any, confidence: Any = None, prefix: str = "", sigma: Any = None
+    ) -> None:
         at = (self.stamp_ns, FRAME)
         self.publish(f"{prefix}depth/camera_info", camera_to_info(self.room.camera, *at))
         self.publish(f"{prefix}image", image_to_msg(image, *at))
         self.publish(f"{prefix}depth/image", depth_to_msg(depth, *at))
         if confidence is not None:
             self.publish(f"{prefix}confidence", depth_to_msg(confidence, *at))
+        if sigma is not None:
+            self.publish(f"{prefix}depth/sigma", depth_to_msg(sigma, *at))
 
     def fuse(self, pose: np.ndarray, things: tuple = (), **changes: Any) -> None:
         """Publish a view and wait until it is in the map."""

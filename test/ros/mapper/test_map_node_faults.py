@@ -21,7 +21,7 @@ FAR = (0.2, 0.6, 1.5)
 
 @pytest.fixture(scope="module")
 def bench(make_map_bench):
-    return make_map_bench("/faults", outputs=("map/grid",))
+    return make_map_bench("/faults", outputs=("map/grid",), weights="confidence")
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_confidence_weighs_and_is_not_waited_for_for_ever(running):
         running.wait(lambda paired=paired: running.node._channels[0]._unanswered > paired)
     assert running.frames == before
     running.fuse(room.pose(*START))
-    told = lambda: any("depth is fused without confidence" in line for line in running.logs())  # noqa: E731
+    told = lambda: any("all pixels of the depth weigh alike" in line for line in running.logs())  # noqa: E731
     running.wait(told, "it is not told")
 
 
@@ -217,6 +217,19 @@ def test_the_map_outlives_a_deactivation_but_not_a_cleanup(running):
     assert running.node._map.live.fusion.config.voxel_m == 0.04
     running.wait(heard, "it does not listen again")
     running.fuse(running.room.pose(*START), confidence=np.ones((123, 164), np.float32))
+
+
+def test_sigma_weighs_by_default(make_map_bench):
+    bench = make_map_bench("/sigma", outputs=())
+    pose = bench.room.pose(*START)
+    sure = np.full((123, 164), 0.005, np.float32)
+    sure[:, :82] = 3.0
+    bench.fuse(pose, sigma=sure)  # it may come before anybody knows of the publisher
+    bench.call(Trigger, "reset")
+    bench.fuse(pose, sigma=sure)
+    T_camera_world = np.linalg.inv(pose)
+    x, _, z = (bench.node._map.live.mesh().vertices @ T_camera_world[:3, :3].T + T_camera_world[:3, 3]).T
+    assert (x / z > -0.03).all()  # what is 3 m off makes no surface
 
 
 def test_two_cameras_make_one_map(make_map_bench):

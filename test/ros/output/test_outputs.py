@@ -249,7 +249,7 @@ def test_the_encoding_changes_between_two_frames(stage, make_outputs, estimator,
 
 def test_preview_and_confidence(stage, make_outputs, estimator, frame, estimate):
     outputs = make_outputs()
-    stage.listen(outputs, "depth/preview", "confidence")
+    stage.listen(outputs, "depth/preview", "confidence", "depth/sigma")
     send(outputs, Pipeline(estimator, PipelineConfig(min_depth_m=0.0, max_depth_m=40.0)), frame, estimate)
     picture, confidence = stage.first("depth/preview"), stage.first("confidence")
     assert (picture.encoding, confidence.encoding) == ("rgb8", "32FC1")
@@ -258,6 +258,9 @@ def test_preview_and_confidence(stage, make_outputs, estimator, frame, estimate)
     np.testing.assert_array_equal(rgb, colour_depth(limited, 0.05, 40.0))
     assert not rgb[3, 5].any() and rgb[7, 11].any()
     np.testing.assert_array_equal(pixels(confidence, "<f4"), estimate.confidence)
+    sigma = stage.first("depth/sigma")
+    assert sigma.encoding == "32FC1" and sigma.header == confidence.header
+    np.testing.assert_array_equal(pixels(sigma, "<f4"), estimate.sigma_m)
 
 
 @pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
