@@ -66,6 +66,7 @@ docs/features
 docs/node
 docs/filters
 docs/labels
+docs/objects
 docs/scale
 docs/consumers
 docs/security

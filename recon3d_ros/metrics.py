@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.floating]
 
+# A point is right within this distance of the other side's: 2 % of the side of the frame, which reaches from
+# -1 to 1 (Tatarchenko et al., What Do Single-view 3D Reconstruction Networks Learn?, CVPR 2019).
+F_DISTANCE = 0.04
+# Rows of the matrix of distances at a time.
+_SHAPE_ROWS = 256
+
 
 def abs_rel(estimate: Plane, truth: Plane) -> float:
     """Mean |estimate - truth| / truth over the answered scored pixels (Eigen et al. 2014).
@@ -158,3 +164,38 @@ def label_ious(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
     ious: NDArray[np.float64] = np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
     return ious
+
+
+def shape_metrics(estimate: NDArray[np.floating], truth: NDArray[np.floating]) -> dict[str, float]:
+    """Compare two clouds.
+
+    Args:
+        estimate: (N, 3), N at least 1.
+        truth: (M, 3), M at least 1.
+
+    Returns:
+        `chamfer`, the mean of both mean distances to the nearest point of the other side (CD-T of PCN), and
+        `f_score` at `F_DISTANCE`, 0 to 1: the harmonic mean of how many points of each side are that near.
+    """
+    there, back = nearest_distances(estimate, truth)
+    precision, recall = float((there < F_DISTANCE).mean()), float((back < F_DISTANCE).mean())
+    return {
+        "chamfer": float(there.mean() + back.mean()) / 2,
+        "f_score": 2 * precision * recall / max(precision + recall, 1e-9),
+    }
+
+
+def nearest_distances(
+    ours: NDArray[np.floating], theirs: NDArray[np.floating]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Distance of each point to the nearest one of the other side, (N,) of ours and (M,) of theirs."""
+    ours, theirs = ours.astype(np.float32), theirs.astype(np.float32)
+    sizes = (theirs**2).sum(axis=1)
+    back = np.full(len(theirs), np.inf, np.float32)
+    there = []
+    for start in range(0, len(ours), _SHAPE_ROWS):
+        part = ours[start : start + _SHAPE_ROWS]
+        squared = (part**2).sum(axis=1)[:, None] + sizes - 2.0 * part @ theirs.T
+        there.append(squared.min(axis=1))
+        np.minimum(back, squared.min(axis=0), out=back)
+    return tuple(np.sqrt(np.maximum(part, 0.0)) for part in (np.concatenate(there), back))  # type: ignore[return-value]

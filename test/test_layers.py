@@ -108,7 +108,7 @@ OUTSIDE = {
     "files": {"cv2", "yaml", "open3d"},
     "reports": {"cv2", "rerun"},  # OpenCV encodes pictures
     "model_zoo": {"cv2", "yaml"},
-    "datasets": {"cv2", "yaml", "rosbags"},
+    "datasets": {"cv2", "yaml", "rosbags", "trimesh"},
     "networks": {"torch"},
     "world": {"cv2", "torch"},  # torch: render_batch, when a GPU draws the training pairs
     "geometry": {"cv2"},

@@ -81,3 +81,22 @@ def test_abs_rel_and_delta_are_free_of_units(estimate, truth, unit):
     metres, other = (metrics.depth_metrics(estimate * u, truth * u) for u in (1.0, float(unit)))
     assert other["abs_rel"] == pytest.approx(metres["abs_rel"], rel=1e-4, nan_ok=True)
     assert other["rmse_m"] == pytest.approx(metres["rmse_m"] * unit, rel=1e-4, nan_ok=True)
+
+
+def test_shapes_are_compared_from_both_sides():
+    ours, theirs = np.array([[0.0, 0, 0], [1.0, 0, 0]]), np.array([[0.0, 0, 0.03], [1.0, 0.5, 0], [1, 0, 0]])
+    there, back = metrics.nearest_distances(ours, theirs)
+    np.testing.assert_allclose(there, [0.03, 0.0], atol=1e-6)
+    np.testing.assert_allclose(back, [0.03, 0.5, 0.0], atol=1e-6)
+    scores = metrics.shape_metrics(ours, theirs)
+    assert scores["chamfer"] == pytest.approx((0.015 + 0.53 / 3) / 2)
+    assert scores["f_score"] == pytest.approx(2 * 1.0 * (2 / 3) / (1 + 2 / 3))
+
+
+def test_many_points_are_compared_in_parts():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.normal(size=(1300, 3)), rng.normal(size=(700, 3))
+    there, back = metrics.nearest_distances(ours, theirs)
+    every = np.linalg.norm(ours[:, None] - theirs[None], axis=2)
+    np.testing.assert_allclose(there, every.min(axis=1), atol=2e-3)
+    np.testing.assert_allclose(back, every.min(axis=0), atol=2e-3)

@@ -94,6 +94,7 @@ TESTED_IN = {
     "model_zoo.contract_parts": "model_zoo/test_manifest_file.py",
     "model_zoo.manifest": "model_zoo/test_manifest_file.py",
     "model_zoo.plugin_file": "cli/test_models_add.py",
+    "model_zoo.tasks": "model_zoo/test_shapes.py",
     "model_zoo.tensor_spec": "backends/test_onnxruntime.py",
     "model_zoo.validation": "model_zoo/test_manifest_file.py",
     "networks.mono_contract": "networks/test_mono.py",

@@ -104,6 +104,9 @@ def expected_inputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the input tensors that :mod:`recon3d_ros.preprocess` makes for this manifest."""
     if manifest.labels_points:
         return _expected_points(manifest)
+    if manifest.takes_points:
+        given, _ = manifest.completion_contracts
+        return (TensorSpec(given.names[0], "float32", (1, given.count, len(given.fields))),)
     contract, images = manifest.input, 2 if manifest.is_stereo else 1
     free = contract.size_wh is None
     sides = contract.tensor_shape(contract.size_wh or (1, 1), images)
@@ -116,6 +119,8 @@ def expected_outputs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     if manifest.labels_points:
         given, said = manifest.point_contracts
         return (TensorSpec(said.name, "float32", (1, given.count, len(said.classes))),)
+    if manifest.gives_shape:
+        return (TensorSpec(manifest.output.name, "float32", (1, manifest.shape_contract.count, 3)),)
     shape: tuple[int | None, ...] = (None,) * len(manifest.output.layout)
     return tuple(TensorSpec(name, manifest.output.dtype, shape) for name in manifest.output.names)
 
@@ -169,7 +174,7 @@ def check_contract(
                     f"model {manifest.name}: the {kind} {spec.name!r} is {spec} by the manifest, "
                     f"but {file_spec} in the file: correct the manifest"
                 )
-    if not manifest.labels_points:
+    if manifest.gives_depth:
         _check_channels(manifest, outputs)
     extra = {item.name for item in manifest.input.extra}
     if unknown := extra - {spec.name for spec in inputs}:

@@ -41,7 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Convert, print the table."""
     manifest = find_model(args.model, args.models_dir)
-    manifest.require_depth()
+    if manifest.labels_points:
+        manifest.require_depth()
+    if manifest.gives_shape and args.images is not None:
+        raise ConfigError(
+            f"expected no --images for {manifest.name}, which is compared on rendered objects: leave it out"
+        )
     with show_stages(manifest.name) as progress:
         done = convert(manifest, _precisions(args.precision), _images(manifest, args.images), progress)
     print(to_text(done.rows))

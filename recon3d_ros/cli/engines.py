@@ -157,7 +157,7 @@ def _manifests(args: argparse.Namespace) -> Sequence[Manifest]:
         manifest.require_depth()
         return [manifest]
     found = list_models(args.models_dir)[0]
-    return [manifest for manifest in found if manifest.artifacts and not manifest.labels_points]
+    return [manifest for manifest in found if manifest.artifacts and manifest.gives_depth]
 
 
 def _precisions(args: argparse.Namespace, manifest: Manifest) -> list[str]:

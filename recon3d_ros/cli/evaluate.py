@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from recon3d_ros.cli.evaluate_labels import evaluate_labels, labels_points
 from recon3d_ros.cli.evaluate_many import evaluate_many
 from recon3d_ros.cli.evaluate_reconstruction import add_reconstruction_arguments, evaluate_reconstruction
+from recon3d_ros.cli.evaluate_shapes import add_shape_arguments, evaluate_points
 from recon3d_ros.cli.flags import (
     add_options,
     numbers_from,
@@ -59,7 +59,8 @@ HELP = (
     "ground truth (euroc) are evaluated by left-right consistency. nyuv2 uses the crop of Eigen et al. "
     "2014. For models with a confidence output, its calibration follows: confidence is the probability of "
     "an error below 3 px, or for a single camera below 25 % of the depth. Models that label points are "
-    "evaluated on world_indoor, world_outdoor, world_mono and marked (real frames with marked ground)."
+    "evaluated on world_indoor, world_outdoor, world_mono and marked (real frames with marked ground), those "
+    "of whole objects on world_objects, meshes:FOLDER and shapenet:FOLDER."
 )
 
 
@@ -127,6 +128,7 @@ def _add_many(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_details(parser: argparse.ArgumentParser) -> None:
+    add_shape_arguments(parser)
     parser.add_argument(
         "--by",
         type=some_of(BREAKDOWNS),
@@ -192,8 +194,8 @@ def main(args: argparse.Namespace) -> int:
         return evaluate_reconstruction(args)
     if args.data is None:
         raise ConfigError("expected --data, --reconstruction or --trajectory, got none: give one of them")
-    if labels_points(args):
-        return evaluate_labels(args)
+    if (points := evaluate_points(args)) is not None:
+        return points
     check_denoisers(args.denoise)
     if args.out is not None:
         many = evaluate_many(args)

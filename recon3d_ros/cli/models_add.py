@@ -32,12 +32,13 @@ from recon3d_ros.model_zoo.draft import (
     set_key,
     to_yaml,
 )
-from recon3d_ros.model_zoo.manifest import UNITS_OF_TASK, Manifest
+from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.manifest_file import manifest_from_dict
 from recon3d_ros.model_zoo.onnx_file import external_files, stored_precision
 from recon3d_ros.model_zoo.plugin_file import plugin_beside
 from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.model_zoo.signature import Signature
+from recon3d_ros.model_zoo.tasks import UNITS_OF_TASK
 from recon3d_ros.model_zoo.templates import Template, contract_by, find_template, recognised, similar
 from recon3d_ros.serving import open_checked
 

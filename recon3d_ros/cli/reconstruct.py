@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from recon3d_ros.cli.flags import add_options, read_options, user_path
+from recon3d_ros.cli.flags import add_options, read_options, refuse, user_path
 from recon3d_ros.cli.fleet import add_fleet_arguments, refuse_fleet_flags
 from recon3d_ros.cli.reconstruct_many import reconstruct_many
 from recon3d_ros.config import ModelConfig, PipelineConfig
@@ -97,6 +97,17 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         help="keep only this box of the world, lower and upper corner, m",
     )
     parser.add_argument(
+        "--complete",
+        type=_box,
+        action="append",
+        metavar="X,Y,Z,X,Y,Z",
+        help="also completed.ply: what --completion-model makes of the object in this box of the world; it "
+        "lies above what it stands on; marked as guessed, and in no other file. May be repeated",
+    )
+    parser.add_argument(
+        "--completion-model", default="", metavar="MODEL", help="model of the task completion, for --complete"
+    )
+    parser.add_argument(
         "--engine", choices=("auto", *ENGINES), default="auto", help="of the fusion (default auto)"
     )
 
@@ -105,6 +116,7 @@ def main(args: argparse.Namespace) -> int:
     """Fuse every frame that has a pose; write the results and say in a few lines what came out."""
     options = _options(args)
     if args.inputs is not None:
+        refuse(args, ("complete",), "many recordings, each of which has a world of its own")
         return reconstruct_many(args, options)
     refuse_fleet_flags(args, "inputs")
     if args.input is None:
@@ -118,8 +130,11 @@ def main(args: argparse.Namespace) -> int:
             f"{done.dropped_blocks} blocks did not fit into --max-mb {options.mapping.max_mb:g} and are "
             "missing: raise it"
         )
-    if done.no_grid:
-        raise PartialResultError(f"the rest is written, but no map: {done.no_grid}")
+    if options.complete and not done.no_objects:
+        print(f"completed.ply: {len(options.complete)} by {options.completion_model}, guessed")
+    for missing, why in (("map", done.no_grid), ("completed.ply", done.no_objects)):
+        if why:
+            raise PartialResultError(f"the rest is written, but no {missing}: {why}")
     if done.skipped:
         name, why = next(iter(done.skipped.items()))
         raise PartialResultError(
@@ -154,6 +169,8 @@ def _options(args: argparse.Namespace) -> ReconstructOptions:
         for_print=args.print,
         grid=read_options(args, GridConfig) if args.grid else None,
         crop=args.crop or (),
+        complete=tuple(args.complete or ()),
+        completion_model=args.completion_model,
     )
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.frames import add_image_arguments, named_frames
 from recon3d_ros.cli.results import Writer
+from recon3d_ros.cli.run_objects import add_object_arguments, run_objects
 from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
@@ -25,6 +26,7 @@ from recon3d_ros.errors import (
 )
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame
+from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.model_zoo.words import of_default_mono
 from recon3d_ros.offline.doubts import DoubtLog
@@ -40,7 +42,8 @@ HELP = (
     "NAME_cloud.ply, and NAME_view.png, a picture of the cloud; with --free-space-frames also NAME_free.ply. "
     "Images with distortion in their camera file are rectified first. Models of relative inverse depth have "
     "no metric scale and need no camera: they give NAME_relative.pfm and NAME_relative_colour.png, or with "
-    "--scale-sources all of the above. The sources fixed and floor can be used for image files."
+    "--scale-sources all of the above. The sources fixed and floor can be used for image files. Models of "
+    "whole objects (point_set, completion) write NAME_object.ply and NAME_object.png instead."
 )
 
 
@@ -65,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write NAME_turntable.webp, an animation of the cloud (needs OpenCV 4.11 or newer)",
     )
+    add_object_arguments(parser)
     for config in OFFLINE:
         add_options(parser, config)
 
@@ -75,9 +79,9 @@ def main(args: argparse.Namespace) -> int:
     model = read_options(args, ModelConfig)
     scale = read_options(args, ScaleConfig)
     scale.require_offline()
-    # What auto means depends on the images; ours know metres either way.
-    auto = model.model == ModelConfig().model
-    is_metric = scale.is_on or auto or find_model(model.model, model.models_dir).is_metric
+    if (done := run_objects(args, named := _named(model))) is not None:
+        return done
+    is_metric = scale.is_on or named is None or named.is_metric
     frames = named_frames(args, calibrated=is_metric)
     unread: list[Recon3dError] = []
     readable = _readable(frames, unread)
@@ -111,6 +115,11 @@ def main(args: argparse.Namespace) -> int:
             f"{len(unread)} of {len(frames)} frames could not be read, first: {unread[0]}"
         )
     return 0
+
+
+def _named(model: ModelConfig) -> Manifest | None:
+    """The model that is named; None for auto, which depends on the images: ours know metres either way."""
+    return None if model.model == ModelConfig().model else find_model(model.model, model.models_dir)
 
 
 def _opened(model: ModelConfig, stereo: bool) -> Estimator:

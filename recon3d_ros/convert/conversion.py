@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ from recon3d_ros.backends import Backend, open_backend
 from recon3d_ros.convert.half import to_fp16
 from recon3d_ros.convert.images import ComparisonFrame, Images, feeds, split_images
 from recon3d_ros.convert.integer import to_int8
+from recon3d_ros.convert.objects import (
+    CALIBRATION_SEEDS,
+    COMPARISON_SEEDS,
+    object_feeds,
+    object_score,
+)
 from recon3d_ros.errors import BackendError, ManifestError, OutputError, Recon3dError
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.metrics import abs_rel, bad_px, delta_1, epe_px
@@ -23,7 +30,7 @@ from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.onnx_file import external_files
 from recon3d_ros.model_zoo.registry import sha256_of, verify
 from recon3d_ros.preprocess import plan_fit, to_image_grid
-from recon3d_ros.serving import GOLDEN_SHARES, off_share, self_check
+from recon3d_ros.serving import GOLDEN_SHARES, least_difference, off_share, self_check
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
 
 METHODS = ("fp16", "int8")
@@ -69,7 +76,7 @@ def convert(
         manifest: With an fp32 artifact.
         precisions: Of `METHODS`.
         images: What the model will see: every second one finds the ranges of int8, the others compare. Scenes
-            of the world without.
+            of the world without, and its objects for a model of whole shapes.
         progress: Receives what is done.
 
     Raises:
@@ -100,16 +107,20 @@ def convert(
 
 
 class _Comparison:
-    """The images, and the outputs of fp32 for them that others are compared with."""
+    """The images or objects, and the outputs of fp32 for them that others are compared with."""
 
     def __init__(self, manifest: Manifest, images: Sequence[Images] | None) -> None:
         self._manifest = manifest
-        frames, self._comparison_frames = split_images(manifest, images)
         backend = open_backend("onnxruntime", manifest, precision="fp32")
-        self._calibration = feeds(manifest, frames, backend.inputs)
-        self._comparison_feeds = feeds(
-            manifest, [frame.images for frame in self._comparison_frames], backend.inputs
-        )
+        if manifest.gives_shape:
+            self._calibration, _ = object_feeds(manifest, CALIBRATION_SEEDS)
+            self._comparison_feeds, truths = object_feeds(manifest, COMPARISON_SEEDS)
+            self._scores = [partial(object_score, truth=truth) for truth in truths]
+        else:
+            frames, compared = split_images(manifest, images)
+            self._calibration = feeds(manifest, frames, backend.inputs)
+            self._comparison_feeds = feeds(manifest, [frame.images for frame in compared], backend.inputs)
+            self._scores = [partial(self._score, frame=frame) for frame in compared]
         self._expected = {
             id(feed): self._output(backend, feed) for feed in self._calibration + self._comparison_feeds
         }
@@ -159,7 +170,7 @@ class _Comparison:
         outputs = [self._output(backend, feed) for feed in self._comparison_feeds]
         backend.close()
         off = [self._off(got, feed) for got, feed in zip(outputs, self._comparison_feeds)]
-        scores = [self._score(got, frame) for got, frame in zip(outputs, self._comparison_frames)]
+        scores = [score(got) for score, got in zip(self._scores, outputs)]
         means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
         size = sum(path.stat().st_size for path in (file, *(file.parent / n for n in external_files(file))))
         return PrecisionRow(precision, size / 1e6, float(np.mean(off)), means, float_nodes)
@@ -181,7 +192,7 @@ class _Comparison:
         return backend.infer(feed)[self._manifest.output.name]
 
     def _off(self, got: NDArray[Any], feed: dict[str, NDArray[Any]]) -> float:
-        return off_share(got, self._expected[id(feed)], self._manifest.output.unit == "px")
+        return off_share(got, self._expected[id(feed)], least_difference(self._manifest))
 
     def _score(self, output: NDArray[Any], frame: ComparisonFrame) -> dict[str, float]:
         image, sample = frame.images[0], frame.sample

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.backends import Backend, open_backend
+from recon3d_ros.backends import Backend
 from recon3d_ros.geometry import XYZ, DepthMap, PinholeCamera, UnorganizedCloud
 from recon3d_ros.geometry.labels import OBSTACLE_LABELS, PointLabel
 from recon3d_ros.geometry.level import assumed_level, find_level
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.model_zoo.registry import find_model, verify
+from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.preprocess.points import point_tensors
-from recon3d_ros.serving.check import self_check
+from recon3d_ros.serving import open_on_cpu
 
 Plane = NDArray[np.float32]
 
@@ -78,14 +78,7 @@ class PointLabeller:
         """
         manifest = find_model(model, models_dir)
         manifest.point_contracts  # noqa: B018 - refuses a model of another task
-        verify(manifest)
-        backend = open_backend("onnxruntime", manifest, threads=threads)
-        try:
-            self_check(manifest, backend)
-        except BaseException:
-            backend.close()
-            raise
-        return cls(manifest, backend)
+        return cls(manifest, open_on_cpu(manifest, threads))
 
     def close(self) -> None:
         """Release the model."""

@@ -64,7 +64,7 @@ def render_cloud(seed: int, size_wh: tuple[int, int], source: str | None = None)
     assert sample.labels is not None and sample.depth is not None
     if "mono" in source and np.isinf(sample.depth).any():
         source = DEPTH_SOURCES[0][0]  # our mono network knows rooms, and makes nothing of streets
-    depth = _estimated(source, sample.frame) if source else sample.depth
+    depth = estimated_depth(source, sample.frame) if source else sample.depth
     if "mono" in source:
         depth = depth * _recovered_scale(depth, sample.depth, rng)
     T_level_optical = level_transform(pose[2, :3], _height_m(sample, pose))
@@ -95,7 +95,7 @@ def _source(name: str) -> tuple[Estimator, DepthFilters]:
     return estimator, DepthFilters(PipelineConfig())
 
 
-def _estimated(name: str, frame: Frame) -> NDArray[np.float32]:
+def estimated_depth(name: str, frame: Frame) -> NDArray[np.float32]:
     """(H, W) float32 m of one of our models, filtered as in the node."""
     estimator, filters = _source(name)
     filters.reset()

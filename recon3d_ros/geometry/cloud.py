@@ -4,7 +4,8 @@ Names and meaning are those of PointCloud2 and PCL: `x`, `y`, `z` in m in the fr
 optical frame of the camera (REP 103: right, down, forward); `rgb`, the bits 0x00RRGGBB; `intensity` in grey
 levels, 0 to 255; `confidence` in [0, 1]; `sigma`, one standard deviation of depth in m; `normal_x`,
 `normal_y`, `normal_z`, of length 1; `curvature` as PCL has it, 0 to 1/3; `label`, the bits of a `PointLabel`;
-`label_probability` in [0, 1]. What is not known of a point is NaN, or the label 0.
+`label_probability` in [0, 1]; `guessed`, 1 of points that a network put where nothing was seen, 0 of measured
+ones. What is not known of a point is NaN, or the label 0.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ XYZRGB = (*XYZ, "rgb")
 XYZI = (*XYZ, "intensity")
 NORMAL = ("normal_x", "normal_y", "normal_z")
 LABEL = ("label", "label_probability")
-KNOWN_FIELDS = (*XYZRGB, "intensity", "confidence", "sigma", *NORMAL, "curvature", *LABEL)
+GUESSED = "guessed"
+KNOWN_FIELDS = (*XYZRGB, "intensity", "confidence", "sigma", *NORMAL, "curvature", *LABEL, GUESSED)
 BYTES_PER_FIELD = 4
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from recon3d_ros.errors import ArtifactError, ManifestError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract
+from recon3d_ros.model_zoo.tasks import UNITS_OF_TASK, TaskOfPoints
 from recon3d_ros.model_zoo.validation import (
     check_choice,
     check_file,
@@ -24,15 +24,6 @@ from recon3d_ros.model_zoo.validation import (
     is_number,
     set_number,
 )
-
-UNITS_OF_TASK = {
-    "stereo_disparity": ("px", "width"),
-    "mono_metric_depth": ("m", "cm", "inverse_m"),
-    "mono_relative_inverse_depth": ("relative_inverse_depth",),
-    "point_labels": ("label",),
-}
-# What takes a cloud in place of images.
-POINT_TASKS = ("point_labels",)
 
 PRECISIONS = ("fp32", "fp16", "int8")
 # Processors that TensorRT runs beside, as `uname -m` names them.
@@ -138,8 +129,7 @@ class Accuracy:
 class Golden:
     """A known output: an npz of one uint8 image per input, and ``expected``, the raw network output.
 
-    Of a model of points it holds N points as its first input, (N, 3) float32, and their output, (1, N,
-    classes).
+    Of a model that takes points it holds N of them as its first input, (N, 3) float32, and their output.
 
     ``share`` is the share of pixels, 0 to 1, that may differ; without it serving.py has one per precision.
     """
@@ -159,7 +149,7 @@ class Golden:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(TaskOfPoints):
     """A model: its task, files, contracts, licence, origin, accuracy, golden output and plug-ins.
 
     ``path`` is where the YAML lies; None for the models that are built in and need no file.
@@ -189,7 +179,7 @@ class Manifest:
             raise ManifestError(
                 f"output.unit of a {self.task} model must be {' or '.join(units)}, got {self.output.unit}"
             )
-        if self.labels_points:
+        if self.takes_points:
             return
         if len(self.input.names) == 2 and not self.is_stereo:
             raise ManifestError(f"a {self.task} model takes one image, but input.names has two")
@@ -198,40 +188,6 @@ class Manifest:
     def is_stereo(self) -> bool:
         """True when the model needs a left and a right image."""
         return self.task == "stereo_disparity"
-
-    @property
-    def labels_points(self) -> bool:
-        """True when the model takes a cloud and gives classes; see `point_contracts`."""
-        return self.task in POINT_TASKS
-
-    def require_depth(self) -> None:
-        """Refuse a model of points where one of depth is needed.
-
-        Raises:
-            ManifestError: The model labels points.
-        """
-        if self.labels_points:
-            raise ManifestError(
-                f"expected a model of depth, got {self.name}, which labels points: set point_labels to "
-                f"it, and "
-                "model to one of depth"
-            )
-
-    @property
-    def point_contracts(self) -> tuple[PointInputContract, LabelOutputContract]:
-        """Input and output of a model that labels points.
-
-        Raises:
-            ManifestError: The model is another one.
-        """
-        given, said = self.input, self.output
-        if not isinstance(given, PointInputContract) or not isinstance(said, LabelOutputContract):
-            raise ManifestError(
-                f"expected a model that labels points, got {self.name}, a {self.task} model: name "
-                f"another one "
-                "('recon3d models' lists the tasks)"
-            )
-        return given, said
 
     @property
     def is_metric(self) -> bool:

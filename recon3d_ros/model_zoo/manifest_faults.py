@@ -20,6 +20,7 @@ from recon3d_ros.model_zoo.manifest import (
     TrainingSource,
 )
 from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract, PolarGrid
+from recon3d_ros.model_zoo.shapes import PartialInputContract, ShapeOutputContract
 
 # What stands in for a missing or wrong value while the others of its block are checked.
 _SOUND: Mapping[type, Mapping[str, Any]] = {
@@ -37,6 +38,8 @@ _SOUND: Mapping[type, Mapping[str, Any]] = {
     PointInputContract: {},
     PolarGrid: {},
     LabelOutputContract: {},
+    PartialInputContract: {},
+    ShapeOutputContract: {},
 }
 _BLOCKS = {"input": InputContract, "output": OutputContract, "licence": Licence, "golden": Golden}
 

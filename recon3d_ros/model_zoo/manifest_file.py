@@ -18,8 +18,6 @@ from recon3d_ros.files.yaml_document import read_yaml
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.contract_parts import ExtraInput, Invalid
 from recon3d_ros.model_zoo.manifest import (
-    POINT_TASKS,
-    UNITS_OF_TASK,
     Accuracy,
     Artifact,
     ExternalFile,
@@ -30,7 +28,8 @@ from recon3d_ros.model_zoo.manifest import (
     TrainingSource,
 )
 from recon3d_ros.model_zoo.manifest_faults import Faults, keys_of
-from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract, PolarGrid
+from recon3d_ros.model_zoo.points import PolarGrid
+from recon3d_ros.model_zoo.tasks import INPUT_CONTRACTS, OUTPUT_CONTRACTS, UNITS_OF_TASK
 
 
 def load_manifest(path: Path | str) -> Manifest:
@@ -63,15 +62,15 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     values = faults.keys(Manifest, data, "")
     if "task" in values and values["task"] not in UNITS_OF_TASK:
         faults.add(f"task must be one of {', '.join(UNITS_OF_TASK)}, got {values['task']!r:.60}")
-    points = values.get("task") in POINT_TASKS
-    if "input" in values and points:
-        values["input"] = _point_input(faults, values["input"])
+    task = values["task"] if isinstance(values.get("task"), str) else ""
+    if "input" in values and task in INPUT_CONTRACTS:
+        values["input"] = _cloud_input(faults, INPUT_CONTRACTS[task], values["input"])
     elif "input" in values:
         given = faults.keys(InputContract, values["input"], "input")
         given["extra"] = faults.blocks(ExtraInput, given.get("extra"), "input.extra")
         values["input"] = faults.built(InputContract, given)
-    if "output" in values and points:
-        values["output"] = faults.block(LabelOutputContract, values["output"], "output")
+    if "output" in values and task in OUTPUT_CONTRACTS:
+        values["output"] = faults.block(OUTPUT_CONTRACTS[task], values["output"], "output")
     elif "output" in values:
         output = faults.keys(OutputContract, values["output"], "output")
         if output.get("invalid") is not None:
@@ -90,11 +89,11 @@ def manifest_from_dict(data: Any, path: Path | None = None) -> Manifest:
     return Manifest(**values, path=path)
 
 
-def _point_input(faults: Faults, data: Any) -> PointInputContract | None:
-    given = faults.keys(PointInputContract, data, "input")
+def _cloud_input(faults: Faults, contract: type[InputContract], data: Any) -> InputContract | None:
+    given = faults.keys(contract, data, "input")
     if isinstance(given.get("grid"), dict):
         given["grid"] = faults.block(PolarGrid, given["grid"], "input.grid")
-    return faults.built(PointInputContract, given)
+    return faults.built(contract, given)
 
 
 def _artifacts(faults: Faults, data: Any) -> tuple[Artifact, ...]:

@@ -35,6 +35,8 @@ def describe(manifest: Manifest) -> list[str]:
         lines.append(f"plug-in of TensorRT: {plugin.file}" + f" ({plugin.machine})" * bool(plugin.machine))
     if manifest.labels_points:
         lines += _points(manifest)
+    elif manifest.gives_shape:
+        lines += _shape(manifest)
     else:
         lines += [*_input(manifest), *_output(manifest.output, manifest.is_stereo)]
     lines.append(
@@ -56,6 +58,15 @@ def _points(manifest: Manifest) -> list[str]:
         f"grid: {grid.rows} ranges, {grid.range_m[0]:g} to {grid.range_m[1]:g} m, {grid.columns} directions",
         f"output: {said.name}, the probability of {', '.join(said.classes)}",
     ]
+
+
+def _shape(manifest: Manifest) -> list[str]:
+    said = manifest.shape_contract
+    output = f"output: {said.name}, {said.count} points of the whole object in the unit frame of the input"
+    if not manifest.takes_points:
+        return [*_input(manifest), output]
+    given, _ = manifest.completion_contracts
+    return [f"input: {', '.join(given.fields)} of {given.count} points of the visible part", output]
 
 
 def _input(manifest: Manifest) -> list[str]:

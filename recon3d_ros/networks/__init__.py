@@ -12,14 +12,24 @@ from recon3d_ros.errors import ConfigError
 from recon3d_ros.system import lazy
 
 if TYPE_CHECKING:
+    from recon3d_ros.networks.completion import CompletionNetwork
     from recon3d_ros.networks.mono import MonoNetwork
     from recon3d_ros.networks.pillars import PillarsNetwork
+    from recon3d_ros.networks.point_set import PointSetNetwork
     from recon3d_ros.networks.stereo import StereoNetwork
 
-    Network = StereoNetwork | MonoNetwork | PillarsNetwork
+    Network = StereoNetwork | MonoNetwork | PillarsNetwork | PointSetNetwork | CompletionNetwork
 
 MONO = ("recon3d_ros.networks.mono:MonoNetwork", "recon3d_ros.networks.mono:MonoConfig")
 PILLARS = ("recon3d_ros.networks.pillars:PillarsNetwork", "recon3d_ros.networks.pillars:PillarsConfig")
+POINT_SET = (
+    "recon3d_ros.networks.point_set:PointSetNetwork",
+    "recon3d_ros.networks.point_set:PointSetConfig",
+)
+COMPLETION = (
+    "recon3d_ros.networks.completion:CompletionNetwork",
+    "recon3d_ros.networks.completion:CompletionConfig",
+)
 STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.stereo:StereoConfig")
 # name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
 # name and config.
@@ -41,13 +51,26 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "mono": (*MONO, {}),
     "point_labels": (*PILLARS, {}),
+    "point_set": (*POINT_SET, {}),
+    "completion": (*COMPLETION, {}),
 }
 # Of each module: what it is trained for.
-_TASKS = {STEREO[0]: "stereo", MONO[0]: "mono", PILLARS[0]: "points"}
+_TASKS = {
+    STEREO[0]: "stereo",
+    MONO[0]: "mono",
+    PILLARS[0]: "points",
+    POINT_SET[0]: "point_set",
+    COMPLETION[0]: "completion",
+}
+# Tasks that learn single objects.
+SHAPE_TASKS = ("point_set", "completion")
 
 
 def task_of(name: str) -> str:
-    """What a network is trained for: `mono`, `points`, or `stereo`, what an unknown one is taken for."""
+    """What a network is trained for: `mono`, `points`, `point_set`, `completion`, or `stereo`.
+
+    An unknown one is taken for the last.
+    """
     return _TASKS[NETWORKS.get(name, STEREO)[0]]
 
 

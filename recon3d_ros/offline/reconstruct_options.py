@@ -40,6 +40,8 @@ class ReconstructOptions:
         for_print: Whether to write `print.stl`, too.
         grid: Of a map for driving; None = none is made.
         crop: Lower and upper corner of what is kept, m; empty = all.
+        complete: Boxes of the world, as `crop`, around objects that are completed.
+        completion_model: Of the task completion, by its name or the path of its manifest.
     """
 
     mapping: MappingConfig = field(default_factory=MappingConfig)
@@ -57,10 +59,16 @@ class ReconstructOptions:
     for_print: bool = False
     grid: GridConfig | None = None
     crop: tuple[float, ...] = ()
+    complete: tuple[tuple[float, ...], ...] = ()
+    completion_model: str = ""
 
     def __post_init__(self) -> None:
         if self.estimate_poses and (self.poses or self.poses_of):
             raise ConfigError("expected --odometry or --poses, got both: give one of them")
+        if bool(self.complete) != bool(self.completion_model):
+            raise ConfigError(
+                "expected --complete and --completion-model together, got one of them: give a box and a model"
+            )
 
 
 def as_far_as_the_map(limits: PipelineConfig, map_max_depth_m: float) -> PipelineConfig:

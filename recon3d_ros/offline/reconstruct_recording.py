@@ -14,7 +14,8 @@ from recon3d_ros.datasets.folders import image_files
 from recon3d_ros.datasets.spec import DatasetSpec, parse_spec
 from recon3d_ros.datasets.stereo.euroc import euroc_raw, is_euroc
 from recon3d_ros.errors import ConfigError, DataError
-from recon3d_ros.files import read_camera
+from recon3d_ros.estimation.completion import ObjectCompleter
+from recon3d_ros.files import read_camera, write_ply
 from recon3d_ros.files.camera_document import read_document
 from recon3d_ros.geometry import PinholeCamera, Sample, StereoRig
 from recon3d_ros.mapping.fusion import Fusion
@@ -24,6 +25,7 @@ from recon3d_ros.mapping.surface import Mesh, require_mesher
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import read_trajectory
 from recon3d_ros.offline.camera_path import CameraPath, estimate_path
+from recon3d_ros.offline.completion import complete_boxes
 from recon3d_ros.offline.depth_sources import Opener, depth_of_posed, depth_source
 from recon3d_ros.offline.reconstruct_options import ReconstructOptions
 from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
@@ -46,6 +48,7 @@ class Reconstructed(NamedTuple):
         no_grid: Why there is none.
         dropped_blocks: Parts that did not fit into the memory.
         valid_share: Mean share of pixels with depth, of the frames used.
+        no_objects: Why there is no completed.ply, where one was asked for.
     """
 
     summary: dict[str, Any]
@@ -54,6 +57,7 @@ class Reconstructed(NamedTuple):
     no_grid: str
     dropped_blocks: int
     valid_share: float
+    no_objects: str = ""
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -85,6 +89,7 @@ def reconstruct_recording(
         Recon3dError: Whatever the model raises.
     """
     require_mesher()
+    completer = _completer(options)
     if options.formats or options.for_print:
         require_formats()
     spec = parse_spec(source)
@@ -100,11 +105,39 @@ def reconstruct_recording(
     for i in counter(len(samples), ""):
         done.add(samples, i)
     _warn_of_imprecise_depth(fusion)
-    mesh = _cropped(done.mesh(), options.crop)
+    whole = done.mesh()
+    mesh = _cropped(whole, options.crop)
     grid, no_grid = _grid(options, done)
     summary = write_reconstruction(out, done, mesh, options.formats, options.for_print, grid)
     share = float(np.mean(done.valid_shares)) if done.valid_shares else float("nan")
-    return Reconstructed(summary, len(samples), grid, no_grid, fusion.stats.dropped_blocks, share)
+    no_objects = _write_objects(out, options, completer, done, whole)
+    return Reconstructed(summary, len(samples), grid, no_grid, fusion.stats.dropped_blocks, share, no_objects)
+
+
+def _completer(options: ReconstructOptions) -> ObjectCompleter | None:
+    """The model that completes objects, opened before the first frame; None where none is to be completed."""
+    if not options.complete:
+        return None
+    model = options.model
+    return ObjectCompleter.open(options.completion_model, model.models_dir, model.threads)
+
+
+def _write_objects(
+    out: Path,
+    options: ReconstructOptions,
+    completer: ObjectCompleter | None,
+    done: Reconstruction,
+    whole: Mesh,
+) -> str:
+    """Write completed.ply, if objects are to be completed; or why they cannot be: the model is not lost."""
+    if completer is None:
+        return ""
+    try:
+        with completer:
+            write_ply(out / "completed.ply", complete_boxes(whole, done.path, options.complete, completer))
+    except DataError as exc:
+        return str(exc)
+    return ""
 
 
 def _camera(options: ReconstructOptions, spec: DatasetSpec) -> PinholeCamera | StereoRig | None:

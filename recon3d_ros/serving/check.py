@@ -22,6 +22,8 @@ from recon3d_ros.preprocess.points import point_tensors
 GOLDEN_SHARES = {"fp32": 0.01, "fp16": 0.02, "int8": 0.10}
 # A pixel is off when it is so by both: near things may be off by more pixels, far ones by more per cent.
 OFF_PX, OFF_SHARE = 1.0, 0.05
+# The same of a coordinate in an object's frame, which reaches from -1 to 1.
+OFF_UNIT = 0.01
 _MAX_GOLDEN_BYTES = 1 << 28  # a pair of 4000x3000 and its disparity have 120 MB
 
 
@@ -38,6 +40,9 @@ def self_check(manifest: Manifest, backend: Backend) -> None:
         points, expected = _golden_points(manifest)
         outputs = backend.infer(point_tensors(points, manifest.point_contracts[0]))
         got = outputs[manifest.output.name][:, : len(points)]  # the others repeat them
+    elif manifest.takes_points:
+        points, expected = _golden_points(manifest)
+        got = backend.infer({manifest.input.names[0]: points[None]})[manifest.output.name]
     else:
         images, expected = _read_golden(manifest)
         fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
@@ -100,7 +105,7 @@ def golden_size_wh(manifest: Manifest) -> tuple[int, int] | None:
 def _require_share(
     manifest: Manifest, backend: Backend, got: NDArray[Any], expected: NDArray[Any], what: str
 ) -> None:
-    share = off_share(got, expected, manifest.output.unit == "px")
+    share = off_share(got, expected, least_difference(manifest))
     limit = manifest.golden.share if manifest.golden else None
     limit = GOLDEN_SHARES[backend.precision] if limit is None else limit
     if not share <= limit:
@@ -120,16 +125,19 @@ def _known_images(manifest: Manifest, count: int) -> list[NDArray[np.uint8]]:
     return [left, np.roll(left, -6, axis=1)][:count]
 
 
-def off_share(got: NDArray[np.floating], expected: NDArray[np.floating], in_px: bool) -> float:
-    """Share of values, 0 to 1, that are off by more than 5 %, and for pixels by more than 1 px, too.
+def least_difference(manifest: Manifest) -> float:
+    """How far a value of a model's output must be off at least, in its unit: see `off_share`."""
+    return {"px": OFF_PX, "unit": OFF_UNIT}.get(manifest.output.unit, 0.0)
+
+
+def off_share(got: NDArray[np.floating], expected: NDArray[np.floating], least: float) -> float:
+    """Share of values, 0 to 1, that are off by more than 5 %, and by more than `least`, too.
 
     Where the shapes differ all are off; NaN is off, too.
     """
     if got.shape != expected.shape:
         return 1.0
-    allowed = OFF_SHARE * np.abs(expected)
-    if in_px:
-        allowed = np.maximum(allowed, OFF_PX)
+    allowed = np.maximum(OFF_SHARE * np.abs(expected), least)
     return float(np.mean(~(np.abs(got - expected) <= allowed)))
 
 
@@ -148,7 +156,7 @@ def _read_golden(manifest: Manifest) -> tuple[list[NDArray[np.uint8]], NDArray[n
 
 
 def _golden_points(manifest: Manifest) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(N, 3) points for a model that labels them, and what it says of them, (1, N, classes)."""
+    """(N, 3) points for a model that takes them, and its output."""
     names = manifest.input.names[:1]
     points, expected = _read_arrays(manifest, names)
     if (
@@ -179,6 +187,6 @@ def _read_arrays(manifest: Manifest, names: Sequence[str]) -> list[NDArray[Any]]
 def _unusable(manifest: Manifest, names: Sequence[str], exc: Exception) -> ArtifactError:
     assert manifest.golden is not None
     return ArtifactError(
-        f"expected the {'points' if manifest.labels_points else 'images'} {', '.join(names)} and the output "
+        f"expected the {'points' if manifest.takes_points else 'images'} {', '.join(names)} and the output "
         f"expected in {manifest.file_path(manifest.golden.file)}, got: {exc!s:.200}; copy the file again"
     )

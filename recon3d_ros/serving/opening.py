@@ -14,7 +14,7 @@ from recon3d_ros.backends.vendor import flavour_here
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import MissingDependencyError, ModelError, OperatorError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.model_zoo.registry import find_model
+from recon3d_ros.model_zoo.registry import find_model, verify
 from recon3d_ros.preprocess import plan_fit
 from recon3d_ros.serving.check import cross_check, golden_size_wh, self_check
 from recon3d_ros.serving.choice import CPU_BACKENDS, choose_on_cpu
@@ -103,6 +103,20 @@ def open_checked(
     """
     opening = _Opening(manifest, config, check, fall_back, progress)
     return opening.open_engine() if config.backend == "tensorrt" else opening.open_onnx()
+
+
+def open_on_cpu(manifest: Manifest, threads: int = 0) -> Backend:
+    """Verify a model's files, open it in ONNX Runtime and check its golden output.
+
+    Raises:
+        ModelError: a file is not what the manifest promises, or its output is not the golden one.
+        MissingDependencyError: ONNX Runtime is not installed.
+        BackendError: the runtime failed.
+    """
+    verify(manifest)
+    backend = open_backend("onnxruntime", manifest, threads=threads)
+    _checked(backend, lambda: self_check(manifest, backend))
+    return backend
 
 
 def network_sizes_wh(manifest: Manifest, config: ModelConfig, check: bool) -> tuple[tuple[int, int], ...]:

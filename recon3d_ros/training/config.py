@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from recon3d_ros.config import Config, option, options
+from recon3d_ros.datasets.shapes import is_shape_source
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.networks import NETWORKS, task_of
+from recon3d_ros.networks import NETWORKS, SHAPE_TASKS, task_of
 from recon3d_ros.networks.mono_contract import DISTILLABLE
 from recon3d_ros.training.losses.table import (
     DEFAULT_LOSSES,
@@ -17,6 +18,7 @@ from recon3d_ros.training.losses.table import (
     DISPARITY_ONLY,
     LABELS_ONLY,
     LOSSES,
+    SHAPES_ONLY,
     parse_losses,
 )
 
@@ -24,7 +26,15 @@ from recon3d_ros.training.losses.table import (
 FIRST_TRAINING_SEED = 1_000_000
 # Of the crops. A mono model is served at it, too: a square is what a stretched image of either way up needs.
 # A crop of a cloud has as many points.
-DEFAULT_SIZES_WH = {"stereo": (352, 224), "mono": (224, 224), "points": (128, 64)}
+DEFAULT_SIZES_WH = {
+    "stereo": (352, 224),
+    "mono": (224, 224),
+    "points": (128, 64),
+    "point_set": (128, 128),
+    "completion": (32, 32),
+}
+# Of rendered images: an object is in the middle of a small one.
+RENDER_SIZE_WH, OBJECT_SIZE_WH = (640, 384), (224, 160)
 SIZES_TEXT = "; ".join(f"{task}: {width}x{height}" for task, (width, height) in DEFAULT_SIZES_WH.items())
 
 # Options of the place where a run goes on; the others make it the run that it is.
@@ -42,8 +52,9 @@ class TrainConfig(Config):
     )
     data: str = option(
         "world",
-        "training data and how often each is used, name=weight,name=weight: world, and for mono any data "
-        "set or recording with depth (docs/datasets.md); the first one is also used for validation",
+        "training data and how often each is used, name=weight,name=weight: world, for mono any data "
+        "set or recording with depth (docs/datasets.md), for point_set and completion meshes:FOLDER and "
+        "shapenet:FOLDER; the first one is also used for validation",
     )
     pairs: str = option("", "folder of rendered training scenes; empty = inside --out")
     teacher: str = option("", "for mono: manifest of a metric mono model used as a teacher; empty = none")
@@ -96,10 +107,18 @@ class TrainConfig(Config):
         choices=("numpy", "torch"),
     )
     render_width: int = option(
-        640, "width of the rendered images, and the largest width of other images", unit="px", minimum=32
+        0,
+        "width of the rendered images, and the largest width of other images; 0 = "
+        f"{RENDER_SIZE_WH[0]}, of single objects {OBJECT_SIZE_WH[0]}",
+        unit="px",
+        minimum=0,
     )
     render_height: int = option(
-        384, "height of the rendered images, and the largest height of other images", unit="px", minimum=32
+        0,
+        "height of the rendered images, and the largest height of other images; 0 = "
+        f"{RENDER_SIZE_WH[1]}, of single objects {OBJECT_SIZE_WH[1]}",
+        unit="px",
+        minimum=0,
     )
     max_pairs: int = option(
         5000, "number of rendered scenes to keep; a pair has 2 MB at the default size", minimum=1
@@ -115,7 +134,7 @@ class TrainConfig(Config):
 
     @property
     def task(self) -> str:
-        """`stereo`, `mono` or `points`."""
+        """`stereo`, `mono`, `points`, `point_set` or `completion`."""
         return task_of(self.network)
 
     @property
@@ -163,11 +182,14 @@ class TrainConfig(Config):
 
     def _check_task(self) -> None:
         losses, sources = self.loss_weights, self.sources
-        if strangers := [name for name in losses if (name in LABELS_ONLY) != (self.task == "points")]:
-            kind = "labels" if self.task == "points" else "depth"
+        kind = "labels" if self.task == "points" else "shapes" if self.task in SHAPE_TASKS else "depth"
+        if strangers := [name for name in losses if _kind_of(name) != kind]:
             raise ConfigError(
                 f"expected losses of {kind} for {self.network}, got {', '.join(strangers)}: omit --losses"
             )
+        if self.task in SHAPE_TASKS:
+            self._check_shapes()
+            return
         if self.task != "mono":
             if self.teacher or sources != {"world": 1.0} or (alone := set(DEPTH_ONLY) & set(losses)):
                 got = self.teacher or (self.data if sources != {"world": 1.0} else ", ".join(sorted(alone)))
@@ -194,9 +216,23 @@ class TrainConfig(Config):
                 "add features=1 to --losses"
             )
 
+    def _check_shapes(self) -> None:
+        others = [name for name in self.sources if name != "world" and not is_shape_source(name)]
+        if self.teacher or others:
+            raise ConfigError(
+                f"expected world, meshes:FOLDER or shapenet:FOLDER, and no teacher, for {self.network}, "
+                f"got {self.teacher or ', '.join(others)}: correct --data"
+            )
+        if self.task == "point_set" and self.width != self.height:
+            raise ConfigError(
+                f"expected a square for {self.network}, got {self.width}x{self.height} px: make both equal"
+            )
+
     def validate(self) -> None:
         """Fill in the size, check the losses, the budget, and sizes against each other."""
-        for name, usual in zip(("width", "height"), DEFAULT_SIZES_WH[self.task]):
+        rendered = OBJECT_SIZE_WH if self.task in SHAPE_TASKS else RENDER_SIZE_WH
+        names = ("width", "height", "render_width", "render_height")
+        for name, usual in zip(names, (*DEFAULT_SIZES_WH[self.task], *rendered)):
             object.__setattr__(self, name, getattr(self, name) or usual)
         self._check_task()
         if self.keep_statistics and not self.init:
@@ -209,10 +245,15 @@ class TrainConfig(Config):
                 raise ConfigError(
                     f"expected {name} and render_{name} to be multiples of 32, got {crop} and {render}"
                 )
-            if crop > render:
+            if crop > render and self.task != "completion":
                 raise ConfigError(
                     f"expected {name} <= render_{name}, got {crop} > {render}: render larger pairs"
                 )
+
+
+def _kind_of(loss: str) -> str:
+    """What a loss is about: `labels`, `shapes` or `depth`."""
+    return "labels" if loss in LABELS_ONLY else "shapes" if loss in SHAPES_ONLY else "depth"
 
 
 def parse_sources(data: str) -> dict[str, float]:

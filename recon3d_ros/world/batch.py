@@ -26,7 +26,7 @@ from recon3d_ros.world.rendering.render import (
 from recon3d_ros.world.rendering.shading import Lighting, ShadowMap, shade, shading_table, sky
 from recon3d_ros.world.rendering.visibility import PlacedPrimitives, View, patch_hit, place, quadric_hit
 from recon3d_ros.world.sampling import training_setup
-from recon3d_ros.world.scenes.scene import CUTOUT, ELLIPSE, QUADRIC, RECT, Scene
+from recon3d_ros.world.scenes.scene import CUTOUT, ELLIPSE, QUADRIC, RECT, TRIANGLE, Scene
 from recon3d_ros.world.textures.atlas import TextureAtlas, alpha_test, texture_atlas
 
 if TYPE_CHECKING:
@@ -139,14 +139,14 @@ def _cast(
     y = xp.from_numpy(np.stack([view.ys for view in views])).to(device)[:, :, None]
     near = xp.zeros((len(scenes), y.shape[1], x.shape[2]), dtype=xp.float32, device=device)
     index = xp.full(near.shape, -1, dtype=xp.int64, device=device)
-    for shape in (RECT, ELLIPSE, CUTOUT, QUADRIC):
+    for shape in (RECT, ELLIPSE, CUTOUT, TRIANGLE, QUADRIC):
         numbers, integers = _slots(scenes, placed, shape)
         numbers, integers = xp.from_numpy(numbers).to(device), xp.from_numpy(integers).to(device)
         for c, which in zip(numbers[..., None, None], integers[..., None, None]):
             if shape == QUADRIC:
                 w, inside = quadric_hit(xp, c[:10], c[10:14], c[14:], x, y)
             else:
-                w, inside, a, b = patch_hit(shape, c[:9], c[14:], x, y)
+                w, inside, a, b = patch_hit(shape, c[:9], c[14:], x, y, c[9])
             inside = inside & (w > near)
             if shape == CUTOUT:
                 inside = inside & alpha_test(xp, atlas, (which[1], which[2]), c[14:], (a, b, w))
@@ -174,7 +174,7 @@ def _slots(scenes: list[Scene], placed: list[PlacedPrimitives], shape: int) -> t
         if shape == QUADRIC:
             numbers[:n, :10, b], numbers[:n, 10:14, b] = p.quadric[rows], p.axial[rows]
         else:
-            numbers[:n, :9, b] = p.planar[rows]
+            numbers[:n, :9, b], numbers[:n, 9, b] = p.planar[rows], scene.const[rows]
         numbers[:n, 14:, b] = scene.half[rows]
         integers[:n, :, b] = np.stack([rows, scene.materials[rows, 0], p.level[rows]], 1)
     return numbers, integers

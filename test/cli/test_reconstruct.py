@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.cli.main import main
+from recon3d_ros.files.ply import read_ply
 from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import read_mesh
@@ -103,6 +104,39 @@ def test_a_box_beside_the_model_is_refused(recording, tmp_path, capsys):
     words = ["reconstruct", f"{recording}[0:3]", "--out", str(tmp_path / "out"), "--poses", str(recording)]
     assert main([*words, "--crop", "7,7,7,8,8,8"]) == 7
     assert "--crop" in capsys.readouterr().err
+
+
+def test_an_object_of_the_map_is_completed_and_marked(recording, tmp_path, capsys):
+    """A block of 0.3 m stands out of the wall by 0.2 m; its model was never trained."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    from recon3d_ros.training.config import TrainConfig
+    from recon3d_ros.training.export.export import export
+    from recon3d_ros.training.run.state import start_run
+
+    config = TrainConfig(network="completion", out=str(tmp_path / "run"), device="cpu", threads=1)
+    run = start_run(config, {"point": (8, 16), "latent": 16, "coarse": 20})
+    run.save()
+    export(run.path, tmp_path, name="mine")
+    for path in recording.glob("*.depth.png"):
+        depth = np.full((91, 131), 1200, np.uint16)
+        depth[35:60, 50:75] = 1000
+        cv2.imwrite(str(path), depth)
+    out = tmp_path / "out"
+    words = ["reconstruct", f"{recording}[0:1]", "--out", str(out), "--poses", str(recording)]
+    words += ["--voxel-m", "0.02", "--completion-model", str(tmp_path / "mine.yaml")]
+    box = ["--complete=-0.3,-0.3,0.9,0.3,0.3,1.1"]
+    assert main([*words, *box]) == 0
+    assert "completed.ply: 1 by" in capsys.readouterr().out
+    cloud = read_ply(out / "completed.ply")
+    assert (cloud["guessed"] == 1).sum() == 20 * 8 and cloud.frame_id == "world"
+    measured = cloud.xyz[cloud["guessed"] == 0]
+    assert len(measured) > 50 and np.abs(measured[:, 2] - 1.0).max() < 0.1
+    assert "guessed" not in read_ply(out / "cloud.ply").fields
+    assert main([*words, "--complete", "7,7,7,8,8,8"]) == 11
+    assert "the rest is written, but no completed.ply: box 7,7,7,8,8,8" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "expected --complete and --completion-model together" in capsys.readouterr().err
 
 
 def test_without_poses_the_motion_is_estimated(tmp_path, capsys):

@@ -149,9 +149,9 @@ def test_golden_arrays_of_a_wrong_rank_or_type_are_one_sentence(tmp_path: Path, 
 def test_far_and_near_may_be_off_differently() -> None:
     expected = np.array([10.0, 10.0, 100.0, 100.0, 5.0])
     got = np.array([10.9, 11.1, 104.0, 106.0, np.nan])
-    assert off_share(got, expected, in_px=True) == pytest.approx(3 / 5)
-    assert off_share(got / 100, expected / 100, in_px=False) == pytest.approx(4 / 5)
-    assert off_share(got[:4], expected, in_px=True) == 1.0
+    assert off_share(got, expected, least=1.0) == pytest.approx(3 / 5)
+    assert off_share(got / 100, expected / 100, least=0.0) == pytest.approx(4 / 5)
+    assert off_share(got[:4], expected, least=1.0) == 1.0
 
 
 def test_an_artifact_that_answers_otherwise_does_not_open(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from recon3d_ros.files.disk import read_json
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Accuracy, Licence, Manifest, TrainingSource
 from recon3d_ros.model_zoo.points import LabelOutputContract, PointInputContract, PolarGrid
-from recon3d_ros.networks import task_of
+from recon3d_ros.model_zoo.shapes import PartialInputContract, ShapeOutputContract
+from recon3d_ros.networks import SHAPE_TASKS, task_of
 from recon3d_ros.training.samples.sources import KNOWN_SOURCES, WORLD, source_name
 from recon3d_ros.training.samples.tasks import mono_input
 
@@ -64,10 +65,35 @@ def _point_contracts(network: Any, content: Mapping[str, Any]) -> tuple[InputCon
     return PointInputContract(grid=grid), LabelOutputContract()
 
 
-_CONTRACTS = {"stereo": _stereo_contracts, "mono": _mono_contracts, "points": _point_contracts}
-_MANIFEST_TASKS = {"stereo": "stereo_disparity", "mono": "mono_metric_depth", "points": "point_labels"}
+def _point_set_contracts(network: Any, content: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
+    side = network.config.side
+    given = InputContract(("image",), scale=1.0 / 255.0, size_wh=(side, side), fit="stretch")
+    return given, ShapeOutputContract(count=network.config.points)
+
+
+def _completion_contracts(network: Any, content: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
+    width, height = crop_size_wh(content)
+    return PartialInputContract(count=width * height), ShapeOutputContract(count=network.config.points)
+
+
+_CONTRACTS = {
+    "stereo": _stereo_contracts,
+    "mono": _mono_contracts,
+    "points": _point_contracts,
+    "point_set": _point_set_contracts,
+    "completion": _completion_contracts,
+}
+_MANIFEST_TASKS = {
+    "stereo": "stereo_disparity",
+    "mono": "mono_metric_depth",
+    "points": "point_labels",
+    "point_set": "point_set",
+    "completion": "completion",
+}
 _DESCRIPTIONS = {
-    "points": "classes of points: pillars over a polar grid and 2-D convolutions, {:.3f} M parameters"
+    "points": "classes of points: pillars over a polar grid and 2-D convolutions, {:.3f} M parameters",
+    "point_set": "points of a whole object from one image: encoder and decoder, {:.2f} M parameters",
+    "completion": "points of a whole object from its visible part: PCN, {:.2f} M parameters",
 }
 
 
@@ -92,7 +118,7 @@ def _origin(content: Mapping[str, Any]) -> str:
     # Of all processes together.
     crops = content["samples"] // max(content["step"], 1)
     mean = f"mean of {parts} runs, the first " if (parts := content.get("parts", 1)) > 1 else ""
-    points = task_of(content["network"]) == "points"
+    points = task_of(content["network"]) in ("points", "completion")
     size = f"{run['width'] * run['height']} points" if points else f"{run['width']}x{run['height']} px"
     return (
         f"{mean}recon3d train --network {content['network']}{data}{teacher}: {content['step']} steps of "
@@ -112,6 +138,8 @@ def held_out_accuracy(checkpoint: dict[str, Any]) -> tuple[Accuracy, ...]:
     what = "scenes, clean images" if source == WORLD else "frames, at the canonical focal length"
     if task_of(checkpoint["network"]) == "points":
         what = "scenes, depth of our networks; means over the clouds"
+    if task_of(checkpoint["network"]) in SHAPE_TASKS:
+        what = "views of shapes that do not train, in units of the object's frame"
     return (Accuracy(source, last, f"{run['validation_pairs']} held-out {what}"),)
 
 

@@ -23,7 +23,7 @@ from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of
-from recon3d_ros.networks.pillars import PillarsNetwork
+from recon3d_ros.networks import task_of
 from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.export.calibration import calibrate
 from recon3d_ros.training.export.clouds import (
@@ -33,6 +33,12 @@ from recon3d_ros.training.export.clouds import (
     write_graph,
 )
 from recon3d_ros.training.export.description import describe, held_out_accuracy, read_accuracy
+from recon3d_ros.training.export.shapes import (
+    compare_shapes,
+    known_views,
+    write_golden_shape,
+    write_shape_graph,
+)
 from recon3d_ros.training.run.checkpoint import EXTRA, WEIGHTS, load_network, save_checkpoint
 from recon3d_ros.training.samples.tasks import as_tensor
 
@@ -99,7 +105,7 @@ def export(
     """
     network, content = load_network(checkpoint, *others)
     name = name_model(out_dir, name, content["network"], force=force)
-    if calibration_pairs and not isinstance(network, PillarsNetwork):
+    if calibration_pairs and task_of(content["network"]) in ("stereo", "mono"):
         calibrate(network, content, checkpoint.parent, calibration_pairs)
     accuracy = held_out_accuracy(content) + (read_accuracy(accuracy_file, name) if accuracy_file else ())
     described = describe(network, content, name)
@@ -126,6 +132,11 @@ def export(
 
 def _write_model(network: torch.nn.Module, draft: Manifest) -> tuple[Manifest, float, float]:
     """Write graph and golden output beside the manifest; the numbers are those of `ExportResult`."""
+    if draft.gives_shape:
+        views = known_views(draft)
+        draft = write_shape_graph(network, draft, views[0])
+        shapes, largest, apart = compare_shapes(network, draft, views)
+        return write_golden_shape(draft, views[0], shapes[0]), largest, apart
     if draft.labels_points:
         clouds = known_clouds()
         draft = write_graph(network, draft, clouds[0])
@@ -176,9 +187,9 @@ def _world_images(task: str, seed: int, size_wh: tuple[int, int]) -> Images:
 
 
 def halved(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The state of a network, convolutions in half precision: half the size to ship."""
+    """The state of a network, convolutions and matrices in half precision: half the size to ship."""
     state = network.state_dict()
-    return {name: value.half() if value.ndim == 4 else value for name, value in state.items()}
+    return {name: value.half() if value.ndim in (2, 4) else value for name, value in state.items()}
 
 
 def write_onnx(network: torch.nn.Module, manifest: Manifest, example: Images) -> Manifest:

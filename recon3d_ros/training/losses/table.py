@@ -31,7 +31,10 @@ LOSSES = {
 }
 LABELS_ONLY = ("label_cross_entropy", "label_jaccard")
 LOSSES |= {name: "recon3d_ros.training.losses.label_input:" + name for name in LABELS_ONLY}
-# Those of `DepthLossInput` alone; `LABELS_ONLY` are those of `LabelLossInput`, which takes no other.
+SHAPES_ONLY = ("chamfer", "coarse_chamfer", "earth_mover")
+LOSSES |= {name: "recon3d_ros.training.losses.shape_input:" + name for name in SHAPES_ONLY}
+# Those of `DepthLossInput` alone; `LABELS_ONLY` are those of `LabelLossInput`, which takes no other,
+# and `SHAPES_ONLY` those of `ShapeLossInput`.
 DEPTH_ONLY = ("normals", "distill", "features")
 # Those of `DisparityLossInput` alone.
 DISPARITY_ONLY = ("thin", "out_of_range")
@@ -40,6 +43,8 @@ DEFAULT_LOSSES = {
     "stereo": "cross_entropy=1,smooth_l1=0.2,uncertainty=0.2",
     "mono": "cross_entropy=0.5,log_l1=1,gradient=0.5,uncertainty=0.1",
     "points": "label_cross_entropy=1,label_jaccard=0.5",
+    "point_set": "chamfer=1",
+    "completion": "chamfer=1,coarse_chamfer=0.5",
 }
 
 

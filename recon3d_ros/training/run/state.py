@@ -15,7 +15,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from recon3d_ros import world
 from recon3d_ros.errors import ArtifactError, ConfigError
-from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.networks import build_network, network_config, task_of
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.training.config import TrainConfig
@@ -24,7 +23,7 @@ from recon3d_ros.training.run.device import has_bf16, pick_device
 from recon3d_ros.training.run.distributed import ProcessGroup
 from recon3d_ros.training.run.objective import Objective
 from recon3d_ros.training.run.warm_start import match_feature_statistics, warm_start
-from recon3d_ros.training.samples.sources import depth_sources, first_source, sources_of
+from recon3d_ros.training.samples.sources import all_sources, first_source
 from recon3d_ros.training.samples.tasks import FeatureAdapter, task_for
 from recon3d_ros.training.samples.teacher import TeacherFile, prepare
 
@@ -217,6 +216,8 @@ def start_run(
     saved = load_checkpoint(Path(config.init)) if config.init else None
     if saved and not network_settings and task_of(saved["network"]) == "mono" == config.task:
         network_settings = saved["config"]  # a network that goes on learning stays what it is
+    if config.task == "point_set":
+        network_settings = {"side": config.width} | (network_settings or {})
     network = build_network(config.network, network_settings)
     teacher = find_teacher(config)
     if saved:
@@ -266,13 +267,6 @@ def resume_run(config: TrainConfig, processes: ProcessGroup | None = None) -> Tr
     run.losses = saved.get("losses", [])
     run.loss_sum.copy_(saved.get("loss_sum", run.loss_sum))
     return run
-
-
-def all_sources(config: TrainConfig, saved: dict[str, Any]) -> list[list[str]]:
-    """[name, licence] of what a run learns from, and of what is in the weights that it goes on with."""
-    teacher = load_manifest(config.teacher) if config.teacher else None
-    inherited = [*saved.get("sources", []), *(depth_sources() if config.task == "points" else [])]
-    return sources_of(config.sources, teacher, inherited)
 
 
 def find_teacher(config: TrainConfig) -> TeacherFile | None:

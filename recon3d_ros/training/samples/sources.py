@@ -14,10 +14,13 @@ from zlib import crc32
 import numpy as np
 
 from recon3d_ros.datasets import open_dataset
+from recon3d_ros.datasets.shapes import is_shape_source, open_shapes
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import DataError
 from recon3d_ros.evaluation.world_clouds import DEPTH_SOURCES
+from recon3d_ros.evaluation.world_objects import OBJECT_DEPTH_SOURCES, pack_object
 from recon3d_ros.model_zoo.manifest import Manifest, TrainingSource
+from recon3d_ros.model_zoo.manifest_file import load_manifest
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.training.config import TrainConfig, parse_sources
 from recon3d_ros.training.samples.augment_view import resized
@@ -77,6 +80,9 @@ def import_data(config: TrainConfig, sources: DataStores) -> None:
     for place, (name, (store, _)) in enumerate(zip(config.sources, sources.training)):
         if name == WORLD:
             continue
+        if is_shape_source(name):
+            import_shapes(config, name, store, sources.held_out if place == 0 else None)
+            continue
         samples = open_dataset(name)
         held, rest = split(len(samples), config.validation_pairs if place == 0 else 0)
         if not rest:
@@ -97,6 +103,27 @@ def import_data(config: TrainConfig, sources: DataStores) -> None:
                 target.write(index, pack_view(image, depth, fy))
             target.refresh()
         _LOG.info("%s: %d frames to learn from, %d held out", name, len(rest), len(held))
+
+
+def import_shapes(config: TrainConfig, name: str, store: SampleStore, held_out: SampleStore | None) -> None:
+    """Bring objects of `meshes:` or `shapenet:` into a store; with `held_out`, some shapes validate.
+
+    Views of one shape never do both.
+    """
+    size_wh = (config.render_width, config.render_height)
+    source = open_shapes(name, size_wh)
+    total = len(source.views)
+    wanted = max(1, min(config.validation_pairs, total // 5)) if held_out is not None else 0
+    count = sum(shape <= source.shapes[wanted - 1] for shape in source.shapes) if wanted else 0
+    if count == total:
+        raise DataError(f"expected more shapes in {name} than {source.shapes[-1] + 1}: add some")
+    for index in range(total):
+        target = held_out if index < count and held_out is not None else store
+        if not target.path(index).exists():
+            target.write(index, pack_object(source.views[index]))
+    for target in filter(None, (store, held_out)):
+        target.refresh()
+    _LOG.info("%s: %d views to learn from, %d held out", name, total - count, count)
 
 
 def split(count: int, wanted: int) -> tuple[list[int], list[int]]:
@@ -144,10 +171,10 @@ def _slug(name: str) -> str:
     return plain if plain == name else f"{plain}_{crc32(os.fsencode(name)):08x}"
 
 
-def depth_sources() -> list[list[str]]:
-    """[name, licence] of what has a part in the clouds of the world: the networks that see it."""
+def depth_sources(models: Iterable[str]) -> list[list[str]]:
+    """[name, licence] of the networks whose depth has a part in clouds of the world; "" is exact depth."""
     pairs = []
-    for model in (name for name, _ in DEPTH_SOURCES if name):
+    for model in filter(None, models):
         licence = find_model(model).licence
         pairs.append([f"depth of {model}", licence.weights])
         pairs += [[source.name, source.licence] for source in licence.sources]
@@ -176,3 +203,11 @@ def sources_of(names: Iterable[str], teacher: Manifest | None, inherited: list[l
         ]
     pairs = [*inherited, *([source.name, source.licence] for source in found)]
     return [list(pair) for pair in dict.fromkeys(map(tuple, pairs))]
+
+
+def all_sources(config: TrainConfig, saved: dict[str, Any]) -> list[list[str]]:
+    """[name, licence] of what a run learns from, and of what is in the weights that it goes on with."""
+    teacher = load_manifest(config.teacher) if config.teacher else None
+    measured = {"points": DEPTH_SOURCES, "completion": OBJECT_DEPTH_SOURCES}.get(config.task, ())
+    inherited = [*saved.get("sources", []), *depth_sources(name for name, _ in measured)]
+    return sources_of(config.sources, teacher, inherited)

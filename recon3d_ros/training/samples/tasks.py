@@ -13,12 +13,15 @@ from torch import Tensor, nn
 from recon3d_ros import world
 from recon3d_ros.metrics import depth_metrics, disparity_metrics
 from recon3d_ros.model_zoo.contract import InputContract
+from recon3d_ros.networks.completion import CompletionNetwork
 from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.networks.pillars import PillarsNetwork
+from recon3d_ros.networks.point_set import PointSetNetwork
 from recon3d_ros.training.losses.loss_input import DepthLossInput, DisparityLossInput, LossInput
 from recon3d_ros.training.samples.augment import CropWindow, augment_pair, planes, scaled_crop
 from recon3d_ros.training.samples.augment_view import blended, collage, cut_view, photometric, view_crop
 from recon3d_ros.training.samples.clouds import PointsTask
+from recon3d_ros.training.samples.objects import CompletionTask, PointSetTask
 from recon3d_ros.training.samples.results import ValidationResult
 from recon3d_ros.training.samples.store import (
     PAIR_CHANNELS,
@@ -239,4 +242,8 @@ def task_for(network: Any, size_wh: tuple[int, int], teacher: TeacherFile | None
         return MonoTask(size_wh, teacher)
     if isinstance(network, PillarsNetwork):
         return PointsTask(network.config.rows, network.config.columns, network.config.members)
+    if isinstance(network, PointSetNetwork):
+        return PointSetTask(network.config.side)
+    if isinstance(network, CompletionNetwork):
+        return CompletionTask(size_wh[0] * size_wh[1])
     return StereoTask(network.config.largest_px)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from recon3d_ros.world.scenes.scene import CUTOUT, ELLIPSE, QUADRIC, Scene
+from recon3d_ros.world.scenes.scene import CUTOUT, ELLIPSE, QUADRIC, TRIANGLE, Scene
 from recon3d_ros.world.textures.atlas import TextureAtlas, alpha_test
 
 NEAR_M = 0.02
@@ -127,10 +127,18 @@ def affine(c: Any, x: Any, y: Any) -> Any:
     return c[0] * x + (c[1] * y + c[2])
 
 
-def patch_hit(shape: int, c: Any, half: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
-    """Return (w, inside, u w, v w) of a patch; a cut-out's outline is still to be looked up."""
+def patch_hit(shape: int, c: Any, half: Any, x: Any, y: Any, apex: Any = 0.0) -> tuple[Any, Any, Any, Any]:
+    """Return (w, inside, u w, v w) of a patch; a cut-out's outline is still to be looked up.
+
+    A triangle has its base below, and its upper corner at `apex` of the half base.
+    """
     w = affine(c[0:3], x, y)
     a, b = affine(c[3:6], x, y), affine(c[6:9], x, y)
+    if shape == TRIANGLE:
+        up = (b + half[1] * w) * (0.5 / half[1])  # w times the share of the height
+        inside = (up >= 0) & (up <= w)
+        middle, reach = half[0] * apex * up, half[0] * (w - up)
+        return w, inside & (abs(a - middle) <= reach), a, b
     if shape != ELLIPSE:
         return w, (abs(a) <= half[0] * w) & (abs(b) <= half[1] * w), a, b
     s, t = a * (1.0 / half[0]), b * (1.0 / half[1])
@@ -169,7 +177,7 @@ def cast(
         if shape == QUADRIC:
             w, inside = quadric_hit(np, placed.quadric[i].tolist(), placed.axial[i].tolist(), half, x, y)
         else:
-            w, inside, a, b = patch_hit(shape, placed.planar[i].tolist(), half, x, y)
+            w, inside, a, b = patch_hit(shape, placed.planar[i].tolist(), half, x, y, float(scene.const[i]))
         inside &= w > near
         if shape == CUTOUT:
             at = (scene.materials[i, 0].astype(np.int32), placed.level[i])

@@ -2,8 +2,8 @@
 
 World frame: x forward, y left, z up (REP 103), metres. Two kinds of primitive carry everything:
 
-- a *patch* lies in the plane of its first two axes (rectangle, ellipse, or a cut-out whose outline is the
-  alpha channel of its texture),
+- a *patch* lies in the plane of its first two axes (rectangle, ellipse, triangle, or a cut-out whose outline
+  is the alpha channel of its texture),
 - a *quadric* satisfies ``sum_i diag_i q_i**2 = const`` in its own axes (ellipsoid, cylinder, cone).
 
 Boxes, furniture, trees and cars are made of these by `SceneBuilder`.
@@ -18,7 +18,7 @@ import numpy as np
 
 from recon3d_ros.geometry.labels import PointLabel
 
-RECT, ELLIPSE, CUTOUT, QUADRIC = 0, 1, 2, 3
+RECT, ELLIPSE, CUTOUT, QUADRIC, TRIANGLE = 0, 1, 2, 3, 4
 
 Vector = Sequence[float] | np.ndarray
 
@@ -116,12 +116,12 @@ class Scene:
     """N primitives as arrays, float32 unless said otherwise.
 
     Attributes:
-        shape: (N,) int, RECT | ELLIPSE | CUTOUT | QUADRIC.
+        shape: (N,) int, RECT | ELLIPSE | CUTOUT | QUADRIC | TRIANGLE.
         origin: (N, 3) m in the world.
         axes: (N, 3, 3), rows are the primitive's orthonormal axes in the world; a patch faces axis 2.
         half: (N, 3) m, half extents along the axes, around `middle` along axis 2.
         middle: (N,) m, centre of the extent along axis 2 (a cone's apex is its origin).
-        diag: (N, 3) and const: (N,), the quadric; zeros for patches.
+        diag: (N, 3) and const: (N,), the quadric; zeros for patches, const of a triangle see `patch_hit`.
         one_sided: (N,) bool, seen only from the side its axis 2 points to (faces of closed solids).
         materials: (N, len(MATERIAL_COLUMNS)).
         labels: (N,) uint8, the `PointLabel` of each.

@@ -11,9 +11,10 @@ from recon3d_ros.networks.mono import MonoOutput
 from recon3d_ros.system import lazy
 from recon3d_ros.training.losses import terms
 from recon3d_ros.training.losses.loss_input import DepthLossInput
-from recon3d_ros.training.losses.table import DISPARITY_ONLY, LABELS_ONLY, LOSSES
+from recon3d_ros.training.losses.table import DISPARITY_ONLY, LABELS_ONLY, LOSSES, SHAPES_ONLY
 
 NAN = float("nan")
+OF_DEPTH = [name for name in LOSSES if name not in (*DISPARITY_ONLY, *LABELS_ONLY, *SHAPES_ONLY)]
 BINS = 9
 # Every bin is 2 ** 0.5 times as far as the one before: 0.5 m to 8 m.
 CENTRES = torch.linspace(math.log(0.5), math.log(8.0), BINS).view(1, BINS, 1, 1)
@@ -118,7 +119,7 @@ def test_cross_entropy_is_least_at_the_bin_of_the_truth():
     assert (beyond.positions == BINS - 1).all(), "farther than the last bin is the last bin"
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name not in (*DISPARITY_ONLY, *LABELS_ONLY)])
+@pytest.mark.parametrize("name", OF_DEPTH)
 def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     torch.manual_seed(3)
     loss = lazy.load(LOSSES[name])

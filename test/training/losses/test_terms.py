@@ -11,12 +11,19 @@ from recon3d_ros.networks.stereo import StereoOutput
 from recon3d_ros.system import lazy
 from recon3d_ros.training.losses import terms
 from recon3d_ros.training.losses.loss_input import DisparityLossInput
-from recon3d_ros.training.losses.table import DEFAULT_LOSSES, DEPTH_ONLY, LABELS_ONLY, LOSSES, parse_losses
+from recon3d_ros.training.losses.table import (
+    DEFAULT_LOSSES,
+    DEPTH_ONLY,
+    LABELS_ONLY,
+    LOSSES,
+    SHAPES_ONLY,
+    parse_losses,
+)
 from recon3d_ros.training.losses.terms import cross_entropy, target_distribution
 from recon3d_ros.training.run.objective import weighted_loss
 
 BINS, STEP_PX = 12, 4
-OF_DISPARITY = [name for name in LOSSES if name not in (*DEPTH_ONLY, *LABELS_ONLY)]
+OF_DISPARITY = [name for name in LOSSES if name not in (*DEPTH_ONLY, *LABELS_ONLY, *SHAPES_ONLY)]
 NAN = float("nan")
 
 
