@@ -19,6 +19,7 @@ from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.datasets.bags.reader import is_bag
 from recon3d_ros.errors import ConfigError, DataError, MissingDependencyError, OutputError
 from recon3d_ros.offline.view_bag import bags_in, log_bag
+from recon3d_ros.offline.view_mesh import log_mesh, mesh_at
 from recon3d_ros.reports.rerun_log import EXTRA, RerunLog
 from recon3d_ros.reports.saved import log_saved
 from recon3d_ros.system.installing import how_to_install
@@ -83,6 +84,11 @@ def _fill(log: RerunLog, args: argparse.Namespace) -> None:
         return
     for path in args.things:
         if path.suffix == ".rrd":
+            continue
+        if (mesh := mesh_at(path)) is not None:
+            log_mesh(log, mesh)
+            print(f"{mesh}: a mesh", file=sys.stderr)
+        if mesh == path:
             continue
         clouds = path / "ply"  # of process --bags, where no bag has them
         parts = bags_in(path) or [clouds if clouds.is_dir() else path]

@@ -235,7 +235,7 @@ def _page(
     page = Page("Reconstruction", f"{len(path)} frames along {path.length_m:.2f} m")
     facts = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
     page.add(Facts("Summary", facts))
-    page.add(SceneView("Model", mesh.vertices, mesh.colours, mesh.faces, caption="drag to turn"))
+    page.add(SceneView("Model", mesh.vertices, mesh.colours, mesh.faces))
     page.add(PictureCompare("From above and in front", pictures))
     if grid is not None:
         page.add(

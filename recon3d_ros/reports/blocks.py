@@ -19,6 +19,7 @@ from recon3d_ros.errors import ImageError
 Cell = str | int | float | None
 
 PICTURE_PX = 1280  # the longest side of a picture in the page
+_LONG = 60  # characters of a cell, from which on it is broken into lines
 _WEBP_QUALITY = 88
 
 
@@ -73,7 +74,10 @@ class Table:
             return f'<td{kind} data-value="">-</td>'
         if isinstance(value, float):
             return f'<td{kind} data-value="{value!r}">{shown(value, self.digits)}</td>'
-        return f"<td{kind}>{escape(str(value))}</td>"
+        text = str(value)
+        if len(text) > _LONG and not kind:  # a sentence, which would leave the page
+            kind = ' class="long"'
+        return f"<td{kind}>{escape(text)}</td>"
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,13 @@ class RerunLog:
         """Log a mesh (GLB, OBJ, STL)."""
         self._recording.log_file_from_path(str(path), entity_path_prefix="mesh", static=True)
 
+    def triangles(
+        self, vertices: NDArray[np.float32], faces: NDArray[np.int32], colours: NDArray[np.uint8]
+    ) -> None:
+        """Log a mesh: (V, 3) m, (F, 3) numbers of vertices, (V, 3) uint8 RGB."""
+        mesh = self._rerun.Mesh3D(vertex_positions=vertices, triangle_indices=faces, vertex_colors=colours)
+        self._log("mesh", mesh, static=True)
+
     def trajectory(self, positions: NDArray[np.float64]) -> None:
         """Log the (N, 3) positions of a camera in a map, m."""
         self._log("map/trajectory", self._rerun.LineStrips3D([positions]), static=True)

@@ -209,3 +209,10 @@ def test_a_chart_has_labels_that_fit_and_a_legend_of_named_lines_only():
     assert ">2190<" in text and "e+03" not in text and 'class="legend"' not in text
     named = LineChart("Time", "frame", "time [ms]", [Series("one", x, x), Series("", x, x)]).to_html("t")
     assert named.count("<span") == 1 and ">one</span>" in named
+
+
+def test_a_sentence_in_a_table_is_broken_into_lines():
+    text = Table(
+        "t", ["name", "what to do"], [["a", "start the camera driver " * 5], ["b", "nothing"]]
+    ).to_html("t")
+    assert text.count('class="long"') == 1 and '<td class="long">start' in text
