@@ -35,6 +35,8 @@ class FleetRow(TypedDict):
         frames: In all bags together; of each bag `frames / bags`.
         seconds: From the first outcome of the warm-up, when Ray and a model had started, to the last one.
         ratio: Frames per second, divided by those of one worker in the same round.
+        cpu_ms: Processor time of a frame. Where it does not grow with the workers, they do not hinder each
+            other; on a busy machine the ratio does not tell that.
         engine_percent: Of the time with one worker, the share in which no task ran; None of more workers.
         start_s: From the call to the first outcome of the warm-up.
         memory_mb: Peak memory of a worker, the largest.
@@ -48,6 +50,7 @@ class FleetRow(TypedDict):
     seconds: float
     frames_per_s: float
     ratio: float
+    cpu_ms: float
     engine_percent: float | None
     start_s: float
     memory_mb: float
@@ -108,6 +111,7 @@ def _measure(task: Task, number: int, workers: int) -> FleetRow:
         "seconds": seconds,
         "frames_per_s": frames / seconds,
         "ratio": 1.0,
+        "cpu_ms": 1e3 * sum(outcome.cpu_s for outcome in own) / frames,
         "engine_percent": 100 * (1 - busy / seconds) if workers == 1 else None,
         "start_s": ended[0] - started - outcomes[0].seconds,
         "memory_mb": max(outcome.memory_mb for outcome in outcomes),
@@ -128,6 +132,7 @@ def _medians(rows: Sequence[FleetRow]) -> list[FleetRow]:
                 "seconds": median(row["seconds"] for row in own),
                 "frames_per_s": median(row["frames_per_s"] for row in own),
                 "ratio": median(row["ratio"] for row in own),
+                "cpu_ms": median(row["cpu_ms"] for row in own),
                 "engine_percent": median(shares) if shares else None,
                 "start_s": median(row["start_s"] for row in own),
                 "memory_mb": max(row["memory_mb"] for row in own),

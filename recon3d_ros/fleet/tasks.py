@@ -97,6 +97,7 @@ class Outcome:
         reasons: A sentence for each cause.
         valid_share: Mean share of pixels with depth of the written frames.
         seconds: Wall time.
+        cpu_s: Processor time, of all threads of the worker.
         memory_mb: Peak memory of the worker, since it started.
         worker: Host and process.
         content: Fingerprint of the input.
@@ -116,6 +117,7 @@ class Outcome:
     reasons: dict[str, str] = field(default_factory=dict)
     valid_share: float = float("nan")
     seconds: float = 0.0
+    cpu_s: float = 0.0
     memory_mb: float = 0.0
     worker: str = ""
     content: str = ""

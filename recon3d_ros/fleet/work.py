@@ -29,7 +29,7 @@ def run_task(task: Task, version: str = __version__, resume: bool = True) -> Out
         version: Of who asks; a worker of another version refuses.
         resume: Whether a result that is there and was made in the same way is taken for this one.
     """
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     outcome = Outcome(task.name, task.source, worker=f"{socket.gethostname()}:{os.getpid()}")
     try:
         if version != __version__:
@@ -44,6 +44,7 @@ def run_task(task: Task, version: str = __version__, resume: bool = True) -> Out
         with drafted(task.folder) as draft:
             task.job.work(task, draft, outcome, _OPENER)
             outcome.seconds = time.perf_counter() - started
+            outcome.cpu_s = time.process_time() - cpu_started
             outcome.memory_mb = _peak_mb()
             write_json(draft / DONE, {"key": key, "version": __version__, "outcome": asdict(outcome)})
             publish(draft, task.folder)
@@ -52,6 +53,7 @@ def run_task(task: Task, version: str = __version__, resume: bool = True) -> Out
     except OSError as exc:
         outcome.error = f"{exc}: check the path, its permissions and the disk"
     outcome.seconds, outcome.memory_mb = time.perf_counter() - started, _peak_mb()
+    outcome.cpu_s = time.process_time() - cpu_started
     return outcome
 
 

@@ -21,4 +21,4 @@ def test_rows_hold_what_was_done():
     one, two = rows
     assert one["ratio"] == 1.0 and two["ratio"] == two["frames_per_s"] / one["frames_per_s"]
     assert 0 < one["engine_percent"] < 100 and two["engine_percent"] is None
-    assert all(row["memory_mb"] > 50 and row["start_s"] > 0 for row in rows)
+    assert all(row["cpu_ms"] > 0 and row["memory_mb"] > 50 and row["start_s"] > 0 for row in rows)
