@@ -33,7 +33,9 @@ class FleetRow(TypedDict):
 
     Attributes:
         frames: In all bags together; of each bag `frames / bags`.
-        seconds: From the first outcome of the warm-up, when Ray and a model had started, to the last one.
+        seconds: How long all workers were busy: from when the last one had its model until the first one had
+            nothing left to do.
+        frames_per_s: In that time; of a bag that lies in it in part, as many frames as of its time.
         ratio: Frames per second, divided by those of one worker in the same round.
         cpu_ms: Processor time of a frame. Where it does not grow with the workers, they do not hinder each
             other; on a busy machine the ratio does not tell that.
@@ -99,17 +101,19 @@ def _measure(task: Task, number: int, workers: int) -> FleetRow:
             raise DataError(f"expected a bag that can be processed, got {outcome.error}")
         ended.append(time.perf_counter())
         outcomes.append(outcome)
-    seconds = ended[-1] - ended[0]
+    first = [end for end, outcome in zip(ended, outcomes, strict=True) if outcome.name.startswith("warm_up")]
+    ready, idle = max(first), ended[-workers]
+    seconds = max(idle - ready, 1e-9)  # nothing where one worker did it all before the other had begun
     own = [outcome for outcome in outcomes if outcome.name.startswith("bag_")]
     frames = sum(outcome.written for outcome in own)
-    busy = sum(outcome.seconds for outcome in outcomes[1:])
+    busy = sum(outcome.seconds for outcome in outcomes[1:])  # of one worker
     return {
         "round": number,
         "workers": workers,
         "bags": len(own),
         "frames": frames,
         "seconds": seconds,
-        "frames_per_s": frames / seconds,
+        "frames_per_s": _frames_within(ready, idle, ended, outcomes) / seconds,
         "ratio": 1.0,
         "cpu_ms": 1e3 * sum(outcome.cpu_s for outcome in own) / frames,
         "engine_percent": 100 * (1 - busy / seconds) if workers == 1 else None,
@@ -117,6 +121,15 @@ def _measure(task: Task, number: int, workers: int) -> FleetRow:
         "memory_mb": max(outcome.memory_mb for outcome in outcomes),
         "load": load,
     }
+
+
+def _frames_within(ready: float, idle: float, ended: Sequence[float], outcomes: Sequence[Outcome]) -> float:
+    """Frames of the tasks in a span of time, in the parts that lie in it."""
+    found = 0.0
+    for end, outcome in zip(ended, outcomes, strict=True):
+        share = (min(end, idle) - max(end - outcome.seconds, ready)) / outcome.seconds
+        found += outcome.written * max(0.0, share)
+    return found
 
 
 def _medians(rows: Sequence[FleetRow]) -> list[FleetRow]:
