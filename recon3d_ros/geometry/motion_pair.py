@@ -30,7 +30,8 @@ _MARGIN = 0.2  # of the width of the view, for what the other one shows beside i
 _BORDER_WH = (24, 18)  # pixels whose rays bound a view
 _ONE_SURFACE_PX = 1.0  # neighbours whose disparities differ by more are not interpolated
 _ALONG = "expected a camera that moved across its axis, got one that moved along it: there is no parallax"
-_NOWHERE = -9.0  # px, outside of every image
+_UNSURE_PX = 4  # beside what a view does not show a match is often wrong, a third of them in rooms
+_OUTSIDE = np.float32(1e4)  # px, outside of every image
 Matrix = NDArray[np.float64]
 Plane = NDArray[np.float32]
 
@@ -107,13 +108,18 @@ class MotionPair:
         )
 
     def _shown(self, frame: Frame, turn: Matrix) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The turned image, and where it shows what the camera saw."""
+        """The turned image, and where it surely shows what the camera saw; elsewhere are the nearest pixels.
+
+        Black there would be an edge to a network, which drags along the depth beside it; see `Rectifier`.
+        """
         maps = _pixels_in(self.camera, self.rig.left, turn.T)
         seen = np.full(self.camera.image_shape_hw, 255, np.uint8)
         if frame.valid is not None:
             seen[~frame.valid] = 0
-        image = cv2.remap(frame.image, *maps, cv2.INTER_LINEAR)
-        return image, cv2.remap(seen, *maps, cv2.INTER_LINEAR) > 254  # type: ignore[return-value]
+        image = cv2.remap(frame.image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        shown = (cv2.remap(seen, *maps, cv2.INTER_LINEAR) > 254).astype(np.uint8)
+        sure = cv2.erode(shown, np.ones((2 * _UNSURE_PX + 1,) * 2, np.uint8))
+        return image, sure > 0  # type: ignore[return-value]
 
     def back(self, depth_map: DepthMap) -> DepthMap:
         """A depth map of the left turned view on the grid of the view.
@@ -250,21 +256,28 @@ def _rays_of(camera: PinholeCamera, u: NDArray[Any], v: NDArray[Any]) -> Matrix:
 
 
 def _pixels_in(source: PinholeCamera, target: PinholeCamera, turn: Matrix) -> tuple[Plane, Plane]:
-    """Where the turned rays of the pixels of `target` meet `source`: u and v, (H, W) each."""
+    """Where the turned rays of the pixels of `target` meet `source`: u and v, (H, W) each.
+
+    Rays that run beside or behind it are outside of its image, on the side they point to.
+    """
     size_wh = target.image_size_wh
     u, v = cv2.initUndistortRectifyMap(
         source.p[:, :3], np.zeros(4), turn.T, target.p[:, :3], size_wh, cv2.CV_32FC1
     )
-    near = (_along(target, turn) > 1e-3) & (np.abs(u) < 1e4) & (np.abs(v) < 1e4)
-    return np.where(near, u, np.float32(_NOWHERE)), np.where(near, v, np.float32(_NOWHERE))
+    u, v = np.clip(u, -_OUTSIDE, _OUTSIDE), np.clip(v, -_OUTSIDE, _OUTSIDE)
+    behind = _along(target, turn) <= 1e-3
+    if behind.any():
+        for plane, axis in ((u, 0), (v, 1)):
+            plane[behind] = np.copysign(_OUTSIDE, _along(target, turn, axis)[behind])
+    return u, v
 
 
-def _along(camera: PinholeCamera, turn: Matrix) -> Plane:
-    """(H, W): z that a ray (x, y, 1) of each pixel has after the turn."""
+def _along(camera: PinholeCamera, turn: Matrix, axis: int = 2) -> Plane:
+    """(H, W): z, or another coordinate, that a ray (x, y, 1) of each pixel has after the turn."""
     x = (np.arange(camera.width) - camera.cx) / camera.fx
     y = (np.arange(camera.height) - camera.cy) / camera.fy
-    z: Plane = (turn[2, 0] * x + (turn[2, 1] * y + turn[2, 2])[:, None]).astype(np.float32)
-    return z
+    part: Plane = (turn[axis, 0] * x + (turn[axis, 1] * y + turn[axis, 2])[:, None]).astype(np.float32)
+    return part
 
 
 def _sampled(plane: Plane, u: Plane, v: Plane, step: float) -> Plane:

@@ -58,7 +58,7 @@ def test_depth_is_that_of_the_room(estimator, room, shift):
     error = np.abs(found.depth[sure] / exact[sure] - 1)
     assert sure.mean() > 0.25
     assert np.median(error) < 0.03
-    assert (error > 0.1).mean() < 0.05
+    assert (error > 0.1).mean() < (0.05 if abs(shift[2]) < 0.2 else 0.08)  # forward, too: stretched views
 
 
 def test_what_only_one_view_shows_is_unknown(estimator, room):

@@ -135,6 +135,26 @@ def test_what_a_view_does_not_show_is_not_valid():
     assert not (frame.valid & ~whole.valid).any()
 
 
+@pytest.mark.parametrize(
+    "place", [(0.2, 0.0, 0.0), (0.0, -0.2, 0.05), (0.05, 0.02, 0.2), (-0.02, 0.0, -0.06)]
+)
+def test_beside_what_a_view_shows_are_its_nearest_pixels(place):
+    """Grey is that of the column; the rays beside the image show its first or its last column."""
+    grey = np.tile(np.linspace(100, 250, CAMERA.width), (CAMERA.height, 1)).astype(np.uint8)
+    one = Frame(5, grey, CAMERA)
+    pair = MotionPair.between(CAMERA, np.linalg.inv(pose_of([0, 1, 0.2], 0.3, place)))
+    frame = pair.frame(one, one)
+    for image, valid, turn in (
+        (frame.image, frame.valid, pair.turn),
+        (frame.right, frame.right_valid, pair.turn_other),
+    ):
+        x, _, z = np.tensordot(turn.T, rays(pair.rig.left), 1)
+        u = np.where(z > 1e-3, CAMERA.fx * x / np.maximum(z, 1e-3) + CAMERA.cx, np.copysign(1e4, x))
+        expected = np.interp(u, np.arange(CAMERA.width), grey[0])
+        assert not valid.all()
+        assert np.abs(image - expected).max() <= 2
+
+
 @pytest.mark.parametrize("place", [(0.0, 0.0, 0.3), (0.0, 0.0, -0.3), (0.01, 0.005, 0.4)])
 def test_forward_motion_is_refused(place):
     there = np.linalg.inv(pose_of([0, 1, 0], 0.0, place))
