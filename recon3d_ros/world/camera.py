@@ -7,10 +7,9 @@ import numpy as np
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.geometry import Sample, StereoRig
 from recon3d_ros.world.rendering.render import build_lighting, render_stereo
-from recon3d_ros.world.scenes.indoor import look_at
-from recon3d_ros.world.scenes.showcase import living_room, street
+from recon3d_ros.world.scenes.showcase import house, living_room, street
 
-PLACES = {"indoor": living_room, "outdoor": street}
+PLACES = {"indoor": living_room, "outdoor": street, "house": house}
 
 
 class WorldCamera:
@@ -18,10 +17,12 @@ class WorldCamera:
 
     Args:
         seed: Changes colours, textures and things, not the layout.
-        kind: ``indoor`` (a living room) or ``outdoor`` (a street).
+        kind: ``indoor`` (a living room), ``outdoor`` (a street) or ``house`` (the living room, a study, and a
+            walk through both).
         size_wh: Width and height, px.
         rate_hz: Frames a second; only the stamps depend on it.
-        loop_frames: Frames of one turn; frame i and frame i + loop_frames show the same.
+        loop_frames: Frames of one turn; frame i and frame i + loop_frames show the same. None = as many as
+            suit the place.
 
     Raises:
         ConfigError: Unknown kind, or a size, rate or length that is not positive.
@@ -33,21 +34,21 @@ class WorldCamera:
         kind: str = "indoor",
         size_wh: tuple[int, int] = (640, 480),
         rate_hz: float = 10.0,
-        loop_frames: int = 40,
+        loop_frames: int | None = None,
     ) -> None:
         if kind not in PLACES:
             raise ConfigError(
                 f"expected a world of kind {' or '.join(PLACES)}, got {kind!r}: choose one of them"
             )
-        if min(size_wh) < 8 or not rate_hz > 0 or loop_frames < 1:
+        if min(size_wh) < 8 or not rate_hz > 0 or (loop_frames is not None and loop_frames < 1):
             raise ConfigError(
                 f"expected a size of at least 8x8 px, a positive rate and at least one frame, got {size_wh}, "
                 f"{rate_hz} Hz and {loop_frames}: correct the world's parameters"
             )
         self.rate_hz = float(rate_hz)
-        self.loop_frames = int(loop_frames)
         self._kind = kind
         self._place = PLACES[kind](seed)
+        self.loop_frames = int(loop_frames or self._place.frames)
         self._lighting = build_lighting(self._place.scene, smooth=True)
         self._rig = StereoRig.simple(*size_wh, 0.82 * size_wh[0], self._place.baseline_m)
 
@@ -58,11 +59,7 @@ class WorldCamera:
 
     def pose(self, index: int) -> np.ndarray:
         """Return the (4, 4) world pose of the left optical frame at frame `index`."""
-        phase = 2 * np.pi * (index % self.loop_frames) / self.loop_frames
-        wave = np.array([np.cos(phase), np.sin(phase), np.sin(2 * phase)])
-        look = np.array([np.sin(phase), np.sin(phase + 0.6), np.cos(phase)])
-        place = self._place
-        return look_at(place.centre + place.radii * wave, place.target + place.target_radii * look)
+        return self._place.path.pose(index % self.loop_frames / self.loop_frames)
 
     def sample(self, index: int) -> Sample:
         """Render frame `index` >= 0; its stamp is index / rate_hz."""

@@ -32,7 +32,7 @@ def room():
     """From a shift in the camera's own frame, m, to what is seen there and the pose."""
     place = living_room(3)
     lighting = build_lighting(place.scene)
-    start = look_at(place.centre, place.target)
+    start = look_at(place.path.centre, place.path.target)
 
     def seen(*shift_m: float):
         pose = start.copy()
