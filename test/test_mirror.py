@@ -30,6 +30,7 @@ TESTED_IN = {
     "backends.runtime_cache": "backends/test_tensorrt.py",
     "cli.children": "cli/test_demo.py",
     "cli.evaluate_labels": "cli/test_evaluate.py",
+    "cli.demo_map": "offline/test_house.py",
     "cli.doctor": "ros/doctor/test_doctor.py",
     "cli.frames": "cli/test_run.py",
     "cli.map": "cli/test_node.py",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recon3d_ros.cli import demo_map
 from recon3d_ros.cli.children import Child
 from recon3d_ros.cli.domain import claim_domain
 from recon3d_ros.cli.flags import add_options, read_options, user_path
@@ -90,12 +91,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default %(default)s)",
     )
     parser.add_argument("--camera", default="", metavar="YAML", help="camera_info YAML of the images")
+    parser.add_argument(
+        "--map",
+        action="store_true",
+        help="instead walk through a procedural house, without ROS: its mesh beside the exact one, and how "
+        "well they agree",
+    )
     add_options(parser, ModelConfig)
     add_options(parser, PipelineConfig)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the demo; 0 when clouds came and the report is written."""
+    if args.map:
+        choose_model(read_options(args, ModelConfig), stereo=True)
+        return demo_map.main(args)
     shortest_s = next(spec.minimum for spec in options(RecorderConfig) if spec.name == "seconds") or 0.0
     if not shortest_s <= args.seconds < float("inf"):
         raise ConfigError(f"expected --seconds of at least {shortest_s:g}, got {args.seconds:g}: give more")

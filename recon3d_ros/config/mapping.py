@@ -23,7 +23,7 @@ class MappingConfig(Config):
         4.0, "distance from a surface up to which voxels are changed, at least", minimum=2.0, maximum=7.5
     )
     min_weight: float = option(
-        0.1,
+        0.01,
         "a surface is made where observations weigh at least this (a good one weighs 1)",
         minimum=0.0,
         maximum=64.0,

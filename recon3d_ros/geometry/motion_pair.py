@@ -264,7 +264,7 @@ def _pixels_in(source: PinholeCamera, target: PinholeCamera, turn: Matrix) -> tu
     u, v = cv2.initUndistortRectifyMap(
         source.p[:, :3], np.zeros(4), turn.T, target.p[:, :3], size_wh, cv2.CV_32FC1
     )
-    u, v = np.clip(u, -_OUTSIDE, _OUTSIDE), np.clip(v, -_OUTSIDE, _OUTSIDE)
+    u, v = (np.clip(plane, -_OUTSIDE, _OUTSIDE).astype(np.float32) for plane in (u, v))
     behind = _along(target, turn) <= 1e-3
     if behind.any():
         for plane, axis in ((u, 0), (v, 1)):

@@ -1,7 +1,8 @@
 """A map for driving: which cells of the floor are free, which are occupied, and which nobody saw.
 
-Free is only where the floor itself was seen and nothing stands on it, as high as the robot is. Cells beside
-an obstacle are not called free: where its surface is, is known to a margin.
+Free is only where the floor itself was seen and nothing stands on it, as high as the robot is, and where the
+space above it was seen to be empty. Cells beside an obstacle are not called free: where its surface is, is
+known to a margin.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from recon3d_ros.errors import DataError
 from recon3d_ros.files import write_atomically, write_image
 from recon3d_ros.geometry.level import find_level
 from recon3d_ros.mapping.blocks import DISTANCE_STEPS, SIDE, WEIGHT_STEPS, BlockStore
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.trajectory import Trajectory
 
 UNKNOWN, FREE, OCCUPIED = -1, 0, 100  # as in nav_msgs/OccupancyGrid
@@ -109,7 +112,12 @@ def _keeping_the_axes(T_map_world: Matrix) -> Matrix:
     return kept
 
 
-def occupancy_grid(points: NDArray[np.float64], T_map_world: Matrix, config: GridConfig) -> OccupancyGrid:
+def occupancy_grid(
+    points: NDArray[np.float64],
+    T_map_world: Matrix,
+    config: GridConfig,
+    space: ObservedSpace | None = None,
+) -> OccupancyGrid:
     """Say what is free, what is occupied and what is unknown.
 
     Args:
@@ -117,6 +125,7 @@ def occupancy_grid(points: NDArray[np.float64], T_map_world: Matrix, config: Gri
         T_map_world: See :func:`map_from_world`.
         config: Cells, and between which heights a thing is in the way. What lies that far below the floor is
             an edge to fall down, and in the way, too.
+        space: What was seen to be empty; without it what stands above the floor must have left a surface.
 
     Raises:
         DataError: Nothing is at the height of the robot, or the grid would be absurdly large.
@@ -146,8 +155,35 @@ def occupancy_grid(points: NDArray[np.float64], T_map_world: Matrix, config: Gri
     cells = np.full(shape, UNKNOWN, np.int8)
     cells[(floor > 0) & (beside == 0)] = FREE
     cells[occupied > 0] = OCCUPIED
+    if space is not None:
+        _require_empty(cells, first, T_map_world, config, space)
     origin_xy = (float(first[0] * config.grid_cell_m), float(first[1] * config.grid_cell_m))
     return OccupancyGrid(cells, origin_xy, config.grid_cell_m, T_map_world)
+
+
+def _require_empty(
+    cells: NDArray[np.int8],
+    first: NDArray[Any],
+    T_map_world: Matrix,
+    config: GridConfig,
+    space: ObservedSpace,
+) -> None:
+    """Make cells unknown above which, as high as the robot is, something may stand.
+
+    The lowest voxels are left out: the rays to the floor, which was seen, run closely above it.
+    """
+    low, high = config.obstacle_min_height_m + space.edge_m, config.obstacle_max_height_m
+    heights = np.arange(low, high, space.edge_m)
+    rows, columns = np.nonzero(cells == FREE)
+    if not len(heights) or not len(rows):
+        return
+    xy = (np.stack([columns, rows], axis=1) + first + 0.5) * config.grid_cell_m
+    T_world_map = np.linalg.inv(T_map_world)
+    empty = np.ones(len(rows), np.bool_)
+    for height in heights:
+        points = np.column_stack([xy, np.full(len(xy), height)])
+        empty &= space.empty(points @ T_world_map[:3, :3].T + T_world_map[:3, 3])
+    cells[rows[~empty], columns[~empty]] = UNKNOWN
 
 
 def draw_grid(grid: OccupancyGrid) -> NDArray[np.uint8]:

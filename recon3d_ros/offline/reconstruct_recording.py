@@ -20,6 +20,7 @@ from recon3d_ros.files.camera_document import read_document
 from recon3d_ros.geometry import PinholeCamera, Sample, StereoRig
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import require_formats
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.occupancy import OccupancyGrid
 from recon3d_ros.mapping.surface import Mesh, require_mesher
 from recon3d_ros.mapping.trajectory import Trajectory
@@ -101,7 +102,9 @@ def reconstruct_recording(
         path = _estimated_path(options, samples, spec.first, opener, counter)
     fusion = Fusion(options.mapping, options.engine)
     depth_of = depth_of_posed(options, samples[0], opener)
-    done = Reconstruction(path.trajectory, depth_of, fusion, spec.first, path.unposed)
+    limits = options.mapping
+    space = None if options.grid is None else ObservedSpace(limits.voxel_m, limits.map_max_depth_m)
+    done = Reconstruction(path.trajectory, depth_of, fusion, space, spec.first, path.unposed)
     for i in counter(len(samples), ""):
         done.add(samples, i)
     _warn_of_imprecise_depth(fusion)

@@ -17,8 +17,10 @@ from recon3d_ros.errors import CalibrationError, DataError, FrameError, ImageErr
 from recon3d_ros.files import write_image, write_json, write_ply
 from recon3d_ros.files.disk import make_folder
 from recon3d_ros.geometry import XYZRGB, DepthMap, Sample, UnorganizedCloud
+from recon3d_ros.mapping.accuracy import sample_surface, score_surface
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import write_mesh
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.occupancy import (
     OccupancyGrid,
     draw_grid,
@@ -38,6 +40,7 @@ Matrix = NDArray[np.float64]
 DepthSource = Callable[[Sample, Matrix], DepthMap]
 _MM_PER_M = 1000.0
 _SHELL_VOXELS = 1.5
+_SPACING_M, _THRESHOLDS_M = 0.02, (0.05, 0.1)  # of the points that are scored
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Reconstruction:
         trajectory: Poses of the rectified optical frame.
         depth_of: The depth of a sample; it may raise ParallaxError.
         fusion: The model.
+        space: What was seen to be empty, for a map; None = no map is wanted.
         first: Number of the first sample in its recording.
         unposed: Why frames have no pose, by their number; others get the reason of the trajectory.
         poses: Of the frames used: stamp and matrix.
@@ -60,6 +64,7 @@ class Reconstruction:
     trajectory: Trajectory
     depth_of: DepthSource
     fusion: Fusion
+    space: ObservedSpace | None = None
     first: int = 0
     unposed: Mapping[int, str] = field(default_factory=dict)
     poses: list[tuple[int, Matrix]] = field(default_factory=list)
@@ -78,12 +83,20 @@ class Reconstruction:
         clock = time.perf_counter()
         try:
             sample = samples[index]
-            frame = sample.frame
-            pose = self.trajectory.of_image(self.first + index, frame.stamp_ns, frame.name)
-        except (ImageError, DataError, CalibrationError, FrameError) as exc:
+        except (ImageError, DataError, CalibrationError) as exc:
             self.skipped[f"{index}"] = self.unposed.get(index, str(exc))
             return
-        clock = self._lap("read", clock)
+        self._lap("read", clock)
+        self.add_sample(sample, index)
+
+    def add_sample(self, sample: Sample, index: int) -> None:
+        """Fuse a sample that was read already; see `add`."""
+        clock, frame = time.perf_counter(), sample.frame
+        try:
+            pose = self.trajectory.of_image(self.first + index, frame.stamp_ns, frame.name)
+        except FrameError as exc:
+            self.skipped[f"{index}"] = self.unposed.get(index, str(exc))
+            return
         try:
             depth_map = self.depth_of(sample, pose)
         except ParallaxError as exc:
@@ -94,7 +107,10 @@ class Reconstruction:
             self.skipped[f"{index} {frame.name}"] = "no valid depth"
             return
         self.fusion.add(depth_map, frame.image, pose)
-        self._lap("fuse", clock)
+        clock = self._lap("fuse", clock)
+        if self.space is not None:
+            self.space.add(depth_map, pose)
+            self._lap("space", clock)
         self.poses.append((frame.stamp_ns, pose))
         self.valid_shares.append(float(depth_map.valid.mean()))
 
@@ -110,7 +126,7 @@ class Reconstruction:
             DataError: No frame was used, there is no floor, or nothing at the height of the robot.
         """
         points = surface_points(self.fusion.store, self.fusion.config.voxel_m, self.fusion.config.min_weight)
-        return occupancy_grid(points, map_from_world(points, self.path), config)
+        return occupancy_grid(points, map_from_world(points, self.path), config, self.space)
 
     def mesh(self) -> Mesh:
         """The surface; see `extract_mesh`.
@@ -148,6 +164,7 @@ def write_reconstruction(
     formats: Sequence[str],
     for_print: bool,
     grid: OccupancyGrid | None = None,
+    exact: Mesh | None = None,
 ) -> dict[str, Any]:
     """Write mesh, cloud, trajectory, pictures, reconstruction.json and report.html.
 
@@ -158,6 +175,7 @@ def write_reconstruction(
         formats: Endings of mesh files beside `mesh.ply`, e.g. ".glb".
         for_print: Also `print.stl`, a watertight shell in mm.
         grid: Also `map.yaml` and `map.pgm`.
+        exact: The true surface where it is known: its pictures beside the others, and the scores.
 
     Returns:
         What is in reconstruction.json.
@@ -180,9 +198,13 @@ def write_reconstruction(
         shell = extract_mesh(done.fusion.store, config.voxel_m, config.min_weight, _SHELL_VOXELS)
         write_mesh(out / "print.stl", shell, _MM_PER_M)
     pictures = _pictures(mesh, path)
+    if exact is not None:
+        pictures |= {f"{name}_exact": picture for name, picture in _pictures(exact, path).items()}
     for name, picture in pictures.items():
         write_image(out / f"view_{name}.png", picture)
     summary = _summary(done, mesh, path)
+    if exact is not None:
+        summary |= _scores(mesh, exact)
     if grid is not None:
         write_grid(out / "map.yaml", grid)
         summary["T_map_world"] = grid.T_map_world.tolist()
@@ -201,6 +223,15 @@ def _pictures(mesh: Mesh, path: Trajectory) -> dict[str, NDArray[np.uint8]]:
         ahead = np.cross(up, path.T_world_camera[0, :3, 0])
     ahead = ahead / np.linalg.norm(ahead)
     return {"above": draw_mesh(mesh, 0.15 * ahead - up, up), "front": draw_mesh(mesh, ahead - 0.35 * up, up)}
+
+
+def _scores(mesh: Mesh, exact: Mesh) -> dict[str, float]:
+    points, truth = (sample_surface(one, _SPACING_M) for one in (mesh, exact))
+    scores = {}
+    for score in score_surface(points, truth, _THRESHOLDS_M):
+        for name in ("precision", "recall", "f_score"):
+            scores[f"{name}_{score.threshold_m:g}_m"] = getattr(score, name)
+    return scores
 
 
 def _summary(done: Reconstruction, mesh: Mesh, path: Trajectory) -> dict[str, Any]:
