@@ -9,7 +9,12 @@ from recon3d_ros.config.mapping import MappingConfig
 from recon3d_ros.errors import CalibrationError, ConfigError, DataError
 from recon3d_ros.geometry import DepthMap, PinholeCamera
 from recon3d_ros.mapping.fusion import ENGINES, Fusion
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.surface import extract_mesh
+from recon3d_ros.world.rendering.visibility import View, cast
+from recon3d_ros.world.scenes import furniture, materials, street_furniture
+from recon3d_ros.world.scenes.scene import Light, SceneBuilder
+from recon3d_ros.world.textures.atlas import texture_atlas
 
 CAMERA = PinholeCamera.simple(163, 121, 140.0)
 IMAGE = np.full((121, 163, 3), (200, 100, 50), np.uint8)
@@ -94,6 +99,47 @@ def test_what_is_gone_fades():
     mesh = mesh_of(fusion)
     assert mesh.vertices[:, 2].min() > 1.4
     assert mesh_of(fused([box] * 4)).vertices[:, 2].min() < 0.95
+
+
+def test_a_person_who_walks_through_leaves_no_ghost():
+    """Before a camera that goes to and fro a person crosses a room of the world, and is away after that."""
+    optical = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # looks along x
+
+    def depth_at(pose: np.ndarray, person_y: float | None) -> np.ndarray:
+        rng, b = np.random.default_rng(5), SceneBuilder()
+        material = materials.wild(np.random.default_rng(1))
+        b.patch((2.0, 0, 0), np.eye(3), (4, 4), material)
+        b.patch((4.0, 0, 1.2), furniture.UPRIGHT, (4, 1.2), material)
+        if person_y is not None:
+            street_furniture.person(b.at((2.5, person_y, 0), np.pi / 2), rng)
+        xs = ((np.arange(163) - CAMERA.cx) / CAMERA.fx).astype(np.float32)
+        ys = ((np.arange(121) - CAMERA.cy) / CAMERA.fy).astype(np.float32)
+        view = View(pose[:3, :3], pose[:3, 3], xs, ys, 1 / CAMERA.fx)
+        with np.errstate(divide="ignore"):
+            return 1 / cast(b.build(Light((0, 0, 9), (2, 0, 0), 0.5)), view, texture_atlas())[0]
+
+    walk = [*np.linspace(-1.5, 1.5, 12), *[None] * 12]
+    poses, seen, alone = [], [], []
+    for i, person_y in enumerate(walk):
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = optical, [0, 0.3 * np.sin(i), 1.3]
+        poses.append(pose)
+        seen.append(depth_at(pose, person_y))
+        alone.append(depth_at(pose, None))
+    within = fused(seen[:12], poses=poses)
+    after, without = fused(seen, poses=poses), fused(alone, poses=poses)
+
+    def in_the_way(fusion) -> int:
+        """Vertices where only the person was."""
+        x, y, z = mesh_of(fusion).vertices.T
+        return int(((x > 2) & (x < 3) & (np.abs(y) < 1.8) & (z > 0.15)).sum())
+
+    assert in_the_way(within) > 100
+    assert in_the_way(after) == in_the_way(without) == 0
+    space = ObservedSpace(0.03, 5.0)
+    for depth, pose in zip(seen, poses):
+        space.add(DepthMap(depth, CAMERA), pose)
+    assert space.empty(np.array([[2.5, y, 1.15] for y in np.linspace(-1, 1, 9)])).all()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
