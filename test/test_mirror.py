@@ -147,6 +147,7 @@ TESTED_IN = {
     "training.samples.validation": "training/test_learning.py",
     "world.rendering.shading": "world/rendering/test_render.py",
     "world.rendering.visibility": "world/rendering/test_render.py",
+    "world.scenes.house": "world/test_camera.py",
     "world.scenes.indoor": "world/scenes/test_scene.py",
     "world.scenes.outdoor": "world/test_sampling.py",
     "world.scenes.showcase": "world/test_camera.py",

@@ -7,7 +7,8 @@ import numpy as np
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.geometry import Sample, StereoRig
 from recon3d_ros.world.rendering.render import build_lighting, render_stereo
-from recon3d_ros.world.scenes.showcase import house, living_room, street
+from recon3d_ros.world.scenes.house import house
+from recon3d_ros.world.scenes.showcase import living_room, street
 
 PLACES = {"indoor": living_room, "outdoor": street, "house": house}
 

@@ -1,4 +1,4 @@
-"""Places for the demo's camera: a living room, a house, a street; laid out by hand, coloured by seed."""
+"""Two places for the demo's camera: a sunny living room and a street, laid out by hand, coloured by seed."""
 
 from __future__ import annotations
 
@@ -9,37 +9,14 @@ import numpy as np
 from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.world.scenes import furniture, materials, outdoor, street_furniture
 from recon3d_ros.world.scenes.furniture import UPRIGHT
-from recon3d_ros.world.scenes.paths import CameraPath, Loop, Walk
+from recon3d_ros.world.scenes.paths import CameraPath, Loop
 from recon3d_ros.world.scenes.scene import Light, Material, Scene, SceneBuilder, rotation_z
 from recon3d_ros.world.textures.atlas import texture_atlas
 
 Rng = np.random.Generator
-_SIZE = np.array([6.4, 5.2, 2.7])  # of the living room, m
-_STUDY = np.array([4.4, 5.2, 2.7])  # of the room behind it
-_DOOR, _WALL_M = (1.1, 2.1), 0.12  # width and height of the doorway between them, thickness of the wall
-# x, y (m), yaw and pitch (degrees, to the left and downwards) of a walk: around in the living room, through
-# the doorway, around the table of the study and back.
-_WALK = (
-    (-3.26, 0.0, 0, 12),
-    (-2.3, -0.5, 10, 16),
-    (-1.6, -1.25, 30, 18),
-    (-0.75, -1.2, 40, 20),
-    (-0.45, 0.0, 0, 22),
-    (-0.75, 1.1, -45, 18),
-    (-1.6, 1.35, -85, 18),
-    (-2.4, 0.7, -135, 14),
-    (-3.26, 0.0, -180, 12),
-    (-4.2, 0.35, -170, 18),
-    (-4.5, 1.0, -140, 20),
-    (-5.4, 1.25, -95, 22),
-    (-6.7, 1.15, -45, 20),
-    (-6.95, 0.0, 0, 20),
-    (-6.6, -1.15, 45, 20),
-    (-5.4, -1.3, 75, 20),
-    (-4.4, -1.1, 45, 16),
-    (-4.1, -0.3, 10, 12),
-)
-_QUARTERS = (0.0, np.pi / 2, np.pi, -np.pi / 2)  # walls at -x, -y, +x, +y seen from inside
+SIZE_M = np.array([6.4, 5.2, 2.7])  # of the living room, m
+DOOR_M, WALL_M = (1.1, 2.1), 0.12  # width and height of the doorway between them, thickness of the wall
+QUARTERS = (0.0, np.pi / 2, np.pi, -np.pi / 2)  # walls at -x, -y, +x, +y seen from inside
 
 
 @dataclass(frozen=True)
@@ -61,7 +38,7 @@ class Place:
     baseline_m: float
 
 
-def _tone(group: str, k: int, high: materials.Colour, low: float, tile: float, **more: float) -> Material:
+def tone(group: str, k: int, high: materials.Colour, low: float, tile: float, **more: float) -> Material:
     """Return a material of texture `k` of a group, `low` times as dark in its darkest places."""
     atlas = texture_atlas()
     names = atlas.names[group]
@@ -75,7 +52,7 @@ def _tone(group: str, k: int, high: materials.Colour, low: float, tile: float, *
     )
 
 
-def _painting(k: int) -> Material:
+def painting(k: int) -> Material:
     """Return landscape `k`, stretched over its frame."""
     names = texture_atlas().names["landscape"]
     return Material(texture=names[k % len(names)], tile_m=None, gloss=0.1, shininess=60)
@@ -85,7 +62,7 @@ def living_room(seed: int) -> Place:
     """Return a living room, 6.4 by 5.2 m, with the sun in its window."""
     rng = np.random.default_rng([seed, 11])
     b = SceneBuilder()
-    _room(b, rng)
+    room_with_garden(b, rng)
     sun = np.array([0.25, 1.0, 0.75])
     light = Light(
         key_position=tuple(np.array([0.5, 0, 1.0]) + 120 * sun / np.linalg.norm(sun)),
@@ -107,95 +84,42 @@ def living_room(seed: int) -> Place:
     return Place(b.build(light), Loop(*place, *target), frames=40, gain=1.0, baseline_m=0.12)
 
 
-def _room(b: SceneBuilder, rng: Rng, with_door: bool = False) -> None:
+def room_with_garden(b: SceneBuilder, rng: Rng, with_door: bool = False) -> None:
     """Add the living room and its garden; with a doorway in the wall at -x."""
     oak = materials.hsv(rng.uniform(0.07, 0.09), 0.5, 0.8)
-    planks = _tone("wood", 5, oak, 0.45, 1.6, gloss=0.05)
-    b.labelled(PointLabel.GROUND).patch((0, 0, 0), rotation_z(np.pi / 2), _SIZE[[1, 0]] / 2, planks)
-    white = _tone("plain", 1, (0.96, 0.95, 0.93), 0.85, 3.0)
+    planks = tone("wood", 5, oak, 0.45, 1.6, gloss=0.05)
+    b.labelled(PointLabel.GROUND).patch((0, 0, 0), rotation_z(np.pi / 2), SIZE_M[[1, 0]] / 2, planks)
+    white = tone("plain", 1, (0.96, 0.95, 0.93), 0.85, 3.0)
     ceiling = b.labelled(PointLabel.OVERHEAD)
-    ceiling.patch((0, 0, _SIZE[2]), np.diag([1.0, -1.0, -1.0]), _SIZE[:2] / 2, white)
-    _walls(b.labelled(PointLabel.STRUCTURE), rng, _SIZE, white, with_door)
+    ceiling.patch((0, 0, SIZE_M[2]), np.diag([1.0, -1.0, -1.0]), SIZE_M[:2] / 2, white)
+    _walls(b.labelled(PointLabel.STRUCTURE), rng, SIZE_M, white, with_door)
     _seats(b, rng)
     _middle(b, rng)
     _garden(b, rng)
 
 
-def house(seed: int) -> Place:
-    """Return the living room and a study behind a doorway, 4.4 by 5.2 m, and a walk through both."""
-    rng = np.random.default_rng([seed, 11])
-    b = SceneBuilder()
-    _room(b, rng, with_door=True)
-    _study(b.at((-_SIZE[0] / 2 - _WALL_M - _STUDY[0] / 2, 0, 0)), rng)
-    sun = np.array([0.25, 1.0, 0.75])
-    middle = (-2.2, 0.0, 1.0)
-    light = Light(
-        key_position=tuple(np.array(middle) + 120 * sun / np.linalg.norm(sun)),
-        key_target=middle,
-        key_half_angle=float(np.arctan(7.0 / 120)),
-        key_colour=(3.6, 3.2, 2.6),
-        ambient=(0.62, 0.62, 0.62),
-        sky_texture=texture_atlas().names["noise"][3],
-        room=np.stack([[-_SIZE[0] / 2 - _WALL_M - _STUDY[0], -2.6, 0], [3.2, 2.6, 2.7]]),
-    )
-    return Place(b.build(light), Walk(np.array(_WALK)), frames=160, gain=1.0, baseline_m=0.12)
-
-
-def _study(b: SceneBuilder, rng: Rng) -> None:
-    """Add a room whose wall at +x has a doorway, a table in its middle and furniture along its walls."""
-    floor = _tone("wood", 2, materials.hsv(rng.uniform(0.05, 0.1), 0.4, 0.6), 0.5, 1.2, gloss=0.05)
-    b.labelled(PointLabel.GROUND).patch((0, 0, 0), np.eye(3), _STUDY[:2] / 2, floor)
-    sill = (_STUDY[0] / 2 + _WALL_M / 2, 0, 0)
-    b.labelled(PointLabel.GROUND).patch(sill, np.eye(3), (_WALL_M / 2, _DOOR[0] / 2), floor)
-    white = _tone("plain", 1, (0.96, 0.95, 0.93), 0.85, 3.0)
-    b.labelled(PointLabel.OVERHEAD).patch(
-        (0, 0, _STUDY[2]), np.diag([1.0, -1.0, -1.0]), _STUDY[:2] / 2, white
-    )
-    walls = b.labelled(PointLabel.STRUCTURE)
-    paint = _tone("plain", 2, materials.hsv(rng.random(), 0.25, 0.85), 0.75, 1.5)
-    for k, yaw in enumerate(_QUARTERS):
-        side = walls.at((0, 0, 0), yaw).at((-_STUDY[k % 2] / 2, 0, 0))
-        width = _STUDY[1 - k % 2]
-        if k == 2:
-            _wall_with_door(side, width, _STUDY[2], paint, white)
-            continue
-        side.patch((0, 0, _STUDY[2] / 2), UPRIGHT, (width / 2, _STUDY[2] / 2), paint)
-        side.box((0.01, 0, 0.05), (0.02, width, 0.1), white)
-        furniture.frame(side.at((0, rng.uniform(-1, 1), 1.7)), rng, 0.45, 0.32, _painting(k))
-    furniture.table(b.at((-0.1, 0, 0), np.pi / 2), rng, (1.2, 0.7, 0.74))
-    furniture.thing(b.at((-0.1, 0.3, 0.74)), rng, 0.25)
-    furniture.thing(b.at((-0.1, -0.25, 0.74)), rng, 0.2)
-    furniture.chair(b.at((-0.65, 0.1, 0), 0.2), rng)
-    furniture.shelf(b.at((-0.9, -_STUDY[1] / 2 + 0.21, 0), np.pi / 2), rng)
-    furniture.cabinet(b.at((0.9, -_STUDY[1] / 2 + 0.27, 0), np.pi / 2), rng)
-    furniture.sofa(b.at((-0.1, _STUDY[1] / 2 - 0.5, 0), -np.pi / 2), rng)
-    furniture.plant(b.at((-1.75, 2.15, 0)), rng, 1.4)
-    furniture.lamp(b.at((-1.85, -1.9, 0)), rng, 1.35)
-    furniture.thing(b.at((1.8, 2.2, 0), 0.4), rng, 0.5)
-
-
-def _wall_with_door(b: SceneBuilder, width: float, tall: float, paint: Material, white: Material) -> None:
+def wall_with_door(b: SceneBuilder, width: float, tall: float, paint: Material, white: Material) -> None:
     """Add the wall x = 0, seen from +x, with a doorway in its middle and one half of its frame."""
-    wide, high = _DOOR
+    wide, high = DOOR_M
     for side in (-1, 1):
         rest = (width - wide) / 2
         middle = side * (wide + rest) / 2
         b.patch((0, middle, tall / 2), UPRIGHT, (rest / 2, tall / 2), paint)
         b.box((0.01, middle, 0.05), (0.02, rest, 0.1), white)
-        b.box((-_WALL_M / 4, side * (wide / 2 + 0.03), high / 2), (_WALL_M / 2 + 0.06, 0.07, high), white)
+        b.box((-WALL_M / 4, side * (wide / 2 + 0.03), high / 2), (WALL_M / 2 + 0.06, 0.07, high), white)
     b.patch((0, 0, (tall + high) / 2), UPRIGHT, (wide / 2, (tall - high) / 2), paint)
-    b.box((-_WALL_M / 4, 0, high + 0.03), (_WALL_M / 2 + 0.06, wide + 0.13, 0.07), white)
+    b.box((-WALL_M / 4, 0, high + 0.03), (WALL_M / 2 + 0.06, wide + 0.13, 0.07), white)
 
 
 def _walls(b: SceneBuilder, rng: Rng, size: np.ndarray, white: Material, with_door: bool) -> None:
     """Add four walls, a window in the left one (+y), skirting boards, and what hangs there."""
-    paint = _tone("plain", 0, materials.hsv(rng.random(), 0.16, 0.9), 0.8, 2.5)
-    accent = _tone("bricks", 4, materials.hsv(rng.uniform(0.02, 0.07), 0.45, 0.75), 0.35, 1.1)
-    for k, yaw in enumerate(_QUARTERS):
+    paint = tone("plain", 0, materials.hsv(rng.random(), 0.16, 0.9), 0.8, 2.5)
+    accent = tone("bricks", 4, materials.hsv(rng.uniform(0.02, 0.07), 0.45, 0.75), 0.35, 1.1)
+    for k, yaw in enumerate(QUARTERS):
         side = b.at((0, 0, 0), yaw).at((-size[k % 2] / 2, 0, 0))
         width = size[1 - k % 2]
         if k == 0 and with_door:
-            _wall_with_door(side, width, size[2], paint, white)
+            wall_with_door(side, width, size[2], paint, white)
             continue
         side.box((0.01, 0, 0.05), (0.02, width, 0.1), white)
         surface = accent if k == 2 else paint
@@ -219,23 +143,28 @@ def _walls(b: SceneBuilder, rng: Rng, size: np.ndarray, white: Material, with_do
             side.box((0, y, (low + high) / 2), (0.08, 0.06, high - low), white)
         for z in (low, high):
             side.box((0.03, middle, z), (0.16, right - left + 0.1, 0.06), white)
-        curtain = _tone("stripes", 6, materials.hsv(rng.random(), 0.3, 0.9), 0.75, 0.5)
-        for y in (left - 0.25, right + 0.25):
-            for j in range(5):
-                fold = (0.09 + 0.02 * (j % 2), y + 0.09 * (j - 2), 0.1)
-                side.cylinder(fold, (fold[0], fold[1], 2.45), 0.05, curtain, caps=False)
-        side.cylinder((0.1, left - 0.6, 2.46), (0.1, right + 0.6, 2.46), 0.015, materials.metal(rng))
+        _curtains(side, rng, left, right)
     far = b.at((0, 0, 0), np.pi).at((-size[0] / 2, 0, 0))
     first = int(rng.integers(6))
-    furniture.frame(far.at((0, -1.0, 1.75)), rng, 0.42, 0.3, _painting(first))
-    furniture.frame(far.at((0, 0.1, 1.8)), rng, 0.3, 0.4, _painting(first + 1))
+    furniture.frame(far.at((0, -1.0, 1.75)), rng, 0.42, 0.3, painting(first))
+    furniture.frame(far.at((0, 0.1, 1.8)), rng, 0.3, 0.4, painting(first + 1))
     near = b.at((0, 0, 0), np.pi / 2).at((-size[1] / 2, 0, 0))
     furniture.frame(near.at((0, 0.6, 1.6)), rng, 0.5, 0.35, materials.paper(rng, "picture"))
 
 
+def _curtains(b: SceneBuilder, rng: Rng, left: float, right: float) -> None:
+    """Add curtains on a rod at both sides of a window in the wall x = 0, m."""
+    curtain = tone("stripes", 6, materials.hsv(rng.random(), 0.3, 0.9), 0.75, 0.5)
+    for y in (left - 0.25, right + 0.25):
+        for j in range(5):
+            fold = (0.09 + 0.02 * (j % 2), y + 0.09 * (j - 2), 0.1)
+            b.cylinder(fold, (fold[0], fold[1], 2.45), 0.05, curtain, caps=False)
+    b.cylinder((0.1, left - 0.6, 2.46), (0.1, right + 0.6, 2.46), 0.015, materials.metal(rng))
+
+
 def _seats(b: SceneBuilder, rng: Rng) -> None:
     """Add what stands along the walls: sofa, shelf, cabinet, lamp, plants."""
-    cloth = _tone(
+    cloth = tone(
         "plain", 4, materials.hsv(rng.random(), 0.3, 0.75), 0.7, 0.6, detail_m=0.15, detail_strength=0.2
     )
     furniture.sofa(b.at((2.55, 0.25, 0), np.pi), rng, cloth)
@@ -252,7 +181,7 @@ def _seats(b: SceneBuilder, rng: Rng) -> None:
 def _middle(b: SceneBuilder, rng: Rng) -> None:
     """Add a rug, a laid coffee table, chairs and some toys."""
     hue = rng.random()
-    rug = _tone("stripes", 3, materials.hsv(hue, 0.3, 0.85), 0.45, 0.9, detail_m=0.1, detail_strength=0.25)
+    rug = tone("stripes", 3, materials.hsv(hue, 0.3, 0.85), 0.45, 0.9, detail_m=0.1, detail_strength=0.25)
     b.labelled(PointLabel.GROUND).box((1.2, 0.2, 0.006), (2.2, 2.6, 0.012), rug)
     table = b.at((1.25, 0.25, 0.012), np.pi / 2)
     length, width, height = furniture.table(table, rng, (1.15, 0.6, 0.43))
@@ -269,7 +198,7 @@ def _middle(b: SceneBuilder, rng: Rng) -> None:
 
 def _garden(b: SceneBuilder, rng: Rng) -> None:
     """Add lawn, hedge and a tree outside of the window."""
-    lawn = _tone("grass", 0, (0.45, 0.62, 0.3), 0.4, 1.5)
+    lawn = tone("grass", 0, (0.45, 0.62, 0.3), 0.4, 1.5)
     b.labelled(PointLabel.UNKNOWN).patch((0, 203, -0.3), np.eye(3), (200, 200), lawn)
     for x in np.arange(-2, 12, 1.9):
         street_furniture.bush(b.at((x, 9.5 + rng.uniform(-0.5, 0.5), -0.3)), rng, rng.uniform(1.2, 1.9))
