@@ -73,7 +73,11 @@ def test_a_map_for_nav2(recording, tmp_path, capsys):
     for path in recording.glob("*.depth.png"):
         depth = np.minimum(1.2, floor)[:, None] * np.ones(131)
         cv2.imwrite(str(path), np.rint(depth * 1000).astype(np.uint16))
-    assert main([*words, "--grid", "--grid-cell-m", "0.1"]) == 0
+    words += ["--grid", "--grid-cell-m", "0.1"]
+    assert main(words) == 0
+    cells = cv2.imread(str(tmp_path / "out" / "map.pgm"), cv2.IMREAD_UNCHANGED)
+    assert set(np.unique(cells)) == {0, 205}  # so near nobody saw whether it is free up to 1.5 m
+    assert main([*words, "--obstacle-max-height-m", "0.5"]) == 0
     assert "cells of 0.1 m" in capsys.readouterr().out
     cells = cv2.imread(str(tmp_path / "out" / "map.pgm"), cv2.IMREAD_UNCHANGED)
     assert (tmp_path / "out" / "map.yaml").read_text().startswith('image: "map.pgm"')
