@@ -34,7 +34,7 @@ STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.ste
 # name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
 # name and config.
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "stereo": (*STEREO, {}),
+    "stereo": (*STEREO, {"refinement": 64}),
     "stereo_light": (
         *STEREO,
         {

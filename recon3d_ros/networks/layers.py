@@ -91,7 +91,15 @@ class ConvexUpsampler(nn.Module):
 
     def forward(self, coarse: Tensor, hidden: Tensor, details: Tensor) -> Tensor:
         """(B, 1, H/4, W/4), hidden features and the folded half-size ones at H/4 -> (B, 1, H, W)."""
-        weights = self.weigh(torch.cat([hidden, details], dim=1)).float()
+        return self.upsample(coarse, self.look(hidden, details))
+
+    def look(self, hidden: Tensor, details: Tensor) -> Tensor:
+        """The features (B, hidden, H/4, W/4) that the weights are made of."""
+        return self.weigh[1](self.weigh[0](torch.cat([hidden, details], dim=1)))
+
+    def upsample(self, coarse: Tensor, features: Tensor) -> Tensor:
+        """(B, 1, H/4, W/4) and the features of `look` -> (B, 1, H, W)."""
+        weights = self.weigh[2](features).float()
         batch, _, height, width = weights.shape
         weights = exponential(weights.view(batch, 9, 16, height, width))
         padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
@@ -165,6 +173,14 @@ class Uncertainty(nn.Module):
         log_scale, confidence_logit = F.pixel_shuffle(output[:, :16], 4), F.pixel_shuffle(output[:, 16:], 4)
         log_scale = self.scale_gain * log_scale.clamp(-5.0, 5.0) + self.scale_offset
         return log_scale, self.trust_gain * confidence_logit + self.trust_offset
+
+
+@torch.no_grad()
+def align_channels(first: nn.Conv2d) -> None:
+    """Give a convolution a multiple of 16 inputs; the further ones have weights of zero."""
+    more = -first.in_channels % 16
+    first.weight = nn.Parameter(F.pad(first.weight, (0, 0, 0, 0, 0, more)))
+    first.in_channels += more
 
 
 def exponential(logits: Tensor) -> Tensor:

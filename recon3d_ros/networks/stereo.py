@@ -3,8 +3,8 @@
 The shape of it follows LightStereo (Guo et al., ICRA 2025) and MobileStereoNet (Shamsafar et al., WACV 2022):
 shared features at a quarter of the size, one normalised correlation per disparity, a 2-D hourglass that sees
 the correlation and the left image, a softmax over disparity, and the convex upsampling of RAFT (Teed and
-Deng, ECCV 2020). Every operator is one that ONNX Runtime and TensorRT run well: no 3-D convolution, no
-grid_sample, no top-k, no gather.
+Deng, ECCV 2020), and optionally a refinement by what both images show there. Every operator is one that ONNX
+Runtime, OpenVINO and TensorRT have: no 3-D convolution, no grid_sample, no top-k.
 """
 
 from __future__ import annotations
@@ -17,8 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.networks.layers import ConvUnit, Merge, ResidualUnit, SurfaceUpsampler, Uncertainty
+from recon3d_ros.networks.layers import (
+    ConvUnit,
+    Merge,
+    ResidualUnit,
+    SurfaceUpsampler,
+    Uncertainty,
+    align_channels,
+)
 from recon3d_ros.networks.matching import border_ramp, correlate, windowed_mean
+from recon3d_ros.networks.refinement import Refinement
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class StereoConfig:
 
     Each cell of a quarter of the input size is compared at `bins` disparities, `step_px` (4, or 2 with
     descriptors of twice the width) apart. `blocks` are the residual units of the hourglass per level.
+    `refinement` is the width of `Refinement`; 0 = there is none.
     """
 
     bins: int = 96
@@ -39,6 +48,7 @@ class StereoConfig:
     blocks: tuple[int, int, int] = (1, 2, 4)
     window: int = 2
     uncertainty: int = 32
+    refinement: int = 0
 
     def __post_init__(self) -> None:
         # A checkpoint or JSON gives lists.
@@ -51,8 +61,10 @@ class StereoConfig:
             raise ConfigError(
                 f"expected three positive widths per part and bins >= 1, got {self}: correct it"
             )
-        if self.step_px not in (2, 4) or self.window < 0 or min(self.blocks) < 0:
-            raise ConfigError(f"expected step_px 2 or 4, window and blocks >= 0, got {self}: correct it")
+        if self.step_px not in (2, 4) or self.window < 0 or min(*self.blocks, self.refinement) < 0:
+            raise ConfigError(
+                f"expected step_px 2 or 4, window, blocks and refinement >= 0, got {self}: correct it"
+            )
 
     @property
     def largest_px(self) -> float:
@@ -98,6 +110,11 @@ class StereoNetwork(nn.Module):
         self.hourglass = Hourglass(config)
         hidden = config.hourglass[0]
         self.upsampler = SurfaceUpsampler(hidden, config.stem)
+        self.refinement = (
+            Refinement(hidden, config.stem, config.largest_px, config.refinement)
+            if config.refinement
+            else None
+        )
         self.uncertainty = Uncertainty(hidden + 4 * config.stem + 2, config.uncertainty)
         # Scales the correlation in [-1, 1] to a logit; learned, this is where it starts.
         self.temperature = nn.Parameter(torch.tensor(10.0))
@@ -126,10 +143,13 @@ class StereoNetwork(nn.Module):
         sharp = self.SHARPNESS * residual.float() + (self.SHARPNESS * self.temperature) * correlation
         coarse, mass = windowed_mean(sharp, self.config.window)
         coarse = float(step) * coarse
+        cells = torch.cat([mass, coarse / self.config.largest_px], dim=1)
         details = F.pixel_unshuffle(half[:batch], 2)
-        disparity = self.upsampler(coarse, hidden, details)
-        seen = torch.cat([mass, coarse / self.config.largest_px], dim=1)
-        log_scale, confidence_logit = self.uncertainty(hidden, details, seen)
+        features = self.upsampler.look(hidden, details)
+        disparity = self.upsampler.upsample(coarse, features)
+        if self.refinement is not None:
+            disparity = self.refinement(disparity, cells, features, half)
+        log_scale, confidence_logit = self.uncertainty(hidden, details, cells)
         return StereoOutput(sharp / self.SHARPNESS, coarse, disparity, log_scale, confidence_logit)
 
 
@@ -203,10 +223,7 @@ class Hourglass(nn.Module):
 
         The further ones see copies of the last input with weights of zero, so the answer stays the same.
         """
-        first = self._first
-        more = -first.in_channels % 16
-        first.weight = nn.Parameter(F.pad(first.weight, (0, 0, 0, 0, 0, more)))
-        first.in_channels += more
+        align_channels(self._first)
 
     def forward(self, correlation: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Correlation and left features at H/4 -> hidden features and what to add to the logits, at H/4."""

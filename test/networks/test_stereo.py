@@ -19,10 +19,11 @@ TINY = {
 }
 
 
-@pytest.fixture(params=[2, 4])
+@pytest.fixture(params=[(2, 0), (4, 0), (2, 8)], ids=["2 px", "4 px", "refined"])
 def network(request):
     torch.manual_seed(0)
-    return build_network("stereo", {**TINY, "step_px": request.param}).eval()
+    step_px, refinement = request.param
+    return build_network("stereo", {**TINY, "step_px": step_px, "refinement": refinement}).eval()
 
 
 @pytest.mark.parametrize("shape_hw", [(32, 64), (96, 32), (64, 256)])
@@ -62,7 +63,8 @@ def test_uncertainty_looks_on_and_moves_nothing(network):
     output = network.analyse(*torch.rand(2, 2, 3, 64, 96).unbind())
     output.disparity.mean().backward()
     parts = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
-    assert parts == {"encoder", "hourglass", "upsampler", "temperature"}
+    refinement = {"refinement"} if network.refinement is not None else set()
+    assert parts == {"encoder", "hourglass", "upsampler", "temperature"} | refinement
 
 
 def test_calibration_changes_confidence_and_sigma_and_not_the_disparity(network):

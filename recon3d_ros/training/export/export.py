@@ -200,6 +200,8 @@ def write_onnx(network: torch.nn.Module, manifest: Manifest, example: Images) ->
     if isinstance(network, StereoNetwork):
         network = deepcopy(network)
         network.hourglass.align_channels()
+        if network.refinement is not None:
+            network.refinement.align_channels()
     with warnings.catch_warnings():
         # The tracing exporter is deprecated, but needs no further package and keeps the graph plain.
         warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_swa_avg_fn
 
 from recon3d_ros.errors import ArtifactError
 from recon3d_ros.files import make_folder, write_atomically
-from recon3d_ros.networks import build_network
+from recon3d_ros.networks import build_network, task_of
 
 if TYPE_CHECKING:
     from recon3d_ros.networks import Network
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WEIGHTS = ("network", "config", "average", "step", "samples", "seconds", "history", "run")
 # What weights made by newer versions also have.
 EXTRA = ("sources",)
+# Fields of a network's config, by its task, that older checkpoints do not have, and what they were without.
+ADDED = {"stereo": {"refinement": 0}}
 # What continues the very same run.
 PROGRESS = ("state", "optimizer")
 
@@ -72,6 +74,7 @@ def load_checkpoint(path: Path, device: str = "cpu", *, resume: bool = False) ->
         raise ArtifactError(
             f"expected a checkpoint of 'recon3d train' in {path}, got one without {missing}: train again"
         )
+    content["config"] = {**ADDED.get(task_of(content["network"]), {}), **content["config"]}
     return content
 
 

@@ -193,6 +193,23 @@ def test_weights_of_another_config_are_refused(make_config, tiny_network):
             use()
 
 
+def test_checkpoint_older_than_the_refinement_goes_on_without_it(make_config, tiny_network, tmp_path):
+    run = start_run(make_config(), {**tiny_network, "refinement": 0})
+    run.save()
+    content = load_checkpoint(run.path)
+    del content["config"]["refinement"]
+    torch.save(content, run.path)
+    assert load_network(run.path)[0].refinement is None
+    assert resume_run(make_config()).network.refinement is None
+    # ... and a new run that starts from its weights has one that changes no answer yet.
+    settings = {**tiny_network, "refinement": 8}
+    again = start_run(make_config(out=str(tmp_path / "again"), init=str(run.path)), settings)
+    pair = torch.rand(2, 1, 3, 64, 96).unbind()
+    with torch.no_grad():
+        ours, former = (one.network.eval()(*pair)[0] for one in (again, run))
+    torch.testing.assert_close(ours, former)
+
+
 def test_checkpoint_where_nothing_can_be_written(make_config, tiny_network, tmp_path):
     (tmp_path / "file").write_text("")
     run = start_run(make_config(out=str(tmp_path / "file" / "run")), tiny_network)
