@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -111,9 +112,35 @@ class NodeConfig(PairingConfig):
         read_only=True,
     )
     save_folder: str = option("~/.ros/recon3d", "folder in which ~/save writes frames")
+    completion_model: str = option(
+        "",
+        "for ~/complete_object: model of the task completion, its name or the path of its manifest; empty = "
+        "none",
+    )
+    object_box: str = option(
+        "",
+        "for ~/complete_object: x,y,width,height of the box around the object in the image of the depth, px",
+    )
+
+    @property
+    def object_box_px(self) -> tuple[float, float, float, float] | None:
+        """The four numbers of `object_box`; None where it is empty."""
+        if not self.object_box.strip():
+            return None
+        try:
+            x, y, width, height = (float(word) for word in self.object_box.split(","))
+        except ValueError:
+            x = y = width = height = math.nan
+        if not (math.isfinite(x + y) and 0 < width < math.inf and 0 < height < math.inf):
+            raise ConfigError(
+                f"object_box must be x,y,width,height in px with a width and a height above 0, got "
+                f"{self.object_box!r}"
+            )
+        return x, y, width, height
 
     def validate(self) -> None:
         """Check that the cameras are distinct, and that each name makes a topic."""
         require_pair_for_layout(self.mode, self.layout)
         require_heartbeat(self.bond_heartbeat_period)
         require_camera_names(self.cameras)
+        self.object_box_px  # noqa: B018 - refuses a box that is none

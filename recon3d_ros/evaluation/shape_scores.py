@@ -68,20 +68,25 @@ def of_parts(model: ObjectCompleter) -> Method:
 
 
 def image_baselines(library: Sequence[ObjectInView]) -> dict[str, Method]:
-    """`mean shape`, and `nearest mask`: the training view whose outline has most in common with the object's.
+    """`mean shape`; `nearest image`, of the training view whose crop is most alike; `nearest mask`.
 
-    The outline is more than the network is shown.
+    The last is of the training view whose outline has most in common with the object's. The outline is more
+    than the network is shown.
     """
     wholes = [view_and_truth(one, _PROBE_PX)[1] for one in library]
     masks = np.stack([_outline(one) for one in library])
+    images = np.stack([_small(one) for one in library])
     mean = mean_shape(wholes)
+
+    def alike(one: ObjectInView) -> Points:
+        return wholes[int(np.argmin(np.square(images - _small(one)).sum(axis=1)))]
 
     def nearest(one: ObjectInView) -> Points:
         own = _outline(one)
         both = np.minimum(masks, own).sum(axis=1)
         return wholes[int(np.argmax(both / np.maximum(masks, own).sum(axis=1)))]
 
-    return {"mean shape": lambda one: mean, "nearest mask": nearest}
+    return {"mean shape": lambda one: mean, "nearest image": alike, "nearest mask": nearest}
 
 
 def part_baselines(library: Sequence[ObjectInView], count: int) -> dict[str, Method]:
@@ -122,6 +127,13 @@ def _outline(one: ObjectInView) -> NDArray[np.float32]:
     view = ObjectView.of_box(one.camera, one.box)
     mask = np.where(one.mask, np.uint8(255), np.uint8(0))
     return (view.crop(mask, one.camera, _PROBE_PX, 0) / np.float32(255)).reshape(-1)
+
+
+def _small(one: ObjectInView) -> NDArray[np.float32]:
+    """The crop of an object at the size of a thumbnail, its mean and contrast taken away."""
+    image, _ = view_and_truth(one, _PROBE_PX)
+    values = image.astype(np.float32).reshape(-1)
+    return (values - values.mean()) / max(float(values.std()), 1.0)
 
 
 def _probe(part: Points) -> Points:

@@ -31,7 +31,13 @@ def test_objects_of_the_world_are_scored_beside_the_baselines(model, tmp_path, c
     words = ["evaluate", "--model", str(model), "--data", "world_objects", "--limit", "5", "--library", "6"]
     assert main([*words, "--json", str(tmp_path / "a.json"), "--pictures", str(tmp_path / "pictures")]) == 0
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
-    assert [row["model"] for row in rows] == ["mine", "mine with mask", "mean shape", "nearest mask"]
+    assert [row["model"] for row in rows] == [
+        "mine",
+        "mine with mask",
+        "mean shape",
+        "nearest image",
+        "nearest mask",
+    ]
     assert all(row["objects"] == 5 and 0 < row["chamfer"] < 2 for row in rows)
     assert len(list((tmp_path / "pictures").iterdir())) == 2  # of two shapes
     assert "chamfer x 1000" in capsys.readouterr().out

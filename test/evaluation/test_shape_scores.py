@@ -17,10 +17,11 @@ def library():
 def test_an_object_that_trains_is_its_own_nearest(library):
     of_images = shape_scores.image_baselines(library)
     of_parts = shape_scores.part_baselines(library, 200)
-    assert list(of_images) == ["mean shape", "nearest mask"]
+    assert list(of_images) == ["mean shape", "nearest image", "nearest mask"]
     assert list(of_parts) == ["visible part", "mean shape", "nearest part"]
     for one in library:
-        np.testing.assert_array_equal(of_images["nearest mask"](one), view_and_truth(one, 8)[1])
+        for name in ("nearest image", "nearest mask"):
+            np.testing.assert_array_equal(of_images[name](one), view_and_truth(one, 8)[1])
         part, whole = part_and_truth(one, 200)
         np.testing.assert_array_equal(of_parts["nearest part"](one), whole)
         np.testing.assert_array_equal(of_parts["visible part"](one), part)

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from threading import Lock
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -99,7 +100,8 @@ class CameraChannel:
         self._image_subscriptions: list[Subscription] = []
         self._info_group = PausableCallbackGroup()
         self._wanted_s = self._listened_s = float("-inf")
-        self._result_callback: OnResult | None = None
+        self._result_callbacks: dict[object, OnResult] = {}
+        self._result_lock = Lock()
         self._active = self._idle = False
 
     @property
@@ -171,7 +173,7 @@ class CameraChannel:
 
     def wanted(self) -> bool:
         """Whether anybody subscribes to an output, or waits for a result."""
-        return self._result_callback is not None or self.outputs.wanted()
+        return bool(self._result_callbacks) or self.outputs.wanted()
 
     def forget(self, why: str) -> None:
         """Let nothing that was seen before have a part in what is seen from now on."""
@@ -180,9 +182,12 @@ class CameraChannel:
         text = f"{' and '.join(self.image_topics)}: {why}, resetting the filters"
         self._node.get_logger().info(text, throttle_duration_sec=5.0)
 
-    def request_result(self, callback: OnResult | None) -> None:
-        """Have the next result given to a callback, in the worker's thread, once; None cancels that."""
-        self._result_callback = callback
+    def request_result(self, callback: OnResult | None, owner: object) -> None:
+        """Have the next result given to an owner's callback, in the worker's thread, once; None cancels."""
+        with self._result_lock:
+            self._result_callbacks.pop(owner, None)
+            if callback is not None:
+                self._result_callbacks[owner] = callback
         self.tick()
 
     def record(self, outcome: FrameOutcome) -> None:
@@ -203,9 +208,11 @@ class CameraChannel:
         return self._active
 
     def on_result(self, frame: Frame, result: Result) -> None:
-        """Hand a result to who requested it; the worker calls it after publishing."""
-        callback, self._result_callback = self._result_callback, None
-        if callback is not None:
+        """Hand a result to all who requested it; the worker calls it after publishing."""
+        with self._result_lock:
+            callbacks = list(self._result_callbacks.values())
+            self._result_callbacks.clear()
+        for callback in callbacks:
             callback(frame, result)
 
     def _open_images(self) -> None:

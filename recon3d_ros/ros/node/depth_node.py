@@ -21,6 +21,7 @@ from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.managed_node import ManagedNode
 from recon3d_ros.ros.node.model_switch import ModelSwitch, SwitchResult
 from recon3d_ros.ros.node.node_status import NodeStatus
+from recon3d_ros.ros.node.object_service import ObjectService
 from recon3d_ros.ros.node.save_service import SaveService
 from recon3d_ros.system.printable import printable
 
@@ -54,6 +55,11 @@ class DepthNode(ManagedNode):
             lambda: self._channels if self._is_active else (),
             lambda: self._live.current[NodeConfig].save_folder,
             lambda: self._live.current.values(),
+        )
+        self._objects = ObjectService(
+            self,
+            lambda: self._channels if self._is_active else (),
+            lambda: self._live.current[NodeConfig],
         )
 
     # --- life cycle -----------------------------------------------------------------------------------
@@ -148,7 +154,12 @@ class DepthNode(ManagedNode):
         return plan
 
     def _tick(self) -> None:
-        for step in (*(channel.tick for channel in self._channels), self._save.tick, self._look_at_model):
+        for step in (
+            *(channel.tick for channel in self._channels),
+            self._save.tick,
+            self._objects.tick,
+            self._look_at_model,
+        ):
             self._survive(step)
 
     def _look_at_model(self) -> None:

@@ -111,13 +111,14 @@ class SaveService:
         request = self._request = _Request(channels, Path(self._folder()).expanduser())
         try:
             for channel in channels:
-                channel.request_result(partial(self._save, request, channel, self._parameters()))
+                callback = partial(self._save, request, channel, self._parameters())
+                channel.request_result(callback, owner=self)
             success, message = await request.future
             return success, message
         finally:
             self._request = None
             for channel in channels:
-                channel.request_result(None)
+                channel.request_result(None, owner=self)
 
     def tick(self) -> None:
         """Give up on cameras that send nothing; the executor calls it now and then."""
