@@ -83,6 +83,7 @@ docs/evaluation
 models/MODEL_CARD
 models/MODEL_CARD_MONO
 models/MODEL_CARD_LABELS
+models/MODEL_CARD_OBJECTS
 ```
 
 ```{toctree}

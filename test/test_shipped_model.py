@@ -12,11 +12,13 @@ from recon3d_ros import world
 from recon3d_ros.backends import open_backend
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.datasets import open_dataset
+from recon3d_ros.estimation.completion import ObjectCompleter
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.estimation.point_labels import PointLabeller
+from recon3d_ros.evaluation.world_objects import part_and_truth, render_object, unpack_object
 from recon3d_ros.evaluation.zoom import zoomed
 from recon3d_ros.geometry import PinholeCamera, Rectifier
-from recon3d_ros.metrics import depth_metrics, disparity_metrics
+from recon3d_ros.metrics import depth_metrics, disparity_metrics, shape_metrics
 from recon3d_ros.model_zoo import registry
 
 pytest.importorskip("onnxruntime", reason="executes the model")
@@ -52,10 +54,32 @@ def test_golden_points_give_the_golden_answer():
         np.testing.assert_allclose(labeller.probabilities(points), expected[0], atol=1e-4)
 
 
+def test_a_golden_part_gives_the_golden_whole():
+    manifest = registry.find_model("recon3d_completion")
+    registry.verify(manifest)
+    with np.load(manifest.file_path(manifest.golden.file)) as golden:
+        part, expected = golden["partial"], golden["expected"]
+    with ObjectCompleter.open("recon3d_completion") as completer:  # in half precision
+        np.testing.assert_allclose(completer.unit_points(part), expected[0], atol=0.02)
+
+
+def test_a_completed_object_is_nearer_to_the_whole_than_what_was_seen():
+    """Of held-out views with the depth of a stereo network: the mean over a few, in both directions."""
+    scores = []
+    with ObjectCompleter.open("recon3d_completion") as completer:
+        for seed in range(800_000, 800_024, 4):
+            one = unpack_object(render_object(seed, (224, 160), source="recon3d_stereo_light"))
+            part, whole = part_and_truth(one, 1024)
+            both = (completer.unit_points(part), part)
+            scores.append([shape_metrics(points, whole)["chamfer"] for points in both])
+    completed, seen = np.mean(scores, axis=0)
+    assert completed < 0.85 * seen and completed < 0.2
+
+
 def test_what_is_shipped_for_whom():
     assert {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono", "recon3d_mono_open"} <= set(SHIPPED)
     assert registry.find_model("auto", stereo=False).name == "recon3d_mono"
-    free = {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono_open"}
+    free = {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono_open", "recon3d_completion"}
     assert {name for name in SHIPPED if registry.find_model(name).licence.weights == "Apache-2.0"} == free
     research = registry.find_model("recon3d_mono").licence
     assert any("research" in source.licence for source in research.sources)
