@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.motion_source import MotionEstimator
 from recon3d_ros.estimation.point_labels import PixelLabels, PointLabeller, labelled_points
 from recon3d_ros.filters import DepthFilters, FreeSpace, drop_outliers, voxel_grid
 from recon3d_ros.geometry import (
@@ -106,7 +107,7 @@ class Pipeline:
 
     def __init__(
         self,
-        estimator: Estimator,
+        estimator: Estimator | MotionEstimator,
         config: PipelineConfig = DEFAULTS,
         recovery: ScaleRecovery | None = None,
         labeller: PointLabeller | None = None,

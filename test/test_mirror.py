@@ -100,6 +100,7 @@ TESTED_IN = {
     "model_zoo.validation": "model_zoo/test_manifest_file.py",
     "networks.mono_contract": "networks/test_mono.py",
     "offline.far_pixels": "offline/test_processing.py",
+    "offline.given_poses": "cli/test_reconstruct.py",
     "offline.doubts": "offline/test_processing.py",
     "offline.sinks": "offline/test_processing.py",
     "preprocess.tensors": "preprocess/test_preprocess.py",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from recon3d_ros.cli.depth_from import add_depth_from, poses_of_set
 from recon3d_ros.cli.evaluate_many import evaluate_many
 from recon3d_ros.cli.evaluate_reconstruction import add_reconstruction_arguments, evaluate_reconstruction
 from recon3d_ros.cli.evaluate_shapes import add_shape_arguments, evaluate_points
@@ -23,7 +24,9 @@ from recon3d_ros.cli.flags import (
 from recon3d_ros.cli.fleet import add_fleet_arguments, refuse_fleet_flags, require_success
 from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig
+from recon3d_ros.config.motion import MotionConfig
 from recon3d_ros.errors import ConfigError
+from recon3d_ros.estimation.motion_source import MotionEstimator
 from recon3d_ros.evaluation import (
     BREAKDOWNS,
     EvaluationSet,
@@ -95,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_files(parser)
     _add_details(parser)
     _add_changes(parser)
+    add_depth_from(parser)
     add_reconstruction_arguments(parser)
     _add_many(parser)
     add_options(parser, ModelConfig, skip=("model", "precision"))
@@ -197,13 +201,14 @@ def main(args: argparse.Namespace) -> int:
     if (points := evaluate_points(args)) is not None:
         return points
     check_denoisers(args.denoise)
+    poses = poses_of_set(args)
     if args.out is not None:
         many = evaluate_many(args)
         _write(args, many.scores)
         tell_written(args.json)
         require_success(many.outcomes)
         return 0
-    sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise)
+    sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise, poses)
     wanted = args.pictures is not None or args.html is not None
     gallery = Gallery(args.pictures, args.picture_frames) if wanted else None
     scores, curves, groups = _write(args, _one_after_another(args, sets, gallery))
@@ -227,7 +232,7 @@ def _one_after_another(
     args: argparse.Namespace, sets: Sequence[EvaluationSet], gallery: Gallery | None
 ) -> list[SetScores]:
     """Score every method on every set."""
-    kinds = {one.has_pairs for one in sets}
+    kinds = {args.depth_from == "motion" or one.has_pairs for one in sets}
     config = read_options(args, ModelConfig, model="auto", precision="auto")
     runs = list_runs(args.model, args.baseline, args.precision, kinds, config)
     for note in dict.fromkeys(one.note for one in sets if one.note):
@@ -270,9 +275,11 @@ def _scores(
     gallery: Gallery | None,
     left_out: dict[str, None],
 ) -> Iterator[SetScores]:
-    with opened_method(run, read_options(args, ModelConfig, model="auto", precision="auto")) as opened:
+    motion = read_options(args, MotionConfig) if args.depth_from == "motion" else None
+    model = read_options(args, ModelConfig, model="auto", precision="auto")
+    with opened_method(run, model, motion) as opened:
         for one in sets:
-            if run.pairs not in (None, one.has_pairs):
+            if motion is None and run.pairs not in (None, one.has_pairs):
                 continue
             if why := unfit(opened, one):
                 if run.method != args.baseline or args.model == "none":
@@ -286,3 +293,5 @@ def _scores(
                 title = " ".join(filter(None, (one.name, *labels)))
                 with tqdm(total=len(one.samples), desc=title, unit="frame", disable=None, leave=False) as bar:
                     yield score_set(method.estimator, one, labels, gallery, args.by, bar.update)
+        if isinstance(opened.estimator, MotionEstimator) and opened.estimator.summary:
+            print(f"recon3d: {opened.estimator.summary}", file=sys.stderr)

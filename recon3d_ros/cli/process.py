@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tqdm import tqdm
 
+from recon3d_ros.cli.depth_from import add_depth_from, from_motion, open_motion, required_poses, tell_blind
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.fleet import refuse_fleet_flags
 from recon3d_ros.cli.process_many import add_many_arguments, process_many
@@ -63,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="mcap",
         help="format of an --out-bag folder (default %(default)s)",
     )
+    add_depth_from(parser)
     add_options(parser, ProcessConfig)
     for config in OFFLINE:
         add_options(parser, config)
@@ -70,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Process the bag; print what became of its frames."""
+    motion = from_motion(args)
     if args.bags is not None:
         return process_many(args)
     refuse_fleet_flags(args, "bags")
@@ -81,14 +85,17 @@ def main(args: argparse.Namespace) -> int:
     limits = read_options(args, PipelineConfig)
     scale = read_options(args, ScaleConfig)
     scale.require_offline()
+    model = read_options(args, ModelConfig)
+    poses = required_poses(args, args.bag) if motion else None
+    config = replace(config, mode="mono") if motion else config
     pages = [PageSink()] if args.out_html is not None else []
     with Bag(args.bag) as bag:
-        estimator = Estimator.open(read_options(args, ModelConfig), stereo=config.is_stereo)
+        estimator = open_motion(args, model) if motion else Estimator.open(model, stereo=config.is_stereo)
         try:
             pipeline = Pipeline(estimator, limits, ScaleRecovery.of(scale))
             with tqdm(unit="frame", disable=None, leave=False) as bar:
                 sinks = [*_sinks(args, config), *pages]
-                summary = process_bag(bag, pipeline, config, sinks, bar.update)
+                summary = process_bag(bag, pipeline, config, sinks, bar.update, poses=poses)
         finally:
             estimator.close()
     if args.out_json is not None:
@@ -96,7 +103,13 @@ def main(args: argparse.Namespace) -> int:
     for page in pages:
         write_page(args.out_html, page.page(f"{args.bag.name} processed", summary))
     print(_text(summary))
+    tell_blind(estimator)
     tell_written(args.out_bag, args.out_ply, args.out_json, args.out_html)
+    _require_depth(summary, args)
+    return 0
+
+
+def _require_depth(summary: Summary, args: argparse.Namespace) -> None:
     if summary.empty == summary.written:
         raise DataError(
             f"expected depth in the frames of {args.bag}, got none in {summary.written}: check the "
@@ -108,7 +121,6 @@ def main(args: argparse.Namespace) -> int:
             f"{summary.dropped.total()} of {summary.frames} frames could not be processed, first of "
             f"{cause}: {summary.reasons[cause]}"
         )
-    return 0
 
 
 def _sinks(args: argparse.Namespace, config: ProcessConfig) -> Sequence[Sink]:

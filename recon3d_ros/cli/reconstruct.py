@@ -21,8 +21,9 @@ from recon3d_ros.estimation.kept_estimator import KeptEstimator
 from recon3d_ros.mapping.fusion import ENGINES
 from recon3d_ros.mapping.mesh_files import MESH_SUFFIXES
 from recon3d_ros.mapping.occupancy import OccupancyGrid
+from recon3d_ros.offline.given_poses import POSES_INSIDE
 from recon3d_ros.offline.reconstruct_options import DEPTHS, OF_CLOUDS, ReconstructOptions, as_far_as_the_map
-from recon3d_ros.offline.reconstruct_recording import POSES_INSIDE, reconstruct_recording
+from recon3d_ros.offline.reconstruct_recording import reconstruct_recording
 
 HELP = (
     "Fuse images into one coloured mesh in metres. Depth is that of the recording where it has some (RGB-D), "

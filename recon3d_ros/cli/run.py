@@ -6,10 +6,19 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from recon3d_ros.cli.depth_from import (
+    add_depth_from,
+    from_motion,
+    open_motion,
+    required_poses,
+    single_posed,
+    tell_blind,
+)
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.frames import add_image_arguments, named_frames
 from recon3d_ros.cli.results import Writer
@@ -17,14 +26,17 @@ from recon3d_ros.cli.run_objects import add_object_arguments, run_objects
 from recon3d_ros.cli.terminal import tell_written
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.config.parameters import OFFLINE
+from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import (
     CalibrationError,
+    ConfigError,
     DataError,
     ImageError,
     PartialResultError,
     Recon3dError,
 )
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.motion_source import MotionEstimator
 from recon3d_ros.geometry import Frame
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model
@@ -69,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write NAME_turntable.webp, an animation of the cloud (needs OpenCV 4.11 or newer)",
     )
     add_object_arguments(parser)
+    add_depth_from(parser)
     for config in OFFLINE:
         add_options(parser, config)
 
@@ -79,10 +92,11 @@ def main(args: argparse.Namespace) -> int:
     model = read_options(args, ModelConfig)
     scale = read_options(args, ScaleConfig)
     scale.require_offline()
+    motion = from_motion(args)
     if (done := run_objects(args, named := _named(model))) is not None:
         return done
-    is_metric = scale.is_on or named is None or named.is_metric
-    frames = named_frames(args, calibrated=is_metric)
+    is_metric = motion or scale.is_on or named is None or named.is_metric
+    frames = _posed(args) if motion else named_frames(args, calibrated=is_metric)
     unread: list[Recon3dError] = []
     readable = _readable(frames, unread)
     first = next(readable, None)
@@ -91,10 +105,11 @@ def main(args: argparse.Namespace) -> int:
     writer = Writer(args.out, not args.no_view, args.turntable, args.rerun)
     doubts, far = DoubtLog(), FarPixels(limits.max_depth_m)
     try:
-        with closing(_opened(model, first.is_stereo)) as estimator:
+        opened = open_motion(args, model) if motion else _opened(model, first.is_stereo)
+        with closing(opened) as estimator:
             describe = (
                 _metric_output(estimator, limits, scale, writer, doubts, far, args.separate)
-                if is_metric
+                if is_metric or isinstance(estimator, MotionEstimator)
                 else _relative_output(estimator, writer)
             )
             every = chain([first], readable)
@@ -109,17 +124,24 @@ def main(args: argparse.Namespace) -> int:
     suffix = _remarks(doubts, far) if is_metric else ": relative inverse depth, so no point clouds"
     print(f"{count} frame{'s'[: count != 1]} of {estimator.manifest.name} in {args.out}{suffix}")
     tell_written(args.rerun)
+    tell_blind(estimator)
     _require_depth(writer, count)
-    if unread:
-        raise PartialResultError(
-            f"{len(unread)} of {len(frames)} frames could not be read, first: {unread[0]}"
-        )
+    _require_all(unread, len(frames))
     return 0
 
 
 def _named(model: ModelConfig) -> Manifest | None:
     """The model that is named; None for auto, which depends on the images: ours know metres either way."""
     return None if model.model == ModelConfig().model else find_model(model.model, model.models_dir)
+
+
+def _posed(args: argparse.Namespace) -> Sequence[Frame]:
+    """The frames of a recording with their poses."""
+    if args.input is None or args.separate:
+        raise ConfigError("expected --input of a recording with --depth-from motion: give it, not --separate")
+    spec = parse_spec(args.input)
+    frames = named_frames(args, calibrated=True)
+    return single_posed(frames, required_poses(args, Path(spec.place)), spec.first)
 
 
 def _opened(model: ModelConfig, stereo: bool) -> Estimator:
@@ -144,6 +166,11 @@ def _require_depth(writer: Writer, count: int) -> None:
         )
 
 
+def _require_all(unread: Sequence[Recon3dError], count: int) -> None:
+    if unread:
+        raise PartialResultError(f"{len(unread)} of {count} frames could not be read, first: {unread[0]}")
+
+
 def _readable(frames: Sequence[Frame], unread: list[Recon3dError]) -> Iterator[Frame]:
     """The frames that can be read; why the others cannot goes into `unread`."""
     for i in range(len(frames)):
@@ -156,7 +183,7 @@ def _readable(frames: Sequence[Frame], unread: list[Recon3dError]) -> Iterator[F
 
 
 def _metric_output(
-    estimator: Estimator,
+    estimator: Estimator | MotionEstimator,
     limits: PipelineConfig,
     scale: ScaleConfig,
     writer: Writer,

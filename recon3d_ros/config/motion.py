@@ -54,3 +54,8 @@ class MotionConfig(Config):
         minimum=0.05,
         maximum=1000.0,
     )
+    motion_fill: str = option(
+        "",
+        "mono model, or auto, whose depth is fitted to that of motion and fills what motion does not show, "
+        "with a confidence below 0.5; empty = that stays unknown",
+    )

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from recon3d_ros.backends import device_of
 from recon3d_ros.config import ModelConfig
+from recon3d_ros.config.motion import MotionConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.motion_source import MotionEstimator
 from recon3d_ros.evaluation.noise import DENOISERS, DenoisingEstimator
 from recon3d_ros.evaluation.scoring import FrameEstimator
 from recon3d_ros.evaluation.sets import EvaluationSet
@@ -74,19 +76,29 @@ def list_runs(
 
 
 @contextmanager
-def opened_method(run: EvaluationRun, config: ModelConfig) -> Iterator[Method]:
+def opened_method(
+    run: EvaluationRun, config: ModelConfig, motion: MotionConfig | None = None
+) -> Iterator[Method]:
     """Open a method for the block.
 
     Args:
         run: Which one.
         config: Everything else of the model.
+        motion: For depth from motion, of frames with poses.
 
     Raises:
-        ConfigError: The model outputs relative depth.
+        ConfigError: The model outputs relative depth, or for motion is no stereo model.
         Recon3dError: It cannot be opened.
     """
     if run.method == SGBM:
         yield Method(SgbmEstimator(), SgbmEstimator.name, None)
+        return
+    if motion is not None:
+        moving = MotionEstimator.open(config_of(run, config), motion)
+        try:
+            yield Method(moving, f"motion, {moving.manifest.name}", moving.precision)
+        finally:
+            moving.close()
         return
     estimator = Estimator.open(config_of(run, config))
     try:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from recon3d_ros.datasets import GROUPS, open_dataset
 from recon3d_ros.datasets.lazy_sequence import LazySequence
+from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError, DataError
 from recon3d_ros.evaluation.noise import noisy
 from recon3d_ros.evaluation.zoom import zoomed
 from recon3d_ros.geometry import Sample
+from recon3d_ros.mapping.trajectory import Trajectory
 
 
 class EvaluationSet(NamedTuple):
@@ -33,6 +36,7 @@ def open_sets(
     limit: int | None = None,
     zooms: Sequence[float] = (1.0,),
     noises: Sequence[float] = (0.0,),
+    poses: Trajectory | None = None,
 ) -> list[EvaluationSet]:
     """Open every data set with every zoom and every noise; samples are made when they are asked for.
 
@@ -42,6 +46,7 @@ def open_sets(
         limit: Only so many first frames of each.
         zooms: See `zoomed`.
         noises: See `noisy`.
+        poses: Of the camera; with them the (left) images are scored alone, each with its pose.
 
     Raises:
         ConfigError: No name was given.
@@ -55,7 +60,9 @@ def open_sets(
         whole = open_dataset(name, root)
         if not whole:
             raise DataError(f"expected frames in {name}, got none: correct its entry in INDEX.json")
-        samples = whole[:limit]
+        samples: Sequence[Sample] = whole[:limit]
+        if poses is not None:
+            samples = _posed(samples, poses, parse_spec(name).first)
         note = f"{name}: {whole.note}" if whole.note else ""
         for zoom in zooms:
             for noise in noises:
@@ -64,6 +71,14 @@ def open_sets(
                 has_pairs = changed[0].frame.is_stereo
                 sets.append(EvaluationSet(name + change, changed, has_pairs, noise, note))
     return sets
+
+
+def _posed(samples: Sequence[Sample], poses: Trajectory, first: int) -> LazySequence[Sample]:
+    def load(i: int) -> Sample:
+        sample = samples[i]
+        return replace(sample, frame=poses.posed(sample.frame.single, first + i))
+
+    return LazySequence(range(len(samples)), load)
 
 
 def _changed(samples: Sequence[Sample], zoom: float, noise: float) -> Sequence[Sample]:

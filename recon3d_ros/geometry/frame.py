@@ -34,6 +34,7 @@ class Frame:
             rectification. None = True everywhere.
         right_valid: The same for the right image.
         doubts: What is unlikely about the calibration of the raw camera, one sentence each.
+        T_world_camera: (4, 4) float64 m, pose of the optical frame of `camera`, where it is known.
 
     Raises:
         ImageError: At construction: an image or plane is not such an array, or right and rig are not both
@@ -51,6 +52,7 @@ class Frame:
     valid: NDArray[np.bool_] | None = None
     right_valid: NDArray[np.bool_] | None = None
     doubts: tuple[str, ...] = ()
+    T_world_camera: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if (self.right is None) != (self.rig is None):
@@ -115,6 +117,11 @@ class Frame:
             cv2.remap(shown, np.clip(u, -2, width + 1), row_numbers(height, width), cv2.INTER_LINEAR) > 127
         )
         return match if self.valid is None else match & self.valid
+
+    @property
+    def single(self) -> Frame:
+        """The (left) image alone."""
+        return self if self.right is None else replace(self, right=None, rig=None, right_valid=None)
 
     @property
     def side_by_side(self) -> Frame:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ConfigError, DataError, FrameError
+from recon3d_ros.geometry import Frame
 from recon3d_ros.geometry.rotations import matrices_of, quaternions_of
 
 #: What the poses of a file belong to: times, the images of these names, or the images in their order.
@@ -131,6 +132,14 @@ class Trajectory:
                 "out, or use the poses of this recording"
             )
         return self.T_world_camera[found[0]]
+
+    def posed(self, frame: Frame, index: int, max_gap_s: float = 1.0) -> Frame:
+        """The frame with its pose; as it is where it has none, see `of_image`."""
+        try:
+            pose = self.of_image(index, frame.stamp_ns, frame.name, max_gap_s)
+        except FrameError:
+            return frame
+        return replace(frame, T_world_camera=pose)
 
     def moved(self, t_after_before: Matrix) -> Trajectory:
         """The same path in another world: each pose multiplied from the left, (4, 4) float64."""

@@ -35,8 +35,8 @@ def depth_of_posed(options: ReconstructOptions, first: Sample, opener: Opener) -
     if options.depth != "motion":
         alone = depth_source(options, first, opener)
         return lambda sample, pose: alone(sample)
-    pipeline = Pipeline(opener(options.model, True), options.limits)
-    motion = MotionStereo(pipeline.estimator, options.motion)
+    estimator = opener(options.model, True)
+    pipeline, motion = Pipeline(estimator, options.limits), MotionStereo(estimator, options.motion)
 
     def depth_of(sample: Sample, pose: Matrix) -> DepthMap:
         frame = pipeline.masked(sample.frame)

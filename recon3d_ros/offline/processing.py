@@ -21,6 +21,7 @@ from recon3d_ros.errors import (
     Recon3dError,
 )
 from recon3d_ros.geometry import Frame
+from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.messages.intake import Intake, Messages, RawFrame
 from recon3d_ros.offline.doubts import DoubtLog
 from recon3d_ros.offline.far_pixels import FarPixels
@@ -104,6 +105,7 @@ def process_bag(
     sinks: Sequence[Sink],
     advance: Callable[[], object] = lambda: None,
     window: Window = WHOLE,
+    poses: Trajectory | None = None,
 ) -> Summary:
     """Take every frame of a bag through the pipeline, in the order of recording.
 
@@ -116,6 +118,7 @@ def process_bag(
         sinks: Where results go; completed at the end, given up after an error.
         advance: Called after every frame, for a progress bar.
         window: Which part of the bag.
+        poses: Of the (left) optical frame, by stamp, for depth from motion.
 
     Raises:
         ConfigError: The model is of the other kind.
@@ -129,7 +132,7 @@ def process_bag(
             raise ConfigError(f"expected a {config.mode} model, got a {kind} model: give --mode {kind}")
         images = find_images(bag, config)
         summary = Summary()
-        _Run(bag, pipeline, config, sinks, summary, window).take_all(images, advance)
+        _Run(bag, pipeline, config, sinks, summary, window, poses).take_all(images, advance)
         if window == WHOLE:  # a piece may lie in a pause
             _require_some(summary, bag)
         for sink in sinks:
@@ -183,9 +186,10 @@ class _Run:
         sinks: Sequence[Sink],
         summary: Summary,
         window: Window,
+        poses: Trajectory | None,
     ) -> None:
         self._bag, self._pipeline, self._sinks, self._summary = bag, pipeline, sinks, summary
-        self._window = window
+        self._window, self._poses = window, poses
         infos = config.info_topics()
         self._intake = Intake(
             infos, config.rectify, config.sync_tolerance_ns, WAITING, whole_record=True, layout=config.layout
@@ -245,6 +249,8 @@ class _Run:
             self._pipeline.reset()
         self._epoch = raw.epoch
         frame, _ = raw.frame()
+        if self._poses is not None:
+            frame = self._poses.posed(frame, self._summary.frames - 1)
         return raw, frame, self._pipeline.process(frame)
 
     def _warm_up(self, messages: Messages, logged_ns: int) -> None:

@@ -12,29 +12,24 @@ import numpy as np
 from recon3d_ros.datasets import layout_of, open_dataset
 from recon3d_ros.datasets.folders import image_files
 from recon3d_ros.datasets.spec import DatasetSpec, parse_spec
-from recon3d_ros.datasets.stereo.euroc import euroc_raw, is_euroc
-from recon3d_ros.errors import ConfigError, DataError
+from recon3d_ros.errors import DataError
 from recon3d_ros.estimation.completion import ObjectCompleter
 from recon3d_ros.files import read_camera, write_ply
-from recon3d_ros.files.camera_document import read_document
 from recon3d_ros.geometry import PinholeCamera, Sample, StereoRig
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import require_formats
 from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.occupancy import OccupancyGrid
 from recon3d_ros.mapping.surface import Mesh, require_mesher
-from recon3d_ros.mapping.trajectory import Trajectory
-from recon3d_ros.mapping.trajectory_files import read_trajectory
 from recon3d_ros.offline.camera_path import CameraPath, estimate_path
 from recon3d_ros.offline.completion import complete_boxes
 from recon3d_ros.offline.depth_sources import Opener, depth_of_posed, depth_source
+from recon3d_ros.offline.given_poses import given_poses
 from recon3d_ros.offline.reconstruct_options import ReconstructOptions
 from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
 
 _log = logging.getLogger(__name__)
 _IMPRECISE = 0.3  # of the pixels: below that a model only loses its far parts
-# Poses that lie beside the images of a folder.
-POSES_INSIDE = ("groundtruth.txt", "poses.txt", "transforms.json", "body_poses.txt")
 #: Counts from 0 up to a number, e.g. with a progress bar; the text says of what.
 Counter = Callable[[int, str], Iterable[int]]
 
@@ -95,7 +90,9 @@ def reconstruct_recording(
         require_formats()
     spec = parse_spec(source)
     samples = open_dataset(source, camera=_camera(options, spec))
-    given = _poses(options, Path(spec.place))
+    given = None
+    if not options.estimate_poses:
+        given = given_poses(Path(spec.place), options.poses, options.poses_of)
     if given is not None:
         path = CameraPath(given, {}, "")
     else:
@@ -189,39 +186,3 @@ def _estimated_path(
     path = estimate_path(samples, depth_of, options.odometry, first, counter(len(samples), "odometry"))
     _log.info(path.summary)
     return path
-
-
-def _poses(options: ReconstructOptions, place: Path) -> Trajectory | None:
-    """The poses that are given or lie beside the images; None = there are none."""
-    if options.estimate_poses:
-        return None
-    if options.poses:
-        path = Path(options.poses)
-    else:
-        inside = [place / name for name in POSES_INSIDE if (place / name).is_file()]
-        if not inside and place.is_dir() and any(place.glob("*.pose.txt")):
-            inside = [place]
-        if not inside:
-            return None
-        path = inside[0]
-    trajectory = read_trajectory(path)
-    of_body = options.poses_of == "body" or (
-        not options.poses_of and (path.suffix == ".csv" or path.name == "body_poses.txt")
-    )
-    if is_euroc(place):
-        rig, _ = euroc_raw(place)
-        turned = np.eye(4)
-        turned[:3, :3] = rig.left.r.T  # from the rectified to the raw camera
-        return trajectory.of_sensor((_body_from_camera(place) if of_body else np.eye(4)) @ turned)
-    if of_body:
-        raise ConfigError(
-            "expected poses of the camera, got those of a body without a EuRoC recording that has T_BS: "
-            "convert them, or give --poses-of camera"
-        )
-    return trajectory
-
-
-def _body_from_camera(place: Path) -> np.ndarray:
-    files = (place / "cam0.yaml", place / "cam0" / "sensor.yaml", place / "mav0" / "cam0" / "sensor.yaml")
-    document = read_document(next(file for file in files if file.is_file()))
-    return np.array(document["T_BS"]["data"], np.float64).reshape(4, 4)
