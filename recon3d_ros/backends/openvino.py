@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_contract, check_feed, one_line
 from recon3d_ros.backends.engine_store import EngineKey, EngineOptions, EngineStore
-from recon3d_ros.backends.openvino_integer import use_unsigned
+from recon3d_ros.backends.openvino_integer import keep_few_channels_in_float, use_unsigned
 from recon3d_ros.errors import ArtifactError, BackendError, OutputError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import read_verified
@@ -75,6 +75,7 @@ class OpenVinoBackend:
         self.arithmetic = _arithmetic(self._core, self._options.arithmetic)
         self._model = self._read()
         if self.precision == "int8":
+            keep_few_channels_in_float(self._model)
             use_unsigned(self._vendor, self._model)
         self._store = EngineStore()
         self._requests: OrderedDict[_Shapes, Any] = OrderedDict()

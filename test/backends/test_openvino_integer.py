@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.backends import EngineOptions, open_backend
-from recon3d_ros.backends.openvino_integer import use_unsigned
+from recon3d_ros.backends.openvino_integer import keep_few_channels_in_float, use_unsigned
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.serving import known_feed, off_share
 
@@ -43,3 +43,21 @@ def test_only_what_is_never_negative_is_changed() -> None:
     assert 0 < changed == sum(low == 0.0 for low in after) < len(after)
     plain = core.read_model(str(manifest.file_path(manifest.artifact("fp32").file)))
     assert use_unsigned(openvino, plain) == 0
+
+
+@pytest.mark.parametrize("name", ["recon3d_stereo", "recon3d_stereo_light"])
+def test_signed_values_of_few_channels_stay_in_float(name) -> None:
+    core, manifest = openvino.Core(), find_model(name)
+    model = core.read_model(str(manifest.file_path(manifest.artifact("int8").file)))
+    channels = lambda: [  # noqa: E731
+        node.output(0).get_partial_shape()[1].get_length()
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "FakeQuantize" and node.output(0).get_partial_shape()[1].is_static
+    ]
+    before = channels()
+    assert 3 in before  # the images
+    left = keep_few_channels_in_float(model)
+    assert left == sum(count <= 4 for count in before) and min(channels()) > 4
+    assert keep_few_channels_in_float(model) == 0
+    plain = core.read_model(str(manifest.file_path(manifest.artifact("fp32").file)))
+    assert keep_few_channels_in_float(plain) == 0
