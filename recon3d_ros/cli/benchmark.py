@@ -47,6 +47,11 @@ BENCHMARKS: dict[str, Benchmark] = {
         "every filter of the depth image and of the cloud",
         flags=("frames",),
     ),
+    "objects": Benchmark(
+        "recon3d_ros.evaluation.shape_benchmark:benchmark_objects",
+        "completing an object: its points in a box of a depth image, and the network",
+        flags=("frames",),
+    ),
     "backends": Benchmark(
         "recon3d_ros.evaluation.backend_benchmark:benchmark_backends",
         "every installed backend, from the messages of a stereo pair to the cloud, stage by stage",
