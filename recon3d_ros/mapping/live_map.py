@@ -13,6 +13,7 @@ from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import DepthMap
 from recon3d_ros.mapping.blocks import SIDE, BlockStore, keys_of
 from recon3d_ros.mapping.fusion import Fusion
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.occupancy import (
     OccupancyGrid,
     keeps_the_axes,
@@ -25,6 +26,7 @@ from recon3d_ros.mapping.trajectory import Trajectory
 
 TILE_SIDE = 4  # blocks: at 3 cm a cube of 96 cm, and a few thousand triangles
 MOST_POSES = 20_000  # per camera; then every second one is given up
+_COUNT_NS = 200_000_000  # between two depth maps of a camera that count for the empty space
 _RADIUS_STEP = 0.05  # of the radius, that the camera moves until blocks outside of it are dropped again
 _SAME_VOXELS = 0.05  # a vertex that moves by less did not move
 _SAME_COLOUR = 12  # of 255
@@ -76,6 +78,7 @@ class LiveMap:
 
     Attributes:
         fusion: The volume.
+        space: What was seen to be empty, for the grid.
         paths: Poses of the fused depth maps, by the name of their camera.
         meshes: The surface of each cube as it was read last, by its place in cubes of `TILE_SIDE` blocks.
     """
@@ -84,11 +87,13 @@ class LiveMap:
         self, config: MappingConfig | None = None, radius_m: float = 0.0, engine: str = "auto"
     ) -> None:
         self.fusion = Fusion(config, engine)
+        self.space = self._no_space()
         self.radius_m = radius_m
         self.paths: dict[str, CameraPath] = {}
         self.meshes: dict[Place, Mesh] = {}
         self._changed: dict[Place, None] = {}  # in the order of their changes
         self._bounded_at = np.full(3, np.inf)
+        self._counted_ns: dict[str, int] = {}
 
     @property
     def tile_m(self) -> float:
@@ -114,6 +119,9 @@ class LiveMap:
         """
         fusion = self.fusion
         fusion.add(depth_map, image, t_world_camera)
+        if not 0 <= stamp_ns - self._counted_ns.get(camera, stamp_ns - _COUNT_NS) < _COUNT_NS:
+            self.space.add(depth_map, t_world_camera)
+            self._counted_ns[camera] = stamp_ns
         self.paths.setdefault(camera, CameraPath()).add(stamp_ns, t_world_camera)
         position = t_world_camera[:3, 3]
         moved = float(np.linalg.norm(position - self._bounded_at))
@@ -178,20 +186,28 @@ class LiveMap:
                 "expected a floor that is level in the fixed frame, whose z axis is up, found one that is "
                 "tilted by more than 3 degrees: show the floor, and check the poses"
             )
-        return occupancy_grid(points, T_map_world, config)
+        return occupancy_grid(points, T_map_world, config, self.space)
 
     def configure(self, config: MappingConfig, radius_m: float) -> None:
-        """Take other options, with the same voxels, from the next depth map on."""
+        """Take other options from the next depth map on; other voxels only while the map is empty."""
+        former = self.fusion.config
         if config.min_weight != self.fusion.config.min_weight:
             self._note(self.fusion.store.coords)
         self.fusion.config, self.radius_m = config, radius_m
+        if (config.voxel_m, config.map_max_depth_m) != (former.voxel_m, former.map_max_depth_m):
+            space, self.space = self.space, self._no_space()
+            if space.edge_m == self.space.edge_m:
+                self.space.restore(space.coords, space.counts)
         self._bounded_at = np.full(3, np.inf)
 
-    def replace(self, store: BlockStore, paths: dict[str, CameraPath]) -> None:
-        """Take the blocks and the poses of another map with the same voxels, or of none."""
+    def replace(
+        self, store: BlockStore, paths: dict[str, CameraPath], space: ObservedSpace | None = None
+    ) -> None:
+        """Take the blocks, the poses and the empty space of another map with the same voxels, or of none."""
         self._note(self.fusion.store.coords)  # what is gone is read as gone
         self.fusion = Fusion(self.fusion.config, self.fusion.engine)
-        self.fusion.store, self.paths = store, paths
+        self.fusion.store, self.paths, self.space = store, paths, space or self._no_space()
+        self._counted_ns = {}
         self._note(store.coords)
         self._bounded_at = np.full(3, np.inf)
 
@@ -209,6 +225,9 @@ class LiveMap:
         distance = np.linalg.norm((np.array(unread).reshape(-1, 3) + 0.5) * self.tile_m - position, axis=1)
         for i in np.flatnonzero(distance > reach).tolist():
             del self._changed[unread[i]]
+
+    def _no_space(self) -> ObservedSpace:
+        return ObservedSpace(self.fusion.config.voxel_m, self.fusion.config.map_max_depth_m)
 
     def _note(self, coords: NDArray[np.int32]) -> None:
         """Remember whose surface has to be read again."""

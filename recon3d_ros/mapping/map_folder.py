@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recon3d_ros.config.mapping import GridConfig
 from recon3d_ros.errors import DataError, OutputError
 from recon3d_ros.files.disk import make_folder, open_regular, read_json, write_json
-from recon3d_ros.mapping.blocks import SIDE, BlockStore
+from recon3d_ros.mapping.blocks import SIDE, VOXELS, BlockStore
 from recon3d_ros.mapping.live_map import CameraPath, LiveMap
 from recon3d_ros.mapping.mesh_files import write_mesh
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.occupancy import write_grid
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import read_trajectory, write_tum
@@ -32,6 +34,10 @@ _PLANES: dict[str, tuple[type, tuple[int, ...]]] = {
     "distance": (np.int16, (SIDE,) * 3),
     "weight": (np.uint16, (SIDE,) * 3),
     "colour": (np.uint8, (SIDE, SIDE, SIDE, 3)),
+}
+_SPACE_PLANES: dict[str, tuple[type, tuple[int, ...]]] = {
+    "space_coords": (np.int32, (3,)),
+    "space_counts": (np.uint16, (VOXELS, 2)),
 }
 _MOST_BYTES = 64 << 30
 _MOST_TEXT = 1 << 20
@@ -83,7 +89,7 @@ def save_map(parent: Path, live: LiveMap, grid_config: GridConfig, frame_id: str
             without_grid = str(exc)
         about = {"frame_id": frame_id, "voxel_m": live.fusion.config.voxel_m, "cameras": cameras}
         write_json(draft / ABOUT, about)
-        _write_volume(draft / VOLUME, live.fusion.store)
+        _write_volume(draft / VOLUME, live)
         return SavedMap(_renamed(draft, parent), without_grid)
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # gone already when all went well
@@ -111,10 +117,13 @@ def load_map(place: Path, live: LiveMap, frame_id: str) -> Path:
             f"expected a map with voxel_m {voxel_m:g} in the frame {frame_id} in {folder}, got "
             f"{about!r:.200}: set voxel_m and map_frame to those of the map, or choose another one"
         )
-    store = _read_volume(folder / VOLUME)
+    arrays = _read_volume(folder / VOLUME)
+    store = BlockStore.of(*(arrays[name] for name in _PLANES))
+    space = ObservedSpace(voxel_m, live.fusion.config.map_max_depth_m)
+    space.restore(*(arrays[name] for name in _SPACE_PLANES))
     names = [str(name) for name in about.get("cameras") or ()]
     paths = {name: _path_of(read_trajectory(folder / _trajectory_file(name))) for name in names}
-    live.replace(store, paths)
+    live.replace(store, paths, space)
     return folder
 
 
@@ -174,17 +183,21 @@ def _path_of(trajectory: Trajectory) -> CameraPath:
     return path
 
 
-def _write_volume(path: Path, store: BlockStore) -> None:
+def _write_volume(path: Path, live: LiveMap) -> None:
+    arrays: dict[str, Any] = {name: getattr(live.fusion.store, name) for name in _PLANES}
+    arrays |= {"space_coords": live.space.coords, "space_counts": live.space.counts}
     try:
         with open(path, "wb") as file:
-            np.savez(file, **{name: getattr(store, name) for name in _PLANES})
+            np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
     except OSError as exc:
         raise _cannot_write(path, exc) from exc
 
 
-def _read_volume(path: Path) -> BlockStore:
+def _read_volume(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of `_PLANES` and `_SPACE_PLANES`, of one length each."""
+    expected = _PLANES | _SPACE_PLANES
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             if sum(item.file_size for item in archive.infolist()) > _MOST_BYTES:
@@ -193,7 +206,7 @@ def _read_volume(path: Path) -> BlockStore:
                 )
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
-                planes = {name: arrays[name] for name in _PLANES}
+                planes = {name: arrays[name] for name in expected}
     except DataError:
         raise
     except Exception as exc:  # of zip and NumPy: whatever damaged bytes lead to
@@ -201,15 +214,15 @@ def _read_volume(path: Path) -> BlockStore:
         raise DataError(
             f"expected a saved volume in {path}, reading failed ({said:.200}): restore it"
         ) from exc
-    count = len(planes["coords"]) if planes["coords"].ndim else 0
-    for name, (dtype, shape) in _PLANES.items():
-        plane: Any = planes[name]
+    for name, (dtype, shape) in expected.items():
+        plane, first = planes[name], planes["coords" if name in _PLANES else "space_coords"]
+        count = len(first) if first.ndim else 0
         if plane.dtype != dtype or plane.shape != (count, *shape):
             raise DataError(
                 f"expected {name} of {np.dtype(dtype)} and shape {(count, *shape)} in {path}, got "
                 f"{plane.dtype} and {plane.shape}: restore it"
             )
-    return BlockStore.of(**planes)
+    return planes
 
 
 def _cannot_write(path: Path, exc: OSError) -> OutputError:

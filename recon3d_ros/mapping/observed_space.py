@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import DepthMap, PinholeCamera
 from recon3d_ros.mapping.blocks import SIDE, VOXELS, keys_of
 
@@ -20,7 +21,9 @@ _CLEAR_SIGMAS = 2.0  # a ray is clear up to so many standard deviations before i
 _HITS_PER_PASS = 0.2  # a voxel is empty where at most this share of the depth maps ends in it
 _HALF_DIAGONAL = 0.87
 _STRIDE_PX = 2  # of the pixels whose ends are counted
-_MOST = 65535
+_REMEMBERED = (
+    250  # depth maps of a voxel; then both counts are halved, so that what was moved away is forgotten
+)
 _OFFSETS = np.stack(np.meshgrid(*[np.arange(SIDE)] * 3, indexing="ij"), axis=-1).reshape(VOXELS, 3) + 0.5
 Matrix = NDArray[np.float64]
 
@@ -45,6 +48,32 @@ class ObservedSpace:
         self._coords = np.empty((0, 3), np.int32)
         self._counts = np.zeros((0, VOXELS, 2), np.uint16)  # seen through, ended in
 
+    @property
+    def coords(self) -> NDArray[np.int32]:
+        """(N, 3) places of blocks of 8 x 8 x 8 voxels, in blocks."""
+        return self._coords
+
+    @property
+    def counts(self) -> NDArray[np.uint16]:
+        """(N, 512, 2) depth maps that saw through each voxel of the blocks, and that ended in it."""
+        return self._counts
+
+    def restore(self, coords: NDArray[np.int32], counts: NDArray[np.uint16]) -> None:
+        """Take the counts of another one with the same voxels.
+
+        Args:
+            coords: See the property.
+            counts: See the property.
+
+        Raises:
+            DataError: A place is there twice.
+        """
+        keys = keys_of(coords)
+        order = np.argsort(keys, kind="stable")
+        if len(np.unique(keys)) != len(keys):
+            raise DataError("expected each block of a map once, got some twice: the file is damaged")
+        self._keys, self._coords, self._counts = keys[order], coords[order], counts[order]
+
     def add(self, depth_map: DepthMap, t_world_camera: Matrix) -> None:
         """Count a depth map, whose +Inf is free as far as is counted and whose NaN says nothing.
 
@@ -59,11 +88,14 @@ class ObservedSpace:
         slots = self._slots(np.concatenate([coords, places // SIDE]))
         passed = self._passed(self._coords[slots[: len(coords)]], depth_map, t_world_camera)
         through = self._counts[slots[: len(coords)], :, 0]
-        self._counts[slots[: len(coords)], :, 0] = through + (passed & (through < _MOST))
+        self._counts[slots[: len(coords)], :, 0] = through + passed
         voxels = np.ravel_multi_index((places % SIDE).T, (SIDE,) * 3)
         hit = np.unique(slots[len(coords) :] * VOXELS + voxels)
-        flat = self._counts.reshape(-1, 2)
-        flat[hit, 1] = np.minimum(flat[hit, 1].astype(np.int64) + 1, _MOST)
+        self._counts.reshape(-1, 2)[hit, 1] += 1
+        touched = np.unique(slots)
+        counts = self._counts[touched]
+        counts[counts.max(axis=-1) >= _REMEMBERED] //= 2
+        self._counts[touched] = counts
         self._bound(t_world_camera[:3, 3])
 
     def empty(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -10,13 +10,13 @@ from recon3d_ros.cli.main import main
 from recon3d_ros.system import lazy
 
 
-# Those of several processes take their time: test_benchmark_node.py and test_soak.py run them shortly.
+# Those of several processes take their time: ros/bench and fleet/test_benchmark.py run them shortly.
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=[] if name == "cloud" else pytest.mark.slow)
         for name, one in benchmark.BENCHMARKS.items()
-        if not one.processes
+        if not one.processes and name != "fleet"
     ],
 )
 def test_every_benchmark_measures_and_writes_rows(name, tmp_path, capsys):

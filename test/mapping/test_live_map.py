@@ -11,6 +11,7 @@ from recon3d_ros.geometry import DepthMap, PinholeCamera
 from recon3d_ros.mapping import live_map
 from recon3d_ros.mapping.blocks import BlockStore
 from recon3d_ros.mapping.live_map import CameraPath, LiveMap
+from recon3d_ros.mapping.occupancy import FREE
 
 pytest.importorskip("skimage")
 CAMERA = PinholeCamera.simple(163, 121, 140.0)
@@ -26,6 +27,22 @@ def at(x: float) -> np.ndarray:
     pose = np.eye(4)
     pose[0, 3] = x
     return pose
+
+
+def ahead(x: float) -> np.ndarray:
+    """Pose of a camera 1 m above the floor of a world with z up, that looks along its x."""
+    pose = np.eye(4)
+    pose[:3, :3] = [[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+    pose[:3, 3] = x, 0, 1
+    return pose
+
+
+def floor() -> DepthMap:
+    """What that camera sees of the floor."""
+    rows = np.arange(121) - CAMERA.cy
+    with np.errstate(divide="ignore"):
+        depth = np.where(rows > 0, CAMERA.fy / rows, np.inf)
+    return DepthMap(np.repeat(depth[:, None], 163, axis=1).astype(np.float32), CAMERA)
 
 
 def area(mesh) -> float:
@@ -127,3 +144,26 @@ def test_another_least_weight_is_seen_at_once():
     shown = {place for place, _ in live.mesh_changes()}
     live.configure(MappingConfig(voxel_m=0.03, min_weight=1.5), 0.0)
     assert {place for place, mesh in live.mesh_changes() if mesh is None} == shown
+
+
+def test_floor_is_free_only_where_the_space_above_was_seen():
+    live = LiveMap(CONFIG)
+    live.add(floor(), IMAGE, ahead(0.0), 0)
+    seen = live.grid(GridConfig(obstacle_max_height_m=0.5))
+    live.space.restore(np.empty((0, 3), np.int32), np.empty((0, 512, 2), np.uint16))
+    assert (seen.cells == FREE).sum() > 20
+    assert not (live.grid(GridConfig(obstacle_max_height_m=0.5)).cells == FREE).any()
+
+
+def test_a_fast_camera_counts_for_the_empty_space_five_times_a_second():
+    live = LiveMap(CONFIG)
+    for stamp_ns in (*range(0, 10**9, 50_000_000), 500_000_000):  # 20 Hz, then the clock is set back
+        live.add(wall(), IMAGE, at(0), stamp_ns)
+    assert live.space.counts[..., 0].max() == 5 + 1
+    live.add(wall(), IMAGE, at(0), 600_000_000, "another camera")
+    assert live.space.counts[..., 0].max() == 7
+    live.configure(MappingConfig(voxel_m=0.03, map_max_depth_m=4.0), 0.0)
+    assert live.space.counts[..., 0].max() == 7
+    live.replace(BlockStore(), {})
+    live.configure(MappingConfig(voxel_m=0.08), 0.0)
+    assert live.space.edge_m == 0.16 and not len(live.space.coords)

@@ -36,6 +36,8 @@ def test_a_map_comes_back_as_it_was(tmp_path):
     for name in ("coords", "distance", "weight", "colour"):
         assert np.array_equal(getattr(again.fusion.store, name), getattr(live.fusion.store, name))
     assert len(again.paths["front/left"]) == 2
+    ahead = np.array([[0.0, 0, 1.0], [0.0, 0, 1.3], [0.0, 0, 2.0]])
+    assert again.space.empty(ahead).tolist() == live.space.empty(ahead).tolist() == [True, True, False]
     assert sum(mesh is not None for _, mesh in again.mesh_changes()) > 0
     assert (saved.folder / "trajectory_front_left.txt").is_file()
 
@@ -74,12 +76,15 @@ def test_damaged_files_are_refused_and_the_map_stays(tmp_path):
             load_map(tmp_path, live, "odom")
     store = live.fusion.store
     arrays = {name: np.array(getattr(store, name)) for name in ("coords", "distance", "weight", "colour")}
+    arrays |= {"space_coords": live.space.coords, "space_counts": live.space.counts}
     for changed in (
         {"weight": arrays["weight"][:-1]},
         {"distance": arrays["distance"].astype(np.int32)},
         {"coords": np.zeros_like(arrays["coords"])},
         {"coords": np.array(3, np.int32)},
         {"colour": np.array([{}], object)},
+        {"space_counts": live.space.counts[:, :, 0]},
+        {"space_coords": np.zeros_like(live.space.coords)},
     ):
         np.savez(folder / "volume.npz", **{**arrays, **changed})
         with pytest.raises(DataError):

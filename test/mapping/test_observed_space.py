@@ -7,6 +7,7 @@ import pytest
 
 from recon3d_ros.config.mapping import GridConfig, MappingConfig
 from recon3d_ros.geometry import DepthMap, PinholeCamera
+from recon3d_ros.mapping import observed_space
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.occupancy import FREE, UNKNOWN, occupancy_grid, surface_points
@@ -79,6 +80,18 @@ def test_memory_is_bounded_and_what_was_dropped_is_unknown():
         assert len(space._keys) <= 195
     assert along_the_axis(space, 1.0) == [False]
     assert space.empty(np.array([[38.0, 0, 1.0]])).tolist() == [True]
+
+
+def test_what_was_moved_away_is_forgotten(monkeypatch):
+    """However long it stood there; and what comes is not outvoted for ever."""
+    monkeypatch.setattr(observed_space, "_REMEMBERED", 20)
+    space = ObservedSpace(0.03, 5.0)
+    for _ in range(200):
+        space.add(wall(1.05), np.eye(4))
+    for frames, there in ((70, False), (20, True)):
+        for _ in range(frames):
+            space.add(wall(1.05 if there else 3.0), np.eye(4))
+        assert along_the_axis(space, 1.05) == [not there]
 
 
 def test_a_cell_below_a_thing_that_left_no_surface_is_unknown():

@@ -120,6 +120,7 @@ class MapBench:
         self.context = rclpy.Context()
         rclpy.init(args=[], context=self.context)
         given = {"mode": "mono", "mesh_period_s": 0.2, "points_period_s": 0.2, "grid_period_s": 0.2}
+        given["obstacle_max_height_m"] = 0.6  # a camera at 0.9 m that looks down sees no more above the floor
         overrides = [Parameter(name, value=value) for name, value in {**given, **parameters}.items()]
         self.poses, self.room = Poses(), Room()
         try:
