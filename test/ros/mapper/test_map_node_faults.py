@@ -201,21 +201,26 @@ def test_the_map_outlives_a_deactivation_but_not_a_cleanup(running):
         request = {"transition": Transition(id=number)}
         return running.call(ChangeState, "change_state", **request).success
 
+    def heard(on: bool) -> None:
+        counts = [one.get_subscription_count for one in running._publishers.values()]
+        running.wait(lambda: all((count() > 0) == on for count in counts), f"it listens is not {on}")
+
     blocks = running.node._map.state.blocks
     assert transit(Transition.TRANSITION_DEACTIVATE)
+    heard(False)  # or what is sent to subscriptions of before is lost
     assert not running.node._map.active
     assert running.node._map.state.blocks == blocks
     assert transit(Transition.TRANSITION_ACTIVATE)
-    heard = lambda: all(one.get_subscription_count() for one in running._publishers.values())  # noqa: E731
-    running.wait(heard, "it does not listen again")
+    heard(True)
     running.fuse(running.room.pose(*START), confidence=np.ones((123, 164), np.float32))
     assert transit(Transition.TRANSITION_DEACTIVATE) and transit(Transition.TRANSITION_CLEANUP)
+    heard(False)
     refused = running.call(Trigger, "save_map")
     assert not refused.success and "configure it first" in refused.message
     assert running.set_parameters(voxel_m=0.04).successful
     assert transit(Transition.TRANSITION_CONFIGURE) and transit(Transition.TRANSITION_ACTIVATE)
     assert running.node._map.live.fusion.config.voxel_m == 0.04
-    running.wait(heard, "it does not listen again")
+    heard(True)
     running.fuse(running.room.pose(*START), confidence=np.ones((123, 164), np.float32))
 
 
