@@ -60,6 +60,7 @@ def test_evaluate_scores_it_as_one_method(wall, tmp_path, capsys):
 
 
 def test_process_takes_the_left_camera_of_a_bag_with_poses_by_stamp(wall, tmp_path, capsys):
+    pytest.importorskip("rosbags")
     bag = BagWriter(
         tmp_path / "in.mcap",
         {"/camera/image_rect": "sensor_msgs/msg/Image", "/camera/camera_info": "sensor_msgs/msg/CameraInfo"},

@@ -44,6 +44,7 @@ def another_value(spec):
         "scale_poses": ["range 0 0 0 0 0 0"],
         "engine_sizes": ["640x480"],
         "cameras": ["front"],
+        "object_box": "10,20,30,40",
     }
     if spec.name in samples:
         return samples[spec.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from recon3d_ros.cli.main import main
 from recon3d_ros.mapping.accuracy import score_trajectory
@@ -14,6 +15,7 @@ from recon3d_ros.offline.house import HouseWalk
 
 
 def test_the_demo_ends_with_a_mesh_beside_the_exact_one(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("skimage")
     small = HouseWalk((160, 120), 6)
     monkeypatch.setattr("recon3d_ros.cli.demo_map.HouseWalk", lambda: small)
     words = ["demo", "--map", "--model", "recon3d_stereo_light", "--out", str(tmp_path)]
