@@ -20,7 +20,7 @@ from recon3d_ros.backends.engine_store import EngineOptions, EngineStore
 from recon3d_ros.backends.vendor import load_vendor
 from recon3d_ros.errors import ArtifactError, BackendError, ContractError
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
-from recon3d_ros.model_zoo.manifest import POINT_TASKS, Artifact, Licence, Manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest, load_manifest
 from recon3d_ros.model_zoo.registry import list_models
 from recon3d_ros.system.progress import Progress
@@ -28,7 +28,7 @@ from recon3d_ros.system.progress import Progress
 SHIPPED = [
     (manifest, a.precision)
     for manifest in list_models()[0]
-    if manifest.task not in POINT_TASKS  # which ONNX Runtime alone serves
+    if manifest.gives_depth  # others are served by ONNX Runtime alone
     for a in manifest.artifacts
 ]
 FASTDEPTH = {
