@@ -26,6 +26,7 @@ import yaml
 from recon3d_ros.errors import Recon3dError
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
+WORD = 4  # bytes; the numbers of CDR are aligned
 TOKENS = (
     b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80" * 9 + b"\x01", b"\x00" * 8, b"\x01",
     b"-1", b"9" * 30, b"1e999999999", b"nan", b"-inf", b"[", b"{", b"]", b"}", b"*a", b"&a ", b": ", b"\n",
@@ -50,6 +51,19 @@ def changed(content: bytes, seed: int) -> bytes:
             ]
         )
     return bytes(data[: rng.randrange(len(data) + 1)] if rng.random() < 0.1 else data)
+
+
+def changed_message(encoded: bytes, seed: int) -> bytes:
+    """Some numbers, such as lengths, are others; or any bytes, so that all behind them is shifted."""
+    rng = random.Random(seed)
+    if seed % 2:
+        return encoded[:4] + changed(encoded[4:], seed)  # CDR begins with its byte order
+    data = bytearray(encoded)
+    for _ in range(rng.randint(1, 3)):
+        at = WORD * rng.randrange(min(len(data), 400) // WORD)
+        value = rng.choice((0, 1, 2, 0x7F, 0xFF, 2**16, 2**31 - 1, 2**31, 2**32 - 1, rng.getrandbits(32)))
+        data[at : at + WORD] = value.to_bytes(WORD, "little")
+    return bytes(data)
 
 
 # --- files -----------------------------------------------------------------------------------------------

@@ -121,6 +121,8 @@ def checked_roi(
 
 def is_rotation(r: NDArray[np.float64]) -> bool:
     """Whether the finite (3, 3) `r` is a rotation, up to the rounding of calibration files."""
+    if np.abs(r).max() > 2.0:  # far from one, and squared it might overflow
+        return False
     return bool(np.allclose(r @ r.T, np.eye(3), atol=1e-2) and np.linalg.det(r) > 0)
 
 

@@ -30,10 +30,11 @@ def seen_by(
     width, height = camera.image_size_wh
     inside = cv2.remap(np.full((height, width), 255, np.uint8), *maps, cv2.INTER_LINEAR) > 127
     u, v = np.arange(width), np.arange(height)[:, None]
-    y_rect = (v - camera.p[1, 2]) / camera.p[1, 1]
-    x_rect = (u - camera.p[0, 2] - camera.p[0, 1] * y_rect) / camera.p[0, 0]
-    x, y, z = (camera.r[0, i] * x_rect + camera.r[1, i] * y_rect + camera.r[2, i] for i in range(3))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    # Numbers of a calibration that is none may overflow: such rays are not seen.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        y_rect = (v - camera.p[1, 2]) / camera.p[1, 1]
+        x_rect = (u - camera.p[0, 2] - camera.p[0, 1] * y_rect) / camera.p[0, 0]
+        x, y, z = (camera.r[0, i] * x_rect + camera.r[1, i] * y_rect + camera.r[2, i] for i in range(3))
         tangent = np.where(z > 0, np.hypot(x, y) / z, np.inf)  # of the angle to the raw camera's axis
     inside &= tangent <= _largest_tangent(camera, float(tangent[np.isfinite(tangent)].max(initial=0.0)))
     return None if inside.all() else inside

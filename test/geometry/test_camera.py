@@ -252,3 +252,10 @@ def test_a_size_that_binning_or_a_region_explains_is_explained():
         PinholeCamera(64, 48, K, binning_x=2, binning_y=2).check_image(image)
     with pytest.raises(CalibrationError, match=r"says 63x47 \(a ROI of 63x47 at 1, 0 in 64x48\)"):
         PinholeCamera(64, 48, K, roi=(1, 0, 63, 47)).check_image(image)
+
+
+@pytest.mark.parametrize("huge", [3.0, 1e200, -1e308])
+def test_an_r_of_huge_numbers_is_refused_without_an_overflow(huge):
+    camera = PinholeCamera.simple(64, 48, 50.0)
+    with pytest.raises(CalibrationError, match="rotation in R"):
+        replace(camera, r=np.diag([1.0, huge, 1.0]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -202,3 +204,12 @@ def test_a_frame_is_restricted_to_what_both_planes_leave(tmp_path):
     assert frame.restricted(None).valid is frame.valid
     with pytest.raises(ImageError, match="expected valid of shape"):
         frame.restricted(np.ones((3, 6), bool))
+
+
+def test_rays_whose_numbers_overflow_were_not_seen():
+    """A focal length of 1e-300 is no calibration, and says so by what was seen: nothing."""
+    camera = PinholeCamera.simple(64, 48, 50.0)
+    p = camera.p.copy()
+    p[0, 0] = 1e-306
+    rectifier = Rectifier(replace(camera, d=np.array([0.1, 0, 0, 0, 0]), p=p))
+    assert rectifier.valid is not None and rectifier.valid.sum() <= camera.height

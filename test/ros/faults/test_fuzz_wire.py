@@ -30,12 +30,11 @@ from std_srvs.srv import Trigger
 
 from recon3d_ros.ros.bench.soak import process_sample
 from recon3d_ros.ros.bridge.conversions import camera_to_info, compressed_to_msg, image_to_msg, ns_to_stamp
-from test.fuzz_child import changed
+from test.fuzz_child import changed_message
 
 MESSAGES = int(os.environ.get("RECON3D_FUZZ", "300"))
 FIRST = int(os.environ.get("RECON3D_FUZZ_SEED", "0"))
 GROWTH_MB = 150
-WORD = 4  # bytes; the numbers of CDR are aligned
 
 # Between two messages: the node has a queue of 2, and what is dropped there is not tried.
 PAUSE_S = 0.003
@@ -50,19 +49,6 @@ NODES: dict[str, dict[str, Any]] = {
         "scale_poses": POSES,
     },
 }
-
-
-def changed_message(encoded: bytes, seed: int) -> bytes:
-    """Some numbers, such as lengths, are others; or any bytes, so that all behind them is shifted."""
-    rng = random.Random(seed)
-    if seed % 2:
-        return encoded[:4] + changed(encoded[4:], seed)  # CDR begins with its byte order
-    data = bytearray(encoded)
-    for _ in range(rng.randint(1, 3)):
-        at = WORD * rng.randrange(min(len(data), 400) // WORD)
-        value = rng.choice((0, 1, 2, 0x7F, 0xFF, 2**16, 2**31 - 1, 2**31, 2**32 - 1, rng.getrandbits(32)))
-        data[at : at + WORD] = value.to_bytes(WORD, "little")
-    return bytes(data)
 
 
 @pytest.mark.timeout(150 + MESSAGES / 10)
