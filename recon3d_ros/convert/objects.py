@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros import world
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.object_in_view import box_of
 from recon3d_ros.geometry.unit_frame import ObjectView, UnitFrame, visible_frame
 from recon3d_ros.metrics import shape_metrics
@@ -51,8 +52,7 @@ def _part(manifest: Manifest, seed: int) -> tuple[Feed, NDArray[np.float32]]:
     camera, depth = shown.sample.frame.camera, shown.sample.depth
     assert depth is not None  # the world knows it
     v, u = np.nonzero(shown.mask & np.isfinite(depth))
-    z = depth[v, u]
-    seen = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1)
+    seen = back_project(camera, u, v, depth[v, u])
     given, _ = manifest.completion_contracts
     frame: UnitFrame = visible_frame(seen)
     chosen = np.random.default_rng(seed).permutation(len(seen))[: given.count]

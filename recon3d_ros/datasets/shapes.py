@@ -21,7 +21,7 @@ from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.errors import DataError
 from recon3d_ros.files.disk import read_bytes
 from recon3d_ros.geometry import PinholeCamera
-from recon3d_ros.geometry.object_in_view import ObjectInView
+from recon3d_ros.geometry.object_in_view import ObjectInView, visible_points
 from recon3d_ros.system import lazy
 from recon3d_ros.world.meshes import mesh_builder, visible_depth
 from recon3d_ros.world.objects import PLAIN_LIGHT, Shape, view_of
@@ -81,7 +81,9 @@ def _meshes(folder: Path, size_wh: tuple[int, int]) -> ShapeSource:
         shape = Shape(mesh_builder(vertices, faces, rng), surface, path.parent.name)
         shown = view_of(shape, rng, size_wh, f"{path.stem}_{index % VIEWS_PER_MESH}")
         assert shown.sample.depth is not None
-        partial = _partial(shown.sample.depth, shown.mask, shown.sample.frame.camera, rng)
+        partial = visible_points(
+            shown.sample.depth, shown.mask, shown.sample.frame.camera, _PARTIAL_POINTS, rng
+        )
         return ObjectInView(
             shown.sample.frame.image, shown.mask, shown.sample.frame.camera, shown.points, partial, shape.kind
         )
@@ -197,7 +199,8 @@ def _rendered(one: _Rendering, index: int) -> ObjectInView:
     depth = visible_depth(scene, pose, camera.k, (width, height))
     seen = np.isfinite(depth)
     whole = ((surface - pose[:3, 3]) @ pose[:3, :3]).astype(np.float32)
-    return ObjectInView(rgb, mask, camera, whole, _partial(depth, seen, camera, rng), one.mesh.parts[-3])
+    partial = visible_points(depth, seen, camera, _PARTIAL_POINTS, rng)
+    return ObjectInView(rgb, mask, camera, whole, partial, one.mesh.parts[-3])
 
 
 def choy_pose(azimuth_deg: float, elevation_deg: float, distance: float) -> NDArray[np.float64]:
@@ -214,15 +217,3 @@ def choy_pose(azimuth_deg: float, elevation_deg: float, distance: float) -> NDAr
         ]
     )
     return look_at(distance * _DISTANCE_M * way, np.zeros(3))
-
-
-def _partial(
-    depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: PinholeCamera, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    v, u = np.nonzero(mask & np.isfinite(depth))
-    if v.size > _PARTIAL_POINTS:
-        kept = rng.choice(v.size, _PARTIAL_POINTS, replace=False)
-        v, u = v[kept], u[kept]
-    z = depth[v, u]
-    xyz = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1)
-    return xyz.astype(np.float32)

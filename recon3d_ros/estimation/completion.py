@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recon3d_ros.backends import Backend
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import XYZ, PinholeCamera, UnorganizedCloud
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.cloud import GUESSED
 from recon3d_ros.geometry.level import find_level
 from recon3d_ros.geometry.object_in_view import Box
@@ -158,6 +159,4 @@ def object_points(
 
 def _points(depth: NDArray[np.float32], camera: PinholeCamera, chosen: NDArray[np.bool_]) -> Points:
     v, u = np.nonzero(chosen)
-    z = depth[v, u]
-    xyz = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1)
-    return xyz.astype(np.float32)
+    return back_project(camera, u, v, depth[v, u]).astype(np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend
 from recon3d_ros.geometry import XYZ, DepthMap, PinholeCamera, UnorganizedCloud
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.labels import OBSTACLE_LABELS, PointLabel
 from recon3d_ros.geometry.level import assumed_level, find_level
 from recon3d_ros.model_zoo.manifest import Manifest
@@ -132,13 +133,10 @@ class PointLabeller:
         step = grid_step(depth.shape, self._input.count)
         sampled = depth[::step, ::step]
         v, u = np.nonzero(np.isfinite(sampled))
-        z = sampled[v, u]
-        optical = np.stack(
-            [(u * step - camera.cx) / camera.fx * z, (v * step - camera.cy) / camera.fy * z, z], axis=1
-        )
+        optical = back_project(camera, u * step, v * step, sampled[v, u])
         level = self._level_of(optical) if T_level_optical is None else T_level_optical
         labels, probability = np.zeros(sampled.shape, np.uint8), np.full(sampled.shape, np.nan, np.float32)
-        if len(z):
+        if len(optical):
             points = (optical @ level[:3, :3].T + level[:3, 3]).astype(np.float32)
             labels[v, u], probability[v, u] = self.label_points(points)
         if step > 1:
@@ -156,11 +154,10 @@ def labelled_points(
     depth_map: DepthMap, labels: PixelLabels, kinds: Sequence[PointLabel], decimation: int, frame_id: str
 ) -> UnorganizedCloud:
     """The points, x, y, z, whose label is one of `kinds`, of every `decimation`-th row and column."""
-    n, camera = decimation, depth_map.camera
+    n = decimation
     depth = depth_map.depth[::n, ::n]
     v, u = np.nonzero(np.isin(labels.labels[::n, ::n], np.array(kinds, np.uint8)) & np.isfinite(depth))
-    z = depth[v, u]
-    xyz = np.stack([(u * n - camera.cx) / camera.fx * z, (v * n - camera.cy) / camera.fy * z, z], axis=1)
+    xyz = back_project(depth_map.camera, u * n, v * n, depth[v, u])
     return UnorganizedCloud(np.ascontiguousarray(xyz, np.float32), XYZ, frame_id)
 
 

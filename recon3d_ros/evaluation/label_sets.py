@@ -21,6 +21,7 @@ from recon3d_ros.estimation.point_labels import grid_step
 from recon3d_ros.evaluation.world_clouds import held_out_rng, misplaced, render_cloud, unpack_cloud
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import Frame
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.geometry.level import assumed_level, find_level
 from recon3d_ros.system.share import share_path
@@ -120,8 +121,7 @@ def _marked(mark: dict[str, Any], frame: Frame, depth: NDArray[np.float32]) -> L
     step = grid_step(depth.shape, COUNT)
     pixels = np.array(np.nonzero(np.isfinite(depth[::step, ::step]))) * step
     v, u = pixels
-    z, camera = depth[v, u], frame.camera
-    optical = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1)
+    optical = back_project(frame.camera, u, v, depth[v, u])
     found = find_level(optical)
     level = assumed_level(optical) if found is None else found
     points = (optical @ level[:3, :3].T + level[:3, 3]).astype(np.float32)

@@ -19,6 +19,7 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.estimation import Estimator
 from recon3d_ros.filters import DepthFilters
 from recon3d_ros.geometry import Frame, Sample
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.labels import PointLabel
 from recon3d_ros.geometry.level import assumed_level, find_level, level_transform
 
@@ -83,8 +84,7 @@ def levelled(
     step = max(1, math.ceil(math.sqrt(np.count_nonzero(np.isfinite(depth)) / most)))
     v, u = np.nonzero(np.isfinite(depth[::step, ::step]))
     v, u = v * step, u * step
-    camera, z = frame.camera, depth[v, u]
-    optical = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1)
+    optical = back_project(frame.camera, u, v, depth[v, u])
     xyz = optical @ T_level_optical[:3, :3].T + T_level_optical[:3, 3]
     return xyz.astype(np.float32), (v, u)
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from recon3d_ros import world
 from recon3d_ros.errors import DataError
 from recon3d_ros.evaluation.world_clouds import estimated_depth
-from recon3d_ros.geometry import Frame, PinholeCamera
-from recon3d_ros.geometry.object_in_view import ObjectInView
+from recon3d_ros.geometry import PinholeCamera
+from recon3d_ros.geometry.object_in_view import ObjectInView, visible_points
 from recon3d_ros.geometry.unit_frame import ObjectView, near_middle, visible_frame
 
 OBJECT_CHANNELS = 1
@@ -81,23 +81,9 @@ def render_object(seed: int, size_wh: tuple[int, int], source: str | None = None
     frame, exact = shown.sample.frame, shown.sample.depth
     assert exact is not None
     depth = estimated_depth(source, frame) if source else exact
-    partial = seen_points(depth, shown.mask, frame, rng)
+    partial = visible_points(depth, shown.mask, frame.camera, PARTIAL_POINTS, rng)
     whole = thinned(shown.points, WHOLE_POINTS, rng)
     return pack_object(ObjectInView(frame.image, shown.mask, frame.camera, whole, partial))
-
-
-def seen_points(
-    depth: NDArray[np.float32], mask: NDArray[np.bool_], frame: Frame, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Up to `PARTIAL_POINTS` points of the masked pixels with depth, (N, 3) float32 m, optical frame."""
-    v, u = np.nonzero(mask & np.isfinite(depth))
-    if v.size > PARTIAL_POINTS:
-        kept = rng.choice(v.size, PARTIAL_POINTS, replace=False)
-        v, u = v[kept], u[kept]
-    camera, z = frame.camera, depth[v, u]
-    return np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=1).astype(
-        np.float32
-    )
 
 
 def thinned(points: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:

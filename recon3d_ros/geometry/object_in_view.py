@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.errors import ImageError
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.camera import PinholeCamera
 
 Box = tuple[float, float, float, float]
@@ -49,6 +50,32 @@ class ObjectInView:
     def box(self) -> Box:
         """x, y, width, height of the mask, px."""
         return box_of(self.mask)
+
+
+def visible_points(
+    depth: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    camera: PinholeCamera,
+    most: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Points of the masked pixels with depth, some at random where there are more than `most`.
+
+    Args:
+        depth: (H, W) float32 m, NaN = unknown.
+        mask: (H, W) bool.
+        camera: Of the depth image.
+        most: Of the points.
+        rng: Chooses.
+
+    Returns:
+        (N, 3) float32 m in the optical frame.
+    """
+    v, u = np.nonzero(mask & np.isfinite(depth))
+    if v.size > most:
+        kept = rng.choice(v.size, most, replace=False)
+        v, u = v[kept], u[kept]
+    return back_project(camera, u, v, depth[v, u]).astype(np.float32)
 
 
 def box_of(mask: NDArray[np.bool_]) -> Box:

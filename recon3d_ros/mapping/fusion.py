@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recon3d_ros.config.mapping import MappingConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.geometry import DepthMap, PinholeCamera
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.mapping import integrate_numba, integrate_numpy
 from recon3d_ros.mapping.blocks import BYTES_PER_BLOCK, SIDE, WEIGHT_STEPS, BlockStore, keys_of
 from recon3d_ros.mapping.observation import Observation, observe
@@ -185,7 +186,7 @@ def _touched(seen: Observation, t_world_camera: Matrix, voxel_m: float) -> NDArr
     kept = found[:, 2] > 0
     z = found[kept, 0].astype(np.float64)
     u, v = u[kept], v[kept]
-    points = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=-1)
+    points = back_project(camera, u, v, z)
     rays = points / np.linalg.norm(points, axis=1, keepdims=True)
     normals = seen.normals[v, u].astype(np.float64)
     across = np.where(np.isfinite(normals), normals, rays) * found[kept, 3:]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import DepthMap, PinholeCamera
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.mapping.blocks import SIDE, VOXELS, keys_of
 
 _EDGE_M = 0.1  # of a voxel, at least; and
@@ -155,13 +156,12 @@ class ObservedSpace:
 
     def _ends(self, depth_map: DepthMap, t_world_camera: Matrix) -> Matrix:
         """Where rays end, (N, 3) m in the world."""
-        camera, first = depth_map.camera, _STRIDE_PX // 2
+        first = _STRIDE_PX // 2
         depth = depth_map.depth[first::_STRIDE_PX, first::_STRIDE_PX]
         v, u = np.nonzero(np.isfinite(depth) & (depth > 0) & (depth < self._reach_m))
-        z = depth[v, u].astype(np.float64)
-        x = (u * _STRIDE_PX + first - camera.cx) / camera.fx * z
-        y = (v * _STRIDE_PX + first - camera.cy) / camera.fy * z
-        points: Matrix = np.stack([x, y, z], axis=1) @ t_world_camera[:3, :3].T + t_world_camera[:3, 3]
+        columns, rows = u * _STRIDE_PX + first, v * _STRIDE_PX + first
+        optical = back_project(depth_map.camera, columns, rows, depth[v, u].astype(np.float64))
+        points: Matrix = optical @ t_world_camera[:3, :3].T + t_world_camera[:3, 3]
         return points
 
     def _slots(self, coords: NDArray[np.int32]) -> NDArray[np.int64]:

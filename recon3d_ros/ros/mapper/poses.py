@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.errors import CalibrationError, PoseError
 from recon3d_ros.geometry import DepthMap, Frame
+from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.level import find_level, level_transform
 from recon3d_ros.odometry import VisualOdometry
 from recon3d_ros.odometry.alignment import inverse
@@ -125,8 +126,6 @@ class OdometryPoses:
 
 def _points(depth_map: DepthMap) -> NDArray[np.float64]:
     """Some of the points of a depth map, (N, 3) m in the optical frame."""
-    camera = depth_map.camera
     first = _STEP_PX // 2
     v, u = (at * _STEP_PX + first for at in np.nonzero(depth_map.valid[first::_STEP_PX, first::_STEP_PX]))
-    z = depth_map.depth[v, u].astype(np.float64)
-    return np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], axis=-1)
+    return back_project(depth_map.camera, u, v, depth_map.depth[v, u].astype(np.float64))
