@@ -68,6 +68,7 @@ TESTED_IN = {
     "datasets.index": "datasets/test_catalogue.py",
     "datasets.rgbd.sets": "datasets/test_catalogue.py",
     "datasets.stereo.sets": "datasets/test_catalogue.py",
+    "estimation.cpu_model": "estimation/test_objects.py",
     "estimation.gpu_stages": "cuda/test_engine_frames.py",
     "evaluation.runs": "cli/test_evaluate.py",
     "evaluation.set_scores": "cli/test_evaluate.py",

@@ -6,13 +6,12 @@ clouds carry the field `guessed`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend
 from recon3d_ros.errors import DataError
+from recon3d_ros.estimation.cpu_model import CpuModel
 from recon3d_ros.geometry import XYZ, PinholeCamera, UnorganizedCloud
 from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.cloud import GUESSED
@@ -20,8 +19,6 @@ from recon3d_ros.geometry.level import find_level
 from recon3d_ros.geometry.object_in_view import Box
 from recon3d_ros.geometry.unit_frame import near_middle, visible_frame
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.model_zoo.registry import find_model
-from recon3d_ros.serving import open_on_cpu
 
 Points = NDArray[np.float32]
 # Of an object's visible points, to make anything of them.
@@ -34,7 +31,7 @@ _FLOOR_POINTS = 5000
 _SEED = 0
 
 
-class ObjectCompleter:
+class ObjectCompleter(CpuModel):
     """An open model of the task `completion`. Not thread-safe.
 
     Args:
@@ -43,32 +40,13 @@ class ObjectCompleter:
     """
 
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
-        self.manifest = manifest
-        self._backend = backend
+        super().__init__(manifest, backend)
         self._input, self._output = manifest.completion_contracts
 
-    @classmethod
-    def open(cls, model: Path | str, models_dir: Path | str = "", threads: int = 0) -> ObjectCompleter:
-        """Find a model, verify its files, open it in ONNX Runtime and check its golden output.
-
-        Raises:
-            ModelError: No such model, one of another task, or a file is not what the manifest promises.
-            MissingDependencyError: ONNX Runtime is not installed.
-            BackendError: The runtime failed.
-        """
-        manifest = find_model(model, models_dir)
+    @staticmethod
+    def require_task(manifest: Manifest) -> None:
+        """See `CpuModel.require_task`."""
         manifest.completion_contracts  # noqa: B018 - refuses a model of another task
-        return cls(manifest, open_on_cpu(manifest, threads))
-
-    def close(self) -> None:
-        """Release the model."""
-        self._backend.close()
-
-    def __enter__(self) -> ObjectCompleter:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def unit_points(self, partial: Points) -> Points:
         """The whole of a visible part in its unit frame, (M, 3) float32.

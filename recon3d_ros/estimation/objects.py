@@ -6,7 +6,6 @@ All of it is guessed: it is never part of a depth map, nor of free space; clouds
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 from recon3d_ros.backends import Backend
 from recon3d_ros.errors import DataError
 from recon3d_ros.estimation.completion import guessed_cloud
+from recon3d_ros.estimation.cpu_model import CpuModel
 from recon3d_ros.geometry import PinholeCamera, UnorganizedCloud
 from recon3d_ros.geometry.object_in_view import Box
 from recon3d_ros.geometry.unit_frame import ObjectView
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.preprocess import Preprocessor, plan_fit
-from recon3d_ros.serving import open_on_cpu
 
 Points = NDArray[np.float32]
 # What is beside an object in its crop when a mask says so, as in training.
@@ -29,7 +27,7 @@ MASKED_GREY = 127
 _CELLS, _LEAST_PLACED = 24, 8
 
 
-class ObjectModel:
+class ObjectModel(CpuModel):
     """An open model of the task `point_set`. Not thread-safe.
 
     Args:
@@ -38,35 +36,16 @@ class ObjectModel:
     """
 
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
-        self.manifest = manifest
-        self._backend = backend
+        super().__init__(manifest, backend)
         assert manifest.input.size_wh is not None  # a square, says the contract
         self.side_px = manifest.input.size_wh[0]
         fit = plan_fit(manifest.input, (self.side_px, self.side_px))
         self._preprocessor = Preprocessor(manifest.input, fit, 1)
 
-    @classmethod
-    def open(cls, model: Path | str, models_dir: Path | str = "", threads: int = 0) -> ObjectModel:
-        """Find a model, verify its files, open it in ONNX Runtime and check its golden output.
-
-        Raises:
-            ModelError: No such model, one of another task, or a file is not what the manifest promises.
-            MissingDependencyError: ONNX Runtime is not installed.
-            BackendError: The runtime failed.
-        """
-        manifest = find_model(model, models_dir)
+    @staticmethod
+    def require_task(manifest: Manifest) -> None:
+        """See `CpuModel.require_task`."""
         manifest.require_point_set()
-        return cls(manifest, open_on_cpu(manifest, threads))
-
-    def close(self) -> None:
-        """Release the model."""
-        self._backend.close()
-
-    def __enter__(self) -> ObjectModel:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def unit_points(self, crop: NDArray[np.uint8]) -> Points:
         """The points of the object in a crop of `ObjectView.crop`, (N, 3) float32 in its unit frame.

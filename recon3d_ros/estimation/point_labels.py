@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import Backend
+from recon3d_ros.estimation.cpu_model import CpuModel
 from recon3d_ros.geometry import XYZ, DepthMap, PinholeCamera, UnorganizedCloud
 from recon3d_ros.geometry.back_projection import back_project
 from recon3d_ros.geometry.labels import OBSTACLE_LABELS, PointLabel
 from recon3d_ros.geometry.level import assumed_level, find_level
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.preprocess.points import point_tensors
-from recon3d_ros.serving import open_on_cpu
 
 Plane = NDArray[np.float32]
 
@@ -45,7 +43,7 @@ class PixelLabels:
     T_level_optical: NDArray[np.float64]
 
 
-class PointLabeller:
+class PointLabeller(CpuModel):
     """An open model that labels points. Not thread-safe.
 
     Without a transform it finds the level frame in each image from the floor, and keeps the last one
@@ -57,39 +55,15 @@ class PointLabeller:
     """
 
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
-        self.manifest = manifest
-        self._backend = backend
+        super().__init__(manifest, backend)
         self._input, self._output = manifest.point_contracts
         self._classes = np.array(self._output.labels, np.uint8)
         self._level: NDArray[np.float64] | None = None
 
-    @classmethod
-    def open(cls, model: Path | str, models_dir: Path | str = "", threads: int = 0) -> PointLabeller:
-        """Find a model, verify its files, open it in ONNX Runtime and check its golden output.
-
-        Args:
-            model: A name, or the path of a manifest.
-            models_dir: Folder of the manifests; empty = of the installation.
-            threads: CPU threads, 0 = all cores.
-
-        Raises:
-            ModelError: No such model, one of another task, or a file is not what the manifest promises.
-            MissingDependencyError: ONNX Runtime is not installed.
-            BackendError: The runtime failed.
-        """
-        manifest = find_model(model, models_dir)
+    @staticmethod
+    def require_task(manifest: Manifest) -> None:
+        """See `CpuModel.require_task`."""
         manifest.point_contracts  # noqa: B018 - refuses a model of another task
-        return cls(manifest, open_on_cpu(manifest, threads))
-
-    def close(self) -> None:
-        """Release the model."""
-        self._backend.close()
-
-    def __enter__(self) -> PointLabeller:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def reset(self) -> None:
         """Forget the level frame of former images."""
