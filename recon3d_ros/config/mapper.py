@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recon3d_ros.config.camera_topics import PairingConfig
-from recon3d_ros.config.node import require_camera_names, require_heartbeat
+from recon3d_ros.config.node import (
+    autostart_option,
+    heartbeat_option,
+    require_camera_names,
+    require_heartbeat,
+)
 from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
 
@@ -99,17 +104,8 @@ class MapNodeConfig(PairingConfig):
         "~/.ros/recon3d/maps",
         "folder in which ~/save_map makes map_0001 and so on; ~/load_map takes the last",
     )
-    autostart: bool = option(
-        True, "configure and activate at the start; false = wait for a lifecycle manager", read_only=True
-    )
-    bond_heartbeat_period: float = option(
-        0.1,
-        "time between the signs of life for Nav2's lifecycle manager, with autostart false; 0 = none (needs "
-        "the package bond)",
-        unit="s",
-        minimum=0.0,
-        read_only=True,
-    )
+    autostart: bool = autostart_option()
+    bond_heartbeat_period: float = heartbeat_option()
 
     def validate(self) -> None:
         """Check that the names can be names, and that odometry has one camera to follow."""

@@ -5,12 +5,32 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from recon3d_ros.config.camera_topics import SEPARATE, STEREO_LAYOUTS, PairingConfig, is_packed
 from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
 
 _SHORTEST_HEARTBEAT_S = 0.01  # shorter ones would take the executor from the images
+
+
+def autostart_option() -> Any:
+    """Whether a node with a life cycle starts by itself."""
+    return option(
+        True, "configure and activate at the start; false = wait for a lifecycle manager", read_only=True
+    )
+
+
+def heartbeat_option() -> Any:
+    """How often such a node tells its manager that it lives; named as Nav2's servers name it."""
+    return option(
+        0.1,
+        "time between the signs of life for Nav2's lifecycle manager, with autostart false; 0 = none (needs "
+        "the package bond)",
+        unit="s",
+        minimum=0.0,
+        read_only=True,
+    )
 
 
 def require_pair_for_layout(mode: str, layout: str) -> None:
@@ -99,18 +119,8 @@ class NodeConfig(PairingConfig):
         "camera without a namespace",
         read_only=True,
     )
-    autostart: bool = option(
-        True, "configure and activate at the start; false = wait for a lifecycle manager", read_only=True
-    )
-    # Called as Nav2's servers call it.
-    bond_heartbeat_period: float = option(
-        0.1,
-        "time between the signs of life for Nav2's lifecycle manager, with autostart false; 0 = none (needs "
-        "the package bond)",
-        unit="s",
-        minimum=0.0,
-        read_only=True,
-    )
+    autostart: bool = autostart_option()
+    bond_heartbeat_period: float = heartbeat_option()
     save_folder: str = option("~/.ros/recon3d", "folder in which ~/save writes frames")
     completion_model: str = option(
         "",

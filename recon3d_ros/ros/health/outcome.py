@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +117,21 @@ class FrameOutcome:
         cause = cause_of(error)
         text = str(error) if cause is not Cause.INTERNAL else f"{type(error).__name__}: {error}"
         return cls(cause=cause, message=text, kind=_kind_of(error), error=error, scale=scale)
+
+
+def guarded(
+    callback: Callable[[Any], None], record: Callable[[FrameOutcome], object]
+) -> Callable[[Any], None]:
+    """The seam of all callbacks of messages: whatever one makes them raise is counted and reported."""
+
+    @wraps(callback)
+    def call(msg: Any) -> None:
+        try:
+            callback(msg)
+        except Exception as exc:
+            record(FrameOutcome.failed(exc))
+
+    return call
 
 
 def _kind_of(error: Exception) -> str:

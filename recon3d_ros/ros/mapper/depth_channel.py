@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -19,7 +18,7 @@ from recon3d_ros.messages.intake import Intake, RawFrame, StereoSync
 from recon3d_ros.messages.kinds import stamp_to_ns
 from recon3d_ros.ros.bridge.runtime import subscribe, transported
 from recon3d_ros.ros.health.health import Health
-from recon3d_ros.ros.health.outcome import Cause, FrameOutcome
+from recon3d_ros.ros.health.outcome import Cause, FrameOutcome, guarded
 from recon3d_ros.ros.health.throttle import ChangeThrottle
 
 DEPTH, DEPTH_INFO = "depth/image", "depth/camera_info"
@@ -103,7 +102,9 @@ class DepthChannel:
         try:
             for msg_type, topic, callback in topics:
                 self._subscriptions.append(
-                    subscribe(self._node, msg_type, topic, self._guarded(callback), callback_group=group)
+                    subscribe(
+                        self._node, msg_type, topic, guarded(callback, self.record), callback_group=group
+                    )
                 )
         except BaseException:
             self.deactivate()
@@ -131,18 +132,6 @@ class DepthChannel:
     def now_ns(self) -> int:
         """The node's clock; any thread."""
         return int(self._node.get_clock().now().nanoseconds)
-
-    def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The seam of all callbacks: whatever a message makes them raise is counted and reported."""
-
-        @wraps(callback)
-        def guarded(msg: Any) -> None:
-            try:
-                callback(msg)
-            except Exception as exc:
-                self.record(FrameOutcome.failed(exc))
-
-        return guarded
 
     def _on_info(self, msg: CameraInfo) -> None:
         size, new = f"{msg.width}x{msg.height}", self._intake.add_info(self._info_topic, msg)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from recon3d_ros.config.mapper import MapNodeConfig
@@ -15,6 +14,7 @@ from recon3d_ros.config.mapping import GridConfig
 from recon3d_ros.config.parameters import ParameterSet
 from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.mapping.map_folder import load_map, save_map
+from recon3d_ros.ros.bridge.pending_response import PendingResponse
 from recon3d_ros.ros.mapper.map_worker import MapWorker
 from recon3d_ros.system.printable import printable
 
@@ -45,12 +45,12 @@ class MapServices:
         for name, act in (("save_map", self._save), ("load_map", self._load), ("reset", self._reset)):
             node.create_service(Trigger, f"~/{name}", self._trigger(act), callback_group=group)
         node.create_service(SetBool, "~/pause", self._on_pause, callback_group=group)
-        self._waiting: set[Future] = set()
+        self._waiting: set[PendingResponse] = set()
 
     def give_up(self) -> None:
         """Respond to who waits for a worker that ended."""
-        for future in list(self._waiting):
-            _finish(future, False, "the node was stopped before it was done")
+        for response in list(self._waiting):
+            response.finish(False, "the node was stopped before it was done")
 
     def _trigger(self, act: Callable[[MapWorker], str]) -> Callable[..., object]:
         async def on_call(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -68,8 +68,8 @@ class MapServices:
         worker = self._worker()
         if worker is None:
             return False, NOT_CONFIGURED
-        future: Future = Future()  # of (success, message)
-        self._waiting.add(future)
+        pending = PendingResponse()
+        self._waiting.add(pending)
 
         def turn() -> None:
             try:
@@ -77,14 +77,14 @@ class MapServices:
             except Exception as exc:  # the seam: what leaves a service's callback ends the node
                 known = isinstance(exc, Recon3dError)
                 success, message = False, str(exc) if known else f"{type(exc).__name__}: {exc}"
-            _finish(future, success, printable(message, _LONG))
+            pending.finish(success, printable(message, _LONG))
 
         try:
             self._hand_over(turn)
-            success, message = await future
+            success, message = await pending.future
             return success, message
         finally:
-            self._waiting.discard(future)
+            self._waiting.discard(pending)
 
     def _save(self, worker: MapWorker) -> str:
         config = self._parameters()[MapNodeConfig]
@@ -111,8 +111,3 @@ class MapServices:
 def _pause(worker: MapWorker, on: bool) -> str:
     worker.paused = on
     return "nothing is fused" if on else "depth is fused again"
-
-
-def _finish(future: Future, success: bool, message: str) -> None:
-    if not future.done():
-        future.set_result((success, message))

@@ -7,9 +7,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from functools import wraps
 from threading import Lock
-from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -34,7 +32,7 @@ from recon3d_ros.pipeline import Result
 from recon3d_ros.ros.bridge.runtime import PausableCallbackGroup, subscribe, transported
 from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.health.health import Health
-from recon3d_ros.ros.health.outcome import SKIPPED, Cause, FrameOutcome
+from recon3d_ros.ros.health.outcome import SKIPPED, Cause, FrameOutcome, guarded
 from recon3d_ros.ros.health.throttle import ChangeThrottle
 from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import ScaleInputs
@@ -118,7 +116,7 @@ class CameraChannel:
         self._info_group = PausableCallbackGroup()
         # camera_info before images: of what is ready at once the executor takes it first.
         for topic, resolved in zip(self._infos, self._info_topics):
-            on_info = self._guarded(self._on_info(resolved))
+            on_info = guarded(self._on_info(resolved), self.record)
             self._info_subscriptions.append(
                 subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._info_group)
             )
@@ -221,7 +219,7 @@ class CameraChannel:
         try:
             self.scale_inputs.open()  # before the images, as camera_info is
             for side, topic in enumerate(self._images):
-                on_image = self._guarded(self._on_image(side))
+                on_image = guarded(self._on_image(side), self.record)
                 images = subscribe(self._node, msg_type, topic, on_image, callback_group=group)
                 self._image_subscriptions.append(images)
         except BaseException:  # one side alone would look open and give nothing; the next tick tries again
@@ -236,18 +234,6 @@ class CameraChannel:
     def _destroy(self, subscriptions: list[Subscription]) -> None:
         while subscriptions:
             self._node.destroy_subscription(subscriptions.pop())
-
-    def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The seam of all callbacks: whatever a message makes them raise is counted and reported."""
-
-        @wraps(callback)
-        def guarded(msg: Any) -> None:
-            try:
-                callback(msg)
-            except Exception as exc:
-                self.record(FrameOutcome.failed(exc))
-
-        return guarded
 
     def _on_info(self, topic: str) -> Callable[[CameraInfo], None]:
         def on_info(msg: CameraInfo) -> None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from threading import Lock
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.task import Future
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
 
@@ -23,6 +21,7 @@ from recon3d_ros.errors import Recon3dError
 from recon3d_ros.estimation.completion import ObjectCompleter, guessed_cloud, object_points
 from recon3d_ros.geometry import Frame
 from recon3d_ros.pipeline import Result
+from recon3d_ros.ros.bridge.pending_response import PendingResponse
 from recon3d_ros.ros.bridge.runtime import advertise
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.output.cloud_message import list_to_msg
@@ -32,20 +31,13 @@ PATIENCE_S = 10.0
 _THREADS = 1  # the model of depth has the others
 
 
-class _Request:
-    """One call of the service; the worker's thread completes it, the executor answers."""
+class _Request(PendingResponse):
+    """One call of the service; the worker's thread completes it, the executor responds."""
 
     def __init__(self, channel: CameraChannel) -> None:
+        super().__init__()
         self.channel = channel
         self.deadline = time.monotonic() + PATIENCE_S
-        self.future: Future = Future()  # of (success, message)
-        self._lock = Lock()
-
-    def finish(self, success: bool, message: str) -> None:
-        """Answer, unless there is an answer already; any thread."""
-        with self._lock:
-            if not self.future.done():
-                self.future.set_result((success, message))
 
 
 class ObjectService:

@@ -20,7 +20,6 @@ import numpy as np
 import yaml
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
@@ -29,6 +28,7 @@ from recon3d_ros.datasets.folders import VALID_FOLDER
 from recon3d_ros.errors import OutputError, Recon3dError
 from recon3d_ros.geometry import Frame, PointPacker
 from recon3d_ros.pipeline import Result
+from recon3d_ros.ros.bridge.pending_response import PendingResponse
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.system.machine import software
@@ -39,13 +39,13 @@ MIN_FREE_SHARE = 0.05
 VARIABLES = ("ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_VERSION")
 
 
-class _Request:
+class _Request(PendingResponse):
     """One call of the service; results are added by the worker's thread, the response by the executor's."""
 
     def __init__(self, channels: Sequence[CameraChannel], folder: Path) -> None:
+        super().__init__()
         self.channels, self.folder = channels, folder
         self.deadline = time.monotonic() + PATIENCE_S
-        self.future: Future = Future()  # of (success, message)
         self._lock = Lock()
         self._paths: dict[str, str] = {}
 
@@ -55,20 +55,12 @@ class _Request:
             self._paths[channel.name] = path
             complete = len(self._paths) == len(self.channels)
         if complete:
-            self._finish(True, ", ".join(self._paths.values()))
+            self.finish(True, ", ".join(self._paths.values()))
 
     def missing(self) -> list[CameraChannel]:
         """The cameras whose frames are not written yet."""
         with self._lock:
             return [channel for channel in self.channels if channel.name not in self._paths]
-
-    def fail(self, reason: str) -> None:
-        self._finish(False, reason)
-
-    def _finish(self, success: bool, message: str) -> None:
-        with self._lock:
-            if not self.future.done():
-                self.future.set_result((success, message))
 
 
 class SaveService:
@@ -126,12 +118,13 @@ class SaveService:
         if request is None:
             return
         if not self._channels():
-            request.fail("the node was deactivated before a frame arrived")
+            request.finish(False, "the node was deactivated before a frame arrived")
         elif time.monotonic() > request.deadline:
             topics = " and ".join(topic for channel in request.missing() for topic in channel.image_topics)
-            request.fail(
+            request.finish(
+                False,
                 f"expected a frame on {topics} within {PATIENCE_S:.0f} s, got none that can be processed; "
-                "see /diagnostics"
+                "see /diagnostics",
             )
 
     @staticmethod
@@ -147,9 +140,9 @@ class SaveService:
         try:
             path = save_frame(folder, frame, result, channel.infos, parameters)
         except Recon3dError as exc:
-            request.fail(str(exc))
+            request.finish(False, str(exc))
         except Exception as exc:  # the frame itself was published: no reason to count it as lost
-            request.fail(f"{type(exc).__name__}: {exc}")
+            request.finish(False, f"{type(exc).__name__}: {exc}")
         else:
             request.add(channel, str(path))
 
