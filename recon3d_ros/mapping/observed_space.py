@@ -45,19 +45,20 @@ class ObservedSpace:
         self.edge_m = max(_EDGE_M, _EDGE_VOXELS * voxel_m)
         self._reach_m = min(max_depth_m, _REACH_VOXELS * self.edge_m)
         self._most = max(1, int(max_mb * 1e6 / (VOXELS * 4)))
-        self._keys = np.empty(0, np.int64)  # sorted
-        self._coords = np.empty((0, 3), np.int32)
+        self._keys = np.empty(0, np.int64)  # sorted; block i of them is in this slot of the other arrays,
+        self._slot_of = np.empty(0, np.int64)
+        self._coords = np.empty((0, 3), np.int32)  # which grow by doubling: a new block must not copy all
         self._counts = np.zeros((0, VOXELS, 2), np.uint16)  # seen through, ended in
 
     @property
     def coords(self) -> NDArray[np.int32]:
         """(N, 3) places of blocks of 8 x 8 x 8 voxels, in blocks."""
-        return self._coords
+        return self._coords[: len(self._keys)]
 
     @property
     def counts(self) -> NDArray[np.uint16]:
         """(N, 512, 2) depth maps that saw through each voxel of the blocks, and that ended in it."""
-        return self._counts
+        return self._counts[: len(self._keys)]
 
     def restore(self, coords: NDArray[np.int32], counts: NDArray[np.uint16]) -> None:
         """Take the counts of another one with the same voxels.
@@ -73,7 +74,8 @@ class ObservedSpace:
         order = np.argsort(keys, kind="stable")
         if len(np.unique(keys)) != len(keys):
             raise DataError("expected each block of a map once, got some twice: the file is damaged")
-        self._keys, self._coords, self._counts = keys[order], coords[order], counts[order]
+        self._keys, self._slot_of = keys[order], order
+        self._coords, self._counts = coords.copy(), counts.copy()
 
     def add(self, depth_map: DepthMap, t_world_camera: Matrix) -> None:
         """Count a depth map, whose +Inf is free as far as is counted and whose NaN says nothing.
@@ -105,8 +107,8 @@ class ObservedSpace:
         if not len(self._keys):
             return np.zeros(len(points), np.bool_)
         keys = keys_of(places // SIDE)
-        slots = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        known = self._keys[slots] == keys
+        found = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        known, slots = self._keys[found] == keys, self._slot_of[found]
         voxels = np.ravel_multi_index((places % SIDE).T, (SIDE,) * 3)
         passed, ended = self._counts[slots, voxels].T.astype(np.float64)
         seen: NDArray[np.bool_] = known & (passed > 0) & (ended <= _HITS_PER_PASS * passed)
@@ -169,18 +171,29 @@ class ObservedSpace:
         keys = keys_of(coords)
         new, first = np.unique(keys, return_index=True)
         missing = ~np.isin(new, self._keys)
-        if missing.any():
-            joined = np.concatenate([self._keys, new[missing]])
-            order = np.argsort(joined, kind="stable")
-            counts = np.zeros((int(missing.sum()), VOXELS, 2), np.uint16)
-            self._keys = joined[order]
-            self._coords = np.concatenate([self._coords, coords[first[missing]]])[order]
-            self._counts = np.concatenate([self._counts, counts])[order]
-        return np.searchsorted(self._keys, keys)
+        new, first = new[missing], first[missing]
+        if len(new):
+            count = len(self._keys)
+            self._reserve(count + len(new))
+            self._coords[count : count + len(new)] = coords[first]
+            at = np.searchsorted(self._keys, new)
+            self._keys = np.insert(self._keys, at, new)
+            self._slot_of = np.insert(self._slot_of, at, np.arange(count, count + len(new)))
+        return self._slot_of[np.searchsorted(self._keys, keys)]
+
+    def _reserve(self, count: int) -> None:
+        """Have room for so many blocks, of which those without a key are all 0."""
+        if count <= len(self._coords):
+            return
+        used, room = len(self._keys), max(count, 2 * len(self._coords))
+        coords, counts = np.zeros((room, 3), np.int32), np.zeros((room, VOXELS, 2), np.uint16)
+        coords[:used], counts[:used] = self.coords, self.counts
+        self._coords, self._counts = coords, counts
 
     def _bound(self, position: NDArray[np.float64]) -> None:
         if len(self._keys) <= self._most:
             return
-        distance = np.linalg.norm((self._coords + 0.5) * SIDE * self.edge_m - position, axis=1)
-        kept = np.sort(np.argsort(distance, kind="stable")[: max(1, self._most * 3 // 4)])
-        self._keys, self._coords, self._counts = self._keys[kept], self._coords[kept], self._counts[kept]
+        distance = np.linalg.norm((self.coords + 0.5) * SIDE * self.edge_m - position, axis=1)
+        # Of equally distant ones the place decides, not the slot: the same images give the same map.
+        kept = np.lexsort((keys_of(self.coords), distance))[: max(1, self._most * 3 // 4)]
+        self.restore(self.coords[kept], self.counts[kept])
