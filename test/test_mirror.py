@@ -124,6 +124,7 @@ TESTED_IN = {
     "scale.tracks": "scale/test_recovery.py",
     "serving.fallback": "serving/test_opening.py",
     "system.progress": "backends/test_engine_child.py",
+    "training.export.fixed_graph": "training/export/test_shapes.py",
     "training.export.description": "training/export/test_export.py",
     "training.losses.loss_input": "training/losses/test_terms.py",
     "training.run.checkpoint": "training/run/test_resume.py",

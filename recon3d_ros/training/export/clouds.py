@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
-from io import BytesIO
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from recon3d_ros import world
 from recon3d_ros.backends import open_backend
-from recon3d_ros.errors import BackendError
 from recon3d_ros.evaluation.world_clouds import levelled
 from recon3d_ros.geometry.level import level_transform
-from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
-from recon3d_ros.model_zoo.registry import sha256_of
+from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.preprocess.points import point_tensors
+from recon3d_ros.training.export.fixed_graph import (
+    require_equal,
+    write_fixed_graph,
+    write_golden_arrays,
+)
 
-OPSET = 17
-LARGEST_DIFFERENCE = 1e-3
 # World scenes that neither train nor validate, with exact depth, and how many points of each. The golden
 # ones are few,
 # repeated to what the network takes.
@@ -43,19 +40,7 @@ def known_clouds() -> list[Cloud]:
 
 def write_graph(network: torch.nn.Module, manifest: Manifest, cloud: Cloud) -> Manifest:
     """Write the graph beside the manifest, all shapes fixed; returns the manifest with the artifact."""
-    path = manifest.file_path(f"{manifest.name}.onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # see write_onnx of export.py
-        torch.onnx.export(
-            network,
-            _tensors(manifest, cloud),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(manifest.input.names),
-            output_names=[manifest.output.name],
-        )
-    return replace(manifest, artifacts=(Artifact(path.name, sha256_of(path)),))
+    return write_fixed_graph(network, manifest, _tensors(manifest, cloud))
 
 
 def compare_clouds(
@@ -78,25 +63,13 @@ def compare_clouds(
         backend.close()
     with torch.no_grad():
         references = [network(*_tensors(manifest, cloud)).numpy() for cloud in clouds]
-    apart = np.concatenate([np.abs(a - b).ravel() for a, b in zip(outputs, references)])
-    share = float((~(apart <= LARGEST_DIFFERENCE)).mean())
-    if share > 0:
-        raise BackendError(
-            f"expected ONNX Runtime to answer as torch does, got {100 * share:.1f} % of the "
-            f"probabilities apart by "
-            f"more than {LARGEST_DIFFERENCE} (largest {apart.max():.3f}): find the node"
-        )
-    return outputs, float(apart.max()), share
+    return outputs, *require_equal(outputs, references, "probabilities")
 
 
 def write_golden_cloud(manifest: Manifest, cloud: Cloud, expected: NDArray[np.float32]) -> Manifest:
     """Write the golden output beside the manifest; returns the manifest that names it."""
-    path = manifest.file_path(f"{manifest.name}.golden.npz")
-    buffer = BytesIO()
-    content = {manifest.input.names[0]: cloud, "expected": expected[:, : len(cloud)]}
-    np.savez_compressed(buffer, **content)  # type: ignore[arg-type]
-    path.write_bytes(buffer.getvalue())
-    return replace(manifest, golden=Golden(path.name, sha256_of(path)))
+    arrays = {manifest.input.names[0]: cloud, "expected": expected[:, : len(cloud)]}
+    return write_golden_arrays(manifest, arrays)
 
 
 def _tensors(manifest: Manifest, cloud: Cloud) -> tuple[torch.Tensor, ...]:

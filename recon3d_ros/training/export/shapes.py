@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -12,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from recon3d_ros.backends import open_backend
-from recon3d_ros.errors import BackendError
 from recon3d_ros.evaluation.world_objects import (
     OBJECT_SIZE_WH,
     part_and_truth,
@@ -20,13 +16,14 @@ from recon3d_ros.evaluation.world_objects import (
     unpack_object,
     view_and_truth,
 )
-from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
-from recon3d_ros.model_zoo.registry import sha256_of
-from recon3d_ros.training.export.clouds import OPSET
+from recon3d_ros.model_zoo.manifest import Manifest
+from recon3d_ros.training.export.fixed_graph import (
+    require_equal,
+    write_fixed_graph,
+    write_golden_arrays,
+)
 from recon3d_ros.training.samples.augment import planes
 
-# Of a coordinate, in units of the object's frame.
-LARGEST_DIFFERENCE = 1e-3
 # World objects that neither train nor validate, with exact depth; the first is the golden one.
 KNOWN_SEEDS = (900_000, 900_004)
 
@@ -42,19 +39,7 @@ def known_views(manifest: Manifest) -> list[NDArray[Any]]:
 
 def write_shape_graph(network: torch.nn.Module, manifest: Manifest, view: NDArray[Any]) -> Manifest:
     """Write the graph beside the manifest, all shapes fixed; returns the manifest with the artifact."""
-    path = manifest.file_path(f"{manifest.name}.onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # see write_onnx of export.py
-        torch.onnx.export(
-            network,
-            (torch.from_numpy(_feed(view)),),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(manifest.input.names),
-            output_names=[manifest.output.name],
-        )
-    return replace(manifest, artifacts=(Artifact(path.name, sha256_of(path)),))
+    return write_fixed_graph(network, manifest, (torch.from_numpy(_feed(view)),))
 
 
 def compare_shapes(
@@ -77,23 +62,12 @@ def compare_shapes(
         backend.close()
     with torch.no_grad():
         references = [network(torch.from_numpy(_feed(view))).numpy() for view in views]
-    apart = np.concatenate([np.abs(a - b).ravel() for a, b in zip(outputs, references)])
-    share = float((~(apart <= LARGEST_DIFFERENCE)).mean())
-    if share > 0:
-        raise BackendError(
-            f"expected ONNX Runtime to answer as torch does, got {100 * share:.1f} % of the coordinates "
-            f"apart by more than {LARGEST_DIFFERENCE} (largest {apart.max():.3f}): find the node"
-        )
-    return outputs, float(apart.max()), share
+    return outputs, *require_equal(outputs, references, "coordinates")
 
 
 def write_golden_shape(manifest: Manifest, view: NDArray[Any], expected: NDArray[np.float32]) -> Manifest:
     """Write the golden output beside the manifest; returns the manifest that names it."""
-    path = manifest.file_path(f"{manifest.name}.golden.npz")
-    buffer = BytesIO()
-    np.savez_compressed(buffer, expected=expected, **{manifest.input.names[0]: view})  # type: ignore[arg-type]
-    path.write_bytes(buffer.getvalue())
-    return replace(manifest, golden=Golden(path.name, sha256_of(path)))
+    return write_golden_arrays(manifest, {"expected": expected, manifest.input.names[0]: view})
 
 
 def _feed(view: NDArray[Any]) -> NDArray[np.float32]:
