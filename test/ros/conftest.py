@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
@@ -28,6 +23,7 @@ from recon3d_ros.geometry import PinholeCamera, StereoRig
 from recon3d_ros.ros.bridge.conversions import camera_to_info, image_to_msg, ns_to_stamp, stamp_to_ns
 from recon3d_ros.ros.bridge.dds import profile_environment
 from recon3d_ros.ros.node import depth_node
+from test.ros.node_bench import NodeBench
 
 os.environ.update(profile_environment())  # before the first context; children inherit it
 OUTPUTS = {
@@ -40,7 +36,7 @@ DEADLINE_S = 30.0
 WARN = int.from_bytes(Log.WARN, "little") if isinstance(Log.WARN, bytes) else Log.WARN
 
 
-class Bench:
+class Bench(NodeBench):
     """One depth node and one probe in a context and thread of their own.
 
     Args:
@@ -57,31 +53,19 @@ class Bench:
         outputs: tuple[str, ...] = tuple(OUTPUTS),
         remaps: tuple[str, ...] = (),
     ):
-        self.context = rclpy.Context()
-        rclpy.init(args=[], context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        try:
-            self.node = depth_node.DepthNode(
-                context=self.context,
+        super().__init__(
+            lambda context: depth_node.DepthNode(
+                context=context,
                 namespace=namespace,
                 parameter_overrides=overrides,
                 cli_args=["--ros-args", *(word for remap in remaps for word in ("-r", remap))],
-            )
-        except BaseException:
-            rclpy.shutdown(context=self.context)
-            raise
-        self.probe = Node("probe", context=self.context, namespace=namespace)
-        self.received: dict[str, list[Any]] = defaultdict(list)
-        self._publishers: dict[str, Any] = {}
-        self.listen("/diagnostics", DiagnosticArray)
-        self.listen("/rosout", Log)
+            ),
+            namespace,
+        )
         for topic in outputs:
             self.listen(topic)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._executor.add_node(self.probe)
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
+        self.start()
         self._stamp_ns = time.time_ns()
 
     def listen(self, topic: str, msg_type: type | None = None) -> Any:
@@ -89,36 +73,12 @@ class Bench:
         received = self.received[topic]
         return self.probe.create_subscription(msg_type or OUTPUTS[topic], topic, received.append, 10)
 
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass
-        except Exception:  # the context may go away in the middle of a turn
-            if self.context.ok():
-                raise
-
-    def close(self) -> None:
-        rclpy.shutdown(context=self.context)
-        self._thread.join()
-        self.node.destroy_node()
-        self.probe.destroy_node()
-
     def silence(self, endpoint: Any) -> None:
         """Destroy a subscription or publisher of the probe, in the executor's thread, as rclpy wants it."""
         is_publisher = endpoint in list(self.probe.publishers)
         destroy = self.probe.destroy_publisher if is_publisher else self.probe.destroy_subscription
         task = self._executor.create_task(destroy, endpoint)
         self.wait(task.done, what="the executor does not turn")
-
-    def publish(self, topic: str, msg: Any) -> None:
-        """Publish at once; the publisher is made and matched at its first use."""
-        if topic not in self._publishers:
-            self._publishers[topic] = self.probe.create_publisher(type(msg), topic, 10)
-            self.wait(
-                lambda: self._publishers[topic].get_subscription_count() > 0, what=f"no one hears {topic}"
-            )
-        self._publishers[topic].publish(msg)
 
     def new_stamp_ns(self) -> int:
         """Return a stamp that no frame had."""
@@ -137,7 +97,9 @@ class Bench:
                 if value := condition():
                     return value
                 time.sleep(0.005)
-        raise AssertionError(f"{what or 'nothing'} within {DEADLINE_S} s; state: {self._newest_status()}")
+        raise AssertionError(
+            f"{what or 'nothing'} within {DEADLINE_S} s; state: {self.newest_status('depth')}"
+        )
 
     def received_at(self, topic: str, stamps_ns: set[int]) -> Any:
         """Return the last message of a topic with one of these stamps."""
@@ -147,21 +109,7 @@ class Bench:
 
     def status(self, camera: str = "depth") -> dict[str, str]:
         """Wait for diagnostics; return the newest values of a camera, with `level` and `message`."""
-        return self.wait(lambda: self._newest_status(camera), what="no diagnostics")
-
-    def _newest_status(self, camera: str = "depth") -> dict[str, str]:
-        name = f"{self.node.get_fully_qualified_name()}: {camera}"
-        for array in reversed(self.received["/diagnostics"]):
-            for status in array.status:
-                if status.name == name:
-                    values = {pair.key: pair.value for pair in status.values}
-                    return {"level": str(status.level[0]), "message": status.message, **values}
-        return {}
-
-    def logs(self) -> list[str]:
-        """Return what the node logged so far, of any level."""
-        name = self.node.get_logger().name
-        return [log.msg for log in self.received["/rosout"] if log.name == name]
+        return self.wait(lambda: self.newest_status(camera), what="no diagnostics")
 
     def warnings(self) -> list[str]:
         """Return what the node warned of so far."""

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import OccupancyGrid, Odometry
-from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParametersAtomically
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -28,6 +21,7 @@ from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.ros.bridge.conversions import camera_to_info, depth_to_msg, image_to_msg
 from recon3d_ros.ros.bridge.dds import profile_environment
 from recon3d_ros.ros.mapper import map_node
+from test.ros.node_bench import NodeBench
 
 os.environ.update(profile_environment())  # before the first context; children inherit it
 DEADLINE_S = 40.0
@@ -113,35 +107,23 @@ class Poses:
         return self.known[stamp_ns]
 
 
-class MapBench:
+class MapBench(NodeBench):
     """One map node and one probe in a context and thread of their own."""
 
     def __init__(self, namespace: str, outputs: tuple[str, ...] = tuple(OUTPUTS), **parameters: Any) -> None:
-        self.context = rclpy.Context()
-        rclpy.init(args=[], context=self.context)
         given = {"mode": "mono", "mesh_period_s": 0.2, "points_period_s": 0.2, "grid_period_s": 0.2}
         given["obstacle_max_height_m"] = 0.6  # a camera at 0.9 m that looks down sees no more above the floor
         overrides = [Parameter(name, value=value) for name, value in {**given, **parameters}.items()]
         self.poses, self.room = Poses(), Room()
-        try:
-            self.node = map_node.MapNode(
-                self.poses, context=self.context, namespace=namespace, parameter_overrides=overrides
-            )
-        except BaseException:
-            rclpy.shutdown(context=self.context)
-            raise
-        self.probe = Node("probe", context=self.context, namespace=namespace)
-        self.received: dict[str, list[Any]] = defaultdict(list)
-        self._publishers: dict[str, Any] = {}
-        for topic, kind in (("/diagnostics", DiagnosticArray), ("/rosout", Log)):
-            self.probe.create_subscription(kind, topic, self.received[topic].append, 100)
+        super().__init__(
+            lambda context: map_node.MapNode(
+                self.poses, context=context, namespace=namespace, parameter_overrides=overrides
+            ),
+            namespace,
+        )
         for topic in outputs:
             self.listen(topic)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._executor.add_node(self.probe)
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
+        self.start()
         self.stamp_ns = 1_000_000_000_000
 
     def listen(self, topic: str, into: str = "", latched: bool = True) -> None:
@@ -152,28 +134,6 @@ class MapBench:
         qos = QoSProfile(depth=200, durability=durability)
         received = self.received[into or topic]
         self.probe.create_subscription(OUTPUTS[topic], topic, received.append, qos)
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass
-        except Exception:  # the context may go away in the middle of a turn
-            if self.context.ok():
-                raise
-
-    def close(self) -> None:
-        rclpy.shutdown(context=self.context)
-        self._thread.join()
-        self.node.destroy_node()
-        self.probe.destroy_node()
-
-    def publish(self, topic: str, msg: Any) -> None:
-        """Publish at once; the publisher is made and matched at its first use."""
-        if topic not in self._publishers:
-            self._publishers[topic] = self.probe.create_publisher(type(msg), topic, 10)
-            self.wait(lambda: self._publishers[topic].get_subscription_count() > 0, f"no one hears {topic}")
-        self._publishers[topic].publish(msg)
 
     def wait(self, condition: Callable[[], Any], what: str = "", seconds: float = DEADLINE_S) -> Any:
         """Wait for a condition; return its value."""
@@ -229,18 +189,7 @@ class MapBench:
 
     def status(self, camera: str = "map") -> dict[str, str]:
         """The newest diagnostics of a camera, with `level` and `message`."""
-        name = f"{self.node.get_fully_qualified_name()}: {camera}"
-        for array in reversed(self.received["/diagnostics"]):
-            for status in array.status:
-                if status.name == name:
-                    values = {pair.key: pair.value for pair in status.values}
-                    return {"level": str(status.level[0]), "message": status.message, **values}
-        return {}
-
-    def logs(self) -> list[str]:
-        """What the node logged so far."""
-        name = self.node.get_logger().name
-        return [log.msg for log in self.received["/rosout"] if log.name == name]
+        return self.newest_status(camera)
 
     def call(self, kind: Any, name: str, **fields: Any) -> Any:
         """Call a service of the node and wait for the response."""
