@@ -42,17 +42,27 @@ _VIEW_PX = 96
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True)
-class PointSetTask:
-    """All points of an object in one image; `side_px` is the side of the square that the network sees."""
+class _ObjectTask:
+    """What both tasks have in common: the same stored objects, and points to be found."""
 
-    side_px: int
     channels: ClassVar[int] = OBJECT_CHANNELS
     metrics: ClassVar[tuple[str, ...]] = ("chamfer", "f_score")
     variants: ClassVar[int] = 1
 
-    def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
+    def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:
         return render_object(seed, size_wh)
+
+    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> ShapeLossInput:
+        seen, points = batch
+        estimate, coarse = network.analyse(seen)
+        return ShapeLossInput(estimate, points, coarse)
+
+
+@dataclass(frozen=True)
+class PointSetTask(_ObjectTask):
+    """All points of an object in one image; `side_px` is the side of the square that the network sees."""
+
+    side_px: int
 
     def crop(  # noqa: D102
         self, draw: Callable[[], np.ndarray], size_wh: tuple[int, int], rng: np.random.Generator
@@ -72,10 +82,6 @@ class PointSetTask:
     def augment(self, crop: Arrays, rng: np.random.Generator) -> Arrays:  # noqa: D102
         return photometric(crop[0], rng), crop[1]
 
-    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> ShapeLossInput:  # noqa: D102
-        image, points = batch
-        return ShapeLossInput(*_swapped(network.analyse(image), points))
-
     def full_image(self, network: Any, packed: np.ndarray) -> ShapeLossInput:  # noqa: D102
         image, points = view_and_truth(unpack_object(packed), self.side_px)
         return self.loss_input(
@@ -89,16 +95,10 @@ class PointSetTask:
 
 
 @dataclass(frozen=True)
-class CompletionTask:
+class CompletionTask(_ObjectTask):
     """All points of an object from those of its visible part, `count` of them."""
 
     count: int
-    channels: ClassVar[int] = OBJECT_CHANNELS
-    metrics: ClassVar[tuple[str, ...]] = ("chamfer", "f_score")
-    variants: ClassVar[int] = 1
-
-    def render(self, seed: int, size_wh: tuple[int, int]) -> np.ndarray:  # noqa: D102
-        return render_object(seed, size_wh)
 
     def crop(  # noqa: D102
         self, draw: Callable[[], np.ndarray], size_wh: tuple[int, int], rng: np.random.Generator
@@ -124,10 +124,6 @@ class CompletionTask:
         moved = partial * np.float32(size) + shift + noise.astype(np.float32)
         return moved.astype(np.float32), (points * np.float32(size) + shift).astype(np.float32)
 
-    def loss_input(self, network: Any, adapters: nn.ModuleDict, batch: list[Tensor]) -> ShapeLossInput:  # noqa: D102
-        partial, points = batch
-        return ShapeLossInput(*_swapped(network.analyse(partial), points))
-
     def full_image(self, network: Any, packed: np.ndarray) -> ShapeLossInput:  # noqa: D102
         partial, points = part_and_truth(unpack_object(packed), self.count)
         return self.loss_input(
@@ -151,10 +147,6 @@ def seen_part(stored: ObjectInView, rng: np.random.Generator) -> NDArray[np.floa
     angle = rng.uniform(0, 2 * np.pi)
     along = partial[:, 0] * math.cos(angle) + partial[:, 1] * math.sin(angle)
     return partial[along <= np.quantile(along, rng.uniform(0.5, 1.0))]
-
-
-def _swapped(analysed: tuple[Tensor, Tensor | None], truth: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    return analysed[0], truth, analysed[1]
 
 
 def _image_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
