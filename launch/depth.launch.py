@@ -16,6 +16,8 @@ from recon3d_ros.system.share import share_path
 PARAMETERS = (
     "mode",
     "model",
+    "depth_from",
+    "motion_frame",
     "rectify",
     "image_transport",
     "approximate_sync",

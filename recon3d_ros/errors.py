@@ -13,6 +13,7 @@
         ├── BackendError              exit code 6   the runtime failed on a model that was accepted
         ├── DataError                 exit code 7   data sets, folders, videos, bags
         │   └── ParallaxError                       views of a moving camera that show no depth
+        │       └── NoParallaxError             it stood, turned or drove ahead: nobody's fault
         ├── OutputError               exit code 8   a result could not be written
         ├── MissingDependencyError    exit code 9   an optional library or system package
         ├── FrameError                exit code 10  no transform between two coordinate frames
@@ -85,6 +86,10 @@ class DataError(Recon3dError):
 
 class ParallaxError(DataError):
     """Views of a moving camera from which no depth can be measured."""
+
+
+class NoParallaxError(ParallaxError):
+    """The camera did not move to a side, which is nobody's fault: it stood, turned away or drove ahead."""
 
 
 class OutputError(Recon3dError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.config import ModelConfig
-from recon3d_ros.config.motion import MotionConfig
+from recon3d_ros.config.motion import DepthFromConfig, MotionConfig
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError
@@ -21,13 +21,7 @@ from recon3d_ros.offline.given_poses import POSES_INSIDE, given_poses
 
 def add_depth_from(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the source of depth."""
-    parser.add_argument(
-        "--depth-from",
-        choices=("model", "motion"),
-        default="model",
-        help="model: of each frame alone; motion: of one moving camera with poses, by a stereo model from "
-        "each image and an earlier one, see docs/mapping.md (default %(default)s)",
-    )
+    add_options(parser, DepthFromConfig)
     parser.add_argument(
         "--poses",
         type=user_path,

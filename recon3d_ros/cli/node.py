@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", help=f"name of a model, or path of a manifest (default {ModelConfig().model})"
     )
+    parser.add_argument(
+        "--depth-from",
+        choices=("model", "motion"),
+        help="motion: of one moving camera (mode mono) whose poses are in tf, see docs/mapping.md (default "
+        f"{NodeConfig().depth_from})",
+    )
     add_ros_arguments(parser)
 
 
@@ -61,7 +67,9 @@ def main(args: argparse.Namespace) -> int:
     return depth_node.main(ros_words(args))
 
 
-def ros_words(args: argparse.Namespace, flags: tuple[str, ...] = ("mode", "model")) -> list[str]:
+def ros_words(
+    args: argparse.Namespace, flags: tuple[str, ...] = ("mode", "model", "depth_from")
+) -> list[str]:
     """The command line for ROS. Later words win, so files come first and flags last.
 
     Args:

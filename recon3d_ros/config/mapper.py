@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recon3d_ros.config.camera_topics import PairingConfig
+from recon3d_ros.config.motion import max_speed_option, max_turn_option
 from recon3d_ros.config.node import (
     autostart_option,
     heartbeat_option,
@@ -64,12 +65,8 @@ class MapNodeConfig(PairingConfig):
         read_only=True,
     )
     publish_tf: bool = option(True, "with poses odometry: publish the transform, too", read_only=True)
-    max_speed_mps: float = option(
-        3.0, "a camera that moves faster is a jump of its pose", unit="m/s", minimum=0.01, maximum=1000.0
-    )
-    max_turn_dps: float = option(
-        360.0, "a camera that turns faster is a jump of its pose", unit="deg/s", minimum=1.0, maximum=100000.0
-    )
+    max_speed_mps: float = max_speed_option()
+    max_turn_dps: float = max_turn_option()
     on_pose_jump: str = option(
         "refuse",
         "what follows a jump of the pose: refuse = nothing is fused until it jumps back or ~/reset is "

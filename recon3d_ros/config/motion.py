@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from recon3d_ros.config.options import Config, option
+
+
+def depth_from_option() -> Any:
+    """Where depth comes from, for commands and the depth node."""
+    return option(
+        "model",
+        "model = of each frame alone; motion = of one moving camera with poses, by a stereo model from each "
+        "image and an earlier one, see docs/mapping.md",
+        choices=("model", "motion"),
+        read_only=True,
+    )
+
+
+def max_speed_option() -> Any:
+    """Beyond what the poses of a camera do not belong together."""
+    return option(
+        3.0, "a camera that moves faster is a jump of its pose", unit="m/s", minimum=0.01, maximum=1000.0
+    )
+
+
+def max_turn_option() -> Any:
+    """As `max_speed_option`, of turns."""
+    return option(
+        360.0, "a camera that turns faster is a jump of its pose", unit="deg/s", minimum=1.0, maximum=100000.0
+    )
+
+
+@dataclass(frozen=True)
+class DepthFromConfig(Config):
+    """The one option that says whether those of `MotionConfig` count."""
+
+    depth_from: str = depth_from_option()
 
 
 @dataclass(frozen=True)
@@ -58,4 +91,5 @@ class MotionConfig(Config):
         "",
         "mono model, or auto, whose depth is fitted to that of motion and fills what motion does not show, "
         "with a confidence below 0.5; empty = that stays unknown",
+        read_only=True,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recon3d_ros.config.camera_topics import SEPARATE, STEREO_LAYOUTS, PairingConfig, is_packed
+from recon3d_ros.config.motion import depth_from_option, max_speed_option, max_turn_option
 from recon3d_ros.config.options import option
 from recon3d_ros.errors import ConfigError
 
@@ -79,6 +80,30 @@ class NodeConfig(PairingConfig):
     """How the ROS node takes in images and gives out results."""
 
     mode: str = option("stereo", "stereo pair or single camera", choices=("stereo", "mono"), read_only=True)
+    depth_from: str = depth_from_option()
+    motion_frame: str = option(
+        "odom",
+        "with depth_from motion: fixed frame in which tf tells the poses of the camera; a frame that jumps, "
+        "such as map, gives wrong depth where it does",
+        read_only=True,
+    )
+    motion_pose_wait_ms: float = option(
+        200.0,
+        "with depth_from motion: longest time that an image waits for its pose",
+        unit="ms",
+        minimum=0.0,
+        maximum=2000.0,
+    )
+    motion_max_age_s: float = option(
+        10.0,
+        "with depth_from motion: an image is not matched with one that is older by more than this, because "
+        "the scene may have changed",
+        unit="s",
+        minimum=0.1,
+        maximum=3600.0,
+    )
+    max_speed_mps: float = max_speed_option()
+    max_turn_dps: float = max_turn_option()
     layout: str = option(
         "separate",
         "separate = two image topics; side_by_side or top_bottom = both views in one image, the left view "
@@ -131,6 +156,16 @@ class NodeConfig(PairingConfig):
         "",
         "for ~/complete_object: x,y,width,height of the box around the object in the image of the depth, px",
     )
+
+    @property
+    def from_motion(self) -> bool:
+        """Whether depth comes from the motion of single cameras."""
+        return self.depth_from == "motion"
+
+    @property
+    def needs_stereo_model(self) -> bool:
+        """Whether the model compares two images."""
+        return self.mode == "stereo" or self.from_motion
 
     @property
     def object_box_px(self) -> tuple[float, float, float, float] | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from recon3d_ros.config.mapper import MapNodeConfig
 from recon3d_ros.config.mapping import GridConfig, MappingConfig
 from recon3d_ros.config.model import ModelConfig
+from recon3d_ros.config.motion import MotionConfig
 from recon3d_ros.config.node import NodeConfig
 from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.config.options import Config, Option, options
@@ -26,6 +27,7 @@ DEPTH_NODE: tuple[type[Config], ...] = (
     NodeConfig,
     PipelineConfig,
     ModelConfig,
+    MotionConfig,
     ScaleConfig,
     ScaleInputConfig,
 )
@@ -112,6 +114,29 @@ def scale_plan(parameters: ParameterSet) -> ScalePlan:
         ConfigError: the floor is asked for, and nothing tells how high the camera is.
     """
     return ScalePlan(parameters[ScaleConfig], parameters[ScaleInputConfig])
+
+
+def require_single_camera(parameters: ParameterSet) -> None:
+    """Check that depth from motion is asked of single cameras, with the scale of their poses.
+
+    Raises:
+        ConfigError: of pairs, or with sources of the scale.
+    """
+    node = parameters[NodeConfig]
+    if not node.from_motion:
+        return
+    if node.mode != "mono":
+        raise ConfigError(
+            f"depth_from motion is for single cameras, got mode {node.mode}: set mode to mono, or depth_from "
+            "to model"
+        )
+    if parameters[ScaleConfig].is_on:
+        raise ConfigError(
+            "expected no scale_sources with depth_from motion, whose scale is that of the poses: leave them "
+            "empty"
+        )
+    if not node.motion_frame.strip("/"):
+        raise ConfigError("motion_frame must be the name of a fixed frame, such as odom, got an empty one")
 
 
 def _own(config: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:

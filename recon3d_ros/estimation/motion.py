@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.config.motion import MotionConfig
-from recon3d_ros.errors import ConfigError, ParallaxError
+from recon3d_ros.errors import ConfigError, NoParallaxError, ParallaxError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.geometry.image_checks import check_pair
@@ -19,6 +19,7 @@ from recon3d_ros.geometry.motion_pair import MotionPair, Parallax, parallax
 _KEPT_PX = 2.0  # a view that moved less than this since the last one is not kept for others
 _TRUSTED = 0.5  # confidence of depth that tells the typical depth
 _LEAST_SHARE = 0.02  # of the image, to tell it
+_RANGE = 16.0  # how many times nearer or farther the typical depth may be than it was said to be
 _FAR_TOO_MUCH = 3.0  # times the parallax that is looked for: of such a view nothing fits
 Matrix = NDArray[np.float64]
 
@@ -68,8 +69,8 @@ class MotionStereo:
             views do not agree.
 
         Raises:
-            ParallaxError: No earlier view shows enough of it with enough parallax, or the poses do not fit
-                the images; it says why.
+            NoParallaxError: No earlier view shows enough of it with enough parallax; it says why.
+            ParallaxError: The poses do not fit the images.
             CalibrationError: The pose is no rigid transform.
             BackendError: The runtime failed.
         """
@@ -81,9 +82,30 @@ class MotionStereo:
         pair = MotionPair.between(frame.camera, _relative(view, other))
         rectified = pair.frame(frame, other.frame)
         self._require_fit(rectified)
-        depth_map = pair.back(self._matched(rectified))
-        self._learn(depth_map)
+        agreeing = self._matched(rectified)
+        shift = agreeing.disparity
+        assert shift is not None
+        with np.errstate(invalid="ignore"):
+            depth_map = pair.back(agreeing.restricted(shift >= self.config.motion_min_parallax_px))
+        self._learn(depth_map, agreeing)
         return depth_map
+
+    def configure(self, config: MotionConfig) -> None:
+        """Take other options; the newest views stay."""
+        if config.motion_depth_m != self.config.motion_depth_m:
+            self._typical_m = config.motion_depth_m
+        self._views = deque(self._views, maxlen=config.motion_views)
+        self.config = config
+
+    def forget(self) -> None:
+        """Match nothing with the views so far, as when time or poses have jumped."""
+        self._views.clear()
+        self._typical_m = self.config.motion_depth_m
+
+    def forget_before(self, stamp_ns: int) -> None:
+        """Match nothing with views that are older: what they show may have changed."""
+        while self._views and self._views[0].frame.stamp_ns < stamp_ns:
+            self._views.popleft()
 
     def _partner(self, view: View) -> View:
         """The earlier view with which most can be measured."""
@@ -97,7 +119,11 @@ class MotionStereo:
             if worth > most:
                 best, most = other, worth
         if best is None or most < self.config.motion_min_overlap:
-            raise ParallaxError(self._reason(seen))
+            reason = self._reason(seen)
+            # The scene may not be as near or far as it was: without a step back this would not end.
+            said = self.config.motion_depth_m
+            self._typical_m = min(max(said, self._typical_m / 2), 2 * self._typical_m)
+            raise NoParallaxError(reason)
         return best
 
     def _worth(self, found: Parallax) -> float:
@@ -146,24 +172,29 @@ class MotionStereo:
                 return
         self._views.append(view)
 
-    def _learn(self, depth_map: DepthMap) -> None:
-        """The typical depth, for the choice of the next view; without any, the scene may be nearer."""
-        good = depth_map.valid
-        if depth_map.confidence is not None:
-            good = good & (depth_map.confidence > _TRUSTED)
-        if good.mean() >= _LEAST_SHARE:
-            self._typical_m = float(np.median(depth_map.depth[good]))
-        else:
-            self._typical_m = max(self._typical_m / 2, self.config.motion_depth_m / 16)
+    def _learn(self, depth_map: DepthMap, agreeing: DepthMap) -> None:
+        """The typical depth, for the choice of the next view.
+
+        Where the shift is too small for depth to be believed, it still tells that the scene is far; where
+        nothing agrees, the scene may be nearer.
+        """
+        near, far = self.config.motion_depth_m / _RANGE, self.config.motion_depth_m * _RANGE
+        for seen in (depth_map, agreeing):
+            good = seen.depth > 0  # +Inf, too
+            if seen.confidence is not None:
+                good = good & (seen.confidence > _TRUSTED)
+            if good.mean() >= _LEAST_SHARE:
+                self._typical_m = float(np.median(seen.depth[good]))
+                if seen is agreeing:
+                    self._typical_m = float(np.clip(self._typical_m, near, far))
+                return
+        self._typical_m = max(self._typical_m / 2, near)
 
     def _matched(self, pair: Frame) -> DepthMap:
-        """The depth of the left view where the match from right to left is the same."""
+        """The left view where the match from right to left is the same."""
         left, right = self.estimator.estimate_many([pair, exchanged(pair)])
-        there, here = left.disparity, right.disparity
-        assert there is not None and here is not None  # of a stereo model
-        agree = agreement(there, here, self.config.motion_check_px)
-        with np.errstate(invalid="ignore"):
-            return left.restricted(agree & (there >= self.config.motion_min_parallax_px))
+        assert left.disparity is not None and right.disparity is not None  # of a stereo model
+        return left.restricted(agreement(left.disparity, right.disparity, self.config.motion_check_px))
 
 
 def _relative(view: View, other: View) -> Matrix:

@@ -17,15 +17,32 @@ from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud
 from recon3d_ros.model_zoo.manifest import Manifest
 
 
+def open_fill(model: ModelConfig, config: MotionConfig, fall_back: bool = False) -> Estimator | None:
+    """Open the mono model that `motion_fill` names; None where it names none.
+
+    Args:
+        model: The stereo model, whose backend and folder it has.
+        config: With `motion_fill`.
+        fall_back: See `Estimator.open`.
+
+    Raises:
+        ConfigError, ModelError, MissingDependencyError, BackendError: See `Estimator.open`.
+    """
+    if not config.motion_fill:
+        return None
+    mono = replace(model, model=config.motion_fill, precision=ModelConfig().precision)
+    return Estimator.open(mono, stereo=False, fall_back=fall_back)
+
+
 class MotionEstimator:
     """Takes the single images of one moving camera, with `Frame.T_world_camera`. Not thread-safe.
 
     Where the motion shows no depth, the map is empty, and `blind` says why: a pipeline goes on.
 
     Args:
-        estimator: Of a stereo model; closed with this one.
+        estimator: Of a stereo model; closed with this one. Several cameras may share it.
         config: See `MotionStereo`.
-        mono: Of a mono model that fills what motion does not show; closed with this one.
+        mono: Of a mono model that fills what motion does not show, the same.
 
     Attributes:
         frames: How many there were.
@@ -58,12 +75,7 @@ class MotionEstimator:
         """
         estimator = Estimator.open(model, stereo=True)
         try:
-            mono = None
-            if config.motion_fill:
-                mono = Estimator.open(
-                    replace(model, model=config.motion_fill, precision=ModelConfig().precision), stereo=False
-                )
-            return cls(estimator, config, mono)
+            return cls(estimator, config, open_fill(model, config))
         except BaseException:
             estimator.close()
             raise
@@ -104,19 +116,44 @@ class MotionEstimator:
         self.frames += 1
         name = frame.name or str(frame.stamp_ns)
         try:
-            if frame.T_world_camera is None:
-                raise ParallaxError("expected a pose of the image, got none: give poses of all images")
-            depth_map = self._motion.estimate(frame, frame.T_world_camera)
+            depth_map, why = self.measure(frame)
         except ParallaxError as exc:
             self.blind[name] = str(exc)
             shape = frame.camera.image_shape_hw
             unknown = np.full(shape, np.nan, np.float32)
             return DepthMap(unknown, frame.camera, None, np.zeros(shape, np.float32), unknown)
-        if self._mono is not None:
-            depth_map, why = filled(depth_map, self._mono.estimate(frame))
-            if why:
-                self.unfilled[name] = why
+        if why:
+            self.unfilled[name] = why
         return depth_map
+
+    def measure(self, frame: Frame) -> tuple[DepthMap, str]:
+        """As `estimate`, for frames without end: nothing is noted, and where nothing is shown it raises.
+
+        Returns:
+            The depth, and why mono depth does not fill it; empty when it does, or none is to.
+
+        Raises:
+            ParallaxError: The motion shows nothing, or the pose is not known.
+            CalibrationError, BackendError: As of `estimate`.
+        """
+        if frame.T_world_camera is None:
+            raise ParallaxError("expected a pose of the image, got none: give poses of all images")
+        depth_map = self._motion.estimate(frame, frame.T_world_camera)
+        if self._mono is None:
+            return depth_map, ""
+        return filled(depth_map, self._mono.estimate(frame))
+
+    def configure(self, config: MotionConfig) -> None:
+        """Take other options, all but `motion_fill`."""
+        self._motion.configure(config)
+
+    def forget(self) -> None:
+        """Match nothing with the images so far."""
+        self._motion.forget()
+
+    def forget_before(self, stamp_ns: int) -> None:
+        """Match nothing with older images."""
+        self._motion.forget_before(stamp_ns)
 
     def finish_on_gpu(
         self,

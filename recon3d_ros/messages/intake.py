@@ -109,6 +109,7 @@ class RawFrame:
         messages: sensor_msgs/Image or CompressedImage, one or left and right.
         calibration: the one that holds for them.
         epoch: changes with the calibration and when time jumps; what was learnt in another one is of no use.
+        run: as the epoch, but the same on both sides of a gap between frames.
         to_8_bits: scales pixels of 16 bits; one for all frames of a camera.
         layout: of `STEREO_LAYOUTS`; other than separate, the one message holds both views.
     """
@@ -120,6 +121,7 @@ class RawFrame:
     epoch: int = 0
     to_8_bits: To8Bits = full_range
     layout: str = SEPARATE
+    run: int = 0
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -180,7 +182,7 @@ class Intake:
         self._calibration: Calibration | None = None
         self._on_step_back = on_step_back
         self._bit_depth = BitDepth(f"camera of {info_topics[LEFT]}")
-        self._epoch = 0
+        self._epoch = self._run = 0
         self._slashed: set[str] = set()
         self._last_stamp_ns: int | None = None
 
@@ -213,7 +215,9 @@ class Intake:
             self._calibration = calibration
             self.forget()
         frame_id, to_8_bits = self._frame_id(header.frame_id), self._bit_depth.to_8_bits
-        return RawFrame(stamp_ns, frame_id, messages, calibration, self._epoch, to_8_bits, self._layout)
+        return RawFrame(
+            stamp_ns, frame_id, messages, calibration, self._epoch, to_8_bits, self._layout, self._run
+        )
 
     def _frame_id(self, said: str) -> str:
         """The name of a frame as tf2 knows it: drivers from ROS 1 put a slash in front, which tf2 refuses."""
@@ -228,8 +232,9 @@ class Intake:
         return frame_id
 
     def forget(self) -> None:
-        """Begin another epoch."""
+        """Begin another epoch and run."""
         self._epoch += 1
+        self._run += 1
 
     def restart(self) -> None:
         """Give up what waits and begin another epoch, after a pause in which nothing was heard."""
@@ -241,6 +246,7 @@ class Intake:
         last_ns, self._last_stamp_ns = self._last_stamp_ns, stamp_ns
         if last_ns is None or 0 <= stamp_ns - last_ns <= GAP_NS:
             return
-        self.forget()
+        self._epoch += 1
         if stamp_ns < last_ns:
+            self._run += 1
             self._on_step_back((last_ns - stamp_ns) / 1e9)

@@ -36,6 +36,11 @@ def test_later_words_win_so_files_come_first(tmp_path):
     ]  # fmt: skip
 
 
+def test_depth_from_motion_is_a_flag():
+    typed = words("--mode", "mono", "--depth-from", "motion")
+    assert typed == ["--ros-args", "-p", "mode:=mono", "-p", "depth_from:=motion"]
+
+
 def test_a_flag_that_is_not_given_leaves_the_parameter_alone():
     assert words() == ["--ros-args"]
 

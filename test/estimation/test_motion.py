@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.config.motion import MotionConfig
-from recon3d_ros.errors import ConfigError, ParallaxError
+from recon3d_ros.errors import ConfigError, NoParallaxError, ParallaxError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.estimation.motion import MotionStereo, View
 from recon3d_ros.geometry import Frame, StereoRig
@@ -142,3 +145,46 @@ def test_a_blank_wall_has_no_depth(estimator):
 def test_a_mono_model_is_refused():
     with Estimator.open(ModelConfig(model="fake_mono")) as mono, pytest.raises(ConfigError, match="stereo"):
         MotionStereo(mono)
+
+
+@pytest.mark.parametrize("before_m", [0.2, 40.0])
+def test_another_scene_than_before_is_measured(estimator, room, before_m):
+    """After a wall close by every view seems to have moved too far, after a street every one too little."""
+    motion = MotionStereo(estimator, MotionConfig(motion_parallax_px=30.0))
+    motion._typical_m = before_m
+    seen = []
+    for i in range(8):
+        frame, exact, pose = room(0.25 * i - 0.8, 0.0, 0.0)
+        with suppress(NoParallaxError):
+            seen.append(motion.estimate(frame, pose))
+    assert len(seen) >= 2
+    sure = seen[-1].valid & (seen[-1].confidence > 0.9)
+    assert np.median(np.abs(seen[-1].depth[sure] / exact[sure] - 1)) < 0.03
+
+
+def test_a_shift_that_is_too_small_for_depth_tells_that_the_scene_is_far(estimator, room):
+    motion = MotionStereo(estimator, MotionConfig(motion_parallax_px=30.0, motion_min_parallax_px=40.0))
+    for i in range(6):
+        frame, _, pose = room(0.02 * i, 0.0, 0.0)
+        with suppress(NoParallaxError):
+            assert motion.estimate(frame, pose).valid.mean() < 0.02
+    assert motion._typical_m > 1.5
+
+
+def test_views_are_forgotten_all_or_the_old_ones_and_options_change(estimator, room):
+    motion = MotionStereo(estimator, MotionConfig(motion_parallax_px=30.0))
+    frames = [replace(room(0.3 * i, 0.0, 0.0)[0], stamp_ns=i) for i in range(3)]
+    poses = [room(0.3 * i, 0.0, 0.0)[2] for i in range(3)]
+    with pytest.raises(NoParallaxError, match="first"):
+        motion.estimate(frames[0], poses[0])
+    assert motion.estimate(frames[1], poses[1]).valid.any()
+    motion.forget_before(2)
+    with pytest.raises(NoParallaxError, match="first"):
+        motion.estimate(frames[2], poses[2])
+    motion.configure(MotionConfig(motion_parallax_px=30.0, motion_min_parallax_px=25.0))
+    far = room(0.0, 0.0, 0.0)[1]
+    found = motion.estimate(frames[0], poses[0])
+    assert found.valid.any() and not found.valid[far > 0.6 * RIG.fx * 1.1 / 25].any()
+    motion.forget()
+    with pytest.raises(NoParallaxError, match="first"):
+        motion.estimate(frames[1], poses[1])

@@ -112,6 +112,13 @@ def test_epochs_end_when_time_jumps(intake):
     assert complete(intake, 0).epoch == epochs[-1] + 1 and backs == [1.0]  # a pause is no jump
 
 
+def test_a_run_goes_on_over_a_gap_and_ends_when_time_goes_back(intake):
+    runs = [complete(intake, stamp_ns).run for stamp_ns in (0, 1, 10_000_000_000, 5, 6)]
+    assert [later - sooner for sooner, later in zip(runs, runs[1:])] == [0, 0, 1, 0]
+    intake.restart()
+    assert complete(intake, 7).run == runs[-1] + 1
+
+
 def test_an_epoch_ends_with_the_calibration(intake):
     before = complete(intake, 5).epoch
     assert complete(intake, 6).epoch == before

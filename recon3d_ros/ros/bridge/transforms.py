@@ -32,8 +32,12 @@ class TransformSource(Protocol):
             MissingDependencyError: what it listens with is not installed.
         """
 
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> NDArray[np.float64]:
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp_ns: int, patience_s: float = PATIENCE_S
+    ) -> NDArray[np.float64]:
         """Return T_target_source, (4, 4) float64, rotation and translation in m, at that time.
+
+        It may wait for a transform that is on its way, no longer than `patience_s`.
 
         Raises:
             FrameError: it is not known for that time.
@@ -53,7 +57,9 @@ class FixedSource:
     def start(self) -> None:
         """There is nothing to listen to."""
 
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> NDArray[np.float64]:
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp_ns: int, patience_s: float = PATIENCE_S
+    ) -> NDArray[np.float64]:
         """Return T_target_source, the same at all times.
 
         Raises:
@@ -108,8 +114,10 @@ class Tf2Source:
     def _forget(self, jump: TimeJump) -> None:
         self._buffer.clear()
 
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> NDArray[np.float64]:
-        """Return T_target_source at that time; waits up to `PATIENCE_S` if the frames are connected at all.
+    def lookup(
+        self, target_frame: str, source_frame: str, stamp_ns: int, patience_s: float = PATIENCE_S
+    ) -> NDArray[np.float64]:
+        """Return T_target_source at that time; waits for it if the frames are connected at all.
 
         Waiting in vain is done once in `IMPATIENCE_S` for each two frames.
 
@@ -124,7 +132,7 @@ class Tf2Source:
         while not self._buffer.can_transform(target_frame, source_frame, stamp):
             if not patient or not self._buffer.can_transform(target_frame, source_frame, latest):
                 break
-            if time.monotonic() - began > PATIENCE_S:
+            if time.monotonic() - began > patience_s:
                 self._impatient_until_s[frames] = time.monotonic() + IMPATIENCE_S
                 break
             time.sleep(_POLL_S)

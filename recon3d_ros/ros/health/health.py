@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from recon3d_ros.geometry import Frame
 from recon3d_ros.ros.health.image_watch import ImageWatch
 from recon3d_ros.ros.health.outcome import BINS, Cause, FrameOutcome
+from recon3d_ros.ros.health.silence import Silence
 from recon3d_ros.ros.health.throttle import Throttle
 from recon3d_ros.ros.scale.report import ScaleState
 from recon3d_ros.system.logs import without_numbers
@@ -120,42 +121,6 @@ class Window:
         return len(self._times)
 
 
-class Silence:
-    """How long images have been missing, and how long is too long.
-
-    The limits are 1 s and 5 s. A camera slower than one image in 0.3 s gets three and six of its usual
-    periods (the median of the last three to five), so that a time-lapse camera is no fault.
-
-    Args:
-        now: moment from which images are expected.
-    """
-
-    def __init__(self, now: float) -> None:
-        self._since = now
-        self._last: float | None = None
-        self._periods_s: deque[float] = deque(maxlen=5)
-
-    def restart(self, now: float) -> None:
-        """Expect images from now on; the pause before was wanted."""
-        self._since, self._last = now, None
-
-    def heard(self, now: float) -> None:
-        """An image came."""
-        if self._last is not None:
-            self._periods_s.append(now - self._last)
-        self._since = self._last = now
-
-    def seconds(self, now: float) -> float:
-        """Since the last image, or since they are expected."""
-        return now - self._since
-
-    @property
-    def limits_s(self) -> tuple[float, float]:
-        """The silence that is worth a warning, and the one that is an error."""
-        usual_s = statistics.median(self._periods_s) if len(self._periods_s) >= 3 else 0.0
-        return max(1.0, 3.0 * usual_s), max(5.0, 6.0 * usual_s)
-
-
 class FrameStatistics:
     """Times of the stages, and what the last depth maps looked like."""
 
@@ -242,6 +207,8 @@ class Health:
         self._started = clock()
         self._silence = Silence(self._started)
         self._fault: tuple[float, str] | None = None
+        self._lull: tuple[float, str] | None = None  # nothing came out, and nobody is to blame
+        self._lull_told = ""
         self._last_skipped = float("-inf")
         self._unanswered_since: float | None = None
         self._idle = ""
@@ -279,13 +246,15 @@ class Health:
                 self._out.add(self._clock())
                 self._statistics.add(outcome)
                 self._doubts = outcome.doubts
+                self._lull, self._lull_told = None, ""
             elif cause is None:
                 self._skipped += 1
                 self._last_skipped = self._clock()
                 self._unanswered_since = None
             else:
                 self._drops[cause] += 1
-                due = self._is_new_fault(cause, outcome.message, outcome.kind)
+                note = self._is_new_lull if outcome.blameless else self._is_new_fault
+                due = note(cause, outcome.message, outcome.kind)
         if due and cause is not None:
             self._warn(f"frame dropped ({cause.value}): {outcome.message}")
         self._warn_if_due(outcome.doubts)
@@ -335,6 +304,14 @@ class Health:
         self._fault = (now, printable(message))
         return self._throttle.is_due(f"{cause.value}:{without_numbers(message[:_KIND_LENGTH])}", now, kind)
 
+    def _is_new_lull(self, cause: Cause, message: str, kind: str = "") -> bool:
+        """Note why nothing comes out; whether the log is to hear of it. The lock is held."""
+        now, what = self._clock(), without_numbers(message[:_KIND_LENGTH])
+        self._lull, self._unanswered_since = (now, printable(message)), None
+        due = what != self._lull_told and self._throttle.is_due(f"{cause.value}:{what}", now, kind)
+        self._lull_told = what if due else self._lull_told
+        return due
+
     def _look_at(self, frame: Frame) -> None:
         """Look at the images, at most once a second; a check that fails is logged and costs no frame."""
         now = self._clock()
@@ -366,6 +343,8 @@ class Health:
         out = self._out.count(now)
         if self._fault is not None and now - self._fault[0] < WINDOW_S:
             yield (Level.WARN if out else Level.ERROR), self._fault[1]
+        if self._lull is not None and now - self._lull[0] < WINDOW_S:
+            yield Level.WARN, self._lull[1]
         silent_s, (warn_s, error_s) = self._silence.seconds(now), self._silence.limits_s
         if silent_s > warn_s:
             yield (

@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recon3d_ros.errors import BackendError, CalibrationError, FrameError, ImageError, ModelError, PoseError
+from recon3d_ros.errors import (
+    BackendError,
+    CalibrationError,
+    FrameError,
+    ImageError,
+    ModelError,
+    NoParallaxError,
+    ParallaxError,
+    PoseError,
+)
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.ros.scale.report import ScaleState
 
@@ -32,8 +41,8 @@ class Cause(str, Enum):
     MODEL = "model"
     NO_TRANSFORM = "no_transform"
     NO_SCALE = "no_scale"
-    POSE = "pose"  # of a camera that makes a map: it jumped, or was lost
-    NO_DEPTH = "no_depth"  # for a map
+    POSE = "pose"  # of a camera that moves: it jumped, or was lost
+    NO_DEPTH = "no_depth"  # for a map, or from the motion of a camera
     INTERNAL = "internal"
 
 
@@ -45,6 +54,8 @@ def cause_of(error: Exception) -> Cause:
         return Cause.IMAGE
     if isinstance(error, (ModelError, BackendError)):
         return Cause.MODEL
+    if isinstance(error, ParallaxError):
+        return Cause.NO_DEPTH
     if isinstance(error, PoseError):
         return Cause.POSE
     if isinstance(error, FrameError):
@@ -88,6 +99,8 @@ class FrameOutcome:
         cause: why it was dropped.
         message: what to do about it; only then it is a fault, which the state shows and the log gets.
         kind: what is alike in the log whatever the message says; empty = the message itself.
+        blameless: nobody is to do anything: the state shows the message as a warning however long it lasts,
+            and the log gets it when it begins.
         error: the exception that ended it.
         latency_ms: acquisition to publication, by the node's clock.
         processing_ms: the worker's time.
@@ -102,6 +115,7 @@ class FrameOutcome:
     cause: Cause | None = None
     message: str = ""
     kind: str = ""
+    blameless: bool = False
     error: Exception | None = None
     latency_ms: float = 0.0
     processing_ms: float = 0.0
@@ -116,7 +130,10 @@ class FrameOutcome:
         """Of a frame that an exception ended; its type names the cause."""
         cause = cause_of(error)
         text = str(error) if cause is not Cause.INTERNAL else f"{type(error).__name__}: {error}"
-        return cls(cause=cause, message=text, kind=_kind_of(error), error=error, scale=scale)
+        blameless = isinstance(error, NoParallaxError)
+        return cls(
+            cause=cause, message=text, kind=_kind_of(error), blameless=blameless, error=error, scale=scale
+        )
 
 
 def guarded(

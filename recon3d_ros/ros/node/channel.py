@@ -34,6 +34,7 @@ from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.health.health import Health
 from recon3d_ros.ros.health.outcome import SKIPPED, Cause, FrameOutcome, guarded
 from recon3d_ros.ros.health.throttle import ChangeThrottle
+from recon3d_ros.ros.node.motion_poses import MotionPoses
 from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import ScaleInputs
 
@@ -85,6 +86,7 @@ class CameraChannel:
         self.health = Health(node.get_logger().warning, " and ".join(self.image_topics))
         self.outputs = Outputs(node, stereo, config, name, transforms)
         self.scale_inputs = ScaleInputs(node, prefix, plan, transforms)
+        self.motion_poses = MotionPoses(transforms, config)
         self._intake = Intake(
             self._info_topics,
             config.rectify,
@@ -146,6 +148,7 @@ class CameraChannel:
         """
         self.outputs.configure(config)
         self.scale_inputs.configure(plan)
+        self.motion_poses.configure(config)
         self._config = config
         self._intake.sync.tolerance_ns = config.sync_tolerance_ns
 

@@ -10,12 +10,12 @@ from typing import Any
 from rclpy.clock import TimeJump
 
 from recon3d_ros.config import ModelConfig, NodeConfig
-from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, scale_plan
+from recon3d_ros.config.parameters import DEPTH_NODE, ParameterSet, require_single_camera, scale_plan
 from recon3d_ros.config.scale_inputs import ScalePlan
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.model_zoo.words import of_default_mono
 from recon3d_ros.ros.bridge.runtime import run_node
-from recon3d_ros.ros.bridge.transforms import Tf2Source
+from recon3d_ros.ros.bridge.transforms import Tf2Source, TransformSource
 from recon3d_ros.ros.health.outcome import SKIPPED, FrameOutcome
 from recon3d_ros.ros.node.channel import CameraChannel
 from recon3d_ros.ros.node.managed_node import ManagedNode
@@ -35,20 +35,22 @@ class DepthNode(ManagedNode):
     decodes, computes and publishes, a second one only opens the model that is to come.
 
     Args:
+        transforms: where frames are looked up; None = tf2.
         options: keyword arguments of `rclpy.node.Node`, for tests and composition by hand.
 
     Raises:
         Recon3dError: a parameter is wrong; or, with `autostart`, the model does not open.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, transforms: TransformSource | None = None, **options: Any) -> None:
         # Kilted destroys what failed to start, too.
         self._channels: list[CameraChannel] = []
         self._switch: ModelSwitch | None = None
+        self._given_transforms = transforms
         super().__init__("depth_node", DEPTH_NODE, NodeConfig, DIAGNOSTICS_PERIOD_S, **options)
 
     def _prepare_services(self) -> None:
-        self._transforms = Tf2Source(self)
+        self._transforms = self._given_transforms or Tf2Source(self)
         self._status = NodeStatus(self)
         self._save = SaveService(
             self,
@@ -67,9 +69,9 @@ class DepthNode(ManagedNode):
     def _configure(self) -> None:
         parameters = self._live.current
         node_config = parameters[NodeConfig]
-        stereo = node_config.mode == "stereo"
-        switch = ModelSwitch(self._channels, stereo, self._report, self._apply)
         plan = self._plan(parameters)
+        stereo = node_config.needs_stereo_model
+        switch = ModelSwitch(self._channels, stereo, self._report, self._apply)
         try:
             for slot, name in enumerate(node_config.cameras or ("",)):
                 submit = partial(switch.put, slot)
@@ -146,10 +148,11 @@ class DepthNode(ManagedNode):
             undo.pop_all()
 
     def _plan(self, parameters: ParameterSet) -> ScalePlan:
-        """Where the scale will come from; tf is listened to if that or the clouds need it."""
+        """Where the scale will come from; tf is listened to if that, the clouds or motion need it."""
+        require_single_camera(parameters)
         plan = scale_plan(parameters)
         node = parameters[NodeConfig]
-        if plan.needs_tf or node.target_frame or node.labels_frame:
+        if plan.needs_tf or node.target_frame or node.labels_frame or node.from_motion:
             self._transforms.start()
         return plan
 
@@ -207,7 +210,8 @@ class DepthNode(ManagedNode):
 
     def _publish_diagnostics(self) -> None:
         labels = self._switch.labels if self._switch is not None else {}
-        labels = {**labels, "mode": self._live.current[NodeConfig].mode}
+        config = self._live.current[NodeConfig]
+        labels = {**labels, "mode": config.mode, "depth_from": config.depth_from}
         self._status.publish(self._state_machine.current_state[1], self._channels, labels)
 
 

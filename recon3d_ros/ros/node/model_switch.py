@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from recon3d_ros.backends import device_of
-from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.config import ModelConfig, NodeConfig, PipelineConfig, ScaleConfig
+from recon3d_ros.config.motion import MotionConfig
 from recon3d_ros.config.parameters import ParameterSet, scale_plan
 from recon3d_ros.config.scale_inputs import ScaleInputConfig
 from recon3d_ros.errors import ConfigError, Recon3dError
@@ -23,7 +24,7 @@ from recon3d_ros.serving import interim_config, wants_engine
 from recon3d_ros.system.logs import KeptWarnings
 from recon3d_ros.system.progress import Progress, progress_text
 
-_OF_PIPELINE = (PipelineConfig, ScaleConfig, ScaleInputConfig)
+_OF_PIPELINE = (PipelineConfig, ScaleConfig, ScaleInputConfig, MotionConfig)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class ModelSwitch:
 
     Args:
         cameras: the cameras, in the order of the slots.
-        stereo: whether their frames have two images.
+        stereo: whether the model compares two images.
         report: receives, in the worker's thread, what no camera is to blame for.
         apply: has the cameras use parameters, all or none of them; called before the model uses them.
 
@@ -229,7 +230,7 @@ class ModelSwitch:
         if all(parameters[cls] == self.serving[cls] for cls in _OF_PIPELINE):
             return _nothing
         recovery = scale_plan(parameters).recovery
-        return _processor(self._worker).prepare(parameters[PipelineConfig], recovery)
+        return _processor(self._worker).prepare(parameters[PipelineConfig], recovery, _motion(parameters))
 
     def _use(self, parameters: ParameterSet, use: Callable[[], None], requested: ParameterSet | None) -> None:
         """Have the cameras and the model that serves use parameters; open the model of a request."""
@@ -272,7 +273,7 @@ class ModelSwitch:
         assert self._worker is not None
         try:
             recovery = scale_plan(parameters).recovery
-            use = _processor(worker).prepare(parameters[PipelineConfig], recovery)
+            use = _processor(worker).prepare(parameters[PipelineConfig], recovery, _motion(parameters))
             if parameters != self.serving:
                 self._apply(parameters)
         except Exception as exc:
@@ -287,10 +288,11 @@ class ModelSwitch:
         self, model: ModelConfig, parameters: ParameterSet, progress: Progress
     ) -> Worker[RawFrame]:
         pipeline, scale = parameters[PipelineConfig], scale_plan(parameters).recovery
+        motion = _motion(parameters)
 
         def open_processor() -> FrameProcessor:
-            _check_model(model, scale, self._stereo)
-            return FrameProcessor(model, pipeline, scale, self._stereo, self._cameras, progress)
+            _check_model(model, scale, self._stereo, motion is not None)
+            return FrameProcessor(model, pipeline, scale, self._stereo, self._cameras, progress, motion)
 
         return Worker(Mailbox(len(self._cameras)), open_processor, self._report)
 
@@ -330,12 +332,23 @@ def check_parameters(parameters: ParameterSet, stereo: bool) -> None:
         Recon3dError: there is no such model, it does not fit the mode, nothing gives its scale or two sources
             do, or the mask of the region of interest cannot be read.
     """
-    _check_model(parameters[ModelConfig], scale_plan(parameters).recovery, stereo)
+    motion = _motion(parameters) is not None
+    _check_model(parameters[ModelConfig], scale_plan(parameters).recovery, stereo, motion)
     DepthFilters(parameters[PipelineConfig])
 
 
-def _check_model(model: ModelConfig, scale: ScaleConfig, stereo: bool) -> None:
+def _motion(parameters: ParameterSet) -> MotionConfig | None:
+    """How images of a moving camera are compared; None = each frame has its own depth."""
+    return parameters[MotionConfig] if parameters[NodeConfig].from_motion else None
+
+
+def _check_model(model: ModelConfig, scale: ScaleConfig, stereo: bool, motion: bool) -> None:
     manifest = find_model(model.model, model.models_dir, device=device_of(model.backend), stereo=stereo)
+    if manifest.is_stereo != stereo and motion:
+        raise ConfigError(
+            f"expected a stereo model for depth_from motion, got the mono model {model.model!r}: set "
+            "depth_from to model, or model to another one (recon3d models lists them)"
+        )
     if manifest.is_stereo != stereo:
         kind, mode = ("a stereo", "stereo") if manifest.is_stereo else ("a mono", "mono")
         raise ConfigError(

@@ -5,16 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Protocol
 
 from recon3d_ros.config import ModelConfig, PipelineConfig, ScaleConfig
 from recon3d_ros.config.camera_topics import NS_PER_MS
+from recon3d_ros.config.motion import MotionConfig
+from recon3d_ros.errors import ParallaxError, PoseError
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.motion_source import MotionEstimator, open_fill
 from recon3d_ros.estimation.point_labels import PointLabeller
 from recon3d_ros.geometry import DepthMap, Frame
 from recon3d_ros.messages.intake import RawFrame
 from recon3d_ros.pipeline import Pipeline, Result
 from recon3d_ros.ros.health.outcome import SKIPPED, Cause, DepthStatistics, FrameOutcome
+from recon3d_ros.ros.node.motion_poses import MotionPoses
 from recon3d_ros.ros.output.outputs import Outputs
 from recon3d_ros.ros.scale.inputs import NOTHING_OBSERVED, ScaleInputs
 from recon3d_ros.ros.scale.report import ScaleState
@@ -30,6 +35,7 @@ class Camera(Protocol):
 
     outputs: Outputs
     scale_inputs: ScaleInputs
+    motion_poses: MotionPoses
 
     def record(self, outcome: FrameOutcome) -> None:
         """Take what became of a frame."""
@@ -51,9 +57,10 @@ class FrameProcessor:
         model_config: which model to open.
         pipeline_config: limits and filters at start.
         scale_config: what gives the scale at start.
-        stereo: whether frames have two images.
+        stereo: whether the model compares two images.
         cameras: the cameras, in the order of the mailbox's slots.
         progress: gets how far an engine is.
+        motion: compare images of single cameras that move; None = each frame alone.
 
     Raises:
         Recon3dError: the model does not open, is of the other kind than `stereo`, or a filter cannot work.
@@ -70,18 +77,26 @@ class FrameProcessor:
         stereo: bool,
         cameras: Sequence[Camera],
         progress: Progress = NO_PROGRESS,
+        motion: MotionConfig | None = None,
     ) -> None:
-        self._cameras = cameras
+        self._cameras, self._motion = cameras, motion
         self.sizes_wh: tuple[tuple[int, int], ...] = ()
         self._recoveries: tuple[ScaleConfig, list[ScaleRecovery | None]] | None = None
         self._pipelines: list[Pipeline] = []
+        self._motions: list[MotionEstimator] = []
+        self._fill: Estimator | None = None
         self._estimator = Estimator.open(model_config, stereo=stereo, fall_back=True, progress=progress)
         try:
-            self.prepare(pipeline_config, scale_config)()
+            if motion is not None:
+                self._fill = open_fill(model_config, motion, fall_back=True)
+                self._motions = [MotionEstimator(self._estimator, motion, self._fill) for _ in cameras]
+            self.prepare(pipeline_config, scale_config, motion)()
         except BaseException:
-            self._estimator.close()
+            self.close()
             raise
-        self._streams = [_CameraStream(camera) for camera in cameras]
+        self._streams = [
+            _CameraStream(camera, motion) for camera, motion in zip_longest(cameras, self._motions)
+        ]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -92,10 +107,15 @@ class FrameProcessor:
 
     @property
     def batch(self) -> int:
-        """How many cameras it takes at once: all when the model takes batches."""
-        return len(self._cameras) if self._estimator.batches else 1
+        """How many cameras it takes at once: all when the model takes batches, and each frame alone."""
+        return len(self._cameras) if self._estimator.batches and not self._motions else 1
 
-    def prepare(self, pipeline_config: PipelineConfig, scale_config: ScaleConfig) -> Callable[[], None]:
+    def prepare(
+        self,
+        pipeline_config: PipelineConfig,
+        scale_config: ScaleConfig,
+        motion: MotionConfig | None = None,
+    ) -> Callable[[], None]:
         """Make what another configuration needs; may be called from any thread.
 
         As long as the configuration of the scale is the same, the scale that was found is kept; so is the
@@ -116,18 +136,21 @@ class FrameProcessor:
             for pipeline in self._pipelines
         ] or [None for _ in self._cameras]
         pipelines = [
-            Pipeline(self._estimator, pipeline_config, recovery, labeller)
-            for recovery, labeller in zip(recoveries[1], labellers)
+            Pipeline(motion or self._estimator, pipeline_config, recovery, labeller)
+            for motion, recovery, labeller in zip_longest(self._motions, recoveries[1], labellers)
         ]
 
         def commit() -> None:
-            self._pipelines, self._recoveries = pipelines, recoveries
+            self._pipelines, self._recoveries, self._motion = pipelines, recoveries, motion
 
         return commit
 
     def handle(self, items: Sequence[tuple[int, RawFrame]]) -> None:
         """Process and publish one frame each of one or more cameras; faults stay with their camera."""
-        pipelines = self._pipelines  # read once: another thread may replace it
+        pipelines, config = self._pipelines, self._motion  # read once: another thread may replace them
+        for motion in self._motions:
+            if config is not None:
+                motion.configure(config)
         decoded: list[_DecodedFrame] = []
         for slot, raw in items:
             try:
@@ -135,8 +158,7 @@ class FrameProcessor:
             except Exception as exc:
                 self._cameras[slot].record(FrameOutcome.failed(exc))
                 continue
-            if len(self.sizes_wh) < MAX_SIZES:
-                self.sizes_wh = tuple(dict.fromkeys([*self.sizes_wh, raw.size_wh]))
+            self._note_size(raw.size_wh)
             decoded.append(_DecodedFrame(slot, frame, timings_ms))
         for pending, depth_map in self._estimate(decoded):
             try:
@@ -145,8 +167,15 @@ class FrameProcessor:
                 self._cameras[pending.slot].record(FrameOutcome.failed(exc))
 
     def close(self) -> None:
-        """Close the model."""
+        """Close the models."""
         self._estimator.close()
+        if self._fill is not None:
+            self._fill.close()
+
+    def _note_size(self, size_wh: tuple[int, int]) -> None:
+        turned = [size_wh[::-1]] if self._motions else []  # where a camera moves up or down
+        if len(self.sizes_wh) + len(turned) < MAX_SIZES:
+            self.sizes_wh = tuple(dict.fromkeys([*self.sizes_wh, size_wh, *turned]))
 
     def _estimate(self, decoded: list[_DecodedFrame]) -> list[tuple[_DecodedFrame, DepthMap]]:
         """Estimate all at once; when that fails one by one, so that a bad frame costs only its own camera."""
@@ -156,10 +185,12 @@ class FrameProcessor:
             group = groups.pop(0)
             started = time.perf_counter()
             try:
-                maps = self._estimator.estimate_many([one.frame for one in group])
+                maps = self._maps(group)
             except Exception as exc:
                 if len(group) == 1:
-                    self._cameras[group[0].slot].record(FrameOutcome.failed(exc))
+                    # A covered lens shows no parallax either.
+                    frame = group[0].frame if isinstance(exc, ParallaxError) else None
+                    self._cameras[group[0].slot].record(replace(FrameOutcome.failed(exc), frame=frame))
                 groups += [[one] for one in group] if len(group) > 1 else []
                 continue
             estimate_ms = (time.perf_counter() - started) * 1e3 / len(group)
@@ -167,6 +198,11 @@ class FrameProcessor:
                 one.timings_ms["estimate"] = estimate_ms
             estimated += zip(group, maps)
         return estimated
+
+    def _maps(self, group: Sequence[_DecodedFrame]) -> list[DepthMap]:
+        if self._motions:
+            return [self._motions[one.slot].measure(one.frame)[0] for one in group]
+        return self._estimator.estimate_many([one.frame for one in group])
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,16 +217,34 @@ class _DecodedFrame:
 class _CameraStream:
     """The worker's side of one camera: notices when history has to be forgotten."""
 
-    def __init__(self, camera: Camera) -> None:
-        self._camera = camera
+    def __init__(self, camera: Camera, motion: MotionEstimator | None) -> None:
+        self._camera, self._motion = camera, motion
         self._epoch: int | None = None
+        self._run: int | None = None
 
     def frame(self, raw: RawFrame, pipeline: Pipeline) -> tuple[Frame, dict[str, float]]:
         if self._epoch not in (None, raw.epoch):
             pipeline.reset()
-        self._epoch = raw.epoch
+        if self._motion is not None and self._run != raw.run:
+            self._motion.forget()
+            self._camera.motion_poses.forget()
+        self._epoch, self._run = raw.epoch, raw.run
         frame, timings_ms = raw.frame()
-        return pipeline.masked(frame), timings_ms
+        frame = pipeline.masked(frame)
+        if self._motion is not None:
+            frame = self._posed(frame, self._motion, timings_ms)
+        return frame, timings_ms
+
+    def _posed(self, frame: Frame, motion: MotionEstimator, timings_ms: dict[str, float]) -> Frame:
+        started = time.perf_counter()
+        try:
+            posed = self._camera.motion_poses.posed(frame)
+        except PoseError:
+            motion.forget()
+            raise
+        motion.forget_before(frame.stamp_ns - self._camera.motion_poses.max_age_ns)
+        timings_ms["pose"] = (time.perf_counter() - started) * 1e3
+        return posed
 
     def finish(self, decoded: _DecodedFrame, depth_map: DepthMap, pipeline: Pipeline) -> None:
         """Scale, filter, make the cloud and publish, each as far as somebody wants it."""

@@ -12,6 +12,8 @@ from recon3d_ros.errors import (
     DataError,
     FrameError,
     ImageError,
+    NoParallaxError,
+    ParallaxError,
 )
 from recon3d_ros.geometry import DepthMap, Frame, PinholeCamera, StereoRig
 from recon3d_ros.ros.health.health import Health, Level
@@ -51,6 +53,8 @@ def health(clock, warnings):
         (BackendError("x"), Cause.MODEL),
         (FrameError("x"), Cause.NO_TRANSFORM),
         (DataError("x"), Cause.INTERNAL),
+        (ParallaxError("x"), Cause.NO_DEPTH),
+        (NoParallaxError("x"), Cause.NO_DEPTH),
         (ZeroDivisionError("x"), Cause.INTERNAL),
     ],
 )
@@ -392,3 +396,33 @@ def test_without_a_trusted_scale_nothing_comes_out_and_that_is_an_error(health):
     report = health.report()
     assert report.level is Level.ERROR and report.drops[Cause.NO_SCALE] == 1 and report.scale is state
     assert report.message.startswith("expected a scale that can be trusted") and "in reach" in report.message
+
+
+def test_a_lull_is_a_warning_however_long_it_lasts_and_logged_when_it_begins(health, clock, warnings):
+    still = "expected a shift of 40 px, got {} px: the camera did not move far enough"
+    for i in range(600):
+        clock.now += 0.1
+        health.received()
+        health.record(FrameOutcome.failed(NoParallaxError(still.format(i / 100))))
+    report = health.report()
+    assert (report.level, report.message) == (Level.WARN, still.format(5.99))
+    assert report.drops[Cause.NO_DEPTH] == 600
+    assert warnings == [f"frame dropped (no_depth): {still.format('0.0')}"]
+    health.received()
+    health.record(FrameOutcome(published=True))
+    assert health.report().level is Level.OK
+    clock.now += 6.0
+    health.received()
+    health.record(FrameOutcome.failed(NoParallaxError(still.format(0))))
+    assert len(warnings) == 2
+    health.record(FrameOutcome.failed(NoParallaxError("expected a shift, got none: it turned away")))
+    assert len(warnings) == 3 and "turned away" in warnings[-1]
+
+
+def test_poses_that_do_not_fit_are_a_fault(health, clock, warnings):
+    for _ in range(60):
+        clock.now += 0.1
+        health.received()
+        health.record(FrameOutcome.failed(ParallaxError("expected images that fit the poses, got none")))
+    assert health.report().level is Level.ERROR
+    assert len(warnings) == 2  # every 5 s
