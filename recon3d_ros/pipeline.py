@@ -26,6 +26,7 @@ from recon3d_ros.geometry import (
     Frame,
     PinholeCamera,
     PointPacker,
+    StereoRig,
     UnorganizedCloud,
 )
 from recon3d_ros.geometry.cloud import LABEL, NORMAL
@@ -131,6 +132,8 @@ class Pipeline:
         self._packer: PointPacker | None = None
         self._packer_camera: PinholeCamera | None = None
         self._scratch: NDArray[np.float32] | None = None
+        self._calibration: StereoRig | PinholeCamera | None = None
+        self._calibration_doubts: tuple[str, ...] = ()
 
     def process(
         self,
@@ -294,9 +297,11 @@ class Pipeline:
     def _doubts(self, frame: Frame, estimate: DepthMap) -> tuple[str, ...]:
         if self.config.trust_calibration:
             return ()
-        calibration = frame.doubts or calibration_doubts(frame.rig or frame.camera)
-        if calibration:  # what follows from it needs no sentence of its own
-            return calibration
+        calibration = frame.rig or frame.camera
+        if calibration is not self._calibration:  # mostly the object of the frame before
+            self._calibration, self._calibration_doubts = calibration, calibration_doubts(calibration)
+        if doubts := frame.doubts or self._calibration_doubts:
+            return doubts  # what follows from it needs no sentence of its own
         return range_doubts(estimate.depth, self.config.min_depth_m, self.config.max_depth_m)
 
     def _cloud(

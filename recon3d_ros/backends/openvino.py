@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_contract, check_feed, one_line
@@ -107,10 +108,12 @@ class OpenVinoBackend:
         """Run the network, as :meth:`recon3d_ros.backends.base.Backend.infer`."""
         if self._model is None:
             raise BackendError(f"model {self._manifest.name} is closed, open it again")
-        feed = check_feed(self.inputs, feed)
+        # What cannot be written to, such as a view of a message, is not for sharing.
+        checked = check_feed(self.inputs, feed)
+        feed = {name: np.require(array, requirements=("C", "W")) for name, array in checked.items()}
         request = self._request(_shapes(feed))
         try:
-            request.infer(dict(feed), share_inputs=True)
+            request.infer(feed, share_inputs=True)
             return {name: request.get_tensor(name).data.copy() for name in self._manifest.output.names}
         except Exception as exc:
             raise self._failed(exc) from exc

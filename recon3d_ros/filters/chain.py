@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recon3d_ros.config import PipelineConfig
 from recon3d_ros.filters.edges import drop_flying_pixels
 from recon3d_ros.filters.evidence import require_confidence, require_texture
-from recon3d_ros.filters.limits import RegionOfInterest, cut_border, limit_depth
+from recon3d_ros.filters.limits import RegionOfInterest, cut_border, is_within, limit_depth
 from recon3d_ros.filters.speckle import drop_speckles
 from recon3d_ros.filters.temporal import TemporalFilter
 from recon3d_ros.geometry import DepthMap, Frame
@@ -63,6 +63,7 @@ class DepthFilters:
             past = self._temporal
             self.steps.append(("temporal", lambda depth, _, frame: past.apply(depth, frame.image)))
         self._min_confidence = c.min_confidence
+        self._limits_m = c.min_depth_m, c.max_depth_m
 
     def masked(self, frame: Frame) -> Frame:
         """The frame with what the region of interest cuts out as not seen by the camera (`Frame.valid`).
@@ -82,19 +83,21 @@ class DepthFilters:
             frame: The images it was made from.
 
         Returns:
-            A new depth map: NaN where depth is not believed, +Inf where it is beyond the limit; its disparity
-            is missing where the depth is invalid, and stays where it is only far.
+            A depth map: NaN where depth is not believed, +Inf where it is beyond the limit; its disparity is
+            missing where the depth is invalid, and stays where it is only far. The estimate itself if
+            nothing changes.
 
         Raises:
             ConfigError: The region of interest is of an image of another aspect.
         """
+        if len(self.steps) == 1 and is_within(estimate.depth, *self._limits_m):
+            return estimate
         depth = estimate.depth.copy()
         for _, step in self.steps:
             step(depth, estimate, frame)
         disparity = estimate.disparity
         if disparity is not None:  # what is invalid as depth must not come back as disparity
-            disparity = disparity.copy()
-            np.copyto(disparity, np.nan, where=np.isnan(depth))
+            disparity = np.where(np.isnan(depth), np.float32(np.nan), disparity)
             if self._temporal is not None and frame.rig is not None:  # two ways to say one smoothed depth
                 np.copyto(disparity, frame.rig.disparity_from_depth(depth), where=np.isfinite(depth))
         return replace(estimate, depth=depth, disparity=disparity)

@@ -65,8 +65,8 @@ def range_doubts(depth: NDArray[np.float32], min_m: float, max_m: float) -> tupl
     if known.size < _LEAST_KNOWN * some.size:
         return ()
     sides = {
-        f"nearer than min_depth_m ({min_m:g} m)": float(np.mean(known < min_m)),
-        f"farther than max_depth_m ({max_m:g} m)": float(np.mean(known > max_m)),
+        f"nearer than min_depth_m ({min_m:g} m)": np.count_nonzero(known < min_m) / known.size,
+        f"farther than max_depth_m ({max_m:g} m)": np.count_nonzero(known > max_m) / known.size,
     }
     return tuple(
         f"expected depth within the limits, got {OUT_OF_RANGE:.0%} or more of it {side}: is the scale wrong, "
@@ -86,7 +86,7 @@ def share_beyond(depth: NDArray[np.float32], max_m: float) -> float:
         max_m: The limit.
     """
     some = _grid(depth)
-    return float(np.mean((some > max_m) & (some <= BEYOND * max_m)))
+    return np.count_nonzero((some > max_m) & (some <= BEYOND * max_m)) / some.size
 
 
 def _grid(depth: NDArray[np.float32]) -> NDArray[np.float32]:

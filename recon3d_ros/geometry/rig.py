@@ -122,12 +122,14 @@ class StereoRig:
             A new array of the same shape, float32 m: NaN stays NaN; d <= doffs is +Inf, farther than
             can be measured.
         """
-        depth: NDArray[np.float32] = np.subtract(disparity, np.float32(self.doffs_px), dtype=np.float32)
-        if (depth <= 0).any():  # looking is cheaper than these two, 0.1 ms at 640x480
-            np.maximum(depth, 0, out=depth)
-            np.abs(depth, out=depth)  # -0.0 would divide to -Inf
+        adjusted: NDArray[np.float32] = np.asarray(disparity, np.float32)
+        if self.doffs_px:
+            adjusted = adjusted - np.float32(self.doffs_px)
+        if (adjusted <= 0).any():  # looking is cheaper than these two, 0.1 ms at 640x480
+            adjusted = np.maximum(adjusted, 0)
+            np.abs(adjusted, out=adjusted)  # -0.0 would divide to -Inf
         with np.errstate(divide="ignore"):
-            np.divide(np.float32(self.fx * self.baseline_m), depth, out=depth)
+            depth: NDArray[np.float32] = np.divide(np.float32(self.fx * self.baseline_m), adjusted)
         return depth
 
     def disparity_from_depth(self, depth: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -70,14 +70,15 @@ class Preprocessor:
 
         Returns:
             One array per input name in the contract's layout, uint8 or float32, with the
-            values (image * scale - mean) / std. The next call overwrites them.
+            values (image * scale - mean) / std; maybe views of the images, read-only as those are. The next
+            call overwrites them.
 
         Raises:
             ImageError: an image has another size, shape or dtype.
         """
         channels = self._contract.channels
         if self._is_plain:
-            return self._copied(frames)
+            return self._as_they_are(frames)
         for index, images in enumerate(frames):
             targets = [plane for planes in self._planes for plane in planes[index % len(planes)]]
             for i, image in enumerate(images):
@@ -95,11 +96,14 @@ class Preprocessor:
             tensor = np.repeat(tensor[:1], self._contract.batch, axis=0)
         return tensor.reshape(self._shape)
 
-    def _copied(self, frames: Sequence[Sequence[NDArray[np.uint8]]]) -> dict[str, NDArray[Any]]:
-        """The images as they are, without splitting and merging: 0.1 instead of 0.4 ms at 640x480."""
+    def _as_they_are(self, frames: Sequence[Sequence[NDArray[np.uint8]]]) -> dict[str, NDArray[Any]]:
+        """The images without splitting and merging; those of one frame in colour without a copy either."""
+        for image in (image for images in frames for image in images):
+            _check_image(image, self._fit)
+        if len(frames) == 1 and all(image.ndim == 3 and image.flags.c_contiguous for image in frames[0]):
+            return {name: image[None] for name, image in zip(self._tensors, frames[0], strict=True)}
         for index, images in enumerate(frames):
             for image, tensor in zip(images, self._tensors.values(), strict=True):
-                _check_image(image, self._fit)
                 tensor[index] = image if image.ndim == 3 else image[..., None]
         return self._tensors
 

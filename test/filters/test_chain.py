@@ -55,6 +55,14 @@ def test_the_depth_that_limits_cut_out_is_no_patch_and_no_edge():
     assert result[8, 8] == np.inf
 
 
+def test_nothing_is_copied_where_nothing_changes():
+    estimate = DepthMap(np.full((HEIGHT, WIDTH), 2.0, np.float32), CAMERA)
+    assert DepthFilters(PipelineConfig()).apply(estimate, FRAME) is estimate
+    assert DepthFilters(PipelineConfig(border_px=1)).apply(estimate, FRAME) is not estimate
+    estimate.depth[3, 4] = np.nan
+    assert DepthFilters(PipelineConfig()).apply(estimate, FRAME) is not estimate
+
+
 depths = st.floats(0.125, 60, width=32) | st.sampled_from([np.nan, np.inf])
 configs = st.builds(
     PipelineConfig,

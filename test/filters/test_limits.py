@@ -6,7 +6,7 @@ import pytest
 
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.files import write_image
-from recon3d_ros.filters.limits import RegionOfInterest, cut_border, limit_depth
+from recon3d_ros.filters.limits import RegionOfInterest, cut_border, is_within, limit_depth
 
 NAN, INF = np.nan, np.inf
 
@@ -15,6 +15,20 @@ def test_limits():
     depth = np.array([[0.0, 0.49, 0.5, 2.0], [3.0, 3.01, NAN, INF]], np.float32)
     limit_depth(depth, 0.5, 3.0)
     np.testing.assert_array_equal(depth, [[NAN, NAN, 0.5, 2.0], [3.0, INF, NAN, INF]])
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [
+        ([0.5, 3.0], True),
+        ([0.49, 2.0], False),
+        ([2.0, 3.01], False),
+        ([2.0, NAN], False),
+        ([2.0, INF], False),
+    ],
+)
+def test_what_is_within_the_limits_is_what_they_would_not_change(depth, expected):
+    assert is_within(np.array([depth], np.float32), 0.5, 3.0) is expected
 
 
 @pytest.mark.parametrize(

@@ -279,5 +279,13 @@ def test_bytes_that_need_no_change_arrive_as_they_are(batch: int) -> None:
     for i, (colour, grey) in enumerate(frames):
         np.testing.assert_array_equal(got["left"][i], colour)
         np.testing.assert_array_equal(got["right"][i], np.dstack([grey] * 3))
+    views = [[frame[0], frame[0][::-1]] for frame in frames]
+    got = preprocessor.tensors(*views)
+    for i, (left, right) in enumerate(views):
+        np.testing.assert_array_equal(got["left"][i], left)
+        np.testing.assert_array_equal(got["right"][i], right)
+    assert all(tensor.flags.c_contiguous for tensor in got.values())
+    whole = preprocessor.tensors(*[[frame[0], frame[0].copy()] for frame in frames])
+    assert np.shares_memory(whole["left"], frames[0][0]) == (batch == 1)
     with pytest.raises(ImageError, match="13x9"):
         preprocessor.tensors(*[[np.zeros((13, 9, 3), np.uint8)] * 2] * batch)

@@ -84,6 +84,7 @@ def subscribe(
     *,
     qos: QoSProfile | None = None,
     callback_group: CallbackGroup | None = None,
+    raw: bool = False,
 ) -> Subscription:
     """Subscribe with `sensor_qos` (or `qos`), overridable by `qos_overrides.<topic>.subscription.*`.
 
@@ -95,6 +96,7 @@ def subscribe(
         qos: in place of `sensor_qos`.
         callback_group: give one that is dropped with the subscription when it will be destroyed before the
             node: groups keep a reference of each entity they ever had.
+        raw: give the callback serialized messages, as bytes.
 
     Raises:
         ConfigError: an override is no value of its policy.
@@ -109,6 +111,7 @@ def subscribe(
             # rclpy's own event callbacks cost every turn of the executor; `qos_watch` says it in more words.
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+            raw=raw,
         )
     except _BAD_QOS as exc:
         raise _qos_error("subscription", topic, exc) from exc

@@ -30,6 +30,7 @@ from recon3d_ros.messages.intake import Intake, Messages, RawFrame
 from recon3d_ros.messages.kinds import stamp_to_ns
 from recon3d_ros.pipeline import Result
 from recon3d_ros.ros.bridge.runtime import PausableCallbackGroup, subscribe, transported
+from recon3d_ros.ros.bridge.serialized import InfoReader, image_of
 from recon3d_ros.ros.bridge.transforms import TransformSource
 from recon3d_ros.ros.health.health import Health
 from recon3d_ros.ros.health.outcome import SKIPPED, Cause, FrameOutcome, guarded
@@ -94,7 +95,7 @@ class CameraChannel:
             layout=config.layout,
             on_step_back=self._on_step_back,
         )
-        self._info_messages: dict[str, CameraInfo] = {}
+        self._info_readers = {topic: InfoReader() for topic in self._info_topics}
         self._info_logs = ChangeThrottle(INFO_LOG_PERIOD_S)
         self._info_subscriptions: list[Subscription] = []
         self._image_subscriptions: list[Subscription] = []
@@ -107,7 +108,8 @@ class CameraChannel:
     @property
     def infos(self) -> list[CameraInfo]:
         """The newest camera_info messages, left before right, as far as they came."""
-        return [self._info_messages[topic] for topic in self._info_topics if topic in self._info_messages]
+        newest = [reader.newest for reader in self._info_readers.values()]
+        return [msg for msg in newest if msg is not None]
 
     def activate(self) -> None:
         """Subscribe to camera_info and images; to images no longer than somebody wants results.
@@ -120,7 +122,7 @@ class CameraChannel:
         for topic, resolved in zip(self._infos, self._info_topics):
             on_info = guarded(self._on_info(resolved), self.record)
             self._info_subscriptions.append(
-                subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._info_group)
+                subscribe(self._node, CameraInfo, topic, on_info, callback_group=self._info_group, raw=True)
             )
         self._open_images()  # in any case: a wrong override is to be reported now, not to the first reader
         self._active, self._idle, self._wanted_s = True, False, time.monotonic()
@@ -218,12 +220,15 @@ class CameraChannel:
 
     def _open_images(self) -> None:
         group = MutuallyExclusiveCallbackGroup()
-        msg_type = CompressedImage if self._config.image_transport == "compressed" else Image
+        compressed = self._config.image_transport == "compressed"
+        msg_type = CompressedImage if compressed else Image
         try:
             self.scale_inputs.open()  # before the images, as camera_info is
             for side, topic in enumerate(self._images):
                 on_image = guarded(self._on_image(side), self.record)
-                images = subscribe(self._node, msg_type, topic, on_image, callback_group=group)
+                images = subscribe(
+                    self._node, msg_type, topic, on_image, callback_group=group, raw=not compressed
+                )
                 self._image_subscriptions.append(images)
         except BaseException:  # one side alone would look open and give nothing; the next tick tries again
             self._close_images()
@@ -238,17 +243,18 @@ class CameraChannel:
         while subscriptions:
             self._node.destroy_subscription(subscriptions.pop())
 
-    def _on_info(self, topic: str) -> Callable[[CameraInfo], None]:
-        def on_info(msg: CameraInfo) -> None:
-            self._info_messages[topic] = msg
+    def _on_info(self, topic: str) -> Callable[[bytes], None]:
+        def on_info(serialized: bytes) -> None:
+            msg = self._info_readers[topic].read(serialized)
             size, new = f"{msg.width}x{msg.height}", self._intake.add_info(topic, msg)
             if new and self._info_logs.is_due(topic, size, time.monotonic()):
                 self._node.get_logger().info(f"camera_info on {topic}: {size}")
 
         return on_info
 
-    def _on_image(self, side: int) -> Callable[[Image | CompressedImage], None]:
-        def on_image(msg: Image | CompressedImage) -> None:
+    def _on_image(self, side: int) -> Callable[[bytes | CompressedImage], None]:
+        def on_image(received: bytes | CompressedImage) -> None:
+            msg = image_of(received) if isinstance(received, bytes) else received
             before = self._intake.sync.unmatched
             messages = self._intake.add_image(side, msg)
             self._count_unmatched(self._intake.sync.unmatched - before, paired=messages is not None)
