@@ -78,6 +78,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         flags=("frames", "rate_hz"),
         processes=3,
     ),
+    "map_soak": Benchmark(
+        "recon3d_ros.ros.bench.map_soak:benchmark_map_soak",
+        "a walk of --frames images (6000, 20 minutes) with the map node: memory, threads and open files, and "
+        "what happened to every image",
+        flags=("frames", "rate_hz"),
+        processes=3,
+    ),
 }
 
 
@@ -96,7 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-ms", type=float, metavar="MS", help="node: duration of the model for a frame (default 0)"
     )
-    parser.add_argument("--rate-hz", type=float, metavar="HZ", help="soak: rate of the camera (default 30)")
+    parser.add_argument(
+        "--rate-hz",
+        type=float,
+        metavar="HZ",
+        help="soak: rate of the camera (default 30); map_soak: at which the walk is played (default 15)",
+    )
     parser.add_argument(
         "--data",
         metavar="SETS",

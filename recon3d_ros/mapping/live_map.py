@@ -127,6 +127,7 @@ class LiveMap:
         moved = float(np.linalg.norm(position - self._bounded_at))
         if self.radius_m > 0 and not moved < _RADIUS_STEP * self.radius_m:
             fusion.keep_within(position, self.radius_m)
+            self.space.keep_within(position, self.radius_m)
             self._bounded_at = position.copy()
             self._forget_beyond(position)
         self._note(fusion.changed)

@@ -114,6 +114,14 @@ class ObservedSpace:
         seen: NDArray[np.bool_] = known & (passed > 0) & (ended <= _HITS_PER_PASS * passed)
         return seen
 
+    def keep_within(self, position: NDArray[np.float64], radius_m: float) -> None:
+        """Drop the blocks that lie wholly farther than `radius_m` from a position, (3,) m: unknown again."""
+        size = SIDE * self.edge_m
+        distance = np.linalg.norm((self.coords + 0.5) * size - position, axis=1)
+        kept = distance <= radius_m + _HALF_DIAGONAL * size
+        if not kept.all():
+            self.restore(self.coords[kept], self.counts[kept])
+
     def _in_view(self, camera: PinholeCamera, t_world_camera: Matrix) -> NDArray[np.int32]:
         """Places of the blocks that the image shows, (M, 3)."""
         size = SIDE * self.edge_m

@@ -110,6 +110,20 @@ def test_what_is_beyond_the_radius_is_dropped():
     assert live.fusion.stats.dropped_blocks > 100
 
 
+def test_the_empty_space_beyond_the_radius_is_dropped_too():
+    live = LiveMap(CONFIG, radius_m=2.5)
+    counts = []
+    for i in range(60):
+        live.add(wall(), IMAGE, at(0.2 * i), i * 200_000_000)
+        counts.append(len(live.space.coords))
+    assert max(counts[20:]) <= 1.2 * max(counts[:20])
+    size = 8 * live.space.edge_m
+    away = np.linalg.norm((live.space.coords + 0.5) * size - [59 * 0.2, 0, 0], axis=1)
+    assert away.max() < 2.5 * 1.05 + 0.87 * size + 0.2
+    ahead = np.array([[59 * 0.2, 0.0, 0.6], [1.0, 0.0, 0.6]])
+    assert live.space.empty(ahead).tolist() == [True, False]
+
+
 def test_without_a_reader_nothing_is_remembered_of_what_was_dropped():
     live = LiveMap(CONFIG, radius_m=2.5)
     for i in range(80):

@@ -46,6 +46,17 @@ def test_it_is_the_same_anywhere(position):
     assert space.empty(places).tolist() == [True, True, False, False]
 
 
+def test_what_is_far_is_dropped_and_the_rest_stays_as_it_was():
+    space = ObservedSpace(0.03, 5.0)
+    space.add(wall(4.0), np.eye(4))
+    near, blocks = along_the_axis(space, 0.55, 1.05), len(space.coords)
+    space.keep_within(np.zeros(3), 1.5)
+    assert 0 < len(space.coords) < blocks
+    assert along_the_axis(space, 0.55, 1.05, 3.5) == [*near, False] == [True, True, False]
+    space.add(wall(4.0), np.eye(4))
+    assert len(space.coords) == blocks and along_the_axis(space, 3.5) == [True]
+
+
 def test_an_uncertain_end_clears_only_what_lies_two_sigmas_before_it():
     space = ObservedSpace(0.03, 5.0)
     space.add(wall(3.0, sigma_m=0.4), np.eye(4))

@@ -1,24 +1,19 @@
-"""Camera, depth node and consumer as three processes over DDS, for the benchmarks; controlled over pipes."""
+"""A camera with pairs, a depth node and a consumer of its clouds, for the benchmarks."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import PointCloud2
 
 from recon3d_ros.backends import BACKENDS
@@ -26,6 +21,7 @@ from recon3d_ros.config.camera_topics import SIDES, image_topics, info_topic, tr
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry import PointPacker, StereoRig
 from recon3d_ros.ros.bench.copying_backend import SCENES, CopyingBackend, disparity, write_model
+from recon3d_ros.ros.bench.processes import Part, Processes, serve_camera, serve_consumer
 from recon3d_ros.ros.bridge.conversions import (
     camera_to_info,
     compressed_to_msg,
@@ -36,20 +32,15 @@ from recon3d_ros.ros.bridge.conversions import (
 from recon3d_ros.ros.bridge.runtime import advertise, subscribe
 from recon3d_ros.ros.node import depth_node
 from recon3d_ros.ros.output.cloud_message import CloudMessages
-from recon3d_ros.system.allocator import keep_memory
-from recon3d_ros.system.interrupts import interrupts_held
 
 # Topics of the node's cloud and of the ready-made one that it is compared with.
 POINTS, READY = "points", "ready_points"
 START_S = 60.0
-STOP_S = 10.0
 GRACE_S = 0.5  # for messages that are still on their way
 
 
-class NodeHarness:
-    """Three processes: a camera, a depth node and a consumer; ended when the context is left.
-
-    The environment (DDS domain, profile) is that of this process.
+class NodeHarness(Processes):
+    """A camera, a depth node and a consumer; ended when the context is left.
 
     Args:
         size_wh: Of the images.
@@ -71,23 +62,15 @@ class NodeHarness:
         self._folder = tempfile.TemporaryDirectory(prefix="recon3d-benchmark-")
         model = write_model(Path(self._folder.name))
         values = {"model": str(model), "backend": "fake", "image_transport": transport, **parameters}
-        words = ["--ros-args", "--log-level", "warn"]
-        for name, value in values.items():
-            words += ["-p", f"{name}:={value}"]
-        spawn = get_context("spawn")  # a forked DDS is no DDS
-        self._node = spawn.Process(target=run_depth_node, args=(words, model_ms), daemon=True)
-        self._camera, their_camera = spawn.Pipe()
-        self._consumer, their_consumer = spawn.Pipe()
-        self._others = [
-            spawn.Process(target=run_camera, args=(their_camera, size_wh, transport), daemon=True),
-            spawn.Process(target=run_consumer, args=(their_consumer, size_wh), daemon=True),
-        ]
+        super().__init__(
+            {"depth node": Part(run_depth_node, (ros_words(values), model_ms))},
+            Part(run_camera, (size_wh, transport)),
+            Part(run_consumer, (size_wh,)),
+        )
 
     def __enter__(self) -> NodeHarness:
         try:
-            with interrupts_held():
-                for process in (self._node, *self._others):
-                    process.start()
+            self.start()
             deadline = time.monotonic() + START_S
             while True:
                 self.publish("images", 10.0, 5)
@@ -104,54 +87,28 @@ class NodeHarness:
             self.close()
             raise
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def node_pid(self) -> int:
-        """The node's process."""
-        assert self._node.pid is not None  # it was started
-        return self._node.pid
-
     def publish(self, what: str, rate_hz: float, frames: int) -> list[int]:
         """Publish "images" or "clouds" and return their stamps (ns), when all of them are out."""
-        return list(self._request(self._camera, (what, rate_hz, frames)))
+        return list(self.ask_camera((what, rate_hz, frames)))
 
     def collect(self) -> tuple[dict[str, dict[int, int]], dict[str, str]]:
         """Return the clouds since the last call, {topic: {stamp_ns: received_ns}}, and the diagnostics."""
         time.sleep(GRACE_S)
-        arrivals, status = self._request(self._consumer, "collect")
+        arrivals, status = self.ask_consumer("collect")
         return arrivals, status
 
     def close(self) -> None:
         """End the processes, the node first."""
-        for pipe in (self._camera, self._consumer):
-            try:
-                pipe.send(None)
-            except OSError:
-                pass  # it ended by itself
-        if self._node.pid is not None and self._node.is_alive():
-            self._node.terminate()
-        for process in (self._node, *self._others):
-            if process.pid is None:
-                continue
-            process.join(STOP_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
+        super().close()
         self._folder.cleanup()
 
-    def _request(self, pipe: Connection, request: object) -> Any:
-        """Send a request and wait for the reply, as long as all three live."""
-        pipe.send(request)
-        while not pipe.poll(0.2):
-            for name, process in zip(("depth node", "camera", "consumer"), (self._node, *self._others)):
-                if not process.is_alive():
-                    code = process.exitcode
-                    raise DataError(f"expected the {name} to live, it ended with {code}: see its output")
-        return pipe.recv()
+
+def ros_words(values: Mapping[str, Any]) -> list[str]:
+    """The command line of a node with these parameters, which logs warnings only."""
+    words = ["--ros-args", "--log-level", "warn"]
+    for name, value in values.items():
+        words += ["-p", f"{name}:={value}"]
+    return words
 
 
 def run_depth_node(words: list[str], model_ms: float) -> None:
@@ -166,19 +123,12 @@ def run_camera(pipe: Connection, size_wh: tuple[int, int], transport: str) -> No
 
     `what` is "images" for pairs with camera_info, or "clouds" for ready-made PointCloud2.
     """
-    keep_memory()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = Node("camera")
-    camera = _Camera(node, size_wh, transport)
-    try:
-        while (request := pipe.recv()) is not None:
-            what, rate_hz, frames = request
-            pipe.send(camera.publish(what, rate_hz, frames))
-    except EOFError:
-        pass  # the benchmark ended
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+
+    def make(node: Node) -> Callable[[Any], list[int]]:
+        camera = _Camera(node, size_wh, transport)
+        return lambda request: camera.publish(*request)
+
+    serve_camera(pipe, make)
 
 
 class _Camera:
@@ -245,9 +195,6 @@ def run_consumer(pipe: Connection, size_wh: tuple[int, int]) -> None:
     To every request it replies with the arrivals since the last one, {topic: {stamp_ns: received_ns}}, and
     the newest values of the node's diagnostics.
     """
-    keep_memory()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = Node("consumer")
     arrivals: dict[str, dict[int, int]] = {POINTS: {}, READY: {}}
 
     def listener(topic: str) -> Any:
@@ -258,6 +205,24 @@ def run_consumer(pipe: Connection, size_wh: tuple[int, int]) -> None:
 
         return on_cloud
 
+    def make(node: Node) -> Callable[[], Any]:
+        for topic in arrivals:
+            subscribe(node, PointCloud2, topic, listener(topic))
+        status = newest_status(node)
+
+        def reply() -> Any:
+            taken = {topic: dict(stamps) for topic, stamps in arrivals.items()}
+            for stamps in arrivals.values():
+                stamps.clear()
+            return taken, status
+
+        return reply
+
+    serve_consumer(pipe, make)
+
+
+def newest_status(node: Node) -> dict[str, str]:
+    """The newest values of a node's diagnostics, kept up to date by the executor."""
     status: dict[str, str] = {}
 
     def on_diagnostics(msg: DiagnosticArray) -> None:
@@ -267,22 +232,5 @@ def run_consumer(pipe: Connection, size_wh: tuple[int, int]) -> None:
                 status.clear()
                 status.update(values)
 
-    for topic in arrivals:
-        subscribe(node, PointCloud2, topic, listener(topic))
     subscribe(node, DiagnosticArray, "/diagnostics", on_diagnostics)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        while True:
-            executor.spin_once(timeout_sec=0.05)
-            if pipe.poll():
-                if pipe.recv() is None:
-                    return
-                pipe.send((arrivals, status))
-                for stamps in arrivals.values():
-                    stamps.clear()
-    except EOFError:
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    return status

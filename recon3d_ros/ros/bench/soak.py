@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -27,28 +27,36 @@ _KEYS = {
 }
 
 
-class SoakRow(TypedDict):
-    """One run.
+class ProcessRow(TypedDict):
+    """Memory, threads and files of a node, from `proc(5)`, behind the warm-up.
 
-    Memory, threads and files are the node's, from `proc(5)`, behind the warm-up: `growth_mb` is the slope of
-    the resident memory times the frames, `more_threads` and `more_files` how many there were more at
-    the end than at the beginning. Of `sent` frames the node counted `frames_in`, which are `frames_out`,
-    `skipped` or `dropped`; `received` came out at the consumer.
+    `growth_mb` is the slope of the resident memory times the frames, `more_threads` and `more_files` how many
+    there were more at the end than at the beginning.
     """
 
-    frames: int
-    rate_hz: float
     growth_mb: float
     peak_mb: float
     threads: int
     more_threads: int
     files: int
     more_files: int
+
+
+class FrameRow(TypedDict):
+    """Of `sent` frames the node counted `frames_in`, which are `frames_out`, `skipped` or `dropped`."""
+
     sent: int
     frames_in: int
     frames_out: int
     skipped: int
     dropped: int
+
+
+class SoakRow(ProcessRow, FrameRow):
+    """One run; `received` frames came out at the consumer."""
+
+    frames: int
+    rate_hz: float
     received: int
 
 
@@ -83,24 +91,19 @@ def benchmark_soak(
     """
     with NodeHarness(size_wh) as harness:
         samples, sent, received = [], 0, 0
-        before = _frame_counts(harness)
+        before = frame_counts(lambda: harness.collect()[1])
         for first in range(0, frames, chunk):
             sent += len(harness.publish("images", rate_hz, min(chunk, frames - first)))
             arrivals, _ = harness.collect()
             received += len(arrivals[POINTS])
             samples.append(process_sample(harness.node_pid, sent))
             on_sample(samples[-1])
-        counts = {name: count - before[name] for name, count in _frame_counts(harness).items()}
-    warm = [s for s in samples if s["frames"] >= frames * _WARM_UP_SHARE]
+        counts = frame_counts(lambda: harness.collect()[1])
+        counts = {name: count - before[name] for name, count in counts.items()}
     row = SoakRow(
         frames=frames,
         rate_hz=rate_hz,
-        growth_mb=growth_mb(warm, frames),
-        peak_mb=max(s["rss_mb"] for s in samples),
-        threads=warm[-1]["threads"],
-        more_threads=warm[-1]["threads"] - warm[0]["threads"],
-        files=warm[-1]["files"],
-        more_files=warm[-1]["files"] - warm[0]["files"],
+        **process_row(samples, frames),
         sent=sent,
         frames_in=counts["frames_in"],
         frames_out=counts["frames_out"],
@@ -108,8 +111,21 @@ def benchmark_soak(
         dropped=counts["dropped"],
         received=received,
     )
-    check(row)
+    check(row, frames)
     return [row]
+
+
+def process_row(samples: list[ProcessSample], frames: int) -> ProcessRow:
+    """Sum up the samples of a run."""
+    warm = [s for s in samples if s["frames"] >= frames * _WARM_UP_SHARE]
+    return ProcessRow(
+        growth_mb=growth_mb(warm, frames),
+        peak_mb=max(s["rss_mb"] for s in samples),
+        threads=warm[-1]["threads"],
+        more_threads=warm[-1]["threads"] - warm[0]["threads"],
+        files=warm[-1]["files"],
+        more_files=warm[-1]["files"] - warm[0]["files"],
+    )
 
 
 def process_sample(pid: int, frames: int) -> ProcessSample:
@@ -140,8 +156,8 @@ def growth_mb(samples: list[ProcessSample], frames: int) -> float:
     return float(min(slopes) * frames)
 
 
-def check(row: SoakRow) -> None:
-    """Judge a run.
+def check(row: Mapping[str, Any], frames: int) -> None:
+    """Judge a run; `row` has what `ProcessRow` and `FrameRow` have.
 
     Raises:
         BackendError: Memory, threads or files grew, or frames are unaccounted for.
@@ -158,21 +174,22 @@ def check(row: SoakRow) -> None:
     if faults:
         problems = "; ".join(faults)
         raise BackendError(
-            f"expected a node that stays as it is over {row['frames']} frames, got: {problems}; look into "
+            f"expected a node that stays as it is over {frames} frames, got: {problems}; look into "
             "what it does per frame"
         )
 
 
-def _frame_counts(harness: NodeHarness) -> dict[str, int]:
-    """The node's own counts, once diagnostics count the last frame."""
+def frame_counts(newest: Callable[[], Mapping[str, str]]) -> dict[str, int]:
+    """The node's own counts, once its diagnostics count the last frame."""
     deadline = time.monotonic() + _STATUS_S
     last: dict[str, int] = {}
     while True:
         time.sleep(1.1)  # one period of /diagnostics
-        _, status = harness.collect()
+        status = newest()
         counts = {name: int(status.get(key, 0)) for name, key in _KEYS.items()}
         # An image without a partner is no frame, so its drop is not one of frames_in.
         counts["dropped"] -= int(status.get("dropped_unmatched", 0))
-        if (counts == last and status) or time.monotonic() > deadline:
+        waiting = counts["frames_in"] - counts["frames_out"] - counts["skipped"] - counts["dropped"]
+        if (counts == last and status and not waiting) or time.monotonic() > deadline:
             return counts
         last = counts

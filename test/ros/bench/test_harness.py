@@ -17,7 +17,7 @@ def test_a_process_that_dies_is_reported_and_nothing_is_left():
     with pytest.raises(DataError, match="depth node to live"):
         with NodeHarness((96, 64)) as harness:
             os.kill(harness.node_pid, 9)
-            harness._node.join()
+            harness._nodes[0].join()
             harness.publish("images", 10.0, 20)
     assert not multiprocessing.active_children()
 
