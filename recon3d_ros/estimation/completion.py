@@ -82,11 +82,9 @@ class ObjectCompleter(CpuModel):
                 "box, or come closer"
             )
         frame = visible_frame(seen)
-        rng = np.random.default_rng(_SEED)
-        count = self._input.count
-        chosen = rng.choice(len(seen), count, replace=False) if len(seen) > count else np.arange(len(seen))
-        partial = np.resize(frame.to_unit(seen[chosen]), (count, 3))
-        return frame.to_metres(self.unit_points(partial))
+        # In random order: a network may keep the first ones.
+        order = np.resize(np.random.default_rng(_SEED).permutation(len(seen)), self._input.count)
+        return frame.to_metres(self.unit_points(frame.to_unit(seen[order])))
 
 
 def guessed_cloud(guessed: Points, measured: Points | None = None, frame_id: str = "") -> UnorganizedCloud:

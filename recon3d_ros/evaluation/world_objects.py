@@ -87,10 +87,8 @@ def render_object(seed: int, size_wh: tuple[int, int], source: str | None = None
 
 
 def thinned(points: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """So many of (N, 3) points at random; all of them, and some twice, where there are fewer."""
-    if len(points) >= count:
-        return points[rng.choice(len(points), count, replace=False)]
-    return np.concatenate([points, points[rng.choice(len(points), count - len(points))]])
+    """So many of (N, 3) points in random order; all of them, and some again, where there are fewer."""
+    return points[np.resize(rng.permutation(len(points)), count)]
 
 
 def point_rng(points: NDArray[np.float32]) -> np.random.Generator:
