@@ -97,6 +97,11 @@ class TrainConfig(Config):
     keep_statistics: bool = option(
         False, "keep the batch normalization statistics of the initial weights: for tuning with few images"
     )
+    freeze: str = option(
+        "",
+        "modules of the network that keep the weights and statistics of --from, name,name, for example "
+        "encoder,hourglass; empty = all are trained",
+    )
     weight_decay: float = option(1e-4, "weight decay of AdamW", minimum=0.0)
     workers: int = option(1, "processes that render scenes of the world", minimum=0, maximum=1024)
     loaders: int = option(1, "processes that crop and augment; 0 = in the training process", minimum=0)
@@ -151,6 +156,11 @@ class TrainConfig(Config):
     def loss_weights(self) -> dict[str, float]:
         """The losses by name, the task's own where none are named."""
         return parse_losses(self.losses or DEFAULT_LOSSES[self.task])
+
+    @property
+    def frozen(self) -> list[str]:
+        """The modules that are not trained."""
+        return [name.strip() for name in self.freeze.split(",") if name.strip()]
 
     @property
     def sources(self) -> dict[str, float]:
@@ -237,6 +247,8 @@ class TrainConfig(Config):
         self._check_task()
         if self.keep_statistics and not self.init:
             raise ConfigError("expected --from with keep_statistics, got new weights: they have none to keep")
+        if self.frozen and not self.init:
+            raise ConfigError("expected --from with freeze, got new weights: they have nothing to keep")
         if not self.minutes and not self.max_steps:
             raise ConfigError("expected minutes or max_steps above 0, got 0 for both: give the run an end")
         for name in ("width", "height"):

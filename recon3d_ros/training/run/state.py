@@ -71,6 +71,7 @@ class TrainingRun:
             for module in self.network.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.eval()
+        freeze(self.network, config.frozen)
         self.average = AveragedModel(self.network, multi_avg_fn=running_average, use_buffers=True)
         self.path = checkpoint_path(config)
         self.mixed = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
@@ -80,7 +81,10 @@ class TrainingRun:
         objective = Objective(self.network, self.task, config.loss_weights, self.mixed, adapters).to(device)
         self.adapters = objective.adapters
         self.optimizer = torch.optim.AdamW(
-            objective.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            [p for p in objective.parameters() if p.requires_grad],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.objective = self.processes.wrap(objective, device, all_used=objective.reaches_all_weights)
         self.sources: list[list[str]] = []
@@ -153,6 +157,24 @@ class TrainingRun:
         text = f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in {how}"
         text += f", from step {self.step} ({self.seconds / 60:.1f} min)"
         return f"{text}; changed: {self.changes}" if self.changes else text
+
+
+def freeze(network: torch.nn.Module, names: list[str]) -> None:
+    """Let these modules keep their weights and statistics.
+
+    Raises:
+        ConfigError: The network has no such module, or nothing would be left to train.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        if name not in modules:
+            parts = ", ".join(name for name, _ in network.named_children())
+            raise ConfigError(
+                f"expected modules of the network ({parts}) in freeze, got '{name}': correct it"
+            )
+        modules[name].eval().requires_grad_(False)
+    if not any(p.requires_grad for p in network.parameters()):
+        raise ConfigError(f"expected something left to train, got freeze {', '.join(names)}: name fewer")
 
 
 def feature_adapters(
