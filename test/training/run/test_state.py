@@ -258,3 +258,30 @@ def test_tuning_may_keep_the_statistics_of_the_weights_it_starts_from(
     assert moved(keep_statistics=False) and not moved(keep_statistics=True)
     with pytest.raises(ConfigError, match="keep_statistics"):
         make_config(keep_statistics=True)
+
+
+def test_frozen_modules_keep_weights_and_statistics(make_config, stores, tiny_network, tmp_path):
+    first = start_run(make_config(), tiny_network)
+    first.save()
+    config = make_config(out=str(tmp_path / "tuned"), init=str(first.path), freeze="encoder, hourglass")
+    run = start_run(config, tiny_network)
+    run.advance(stream_of(config, stores))
+    changed = {
+        name.split(".")[0]
+        for name, value in run.network.state_dict().items()
+        if (value != first.network.state_dict()[name]).any()
+    }
+    assert "upsampler" in changed and not changed & {"encoder", "hourglass"}
+
+
+def test_only_modules_that_are_there_are_frozen(make_config, tiny_network, tmp_path):
+    first = start_run(make_config(), tiny_network)
+    first.save()
+    config = make_config(out=str(tmp_path / "tuned"), init=str(first.path), freeze="encoder,hourglas")
+    with pytest.raises(ConfigError, match="modules of the network .*hourglass.* got 'hourglas'"):
+        start_run(config, tiny_network)
+
+
+def test_new_weights_are_not_frozen(make_config):
+    with pytest.raises(ConfigError, match="expected --from with freeze"):
+        make_config(freeze="encoder")
