@@ -103,6 +103,8 @@ class StereoNetwork(nn.Module):
     # The cross-entropy teaches distributions as wide as its targets; of narrower ones the mean is better.
     SHARPNESS = 1.5
 
+    locking: Tensor
+
     def __init__(self, config: StereoConfig) -> None:
         super().__init__()
         self.config = config
@@ -116,6 +118,9 @@ class StereoNetwork(nn.Module):
             else None
         )
         self.uncertainty = Uncertainty(hidden + 4 * config.stem + 2, config.uncertainty)
+        # The mean over a few bins leans towards the middle of the best one ("pixel locking": Shimizu and
+        # Okutomi, ICCV 2001), by this many bins at a quarter between two; `training.export.calibration` sets it.
+        self.register_buffer("locking", torch.zeros(()))
         # Scales the correlation in [-1, 1] to a logit; learned, this is where it starts.
         self.temperature = nn.Parameter(torch.tensor(10.0))
 
@@ -142,7 +147,7 @@ class StereoNetwork(nn.Module):
         # As a factor of both parts, not of their sum: the first one vanishes into a convolution on export.
         sharp = self.SHARPNESS * residual.float() + (self.SHARPNESS * self.temperature) * correlation
         coarse, mass = windowed_mean(sharp, self.config.window)
-        coarse = float(step) * coarse
+        coarse = float(step) * (coarse + self.locking * torch.sin(2.0 * math.pi * coarse))
         cells = torch.cat([mass, coarse / self.config.largest_px], dim=1)
         details = F.pixel_unshuffle(half[:batch], 2)
         features = self.upsampler.look(hidden, details)

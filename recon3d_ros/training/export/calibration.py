@@ -1,4 +1,4 @@
-"""Make scale, confidence and sigma mean what they say, on samples that did not train the network.
+"""Make scale, sub-pixel parts, confidence and sigma right, on samples that did not train the network.
 
 Of what it has never seen, a mono network is not only unsure, it also leans to what it saw most: one factor
 for all depth puts the middle right. Training images are harder than clean ones, so a network is too cautious
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from recon3d_ros import world
 from recon3d_ros.geometry import Sample
 from recon3d_ros.networks.mono import MonoNetwork
+from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.export.description import crop_size_wh
 from recon3d_ros.training.losses.loss_input import LossInput
 from recon3d_ros.training.samples.sources import WORLD, first_source
@@ -51,6 +52,8 @@ def calibrate(network: Network, content: Mapping[str, Any], folder: Path, count:
         folder: Of the run, with what it held out.
         count: How many samples.
     """
+    if isinstance(network, StereoNetwork):
+        calibrate_locking(network, calibration_predictions(network, content, folder, count))
     mono = isinstance(network, MonoNetwork)
     telling = not mono or held_out_places(content, folder) >= MIN_PLACES
     if mono and telling:
@@ -75,6 +78,40 @@ def calibrate_scale(network: Any, predictions: Iterable[LossInput]) -> float:
     medians = [float(-inputs.log_error[inputs.logged].median()) for inputs in predictions]
     network.log_gain.fill_(float(np.median(medians)) if medians else former)
     return float(network.log_gain)
+
+
+@torch.no_grad()
+def calibrate_locking(network: Any, predictions: Iterable[LossInput]) -> float:
+    """Set what a stereo network adds to whole bins, in place; without predictions it stays as it is.
+
+    Args:
+        network: In evaluation mode.
+        predictions: Of the network beside the truth, made lazily: with nothing added.
+
+    Returns:
+        The amplitude of the sine, bins: that with the least mean absolute error.
+    """
+    former, step = float(network.locking), float(network.config.step_px)
+    network.locking.zero_()
+    parts = []
+    for seed, inputs in enumerate(predictions):
+        near = inputs.known & (inputs.error < step)  # what is farther off is wrong for another reason
+        pick = _some(near, seed)
+        estimate, truth = (plane.reshape(-1)[pick] / step for plane in (inputs.estimate, inputs.measured))
+        parts.append(torch.stack([torch.sin(2.0 * np.pi * estimate), truth - estimate]))
+    network.locking.fill_(_least_absolute(*torch.cat(parts, dim=1)) if parts else former)
+    return float(network.locking)
+
+
+def _least_absolute(waves: Tensor, errors: Tensor) -> float:
+    """The factor a with the least sum of |errors - a waves|: a weighted median of their quotients."""
+    waves, errors = (values[waves.abs() > 1e-3].double() for values in (waves, errors))
+    if not len(waves):
+        return 0.0
+    order = torch.argsort(errors / waves)
+    weights = waves.abs()[order].cumsum(0)
+    middle = order[int(torch.searchsorted(weights, weights[-1] / 2))]
+    return float(errors[middle] / waves[middle])
 
 
 def calibrate_uncertainty(network: Any, predictions: Iterable[LossInput]) -> dict[str, float]:
@@ -118,10 +155,15 @@ def _fit_all(error: Tensor, log_scale: Tensor, confidence_logit: Tensor, right: 
 @torch.no_grad()
 def _observe(inputs: LossInput, seed: int) -> tuple[Tensor, ...]:
     """Error, logarithm of its scale, logit, and 1 for trusted, of some pixels with known truth."""
-    known = np.flatnonzero(inputs.known.numpy())
-    pick = torch.from_numpy(np.random.default_rng(seed).permutation(known)[:PIXELS_PER_SAMPLE])
+    pick = _some(inputs.known, seed)
     planes = (inputs.error, inputs.log_scale, inputs.confidence_logit, inputs.is_accurate.float())
     return tuple(plane.reshape(-1)[pick] for plane in planes)
+
+
+def _some(chosen: Tensor, seed: int) -> Tensor:
+    """Numbers of at most `PIXELS_PER_SAMPLE` of the chosen pixels."""
+    numbers = np.random.default_rng(seed).permutation(np.flatnonzero(chosen.numpy()))
+    return torch.from_numpy(numbers[:PIXELS_PER_SAMPLE])
 
 
 def _fit(loss: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, float]:

@@ -24,6 +24,8 @@ WEIGHTS = ("network", "config", "average", "step", "samples", "seconds", "histor
 EXTRA = ("sources",)
 # Fields of a network's config, by its task, that older checkpoints do not have, and what they were without.
 ADDED = {"stereo": {"refinement": 0}}
+# The same of its weights, single numbers.
+ADDED_WEIGHTS = {"stereo": {"locking": 0.0}}
 # What continues the very same run.
 PROGRESS = ("state", "optimizer")
 
@@ -74,7 +76,11 @@ def load_checkpoint(path: Path, device: str = "cpu", *, resume: bool = False) ->
         raise ArtifactError(
             f"expected a checkpoint of 'recon3d train' in {path}, got one without {missing}: train again"
         )
-    content["config"] = {**ADDED.get(task_of(content["network"]), {}), **content["config"]}
+    task = task_of(content["network"])
+    content["config"] = {**ADDED.get(task, {}), **content["config"]}
+    numbers = {name: torch.tensor(value) for name, value in ADDED_WEIGHTS.get(task, {}).items()}
+    for key in ("average", *(("state",) if resume else ())):
+        content[key] = {**numbers, **content[key]}
     return content
 
 

@@ -6,7 +6,11 @@ import torch
 
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoOutput
-from recon3d_ros.training.export.calibration import calibrate_scale, calibrate_uncertainty
+from recon3d_ros.training.export.calibration import (
+    calibrate_locking,
+    calibrate_scale,
+    calibrate_uncertainty,
+)
 from recon3d_ros.training.losses.loss_input import DepthLossInput, DisparityLossInput
 
 
@@ -90,3 +94,28 @@ def test_scale_is_the_median_over_the_images_and_without_images_stays():
     torch.testing.assert_close(before[0], 1.2 * plain[0], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(before[1], plain[1])
     assert calibrate_scale(network, []) == 0.0
+
+
+def test_what_leans_towards_whole_bins_is_put_right(network):
+    """An estimate that is 0.08 bins of 4 px too near to the next bin, a tenth of it anywhere."""
+    network.locking.fill_(3.0)
+    rng = np.random.default_rng(0)
+
+    def predictions():
+        for _ in range(3):  # made while they are asked for, with nothing added
+            truth = torch.from_numpy(rng.uniform(4, 36, (1, 32, 48)).astype(np.float32))
+            leaning = truth - 4 * 0.08 * torch.sin(2 * np.pi * truth / 4)
+            wrong = torch.from_numpy(rng.random((1, 32, 48)) < 0.1)
+            estimate = torch.where(wrong, 40 * torch.rand_like(truth), leaning)[:, None]
+            estimate = estimate + 4 * network.locking * torch.sin(2 * np.pi * estimate / 4)
+            zero = torch.zeros_like(estimate)
+            output = StereoOutput(zero.expand(-1, 12, -1, -1), zero, estimate, zero, zero)
+            truth[:, :4] = np.nan
+            yield DisparityLossInput(output, zero.expand(-1, 3, -1, -1), truth, 4)
+
+    found = calibrate_locking(network, predictions())
+    # Of the estimate, not of the truth, the wave is steeper here and flatter there; most of it is gone.
+    assert found == pytest.approx(0.08, abs=0.015) and float(network.locking) == pytest.approx(found)
+    (left,) = [output.error[output.known].median() for output in list(predictions())[:1]]
+    assert left < 0.06
+    assert calibrate_locking(network, []) == pytest.approx(found)
