@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import threading
 import zlib
@@ -23,11 +24,12 @@ JPEG = cv2.imencode(".jpg", PIXELS)[1].tobytes()
 
 
 def _broken_jpeg() -> bytes:
-    """Bits of the pixels are others: libjpeg goes on with a picture that is shifted."""
-    data = bytearray(JPEG)
-    at = data.index(b"\xff\xda") + 200
-    data[at : at + 64] = b"\xfe" * 64
-    return bytes(data)
+    """A quarter of the pixels' bytes is missing: libjpeg goes on with a picture that is shifted.
+
+    Not other bytes in their place: of processors that encode otherwise, some of these decode unnoticed.
+    """
+    at = JPEG.index(b"\xff\xda") + 200
+    return JPEG[:at] + JPEG[at + 2000 :]
 
 
 def _broken_png() -> bytes:
@@ -64,9 +66,9 @@ def test_a_damaged_image_is_one_error_and_no_line(tmp_path, capfd, name):
 def test_what_webcams_leave_behind_the_pixels_is_told_once(foreign_stderr, warned, monkeypatch):
     monkeypatch.setattr(decoding, "_told", set())
     expected = decode_compressed(JPEG, "jpeg")
-    for padding in (7, 12, 9, 1):  # libjpeg has read six of them already
+    for padding in (7, 12, 9, 1):  # libjpeg has read about six of them already
         np.testing.assert_array_equal(decode_compressed(_webcam_jpeg(padding), "jpeg"), expected)
-    assert len(warned) == 1 and "1 extraneous bytes before marker 0xd9" in warned[0]
+    assert len(warned) == 1 and re.search(r"[1-8] extraneous bytes before marker 0xd9", warned[0])
     assert foreign_stderr() == []
 
 
