@@ -83,9 +83,9 @@ def export(
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
     `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
-    it can be exported again. Scale, sub-pixel part, confidence and sigma are calibrated first; those of a mono network whose
-    run held out images of few places stay what they were, if they were anything. All is written and compared
-    in a draft folder; `out_dir` gets the files only if they agree with torch.
+    it can be exported again. Scale, sub-pixel part, confidence and sigma are calibrated first; those of a
+    mono network whose run held out images of few places stay what they were, if they were anything. All is
+    written and compared in a draft folder; `out_dir` gets the files only if they agree with torch.
 
     Args:
         checkpoint: Written by `train`.
