@@ -118,8 +118,8 @@ class StereoNetwork(nn.Module):
             else None
         )
         self.uncertainty = Uncertainty(hidden + 4 * config.stem + 2, config.uncertainty)
-        # The mean over a few bins leans towards the middle of the best one ("pixel locking": Shimizu and
-        # Okutomi, ICCV 2001), by this many bins at a quarter between two; set by `training.export.calibration`.
+        # The mean over a few bins leans to the middle of the best one ("pixel locking": Shimizu and
+        # Okutomi, ICCV 2001), by this many bins at a quarter between two; `training.export` sets it.
         self.register_buffer("locking", torch.zeros(()))
         # Scales the correlation in [-1, 1] to a logit; learned, this is where it starts.
         self.temperature = nn.Parameter(torch.tensor(10.0))
