@@ -22,7 +22,7 @@ from recon3d_ros.training.run.checkpoint import load_checkpoint, load_progress, 
 from recon3d_ros.training.run.device import has_bf16, pick_device
 from recon3d_ros.training.run.distributed import ProcessGroup
 from recon3d_ros.training.run.objective import Objective
-from recon3d_ros.training.run.warm_start import match_feature_statistics, warm_start
+from recon3d_ros.training.run.warm_start import freeze, match_feature_statistics, warm_start
 from recon3d_ros.training.samples.sources import all_sources, first_source
 from recon3d_ros.training.samples.tasks import FeatureAdapter, task_for
 from recon3d_ros.training.samples.teacher import TeacherFile, prepare
@@ -157,24 +157,6 @@ class TrainingRun:
         text = f"network {self.config.network} with {parameters / 1e6:.2f} M parameters on {device} in {how}"
         text += f", from step {self.step} ({self.seconds / 60:.1f} min)"
         return f"{text}; changed: {self.changes}" if self.changes else text
-
-
-def freeze(network: torch.nn.Module, names: list[str]) -> None:
-    """Let these modules keep their weights and statistics.
-
-    Raises:
-        ConfigError: The network has no such module, or nothing would be left to train.
-    """
-    modules = dict(network.named_modules())
-    for name in names:
-        if name not in modules:
-            parts = ", ".join(name for name, _ in network.named_children())
-            raise ConfigError(
-                f"expected modules of the network ({parts}) in freeze, got '{name}': correct it"
-            )
-        modules[name].eval().requires_grad_(False)
-    if not any(p.requires_grad for p in network.parameters()):
-        raise ConfigError(f"expected something left to train, got freeze {', '.join(names)}: name fewer")
 
 
 def feature_adapters(

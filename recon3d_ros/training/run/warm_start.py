@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks.stereo import StereoNetwork
 
 # Weights with one slice per bin: name, axis of the bins, and whether their sum over bins has to stay.
@@ -36,6 +37,24 @@ def warm_start(network: torch.nn.Module, weights: dict[str, Tensor], config: dic
     }
     network.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def freeze(network: torch.nn.Module, names: list[str]) -> None:
+    """Let these modules keep their weights and statistics.
+
+    Raises:
+        ConfigError: The network has no such module, or nothing would be left to train.
+    """
+    modules = dict(network.named_modules())
+    for name in names:
+        if name not in modules:
+            parts = ", ".join(name for name, _ in network.named_children())
+            raise ConfigError(
+                f"expected modules of the network ({parts}) in freeze, got '{name}': correct it"
+            )
+        modules[name].eval().requires_grad_(False)
+    if not any(p.requires_grad for p in network.parameters()):
+        raise ConfigError(f"expected something left to train, got freeze {', '.join(names)}: name fewer")
 
 
 @torch.no_grad()
