@@ -80,12 +80,9 @@ class TrainingRun:
         adapters = feature_adapters(config, network, teacher)
         objective = Objective(self.network, self.task, config.loss_weights, self.mixed, adapters).to(device)
         self.adapters = objective.adapters
-        self.optimizer = torch.optim.AdamW(
-            [p for p in objective.parameters() if p.requires_grad],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        trained = [weight for weight in objective.parameters() if weight.requires_grad]
+        rate, decay = config.learning_rate, config.weight_decay
+        self.optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=decay, fused=True)
         self.objective = self.processes.wrap(objective, device, all_used=objective.reaches_all_weights)
         self.sources: list[list[str]] = []
         self.step = self.samples = 0
