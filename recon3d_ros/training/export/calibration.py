@@ -39,6 +39,8 @@ LENSES = (1.0, 1.25, 1.5, 2.0)
 MIN_PLACES = 4
 # Gains and offsets of an `Uncertainty` that was never calibrated.
 NEUTRAL = {"scale_gain": 1.0, "scale_offset": 0.0, "trust_gain": 1.0, "trust_offset": 0.0}
+# A steeper sine would exchange near and far.
+LARGEST_LOCKING = 0.9 / (2.0 * np.pi)
 # World scenes that neither train nor validate.
 CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
 
@@ -99,7 +101,8 @@ def calibrate_locking(network: Any, predictions: Iterable[LossInput]) -> float:
         pick = _some(near, seed)
         estimate, truth = (plane.reshape(-1)[pick] / step for plane in (inputs.estimate, inputs.measured))
         parts.append(torch.stack([torch.sin(2.0 * np.pi * estimate), truth - estimate]))
-    network.locking.fill_(_least_absolute(*torch.cat(parts, dim=1)) if parts else former)
+    found = _least_absolute(*torch.cat(parts, dim=1)) if parts else former
+    network.locking.fill_(min(max(found, -LARGEST_LOCKING), LARGEST_LOCKING))
     return float(network.locking)
 
 

@@ -116,15 +116,16 @@ def test_pairs_may_come_in_batches(checkpoint, tmp_path):
             np.testing.assert_allclose(together[name][i : i + 1], alone[name], atol=1e-2)
 
 
-def test_export_calibrates_confidence_and_sigma(checkpoint, tmp_path):
+def test_export_calibrates_confidence_sigma_and_what_is_below_a_bin(checkpoint, tmp_path):
     plain, calibrated = (
         open_backend("onnxruntime", export(checkpoint, tmp_path / str(n), calibration_pairs=n).manifest)
         for n in (0, 1)
     )
     feed = {name: np.random.default_rng(3).random((1, 3, 64, 96), np.float32) for name in ("left", "right")}
     before, after = plain.infer(feed), calibrated.infer(feed)
-    np.testing.assert_allclose(before["disparity"], after["disparity"], atol=1e-3)
-    for name in OUTPUTS[1:]:
+    # A sine of at most 0.15 bins of 4 px.
+    np.testing.assert_allclose(before["disparity"], after["disparity"], atol=0.6)
+    for name in OUTPUTS:
         assert not np.allclose(before[name], after[name], atol=1e-3)
 
 
