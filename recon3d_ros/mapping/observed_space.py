@@ -18,7 +18,7 @@ from recon3d_ros.mapping.blocks import SIDE, VOXELS, keys_of
 _EDGE_M = 0.1  # of a voxel, at least; and
 _EDGE_VOXELS = 2.0  # of those of the fusion
 _REACH_VOXELS = 128  # up to which distance from the camera is counted
-_CLEAR_SIGMAS = 2.0  # a ray is clear up to so many standard deviations before its end
+_CLEAR_SIGMAS = 3.0  # a ray is clear up to so many standard deviations before its end
 _HITS_PER_PASS = 0.2  # a voxel is empty where at most this share of the depth maps ends in it
 _HALF_DIAGONAL = 0.87
 _STRIDE_PX = 2  # of the pixels whose ends are counted
@@ -81,7 +81,7 @@ class ObservedSpace:
         """Count a depth map, whose +Inf is free as far as is counted and whose NaN says nothing.
 
         Args:
-            depth_map: In metres; with its sigma a ray is clear up to two of them before its end.
+            depth_map: In metres; with its sigma a ray is clear up to three of them before its end.
             t_world_camera: (4, 4) float64, pose of the optical frame.
         """
         camera = depth_map.camera

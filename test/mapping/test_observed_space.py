@@ -57,10 +57,10 @@ def test_what_is_far_is_dropped_and_the_rest_stays_as_it_was():
     assert len(space.coords) == blocks and along_the_axis(space, 3.5) == [True]
 
 
-def test_an_uncertain_end_clears_only_what_lies_two_sigmas_before_it():
+def test_an_uncertain_end_clears_only_what_lies_three_sigmas_before_it():
     space = ObservedSpace(0.03, 5.0)
     space.add(wall(3.0, sigma_m=0.4), np.eye(4))
-    assert along_the_axis(space, 1.95, 2.25, 2.75) == [True, False, False]
+    assert along_the_axis(space, 1.65, 1.95, 2.75) == [True, False, False]
     blind = ObservedSpace(0.03, 5.0)
     blind.add(wall(3.0, sigma_m=np.nan), np.eye(4))
     blind.add(wall(np.nan), np.eye(4))
