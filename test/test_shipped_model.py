@@ -14,8 +14,14 @@ from recon3d_ros.config import ModelConfig
 from recon3d_ros.datasets import open_dataset
 from recon3d_ros.estimation.completion import ObjectCompleter
 from recon3d_ros.estimation.estimator import Estimator
+from recon3d_ros.estimation.objects import ObjectModel
 from recon3d_ros.estimation.point_labels import PointLabeller
-from recon3d_ros.evaluation.world_objects import part_and_truth, render_object, unpack_object
+from recon3d_ros.evaluation.world_objects import (
+    part_and_truth,
+    render_object,
+    unpack_object,
+    view_and_truth,
+)
 from recon3d_ros.evaluation.zoom import zoomed
 from recon3d_ros.geometry import PinholeCamera, Rectifier
 from recon3d_ros.metrics import depth_metrics, disparity_metrics, shape_metrics
@@ -63,6 +69,26 @@ def test_a_golden_part_gives_the_golden_whole():
         np.testing.assert_allclose(completer.unit_points(part), expected[0], atol=0.02)
 
 
+def test_a_golden_crop_gives_the_golden_object():
+    manifest = registry.find_model("recon3d_object")
+    registry.verify(manifest)
+    with np.load(manifest.file_path(manifest.golden.file)) as golden:
+        crop, expected = golden["image"], golden["expected"]
+    with ObjectModel.open("recon3d_object") as model:  # in half precision
+        np.testing.assert_allclose(model.unit_points(crop), expected[0], atol=0.02)
+
+
+def test_the_object_of_an_image_is_nearer_to_it_than_any_one_shape():
+    """Of held-out views, against the best of the other ones' shapes in place of all of them."""
+    views = [unpack_object(render_object(seed, (224, 160), source="")) for seed in range(800_000, 800_032, 4)]
+    with ObjectModel.open("recon3d_object") as model:
+        crops = [view_and_truth(one, model.side_px) for one in views]
+        ours = [shape_metrics(model.unit_points(crop), whole)["chamfer"] for crop, whole in crops]
+    wholes = [whole for _, whole in crops]
+    same = [np.mean([shape_metrics(shape, whole)["chamfer"] for whole in wholes]) for shape in wholes]
+    assert np.mean(ours) < 0.8 * min(same) and np.mean(ours) < 0.12
+
+
 def test_a_completed_object_is_nearer_to_the_whole_than_what_was_seen():
     """Of held-out views with the depth of a stereo network: the mean over a few, in both directions."""
     scores = []
@@ -79,7 +105,10 @@ def test_a_completed_object_is_nearer_to_the_whole_than_what_was_seen():
 def test_what_is_shipped_for_whom():
     assert {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono", "recon3d_mono_open"} <= set(SHIPPED)
     assert registry.find_model("auto", stereo=False).name == "recon3d_mono"
-    free = {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono_open", "recon3d_completion"}
+    free = {"recon3d_stereo", "recon3d_stereo_light", "recon3d_mono_open"} | {
+        "recon3d_object",
+        "recon3d_completion",
+    }
     assert {name for name in SHIPPED if registry.find_model(name).licence.weights == "Apache-2.0"} == free
     research = registry.find_model("recon3d_mono").licence
     assert any("research" in source.licence for source in research.sources)
