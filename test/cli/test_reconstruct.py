@@ -119,7 +119,7 @@ def test_an_object_of_the_map_is_completed_and_marked(recording, tmp_path, capsy
     from recon3d_ros.training.run.state import start_run
 
     config = TrainConfig(network="completion", out=str(tmp_path / "run"), device="cpu", threads=1)
-    run = start_run(config, {"point": (8, 16), "latent": 16, "coarse": 20})
+    run = start_run(config, {"point": (8, 16), "latent": 16, "coarse": 12, "kept": 8})
     run.save()
     export(run.path, tmp_path, name="mine")
     for path in recording.glob("*.depth.png"):

@@ -17,7 +17,7 @@ pytest.importorskip("onnxruntime")
 
 SMALL = {
     "point_set": {"channels": (4, 8, 8, 8, 8), "latent": 16, "free": 64},
-    "completion": {"point": (8, 16), "latent": 32, "coarse": 32},
+    "completion": {"point": (8, 16), "latent": 32, "coarse": 32, "kept": 32},
 }
 
 
@@ -85,7 +85,7 @@ def test_a_visible_part_is_completed_and_marked(models, pair, tmp_path, capsys):
     cloud = read_ply(tmp_path / "left_object.ply")
     measured = cloud.xyz[cloud["guessed"] == 0]
     assert 0.7 * one.mask.sum() < len(measured) <= one.mask.sum()
-    assert (cloud["guessed"] == 1).sum() == 32 * 8
+    assert (cloud["guessed"] == 1).sum() == (32 + 32) * 8
     assert "points seen" in capsys.readouterr().out
 
 

@@ -30,7 +30,7 @@ def model(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("models")
     config = TrainConfig(network="completion", out=str(folder / "run"), device="cpu", threads=1)
-    run = start_run(config, {"point": (8, 16), "latent": 16, "coarse": 20})
+    run = start_run(config, {"point": (8, 16), "latent": 16, "coarse": 12, "kept": 8})
     run.save()
     export(run.path, folder, name="mine")
     return folder / "mine.yaml"

@@ -15,7 +15,7 @@ from recon3d_ros.training.run.state import start_run
 
 SMALL = {
     "point_set": {"channels": (4, 8, 8, 8, 8), "latent": 16, "free": 64},
-    "completion": {"point": (8, 16), "latent": 32, "coarse": 32},
+    "completion": {"point": (8, 16), "latent": 32, "coarse": 32, "kept": 32},
 }
 SIZES = {"point_set": (64, 64), "completion": (32, 32)}
 # What TensorRT has without plugins.

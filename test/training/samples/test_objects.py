@@ -13,7 +13,7 @@ from recon3d_ros.training.samples.tasks import task_for
 
 SMALL = {
     "point_set": {"channels": (4, 8, 8, 8, 8), "side": 64, "latent": 16, "free": 64},
-    "completion": {"point": (8, 16), "latent": 32, "coarse": 32},
+    "completion": {"point": (8, 16), "latent": 32, "coarse": 32, "kept": 32},
 }
 
 
