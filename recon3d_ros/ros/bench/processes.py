@@ -101,13 +101,20 @@ class Processes:
                 process.join()
 
     def _request(self, pipe: Connection, request: object) -> Any:
-        pipe.send(request)
-        while not pipe.poll(0.2):
-            for name, process in zip(self._names, (*self._nodes, *self._others)):
-                if not process.is_alive():
-                    code = process.exitcode
-                    raise DataError(f"expected the {name} to live, it ended with {code}: see its output")
-        return pipe.recv()
+        try:
+            pipe.send(request)
+            while not pipe.poll(0.2):
+                self._require_all()
+            return pipe.recv()
+        except (EOFError, OSError) as exc:  # the one that was asked ended, maybe while it was asked
+            self._require_all()
+            raise DataError("expected a reply, the process that was asked closes: see its output") from exc
+
+    def _require_all(self) -> None:
+        for name, process in zip(self._names, (*self._nodes, *self._others)):
+            if not process.is_alive():
+                code = process.exitcode
+                raise DataError(f"expected the {name} to live, it ended with {code}: see its output")
 
 
 def serve_camera(pipe: Connection, make: Callable[[Node], Callable[[Any], Any]]) -> None:

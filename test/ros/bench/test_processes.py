@@ -39,3 +39,12 @@ def test_both_reply_and_a_node_that_ends_is_named():
         with pytest.raises(DataError, match="expected the second to live"):
             processes.ask_camera("image")
     assert not multiprocessing.active_children()
+
+
+def test_who_ends_instead_of_replying_is_named_too():
+    with Sleepers() as processes:
+        assert processes.ask_camera("image") == "/image"
+        processes._camera.send(None)
+        processes._others[0].join()
+        with pytest.raises(DataError, match="expected the camera to live"):
+            processes.ask_camera("image")
