@@ -60,22 +60,17 @@ def test_golden_points_give_the_golden_answer():
         np.testing.assert_allclose(labeller.probabilities(points), expected[0], atol=1e-4)
 
 
-def test_a_golden_part_gives_the_golden_whole():
-    manifest = registry.find_model("recon3d_completion")
+@pytest.mark.parametrize(
+    ("name", "kind", "seen"),
+    [("recon3d_completion", ObjectCompleter, "partial"), ("recon3d_object", ObjectModel, "image")],
+)
+def test_what_is_seen_of_the_golden_object_gives_the_golden_whole(name, kind, seen):
+    manifest = registry.find_model(name)
     registry.verify(manifest)
     with np.load(manifest.file_path(manifest.golden.file)) as golden:
-        part, expected = golden["partial"], golden["expected"]
-    with ObjectCompleter.open("recon3d_completion") as completer:  # in half precision
-        np.testing.assert_allclose(completer.unit_points(part), expected[0], atol=0.02)
-
-
-def test_a_golden_crop_gives_the_golden_object():
-    manifest = registry.find_model("recon3d_object")
-    registry.verify(manifest)
-    with np.load(manifest.file_path(manifest.golden.file)) as golden:
-        crop, expected = golden["image"], golden["expected"]
-    with ObjectModel.open("recon3d_object") as model:  # in half precision
-        np.testing.assert_allclose(model.unit_points(crop), expected[0], atol=0.02)
+        shown, expected = golden[seen], golden["expected"]
+    with kind.open(name) as model:  # in half precision
+        np.testing.assert_allclose(model.unit_points(shown), expected[0], atol=0.02)
 
 
 def test_the_object_of_an_image_is_nearer_to_it_than_any_one_shape():

@@ -116,9 +116,7 @@ class ObservedSpace:
 
     def keep_within(self, position: NDArray[np.float64], radius_m: float) -> None:
         """Drop the blocks that lie wholly farther than `radius_m` from a position, (3,) m: unknown again."""
-        size = SIDE * self.edge_m
-        distance = np.linalg.norm((self.coords + 0.5) * size - position, axis=1)
-        kept = distance <= radius_m + _HALF_DIAGONAL * size
+        kept = self._distances(position) <= radius_m + _HALF_DIAGONAL * SIDE * self.edge_m
         if not kept.all():
             self.restore(self.coords[kept], self.counts[kept])
 
@@ -201,7 +199,12 @@ class ObservedSpace:
     def _bound(self, position: NDArray[np.float64]) -> None:
         if len(self._keys) <= self._most:
             return
-        distance = np.linalg.norm((self.coords + 0.5) * SIDE * self.edge_m - position, axis=1)
         # Of equally distant ones the place decides, not the slot: the same images give the same map.
-        kept = np.lexsort((keys_of(self.coords), distance))[: max(1, self._most * 3 // 4)]
+        kept = np.lexsort((keys_of(self.coords), self._distances(position)))[: max(1, self._most * 3 // 4)]
         self.restore(self.coords[kept], self.counts[kept])
+
+    def _distances(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the middles of the blocks from a position, (N,) m."""
+        return np.asarray(
+            np.linalg.norm((self.coords + 0.5) * SIDE * self.edge_m - position, axis=1), np.float64
+        )

@@ -22,7 +22,7 @@ from recon3d_ros.networks import build_network
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 from recon3d_ros.preprocess import Preprocessor, plan_fit
 from recon3d_ros.training.export import export as exporting
-from recon3d_ros.training.export.calibration import calibration_predictions, magnified
+from recon3d_ros.training.export.calibration import held_out_predictions, magnified
 from recon3d_ros.training.export.export import known_images
 from recon3d_ros.training.run.checkpoint import load_checkpoint
 from recon3d_ros.training.run.loop import train
@@ -432,7 +432,7 @@ def test_confidence_is_calibrated_through_other_lenses_too(tmp_path):
     store.write(0, pack_view(image, np.full((48, 64), 2.0, np.float32), CANONICAL_FOCAL_PX))
     network = build_network("mono", TINY).eval()
     content = {"run": {"width": 64, "height": 32}}
-    short, long = calibration_predictions(network, content, tmp_path, 5, lenses=(1.0, 2.0))
+    short, long = held_out_predictions(network, content, tmp_path, 5, lenses=(1.0, 2.0))
     assert short.truth.shape == long.truth.shape == (1, 32, 64)
     np.testing.assert_allclose(short.truth, 2.0 * 48 / 32, rtol=1e-3)
     np.testing.assert_allclose(long.truth, 2.0 * 24 / 32, rtol=1e-3)

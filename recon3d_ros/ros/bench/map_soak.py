@@ -34,6 +34,7 @@ from recon3d_ros.ros.bench.soak import (
     ProcessSample,
     check,
     frame_counts,
+    frame_row,
     process_row,
     process_sample,
 )
@@ -99,18 +100,14 @@ def benchmark_map_soak(
             sent += harness.walk(rate_hz, min(chunk, frames - first))
             samples.append(process_sample(harness.node_pid, sent))
             on_sample(samples[-1])
-        counts = frame_counts(harness.status)
+        after = frame_counts(harness.status)
         messages, status = harness.collect()
     row = MapSoakRow(
         frames=frames,
         rate_hz=rate_hz,
         walk_s=sent * STEP_NS / 1e9,
         **process_row(samples, frames),
-        sent=sent,
-        frames_in=counts["frames_in"] - before["frames_in"],
-        frames_out=counts["frames_out"] - before["frames_out"],
-        skipped=counts["skipped"] - before["skipped"],
-        dropped=counts["dropped"] - before["dropped"],
+        **frame_row(sent, before, after),
         map_mb=float(status["map_mb"]),
         messages=messages,
     )

@@ -98,17 +98,12 @@ def benchmark_soak(
             received += len(arrivals[POINTS])
             samples.append(process_sample(harness.node_pid, sent))
             on_sample(samples[-1])
-        counts = frame_counts(lambda: harness.collect()[1])
-        counts = {name: count - before[name] for name, count in counts.items()}
+        after = frame_counts(lambda: harness.collect()[1])
     row = SoakRow(
         frames=frames,
         rate_hz=rate_hz,
         **process_row(samples, frames),
-        sent=sent,
-        frames_in=counts["frames_in"],
-        frames_out=counts["frames_out"],
-        skipped=counts["skipped"],
-        dropped=counts["dropped"],
+        **frame_row(sent, before, after),
         received=received,
     )
     check(row, frames)
@@ -125,6 +120,17 @@ def process_row(samples: list[ProcessSample], frames: int) -> ProcessRow:
         more_threads=warm[-1]["threads"] - warm[0]["threads"],
         files=warm[-1]["files"],
         more_files=warm[-1]["files"] - warm[0]["files"],
+    )
+
+
+def frame_row(sent: int, before: Mapping[str, int], after: Mapping[str, int]) -> FrameRow:
+    """What became of the frames of a run, by two of `frame_counts`."""
+    return FrameRow(
+        sent=sent,
+        frames_in=after["frames_in"] - before["frames_in"],
+        frames_out=after["frames_out"] - before["frames_out"],
+        skipped=after["skipped"] - before["skipped"],
+        dropped=after["dropped"] - before["dropped"],
     )
 
 

@@ -18,13 +18,12 @@ from torch.nn import functional as F
 
 from recon3d_ros import world
 from recon3d_ros.geometry import Sample
-from recon3d_ros.networks.mono import MonoNetwork
 from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.export.description import crop_size_wh
 from recon3d_ros.training.losses.loss_input import LossInput
 from recon3d_ros.training.samples.sources import WORLD, first_source
 from recon3d_ros.training.samples.store import VIEW_CHANNELS, SampleStore, pack_pair
-from recon3d_ros.training.samples.tasks import StereoTask, task_for
+from recon3d_ros.training.samples.tasks import task_for
 
 if TYPE_CHECKING:
     from recon3d_ros.networks import Network
@@ -55,13 +54,16 @@ def calibrate(network: Network, content: Mapping[str, Any], folder: Path, count:
         count: How many samples.
     """
     if isinstance(network, StereoNetwork):
-        calibrate_locking(network, calibration_predictions(network, content, folder, count))
-    mono = isinstance(network, MonoNetwork)
-    telling = not mono or held_out_places(content, folder) >= MIN_PLACES
-    if mono and telling:
-        calibrate_scale(network, calibration_predictions(network, content, folder, count))
+        # Rendered once: that takes most of the time.
+        pairs = [pack_pair(_calibration_pair(seed, network.config.largest_px)) for seed in range(count)]
+        calibrate_locking(network, _predicted(network, content, pairs))
+        calibrate_uncertainty(network, _predicted(network, content, pairs))
+        return
+    telling = held_out_places(content, folder) >= MIN_PLACES
+    if telling:
+        calibrate_scale(network, held_out_predictions(network, content, folder, count))
     if telling or not is_calibrated(network):
-        calibrate_uncertainty(network, calibration_predictions(network, content, folder, count, LENSES))
+        calibrate_uncertainty(network, held_out_predictions(network, content, folder, count, LENSES))
 
 
 @torch.no_grad()
@@ -183,23 +185,25 @@ def _fit(loss: Callable[[Tensor, Tensor], Tensor]) -> tuple[float, float]:
     return float(gain.detach()), float(offset.detach())
 
 
-@torch.no_grad()
-def calibration_predictions(
+def held_out_predictions(
     network: Network, content: Mapping[str, Any], folder: Path, count: int, lenses: Sequence[float] = (1.0,)
 ) -> Iterator[LossInput]:
-    """Predictions beside the truth to set scale, confidence and sigma by.
+    """Predictions of a mono network beside the truth to set scale, confidence and sigma by.
 
-    Of stereo, scenes of the world that nothing else has seen. Of mono, what the run held out, when it lies in
-    `folder`, through lenses that are so many times as long; without it nothing: the weights have been
-    calibrated when they were exported.
+    Of what the run held out, when it lies in `folder`, through lenses that are so many times as long; without
+    it nothing: the weights have been calibrated when they were exported.
     """
+    store = _held_out(folder)
+    held_out = (store.open(index) for index in range(min(count, len(store))))
+    return _predicted(network, content, (magnified(packed, lens) for packed in held_out for lens in lenses))
+
+
+@torch.no_grad()
+def _predicted(
+    network: Network, content: Mapping[str, Any], samples: Iterable[np.ndarray]
+) -> Iterator[LossInput]:
+    """Predictions of stored samples, made while they are asked for."""
     task = task_for(network, crop_size_wh(content))
-    if isinstance(task, StereoTask):
-        samples = (pack_pair(_calibration_pair(seed, task.largest_px)) for seed in range(count))
-    else:
-        store = _held_out(folder)
-        held_out = (store.open(index) for index in range(min(count, len(store))))
-        samples = (magnified(packed, lens) for packed in held_out for lens in lenses)
     for packed in samples:
         yield task.full_image(network, packed)
 
