@@ -9,6 +9,7 @@ from pathlib import Path
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.config.motion import DepthFromConfig, MotionConfig
+from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError
@@ -16,6 +17,7 @@ from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.estimation.motion_source import MotionEstimator
 from recon3d_ros.geometry import Frame
 from recon3d_ros.mapping.trajectory import Trajectory
+from recon3d_ros.offline.bag_poses import poses_in_bag
 from recon3d_ros.offline.given_poses import POSES_INSIDE, given_poses
 
 
@@ -27,8 +29,10 @@ def add_depth_from(parser: argparse.ArgumentParser) -> None:
         type=user_path,
         metavar="FILE",
         help="for motion: TUM, KITTI, EuRoC CSV, transforms.json, COLMAP's images.txt or images.bin, or a "
-        f"folder of matrices (default: {', '.join(POSES_INSIDE)} or NAME.pose.txt beside the images)",
+        f"folder of matrices (default: {', '.join(POSES_INSIDE)} or NAME.pose.txt beside the images; of a "
+        "bag its tf or odometry)",
     )
+    add_fixed_frame(parser)
     parser.add_argument(
         "--poses-of",
         choices=("camera", "body"),
@@ -36,6 +40,17 @@ def add_depth_from(parser: argparse.ArgumentParser) -> None:
         "a CSV and for body_poses.txt, else camera)",
     )
     add_options(parser, MotionConfig)
+
+
+def add_fixed_frame(parser: argparse.ArgumentParser) -> None:
+    """Declare the frame in which a bag's own poses are wanted."""
+    parser.add_argument(
+        "--fixed-frame",
+        default="",
+        metavar="FRAME",
+        help="of a bag without --poses: frame in which its tf tells the poses of the camera; one that jumps, "
+        "such as map, tears depth and model (default: odom, else the topmost above the camera)",
+    )
 
 
 def from_motion(args: argparse.Namespace) -> bool:
@@ -52,21 +67,44 @@ def from_motion(args: argparse.Namespace) -> bool:
                 "expected no --scale-sources with --depth-from motion, whose scale is that of the poses"
             )
         return True
-    if args.poses is not None or args.poses_of is not None:
-        raise ConfigError("expected --depth-from motion with --poses, got a model's depth: give both or none")
+    if args.poses is not None or args.poses_of is not None or args.fixed_frame:
+        raise ConfigError(
+            "expected --depth-from motion with --poses and --fixed-frame, got a model's depth: "
+            "give both or none"
+        )
     return False
 
 
-def required_poses(args: argparse.Namespace, place: Path) -> Trajectory:
-    """The poses of images at a place.
+def poses_of_bag(args: argparse.Namespace, bag: Bag, topic: str) -> Trajectory:
+    """The poses of the camera whose images are on a topic: of --poses, else the bag's own.
+
+    Raises:
+        ConfigError: There are none.
+        DataError: The file is no file of poses, or the bag has no such frame.
+    """
+    if args.poses is not None:
+        return required_poses(args, str(bag.path))
+    poses = poses_in_bag(bag, topic, args.fixed_frame)
+    if poses is None:
+        raise ConfigError(
+            f"expected poses for depth from motion, tf and odometry of {bag.path} tell of no motion of the "
+            f"camera of {topic}: give --poses"
+        )
+    return poses
+
+
+def required_poses(args: argparse.Namespace, source: str) -> Trajectory:
+    """The poses of the images of a data set, see `parse_spec`.
 
     Raises:
         ConfigError: There are none.
         DataError: The file is no file of poses.
     """
-    poses = given_poses(place, str(args.poses or ""), args.poses_of or "")
+    spec = parse_spec(source)
+    given = (str(args.poses or ""), args.poses_of or "", args.fixed_frame, spec.topics)
+    poses = given_poses(Path(spec.place), *given)
     if poses is None:
-        raise ConfigError(f"expected poses beside {place} for depth from motion, got none: give --poses")
+        raise ConfigError(f"expected poses beside {spec.place} for depth from motion, got none: give --poses")
     return poses
 
 
@@ -80,7 +118,7 @@ def poses_of_set(args: argparse.Namespace) -> Trajectory | None:
         return None
     if args.out is not None or "," in args.data:
         raise ConfigError("expected one set with --depth-from motion, got more, or --out: give one")
-    return required_poses(args, Path(parse_spec(args.data).place))
+    return required_poses(args, args.data)
 
 
 def open_motion(args: argparse.Namespace, model: ModelConfig) -> MotionEstimator:

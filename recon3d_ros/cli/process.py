@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from recon3d_ros.cli.depth_from import add_depth_from, from_motion, open_motion, required_poses, tell_blind
+from recon3d_ros.cli.depth_from import add_depth_from, from_motion, open_motion, poses_of_bag, tell_blind
 from recon3d_ros.cli.flags import add_options, read_options, user_path
 from recon3d_ros.cli.fleet import refuse_fleet_flags
 from recon3d_ros.cli.process_many import add_many_arguments, process_many
@@ -19,7 +19,7 @@ from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.errors import ConfigError, DataError, PartialResultError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.files import write_json
-from recon3d_ros.offline import BagSink, PageSink, PlySink, Sink, Summary, process_bag
+from recon3d_ros.offline import BagSink, PageSink, PlySink, Sink, Summary, find_images, process_bag
 from recon3d_ros.pipeline import Pipeline
 from recon3d_ros.reports import write_page
 from recon3d_ros.scale import ScaleRecovery
@@ -86,10 +86,10 @@ def main(args: argparse.Namespace) -> int:
     scale = read_options(args, ScaleConfig)
     scale.require_offline()
     model = read_options(args, ModelConfig)
-    poses = required_poses(args, args.bag) if motion else None
     config = replace(config, mode="mono") if motion else config
     pages = [PageSink()] if args.out_html is not None else []
     with Bag(args.bag) as bag:
+        poses = poses_of_bag(args, bag, find_images(bag, config)[0]) if motion else None
         estimator = open_motion(args, model) if motion else Estimator.open(model, stereo=config.is_stereo)
         try:
             pipeline = Pipeline(estimator, limits, ScaleRecovery.of(scale))

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from recon3d_ros.cli.depth_from import add_fixed_frame
 from recon3d_ros.cli.flags import add_options, read_options, refuse, user_path
 from recon3d_ros.cli.fleet import add_fleet_arguments, refuse_fleet_flags
 from recon3d_ros.cli.reconstruct_many import reconstruct_many
@@ -45,9 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--poses",
         metavar="FILE",
         help="TUM, KITTI, EuRoC CSV, transforms.json, COLMAP's images.txt or images.bin, or a folder of "
-        f"matrices (default: {', '.join(POSES_INSIDE)} or NAME.pose.txt beside the images; else they are "
-        "estimated)",
+        f"matrices (default: {', '.join(POSES_INSIDE)} or NAME.pose.txt beside the images; of a bag its tf "
+        "or odometry; else they are estimated)",
     )
+    add_fixed_frame(parser)
     parser.add_argument(
         "--odometry",
         action="store_true",
@@ -165,6 +167,7 @@ def _options(args: argparse.Namespace) -> ReconstructOptions:
         poses="" if args.poses is None else str(user_path(args.poses)),
         estimate_poses=args.odometry,
         poses_of=args.poses_of or "",
+        fixed_frame=args.fixed_frame,
         camera=tuple(map(str, args.camera or ())),
         formats=formats,
         for_print=args.print,

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -141,7 +140,7 @@ def _posed(args: argparse.Namespace) -> Sequence[Frame]:
         raise ConfigError("expected --input of a recording with --depth-from motion: give it, not --separate")
     spec = parse_spec(args.input)
     frames = named_frames(args, calibrated=True)
-    return single_posed(frames, required_poses(args, Path(spec.place)), spec.first)
+    return single_posed(frames, required_poses(args, args.input), spec.first)
 
 
 def _opened(model: ModelConfig, stereo: bool) -> Estimator:

@@ -1,33 +1,46 @@
-"""The poses of a camera from a file that is named, or that lies beside its images."""
+"""The poses of a camera from a file that is named, or that lies beside its images, or in their bag."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from recon3d_ros.datasets.bags.reader import Bag, is_bag
+from recon3d_ros.datasets.rgbd.bags import find_topics
 from recon3d_ros.datasets.stereo.euroc import euroc_raw, is_euroc
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.files.camera_document import read_document
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.mapping.trajectory_files import read_trajectory
+from recon3d_ros.offline.bag_poses import poses_in_bag
 
 # Poses that lie beside the images of a folder.
 POSES_INSIDE = ("groundtruth.txt", "poses.txt", "transforms.json", "body_poses.txt")
 
 
-def given_poses(place: Path, file: str, of: str) -> Trajectory | None:
+def given_poses(
+    place: Path, file: str, of: str, fixed_frame: str = "", topics: Sequence[str] = ()
+) -> Trajectory | None:
     """The poses of the rectified (left) optical frame; None = there are none.
 
     Args:
         place: Of the images.
-        file: Of the poses, or a folder; empty = what lies beside the images.
+        file: Of the poses, or a folder; empty = what lies beside the images, or in their bag.
         of: "camera" or "body"; empty = as the file's kind has it.
+        fixed_frame: In which the poses of a bag are wanted, see `poses_in_bag`.
+        topics: Of a bag, see `find_topics`.
 
     Raises:
-        ConfigError: Poses of a body whose camera is not known.
+        ConfigError: Poses of a body whose camera is not known, or a frame for others than those of a bag.
         DataError: It is no file of poses.
     """
+    if not file and is_bag(place):
+        with Bag(place) as bag:
+            return poses_in_bag(bag, find_topics(bag, topics).image, fixed_frame)
+    if fixed_frame:
+        raise ConfigError("expected --fixed-frame with a bag and without --poses, got another: leave it out")
     if file:
         path = Path(file)
     else:

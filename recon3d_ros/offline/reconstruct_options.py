@@ -32,9 +32,11 @@ class ReconstructOptions:
             `as_far_as_the_map`.
         depth: Of `DEPTHS`.
         engine: Of the fusion, or auto.
-        poses: File or folder of poses; empty = those that lie beside the images, else they are estimated.
+        poses: File or folder of poses; empty = those that lie beside the images or in their bag, else they
+            are estimated.
         estimate_poses: Whether they are estimated even so.
         poses_of: "camera" or "body"; empty = as the file's kind has it.
+        fixed_frame: In which the poses of a bag are wanted; empty = see `poses_in_bag`.
         camera: Files of a calibration, for images without one.
         formats: Endings of mesh files beside `mesh.ply`, e.g. ".glb".
         for_print: Whether to write `print.stl`, too.
@@ -54,6 +56,7 @@ class ReconstructOptions:
     poses: str = ""
     estimate_poses: bool = False
     poses_of: str = ""
+    fixed_frame: str = ""
     camera: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     for_print: bool = False
@@ -63,8 +66,8 @@ class ReconstructOptions:
     completion_model: str = ""
 
     def __post_init__(self) -> None:
-        if self.estimate_poses and (self.poses or self.poses_of):
-            raise ConfigError("expected --odometry or --poses, got both: give one of them")
+        if self.estimate_poses and (self.poses or self.poses_of or self.fixed_frame):
+            raise ConfigError("expected --odometry, or --poses or --fixed-frame, got both: give one of them")
         if bool(self.complete) != bool(self.completion_model):
             raise ConfigError(
                 "expected --complete and --completion-model together, got one of them: give a box and a model"

@@ -92,7 +92,9 @@ def reconstruct_recording(
     samples = open_dataset(source, camera=_camera(options, spec))
     given = None
     if not options.estimate_poses:
-        given = given_poses(Path(spec.place), options.poses, options.poses_of)
+        given = given_poses(
+            Path(spec.place), options.poses, options.poses_of, options.fixed_frame, spec.topics
+        )
     if given is not None:
         path = CameraPath(given, {}, "")
     else:

@@ -13,6 +13,7 @@ from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.files import read_pfm
 from recon3d_ros.geometry import PinholeCamera
+from test.bag_transforms import TYPES, write_transforms
 
 WIDTH, HEIGHT = 288, 200
 MOTION = ["--depth-from", "motion", "--motion-parallax-px", "20", "--motion-depth-m", "1"]
@@ -59,14 +60,14 @@ def test_evaluate_scores_it_as_one_method(wall, tmp_path, capsys):
     assert row["abs_rel"] < 0.03
 
 
-def test_process_takes_the_left_camera_of_a_bag_with_poses_by_stamp(wall, tmp_path, capsys):
-    pytest.importorskip("rosbags")
-    bag = BagWriter(
-        tmp_path / "in.mcap",
-        {"/camera/image_rect": "sensor_msgs/msg/Image", "/camera/camera_info": "sensor_msgs/msg/CameraInfo"},
-    )
-    camera, lines = PinholeCamera.simple(WIDTH, HEIGHT, 250.0), []
-    types = bag._store.types
+def record(wall, path, transforms=()):
+    """The images of the wall as a bag; `transforms` are numbers of images at whose stamps tf tells a pose."""
+    topics = {
+        "/camera/image_rect": "sensor_msgs/msg/Image",
+        "/camera/camera_info": "sensor_msgs/msg/CameraInfo",
+    }
+    bag = BagWriter(path, {**topics, **TYPES})
+    camera, types, stamps = PinholeCamera.simple(WIDTH, HEIGHT, 250.0), bag._store.types, []
     for i in range(4):
         stamp = 1_700_000_000 * 10**9 + i * 10**8
         pixels = cv2.imread(str(wall / f"frame-{i:06d}.color.png"))
@@ -77,13 +78,33 @@ def test_process_takes_the_left_camera_of_a_bag_with_poses_by_stamp(wall, tmp_pa
         )
         bag.write("/camera/camera_info", stamp, bag.camera_info(camera, stamp, "camera"))
         bag.write("/camera/image_rect", stamp, message)
-        lines.append(f"{stamp} {STEP_M * i} 0 0 0 0 0 1\n")
+        if i in transforms:
+            pose = np.eye(4)
+            pose[0, 3] = STEP_M * i
+            write_transforms(bag, stamp, ("odom", "camera", pose))
+        stamps.append(stamp)
     bag.close()
-    poses = tmp_path / "poses.txt"
-    poses.write_text("".join(lines[:3]))  # not of the last
+    return stamps
+
+
+@pytest.mark.parametrize("source", ["file", "tf"])
+def test_process_takes_the_left_camera_of_a_bag_with_poses_by_stamp(wall, tmp_path, capsys, source):
+    pytest.importorskip("rosbags")
+    known = range(3)  # not of the last
+    stamps = record(wall, tmp_path / "in.mcap", known if source == "tf" else ())
     words = ["process", str(tmp_path / "in.mcap"), "--out-bag", str(tmp_path / "out.mcap"), *MOTION]
     words += ["--image", "/camera/image_rect", "--camera-info", "/camera/camera_info"]
-    assert main([*words, "--poses", str(poses)]) == 0
+    if source == "file":
+        assert main(words) == 2
+        assert (
+            "tell of no motion of the camera of /camera/image_rect: give --poses" in capsys.readouterr().err
+        )
+        poses = tmp_path / "poses.txt"
+        poses.write_text("".join(f"{stamps[i]} {STEP_M * i} 0 0 0 0 0 1\n" for i in known))
+        words += ["--poses", str(poses)]
+        assert main([*words, "--fixed-frame", "odom"]) == 2
+        assert "without --poses" in capsys.readouterr().err
+    assert main(words) == 0
     out = capsys.readouterr().out
     assert "4 frames = 4 written" in out and "2 of 4 frames have no depth from motion" in out
     with Bag(tmp_path / "out.mcap") as written:

@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from recon3d_ros.cli.main import main
+from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.files.ply import read_ply
 from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import read_mesh
+from test.bag_transforms import TYPES, write_transforms
+from test.datasets.rgbd_writers import image_message
 
 pytest.importorskip("skimage")
 pytest.importorskip("trimesh")
+CAMERA, T0 = PinholeCamera.simple(131, 91, 100.0), 1_700_000_000 * 10**9
 
 
 @pytest.fixture
@@ -49,6 +53,41 @@ def test_a_folder_becomes_a_model(recording, tmp_path, capsys):
     assert np.ptp(read_mesh(out / "print.stl").vertices[:, 0]) > 1000  # mm
     for name in ("cloud.ply", "trajectory.txt", "report.html", "view_above.png", "view_front.png"):
         assert (out / name).stat().st_size > 100
+
+
+def test_a_bag_with_tf_becomes_a_model_in_its_fixed_frame(tmp_path, capsys, caplog):
+    """A wall ahead of a robot that drives sideways past it, 1 m away: x of odom is forward."""
+    pytest.importorskip("rosbags")
+    frame, base_camera = (
+        "camera_optical_frame",
+        np.array([[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 0.5], [0, 0, 0, 1]]),
+    )
+    topics = {"/image_rect": "sensor_msgs/msg/Image", "/depth": "sensor_msgs/msg/Image", **TYPES}
+    bag = BagWriter(tmp_path / "run.mcap", {**topics, "/camera_info": "sensor_msgs/msg/CameraInfo"})
+    write_transforms(bag, T0, ("base_link", frame, base_camera), topic="/tf_static")
+    for i in range(4):
+        stamp_ns, base = T0 + i * 10**8, np.eye(4)
+        base[1, 3] = 0.1 * i
+        write_transforms(bag, stamp_ns, ("odom", "base_link", base))
+        if i == 3:
+            break  # tf goes on for longer than the images, which are between its stamps
+        stamp_ns += 5 * 10**7
+        pixels = np.full((91, 131), 90, np.uint8)
+        bag.write("/image_rect", stamp_ns, image_message(bag, pixels, "mono8", stamp_ns, frame))
+        bag.write("/depth", stamp_ns, bag.depth(np.full((91, 131), 1.0, np.float32), stamp_ns, frame))
+        bag.write("/camera_info", stamp_ns, bag.camera_info(CAMERA, stamp_ns, frame))
+    bag.close()
+    out = tmp_path / "out"
+    assert main(["reconstruct", f"{tmp_path / 'run.mcap'}", "--out", str(out)]) == 0
+    assert "3 frames along 0.20 m" in capsys.readouterr().out
+    vertices = read_mesh(out / "mesh.ply").vertices
+    assert np.abs(vertices[:, 0] - 1.2).max() < 0.003  # the camera is 0.2 m ahead of the base
+    assert abs(vertices[:, 2].mean() - 0.5) < 0.02  # and half a metre high
+    words = ["reconstruct", f"{tmp_path / 'run.mcap'}", "--out", str(out), "--fixed-frame"]
+    assert main([*words, "map"]) == 7
+    assert "expected map above the frame camera_optical_frame" in capsys.readouterr().err
+    assert main([*words, "odom", "--odometry"]) == 2
+    assert "got both" in capsys.readouterr().err
 
 
 def test_a_map_that_goes_farther_than_the_limit_of_depth_keeps_its_far_walls(recording, tmp_path, capsys):
