@@ -13,14 +13,25 @@ def stamp_to_ns(stamp: Any) -> int:
 
 
 class ImageFields(Protocol):
-    """What is read of a sensor_msgs/Image."""
+    """What is read of a sensor_msgs/Image; as properties, so that a tuple has them, too."""
 
-    height: Any
-    width: Any
-    encoding: Any
-    is_bigendian: Any
-    step: Any
-    data: Any
+    @property
+    def height(self) -> Any: ...  # noqa: D102
+
+    @property
+    def width(self) -> Any: ...  # noqa: D102
+
+    @property
+    def encoding(self) -> Any: ...  # noqa: D102
+
+    @property
+    def is_bigendian(self) -> Any: ...  # noqa: D102
+
+    @property
+    def step(self) -> Any: ...  # noqa: D102
+
+    @property
+    def data(self) -> Any: ...  # noqa: D102
 
 
 class CameraInfoFields(Protocol):

@@ -14,9 +14,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from recon3d_ros.config.camera_topics import LEFT, RIGHT, image_topics, info_topic
 from recon3d_ros.config.mapper import MapNodeConfig
+from recon3d_ros.messages.image_cdr import ImageView
 from recon3d_ros.messages.intake import Intake, RawFrame, StereoSync
 from recon3d_ros.messages.kinds import stamp_to_ns
 from recon3d_ros.ros.bridge.runtime import subscribe, transported
+from recon3d_ros.ros.bridge.serialized import InfoReader, image_of
 from recon3d_ros.ros.health.health import Health
 from recon3d_ros.ros.health.outcome import Cause, FrameOutcome, guarded
 from recon3d_ros.ros.health.throttle import ChangeThrottle
@@ -34,13 +36,13 @@ class DepthMessages:
 
     Attributes:
         raw: The image, and the camera of both.
-        depth: sensor_msgs/Image, 32FC1 or 16UC1.
-        weights: sensor_msgs/Image, 32FC1, sigma in m or confidence; None where nobody publishes it.
+        depth: 32FC1 or 16UC1.
+        weights: 32FC1, sigma in m or confidence; None where nobody publishes it.
     """
 
     raw: RawFrame
-    depth: Image
-    weights: Image | None
+    depth: ImageView | Image
+    weights: ImageView | Image | None
 
     @property
     def stamp_ns(self) -> int:
@@ -69,7 +71,7 @@ class DepthChannel:
         prefix = f"{name}/" if name else ""
         image = image_topics(config.mode == "stereo", config.rectify, prefix)[LEFT]
         self._image = transported(node, image, config.image_transport)
-        self._image_type = CompressedImage if config.image_transport == "compressed" else Image
+        self._compressed = config.image_transport == "compressed"
         self._depth = prefix + DEPTH
         self._weights_topic = prefix + WEIGHTS[config.weights] if config.weights in WEIGHTS else ""
         # raw images come with a camera of their own, others have the pixels of the depth
@@ -78,6 +80,7 @@ class DepthChannel:
         self.topics = [node.resolve_topic_name(topic) for topic in (self._image, self._depth)]
         self.health = Health(node.get_logger().warning, f"{' and '.join(self.topics)} with equal stamps")
         self._info_topic = resolved
+        self._info_reader = InfoReader()
         self._intake = Intake((resolved,), config.rectify)
         self._pairs = StereoSync(config.sync_tolerance_ns, _WAITING)
         self._weights = StereoSync(capacity=_UNANSWERED)
@@ -94,17 +97,16 @@ class DepthChannel:
         group = MutuallyExclusiveCallbackGroup()
         topics: list[tuple[Any, str, Callable[[Any], None]]] = [
             (CameraInfo, self._info, self._on_info),  # first: of what is ready at once it is taken first
-            (self._image_type, self._image, self._on_image),
+            (CompressedImage if self._compressed else Image, self._image, self._on_image),
             (Image, self._depth, self._on_depth),
         ]
         if self._weights_topic:
             topics.append((Image, self._weights_topic, self._on_weights))
         try:
             for msg_type, topic, callback in topics:
+                raw, callback = msg_type is not CompressedImage, guarded(callback, self.record)
                 self._subscriptions.append(
-                    subscribe(
-                        self._node, msg_type, topic, guarded(callback, self.record), callback_group=group
-                    )
+                    subscribe(self._node, msg_type, topic, callback, callback_group=group, raw=raw)
                 )
         except BaseException:
             self.deactivate()
@@ -133,15 +135,18 @@ class DepthChannel:
         """The node's clock; any thread."""
         return int(self._node.get_clock().now().nanoseconds)
 
-    def _on_info(self, msg: CameraInfo) -> None:
+    def _on_info(self, serialized: bytes) -> None:
+        msg = self._info_reader.read(serialized)
         size, new = f"{msg.width}x{msg.height}", self._intake.add_info(self._info_topic, msg)
         if new and self._info_logs.is_due(self._info_topic, size, time.monotonic()):
             self._node.get_logger().info(f"camera_info on {self._info_topic}: {size}")
 
-    def _on_image(self, msg: Image | CompressedImage) -> None:
+    def _on_image(self, received: bytes | CompressedImage) -> None:
+        msg = image_of(received) if isinstance(received, bytes) else received
         self._on_pair(self._pairs.add(LEFT, stamp_to_ns(msg.header.stamp), msg))
 
-    def _on_depth(self, msg: Image) -> None:
+    def _on_depth(self, serialized: bytes) -> None:
+        msg = image_of(serialized)
         self._on_pair(self._pairs.add(RIGHT, stamp_to_ns(msg.header.stamp), msg))
 
     def _on_pair(self, pair: tuple[Any, Any] | None) -> None:
@@ -157,8 +162,9 @@ class DepthChannel:
             topic = self._node.resolve_topic_name(self._weights_topic)
             self._node.get_logger().info(f"no messages on {topic}: all pixels of the depth weigh alike")
 
-    def _on_weights(self, msg: Image) -> None:
+    def _on_weights(self, serialized: bytes) -> None:
         self._unanswered = 0
+        msg = image_of(serialized)
         self._on_weighted(self._weights.add(RIGHT, stamp_to_ns(msg.header.stamp), msg))
 
     def _on_weighted(self, found: tuple[Any, Any] | None) -> None:
@@ -173,7 +179,7 @@ class DepthChannel:
         topic = self._node.resolve_topic_name(self._weights_topic)
         return self._unanswered < _UNANSWERED and self._node.count_publishers(topic) > 0
 
-    def _accept(self, pair: tuple[Any, Any], weights: Image | None) -> None:
+    def _accept(self, pair: tuple[Any, Any], weights: ImageView | Image | None) -> None:
         messages = self._intake.add_image(LEFT, pair[LEFT])
         assert messages is not None  # of one camera
         self.health.received()
