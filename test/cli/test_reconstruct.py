@@ -83,6 +83,10 @@ def test_a_bag_with_tf_becomes_a_model_in_its_fixed_frame(tmp_path, capsys, capl
     vertices = read_mesh(out / "mesh.ply").vertices
     assert np.abs(vertices[:, 0] - 1.2).max() < 0.003  # the camera is 0.2 m ahead of the base
     assert abs(vertices[:, 2].mean() - 0.5) < 0.02  # and half a metre high
+    again = tmp_path / "again"
+    assert main(["reconstruct", f"{tmp_path / 'run.mcap'}", "--out", str(again)]) == 0
+    for name in ("mesh.ply", "cloud.ply", "trajectory.txt"):
+        assert (out / name).read_bytes() == (again / name).read_bytes(), f"{name} of the same bag"
     words = ["reconstruct", f"{tmp_path / 'run.mcap'}", "--out", str(out), "--fixed-frame"]
     assert main([*words, "map"]) == 7
     assert "expected map above the frame camera_optical_frame" in capsys.readouterr().err
