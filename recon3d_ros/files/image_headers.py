@@ -97,6 +97,12 @@ def _inspect_pnm(data: bytes) -> Encoded | None:
     return _claims(width, height, value_bytes * (3 if kind in _PNM_COLOURS else 1))
 
 
+def largest_pnm_value(data: bytes) -> int:
+    """What white is in a PGM or PPM of 8 bits, 255 of any other file."""
+    found = _PNM.match(data[:_PNM_HEAD])
+    return min(max(int(found[4]), 1), 255) if found is not None and found[4] is not None else 255
+
+
 def _inspect_exr(data: bytes) -> Encoded | None:
     """The window that has data; its pixels are decoded as floats of up to four channels."""
     if data[:4] != _EXR:

@@ -16,7 +16,7 @@ from recon3d_ros.files.decoding import decode
 from recon3d_ros.files.disk import read_bytes, write_atomically
 from recon3d_ros.files.encoded import MAX_DECODED_BYTES, MAX_PIXELS
 from recon3d_ros.files.exif import Exif, as_stored, read_exif
-from recon3d_ros.files.image_headers import FORMATS, inspect_image
+from recon3d_ros.files.image_headers import FORMATS, inspect_image, largest_pnm_value
 from recon3d_ros.geometry.orientation import upright
 from recon3d_ros.system.installing import pip_install
 
@@ -26,7 +26,8 @@ _ANIMATION_QUALITY = 60  # of 100, as WebP counts: clouds are full of small deta
 def read_image(path: Path | str, to_8_bits: To8Bits = upper_8_bits) -> NDArray[np.uint8]:
     """Read an image file: (H, W, 3) uint8 RGB, or (H, W) uint8 when it is mono.
 
-    16-bit images keep their upper 8 bits by default, alpha is dropped. The pixels are in the order in which
+    16-bit images keep their upper 8 bits by default, a PGM or PPM whose white is below 255 is scaled to 255,
+    alpha is dropped. The pixels are in the order in which
     they are stored, whatever EXIF says of the orientation: that is how a calibration belongs to them.
 
     Raises:
@@ -86,6 +87,8 @@ def _decoded(encoded: bytes, path: Path | str, to_8_bits: To8Bits) -> NDArray[np
     image = _pixels(encoded, path)
     if image.dtype == np.uint16:
         image = to_8_bits(image)
+    elif (white := largest_pnm_value(encoded)) < 255:  # OpenCV leaves them as they are
+        image = np.rint(np.minimum(image, white) * (255.0 / white)).astype(np.uint8)
     if image.ndim == 2:
         return image
     code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB

@@ -42,7 +42,7 @@ def load_manifest(path: Path | str) -> Manifest:
     try:
         data = read_yaml(path)
     except DataError as exc:
-        raise ManifestError(f"cannot read the model manifest: {exc}") from exc
+        raise ManifestError(f"expected the manifest of a model: {exc}") from exc
     try:
         manifest = manifest_from_dict(data, path)
         if manifest.name != path.stem:

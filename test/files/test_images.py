@@ -43,6 +43,17 @@ def test_alpha_and_16_bit_become_plain_uint8(tmp_path, rgb):
     assert np.array_equal(files.read_image(tmp_path / "w.png"), rgb[..., 0])
 
 
+@pytest.mark.parametrize("white", [1, 15, 200, 255])
+@pytest.mark.parametrize("kind", ["P5", "P6"])
+def test_white_of_a_pnm_is_white(tmp_path, kind, white):
+    size = (5, 7, 3) if kind == "P6" else (5, 7)
+    levels = np.random.default_rng(white).integers(0, white + 1, size, np.uint8)
+    levels[0, 0] = white
+    path = tmp_path / "a.pnm"
+    path.write_bytes(f"{kind}\n# by hand\n7 5\n{white}\n".encode() + levels.tobytes())
+    np.testing.assert_array_equal(files.read_image(path), np.rint(levels * (255 / white)))
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(50)])
 def test_what_is_no_image_is_an_image_error(tmp_path, content):
     (tmp_path / "x.png").write_bytes(content)

@@ -258,10 +258,10 @@ def test_not_a_manifest(tmp_path: Path, content: str) -> None:
 
 
 def test_missing_and_binary_files(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="cannot read the model manifest"):
+    with pytest.raises(ManifestError, match="expected the manifest of a model"):
         load_manifest(tmp_path / "none.yaml")
     (tmp_path / "both.yaml").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(ManifestError, match="cannot read the model manifest"):
+    with pytest.raises(ManifestError, match="expected the manifest of a model"):
         load_manifest(tmp_path / "both.yaml")
 
 
