@@ -19,6 +19,7 @@ _MOST_TILT_DEG = 45.0  # of a camera
 _BAND_M, _BAND_SHARE = 0.02, 0.02  # half width of a floor, and its growth with the range
 _BELOW_WEIGHT = 3.0  # a point below a plane speaks against it so many times as one in it speaks for it
 _LEAST_SHARE = 0.08  # of the points that are floor
+_LEAST_SPREAD = 3.0  # of these points in both directions, in half widths: a stripe of a wall has about one
 _LEAST_HEIGHT_M = 0.05
 
 
@@ -66,10 +67,15 @@ def find_level(points: Points) -> NDArray[np.float64] | None:
     for _ in range(2):
         at = np.abs(p @ best[:3] + best[3]) < band
         refined = _fitted(p[at], 1 / band[at])
-        if refined is None or _scores(refined[None], p, band)[0] < 0.8 * scores.max():
+        if refined is None:  # through its points goes a wall, of which the floor would be a stripe
+            return None
+        if _scores(refined[None], p, band)[0] < 0.8 * scores.max():
             break
         best = refined
+    at = np.abs(p @ best[:3] + best[3]) < band
     if _scores(best[None], p, band)[0] < _LEAST_SHARE * len(p):
+        return None
+    if _spread_m(p[at]) < _LEAST_SPREAD * np.median(band[at]):
         return None
     return level_transform(best[:3], float(best[3]))
 
@@ -108,6 +114,12 @@ def _scores(
     above = (p @ planes[:, :3].T + planes[:, 3]) / band[:, None]
     scores: NDArray[np.float64] = (np.abs(above) < 1).sum(axis=0) - _BELOW_WEIGHT * (above < -2).sum(axis=0)
     return scores
+
+
+def _spread_m(p: NDArray[np.float64]) -> float:
+    """Standard deviation of points in the direction in their plane in which they spread less, m."""
+    apart = p - p.mean(axis=0)
+    return math.sqrt(max(float(np.linalg.eigvalsh(apart.T @ apart / len(p))[1]), 0.0))
 
 
 def _fitted(p: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -73,3 +73,22 @@ def test_an_assumed_level_has_the_lowest_points_at_its_ground():
     assert T[2, 3] == pytest.approx(0.77, abs=0.03)
     np.testing.assert_allclose(T[:3, :3] @ [0, 0, 1], [1, 0, 0], atol=1e-12)
     assert assumed_level(np.zeros((0, 3)))[2, 3] == 1.0
+
+
+def wall(distance_m: float, pitch: float, yaw: float, noise: float) -> np.ndarray:
+    """(N, 3) points of nothing but a wall, noise as a share of the depth."""
+    u, v = np.meshgrid(np.linspace(-0.6, 0.6, 80), np.linspace(-0.45, 0.45, 60))
+    rays = np.stack([u, v, np.ones_like(u)], axis=-1).reshape(-1, 3)
+    ahead = np.array([np.sin(yaw), -np.cos(yaw) * np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+    along = distance_m / (rays @ ahead)
+    seen = (along > 0) & (along < 15)
+    z = along[seen, None]
+    return rays[seen] * z * (1 + noise * np.random.default_rng(0).standard_normal(z.shape))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.03])
+@pytest.mark.parametrize("distance_m", [0.6, 1.0, 2.0, 4.0])
+def test_a_wall_alone_is_no_tilted_floor(distance_m, noise):
+    views = [(pitch, yaw) for pitch in (-0.2, 0.0, 0.2, 0.4) for yaw in (0.0, 0.5, -0.9)]
+    found = [view for view in views if find_level(wall(distance_m, *view, noise)) is not None]
+    assert not found
