@@ -35,7 +35,8 @@ class StereoConfig:
 
     Each cell of a quarter of the input size is compared at `bins` disparities, `step_px` (4, or 2 with
     descriptors of twice the width) apart. `blocks` are the residual units of the hourglass per level.
-    `refinement` is the width of `Refinement`; 0 = there is none.
+    `logits_kernel`, 1 or 3, is the size of the convolution that gives the logits. `refinement` is the width
+    of `Refinement`; 0 = there is none.
     """
 
     bins: int = 96
@@ -48,6 +49,7 @@ class StereoConfig:
     blocks: tuple[int, int, int] = (1, 2, 4)
     window: int = 2
     uncertainty: int = 32
+    logits_kernel: int = 3
     refinement: int = 0
 
     def __post_init__(self) -> None:
@@ -61,10 +63,10 @@ class StereoConfig:
             raise ConfigError(
                 f"expected three positive widths per part and bins >= 1, got {self}: correct it"
             )
-        if self.step_px not in (2, 4) or self.window < 0 or min(*self.blocks, self.refinement) < 0:
-            raise ConfigError(
-                f"expected step_px 2 or 4, window, blocks and refinement >= 0, got {self}: correct it"
-            )
+        if self.step_px not in (2, 4) or self.logits_kernel not in (1, 3):
+            raise ConfigError(f"expected step_px 2 or 4 and logits_kernel 1 or 3, got {self}: correct it")
+        if self.window < 0 or min(*self.blocks, self.refinement) < 0:
+            raise ConfigError(f"expected window, blocks and refinement >= 0, got {self}: correct it")
 
     @property
     def largest_px(self) -> float:
@@ -214,7 +216,8 @@ class Hourglass(nn.Module):
         )
         self.up_eighth = Merge(c16, c8)
         self.up_quarter = Merge(c8, c4)
-        self.leave = nn.Conv2d(c4, config.bins, 3, padding=1)
+        kernel = config.logits_kernel
+        self.leave = nn.Conv2d(c4, config.bins, kernel, padding=kernel // 2)
 
     @property
     def _first(self) -> nn.Conv2d:

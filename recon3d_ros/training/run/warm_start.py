@@ -12,8 +12,8 @@ from recon3d_ros.errors import ConfigError
 from recon3d_ros.networks.stereo import StereoNetwork
 
 # Weights with one slice per bin: name, axis of the bins, and whether their sum over bins has to stay.
-BIN_WEIGHTS = (("hourglass.enter.0.0.weight", 1, True), ("hourglass.leave.weight", 0, False))
-BIN_BIAS = "hourglass.leave.bias"
+BIN_LOGITS, BIN_BIAS = "hourglass.leave.weight", "hourglass.leave.bias"
+BIN_WEIGHTS = (("hourglass.enter.0.0.weight", 1, True), (BIN_LOGITS, 0, False))
 
 
 @torch.no_grad()
@@ -31,6 +31,9 @@ def warm_start(network: torch.nn.Module, weights: dict[str, Tensor], config: dic
     weights = dict(weights)
     if isinstance(network, StereoNetwork) and BIN_BIAS in weights:
         _fit_bins(network, weights, config)
+        if network.config.logits_kernel == 1:
+            # Neighbouring features are alike: the sum of the taps answers almost as all of them.
+            weights[BIN_LOGITS] = weights[BIN_LOGITS].sum(dim=(2, 3), keepdim=True)
     own = network.state_dict()
     fitting = {
         name: value for name, value in weights.items() if name in own and own[name].shape == value.shape
