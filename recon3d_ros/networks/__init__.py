@@ -80,7 +80,8 @@ def build_network(name: str, config: dict[str, Any] | None = None) -> Network:
 
     Args:
         name: A key of `NETWORKS`.
-        config: Fields of the network's config dataclass; None means what the table says.
+        config: Fields of the network's config dataclass, of which it has the defaults for those that are
+            missing, as a checkpoint of an earlier version has them; None means what the table says.
 
     Raises:
         ConfigError: The name or a field is unknown, or a value is out of range.
@@ -92,7 +93,7 @@ def build_network(name: str, config: dict[str, Any] | None = None) -> Network:
     *targets, defaults = NETWORKS[name]
     module, config_class = (lazy.load(target) for target in targets)
     try:
-        settings = config_class(**{**defaults, **(config or {})})
+        settings = config_class(**(defaults if config is None else config))
     except TypeError as exc:
         raise ConfigError(
             f"expected the fields of {config_class.__name__}, got {sorted(config or {})}: "

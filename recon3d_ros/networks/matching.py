@@ -9,12 +9,17 @@ from torch.nn import functional as F
 from recon3d_ros.networks.layers import exponential
 
 
+# A window of right columns has so many pieces, each as wide as the left columns that are compared with it.
+_PIECES = 3
+
+
 def correlate(left: Tensor, right: Tensor, bins: int) -> Tensor:
     """The normalised correlation of each left column with the `bins` columns to its left in the right image.
 
     Descriptors are centred over the image and scaled to unit length first: without centring all correlations
-    crowd near one and nothing is learned. One matrix product per row gives all pairs of columns; padding and
-    reshaping to rows a little longer shifts row x by x: the wanted band comes to the first columns.
+    crowd near one and nothing is learned. A matrix product compares a few left columns of a row with all
+    columns that one of them needs; padding and reshaping to rows a little longer shifts row i by i: the
+    wanted band comes to the first columns.
 
     Args:
         left: (B, C, H, W).
@@ -26,15 +31,26 @@ def correlate(left: Tensor, right: Tensor, bins: int) -> Tensor:
         lie outside the right image.
     """
     left, right = (_unit(x) for x in (left, right))
-    batch, _, height, width = left.shape
-    dense = right.shape[3]
-    step = dense // width
-    # (B, H, W, C) x (B, H, C, bins - 1 + n W): column j of a row belongs to right column j - (bins - 1).
-    right = F.pad(right.permute(0, 2, 1, 3), (bins - 1, 0))
-    products = torch.matmul(left.permute(0, 2, 3, 1), right)
-    flat = F.pad(products.reshape(batch, height, width * (dense + bins - 1)), (0, step * width))
-    shifted = flat.reshape(batch, height, width, dense + bins - 1 + step)
-    return shifted[..., :bins].permute(0, 3, 1, 2)
+    batch, channels, height, width = left.shape
+    step = right.shape[3] // width
+    # Left columns of a product; the further pieces of its window hold the `bins` columns beside the first.
+    columns = -(-bins // (step * (_PIECES - 1)))
+    missing = -width % columns
+    count = (width + missing) // columns
+    beyond = step * missing + (_PIECES - 1) * step * columns - (bins - 1)
+    left = F.pad(left.permute(0, 2, 3, 1), (0, 0, 0, missing)).reshape(
+        batch, height, count, columns, channels
+    )
+    pieces = F.pad(right.permute(0, 2, 3, 1), (0, 0, bins - 1, beyond)).reshape(
+        batch, height, count + _PIECES - 1, step * columns, channels
+    )
+    windows = torch.cat([pieces[:, :, k : count + k] for k in range(_PIECES)], dim=3)
+    # (B, H, count, columns, length): column j belongs to right column j - (bins - 1) of the first left one.
+    products = torch.matmul(left, windows.transpose(3, 4))
+    length = _PIECES * step * columns
+    flat = F.pad(products.reshape(batch, height, count, columns * length), (0, step * columns))
+    shifted = flat.reshape(batch, height, count * columns, length + step)
+    return shifted[:, :, :width, :bins].permute(0, 3, 1, 2)
 
 
 def _unit(features: Tensor) -> Tensor:

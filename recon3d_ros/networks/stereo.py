@@ -141,10 +141,9 @@ class StereoNetwork(nn.Module):
 
     def analyse(self, left: Tensor, right: Tensor) -> StereoOutput:
         """The same with the intermediate results that the losses need."""
-        half, quarter, matching = self.encoder(torch.cat([left, right]))
+        half, quarter = self.encoder(torch.cat([left, right]))
         batch, step = left.shape[0], self.config.step_px
-        descriptors = matching[:batch, :, :, :: 4 // step]
-        correlation = correlate(descriptors, matching[batch:], self.config.bins)
+        correlation = correlate(*self.encoder.match(half, quarter), self.config.bins)
         hidden, residual = self.hourglass(correlation, quarter[:batch])
         # As a factor of both parts, not of their sum: the first one vanishes into a convolution on export.
         sharp = self.SHARPNESS * residual.float() + (self.SHARPNESS * self.temperature) * correlation
@@ -161,7 +160,10 @@ class StereoNetwork(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image -> features at half and quarter size, and the descriptors that are matched."""
+    """Image -> features at half and quarter size, and the descriptors that are matched.
+
+    The left descriptors are one per cell of 4x4 px, the right ones one per `step_px` columns.
+    """
 
     def __init__(self, config: StereoConfig) -> None:
         super().__init__()
@@ -184,18 +186,23 @@ class Encoder(nn.Module):
             for parameter in self.refine.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) in [0, 1] -> features at half and quarter size, descriptors (H/4, W/step_px)."""
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) in [0, 1] -> features at half and quarter size."""
         half = self.to_half(2.0 * image - 1.0)
         quarter = self.to_quarter(half)
         eighth = self.to_eighth(quarter)
         eighth = self.merge_eighth(self.to_sixteenth(eighth), eighth)
-        quarter = self.merge_quarter(eighth, quarter)
-        descriptors = self.describe(quarter)
-        if self.refine is not None:
-            descriptors = F.interpolate(descriptors, scale_factor=(1.0, 2.0), mode="nearest")
-            descriptors = descriptors + self.refine(half)
-        return half, quarter, descriptors
+        return half, self.merge_quarter(eighth, quarter)
+
+    def match(self, half: Tensor, quarter: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of left, then right images -> descriptors (B, matching, H/4, W/4) and (..., W/step_px)."""
+        left, right = self.describe(quarter).chunk(2)
+        if self.refine is None:
+            return left, right
+        half_left, half_right = half.chunk(2)
+        finer = F.conv2d(half_left, self.refine.weight, self.refine.bias, stride=2, padding=1)
+        right = F.interpolate(right, scale_factor=(1.0, 2.0), mode="nearest") + self.refine(half_right)
+        return left + finer, right
 
 
 class Hourglass(nn.Module):

@@ -14,12 +14,17 @@ def test_listing_the_networks_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_preset_differs_from_the_defaults_and_its_fields_can_be_changed():
+def test_a_preset_differs_from_the_defaults():
     pytest.importorskip("torch", reason="networks are torch modules")
-    light, finer = build_network("stereo_light"), build_network("stereo_light", {"bins": 56})
-    assert (light.config.step_px, light.config.bins) == (4, 48)
-    assert finer.config.bins == 56 and finer.config.features == light.config.features
+    light = build_network("stereo_light")
+    assert (light.config.step_px, light.config.bins, light.config.logits_kernel) == (4, 48, 1)
     assert build_network("stereo").config.step_px == 2
+
+
+def test_a_config_of_an_earlier_version_means_the_network_of_that_version():
+    pytest.importorskip("torch", reason="networks are torch modules")
+    network = build_network("stereo", {"bins": 56})
+    assert (network.config.bins, network.config.logits_kernel, network.config.refinement) == (56, 3, 0)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -98,9 +98,19 @@ def test_finer_descriptors_start_as_the_coarse_ones_twice():
     """The refinement is nothing before it is trained, so that it can be added to a trained network."""
     network = build_network("stereo", {**TINY, "step_px": 2}).eval()
     with torch.no_grad():
-        descriptors = network.encoder(torch.rand(1, 3, 32, 64))[2]
+        _, descriptors = network.encoder.match(*network.encoder(torch.rand(2, 3, 32, 64)))
     assert descriptors.shape == (1, 8, 8, 32)
     torch.testing.assert_close(descriptors[..., ::2], descriptors[..., 1::2])
+
+
+def test_left_descriptors_are_what_the_right_ones_of_their_columns_would_be():
+    network = build_network("stereo", {**TINY, "step_px": 2}).eval()
+    torch.nn.init.normal_(network.encoder.refine.weight)
+    same = torch.rand(1, 3, 32, 64).expand(2, 3, 32, 64)
+    with torch.no_grad():
+        left, right = network.encoder.match(*network.encoder(same))
+    assert not torch.allclose(right[..., ::2], right[..., 1::2], atol=1e-2)
+    torch.testing.assert_close(left, right[..., ::2], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if task_of(name) == "stereo"])

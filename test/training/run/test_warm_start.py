@@ -96,6 +96,16 @@ def test_same_network_is_copied_whole(trained):
         torch.testing.assert_close(again(left, right)[0], coarse(left, right)[0])
 
 
+def test_a_last_convolution_of_1x1_begins_as_one_of_3x3_over_equal_features(trained):
+    coarse, (left, right, _) = trained
+    plain = build_network("stereo", {**network_config(coarse), "logits_kernel": 1}).eval()
+    assert warm_start(plain, coarse.state_dict(), network_config(coarse)) == len(plain.state_dict())
+    features = torch.rand(1, 16, 1, 1).expand(1, 16, 5, 7)
+    with torch.no_grad():
+        before, after = (net.hourglass.leave(features)[..., 1:-1, 1:-1] for net in (coarse, plain))
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+
+
 def test_resampling_keeps_the_place_of_disparity_zero():
     """Values that are the disparity itself, in px, stay the disparity in px."""
     px = 4.0 * torch.arange(11, -1, -1, dtype=torch.float32)
