@@ -25,6 +25,7 @@ LOSSES = {
         "uncertainty",
         "thin",
         "out_of_range",
+        "truncated_l1",
         "distill",
         "features",
     )
@@ -37,7 +38,7 @@ LOSSES |= {name: "recon3d_ros.training.losses.shape_input:" + name for name in S
 # and `SHAPES_ONLY` those of `ShapeLossInput`.
 DEPTH_ONLY = ("normals", "distill", "features")
 # Those of `DisparityLossInput` alone.
-DISPARITY_ONLY = ("thin", "out_of_range")
+DISPARITY_ONLY = ("thin", "out_of_range", "truncated_l1")
 # By task. Smooth L1 on a soft-argmin alone stands still: it rewards the mean of a flat distribution.
 DEFAULT_LOSSES = {
     "stereo": "cross_entropy=1,smooth_l1=0.2,uncertainty=0.2",

@@ -14,6 +14,8 @@ from recon3d_ros.training.losses.loss_input import DepthLossInput, DisparityLoss
 LAPLACE_SCALE_BINS = 0.5
 # lambda of Eigen et al.: 0 = absolute, 1 = the scale does not count at all.
 SCALE_SHARE = 0.5
+# What `truncated_l1` counts at most, px: farther off, a pixel is on another surface.
+TRUNCATION_PX = 2.0
 # Steps between the pixels whose difference `gradient` compares.
 GRADIENT_STEPS_PX = (1, 2, 4, 8)
 
@@ -187,6 +189,14 @@ def thin(inputs: DisparityLossInput) -> Tensor:
     return missed + 0.2 * inputs.mean(
         inputs.thin * F.smooth_l1_loss(inputs.estimate, inputs.truth, reduction="none")
     )
+
+
+def truncated_l1(inputs: DisparityLossInput) -> Tensor:
+    """Mean absolute error, of a pixel at most `TRUNCATION_PX`, px (Black and Anandan, CVIU 1996).
+
+    For what comes after the choice of a surface: pixels on a wrong one, which it cannot repair, do not pull.
+    """
+    return inputs.mean((inputs.estimate - inputs.truth).abs().clamp(max=TRUNCATION_PX))
 
 
 def out_of_range(inputs: DisparityLossInput) -> Tensor:
