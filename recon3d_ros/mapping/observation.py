@@ -77,8 +77,9 @@ def observe(
     if depth_map.sigma_m is not None:
         half = np.float32(voxel_m / 2)
         sigma = np.nan_to_num(depth_map.sigma_m, nan=np.inf)
-        weight = half**2 / (half**2 + sigma * sigma)
-        truncation = np.clip(2 * sigma, truncation, np.float32(_MAX_TRUNCATION * voxel_m))
+        with np.errstate(over="ignore"):  # near a disparity of 0 it has no bounds
+            weight = half**2 / (half**2 + sigma * sigma)
+            truncation = np.clip(2 * sigma, truncation, np.float32(_MAX_TRUNCATION * voxel_m))
     elif depth_map.confidence is not None:
         weight = np.square(depth_map.confidence)
     planes = np.empty((depth.size, 4), np.float32)

@@ -208,6 +208,12 @@ def test_pixels_weigh_by_their_sigma():
     assert np.abs(np.median(mesh_of(fusion).vertices[:, 2]) - 1.5) < 0.006
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sigma_m", [1e30, np.inf])
+def test_depth_without_any_precision_changes_nothing(sigma_m):
+    assert len(fused([plane_depth()], sigma_m=np.full((121, 163), sigma_m, np.float32)).store) == 0
+
+
 def test_no_confidence_no_surface():
     none = np.zeros((121, 163), np.float32)
     assert len(fused([plane_depth()], confidence=none).store) == 0
