@@ -97,7 +97,7 @@ def test_same_network_is_copied_whole(trained):
 
 
 def test_a_last_convolution_of_1x1_begins_as_one_of_3x3_over_equal_features(trained):
-    coarse, (left, right, _) = trained
+    coarse, _ = trained
     plain = build_network("stereo", {**network_config(coarse), "logits_kernel": 1}).eval()
     assert warm_start(plain, coarse.state_dict(), network_config(coarse)) == len(plain.state_dict())
     features = torch.rand(1, 16, 1, 1).expand(1, 16, 5, 7)
