@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from recon3d_ros.networks.layers import exponential
 
-
 # A window of right columns has so many pieces, each as wide as the left columns that are compared with it.
 _PIECES = 3
 
