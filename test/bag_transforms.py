@@ -20,7 +20,7 @@ def write_transforms(bag, stamp_ns, *edges, topic="/tf"):
     for parent, child, matrix in edges:
         place = types["geometry_msgs/msg/Vector3"](*matrix[:3, 3])
         made = types["geometry_msgs/msg/Transform"](place, _turn(types, matrix))
-        header = _header(types, stamp_ns, parent)
+        header = bag._header(stamp_ns, parent)
         transforms.append(types["geometry_msgs/msg/TransformStamped"](header, child, made))
     bag.write(topic, stamp_ns + 2_000_000, types["tf2_msgs/msg/TFMessage"](transforms))
 
@@ -37,7 +37,7 @@ def write_odometry(bag, stamp_ns, parent, child, matrix):
         "/odom",
         stamp_ns + 2_000_000,
         types["nav_msgs/msg/Odometry"](
-            _header(types, stamp_ns, parent),
+            bag._header(stamp_ns, parent),
             child,
             types["geometry_msgs/msg/PoseWithCovariance"](pose, none),
             types["geometry_msgs/msg/TwistWithCovariance"](
@@ -49,8 +49,3 @@ def write_odometry(bag, stamp_ns, parent, child, matrix):
 
 def _turn(types, matrix):
     return types["geometry_msgs/msg/Quaternion"](*quaternions_of(matrix[None, :3, :3])[0])
-
-
-def _header(types, stamp_ns, frame):
-    time = types["builtin_interfaces/msg/Time"](stamp_ns // 10**9, stamp_ns % 10**9)
-    return types["std_msgs/msg/Header"](time, frame)

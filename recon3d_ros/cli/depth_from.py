@@ -11,7 +11,7 @@ from recon3d_ros.config import ModelConfig
 from recon3d_ros.config.motion import DepthFromConfig, MotionConfig
 from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.datasets.lazy_sequence import LazySequence
-from recon3d_ros.datasets.spec import parse_spec
+from recon3d_ros.datasets.spec import DatasetSpec, parse_spec
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.estimation.motion_source import MotionEstimator
@@ -83,7 +83,7 @@ def poses_of_bag(args: argparse.Namespace, bag: Bag, topic: str) -> Trajectory:
         DataError: The file is no file of poses, or the bag has no such frame.
     """
     if args.poses is not None:
-        return required_poses(args, str(bag.path))
+        return required_poses(args, DatasetSpec(str(bag.path)))
     poses = poses_in_bag(bag, topic, args.fixed_frame)
     if poses is None:
         raise ConfigError(
@@ -93,16 +93,15 @@ def poses_of_bag(args: argparse.Namespace, bag: Bag, topic: str) -> Trajectory:
     return poses
 
 
-def required_poses(args: argparse.Namespace, source: str) -> Trajectory:
-    """The poses of the images of a data set, see `parse_spec`.
+def required_poses(args: argparse.Namespace, spec: DatasetSpec) -> Trajectory:
+    """The poses of the images of a data set.
 
     Raises:
         ConfigError: There are none.
         DataError: The file is no file of poses.
     """
-    spec = parse_spec(source)
-    given = (str(args.poses or ""), args.poses_of or "", args.fixed_frame, spec.topics)
-    poses = given_poses(Path(spec.place), *given)
+    file, of = str(args.poses or ""), args.poses_of or ""
+    poses = given_poses(Path(spec.place), file, of, args.fixed_frame, spec.topics)
     if poses is None:
         raise ConfigError(f"expected poses beside {spec.place} for depth from motion, got none: give --poses")
     return poses
@@ -118,7 +117,7 @@ def poses_of_set(args: argparse.Namespace) -> Trajectory | None:
         return None
     if args.out is not None or "," in args.data:
         raise ConfigError("expected one set with --depth-from motion, got more, or --out: give one")
-    return required_poses(args, args.data)
+    return required_poses(args, parse_spec(args.data))
 
 
 def open_motion(args: argparse.Namespace, model: ModelConfig) -> MotionEstimator:

@@ -140,7 +140,7 @@ def _posed(args: argparse.Namespace) -> Sequence[Frame]:
         raise ConfigError("expected --input of a recording with --depth-from motion: give it, not --separate")
     spec = parse_spec(args.input)
     frames = named_frames(args, calibrated=True)
-    return single_posed(frames, required_poses(args, args.input), spec.first)
+    return single_posed(frames, required_poses(args, spec), spec.first)
 
 
 def _opened(model: ModelConfig, stereo: bool) -> Estimator:

@@ -27,8 +27,8 @@ def read_image(path: Path | str, to_8_bits: To8Bits = upper_8_bits) -> NDArray[n
     """Read an image file: (H, W, 3) uint8 RGB, or (H, W) uint8 when it is mono.
 
     16-bit images keep their upper 8 bits by default, a PGM or PPM whose white is below 255 is scaled to 255,
-    alpha is dropped. The pixels are in the order in which
-    they are stored, whatever EXIF says of the orientation: that is how a calibration belongs to them.
+    alpha is dropped. The pixels are in the order in which they are stored, whatever EXIF says of the
+    orientation: that is how a calibration belongs to them.
 
     Raises:
         DataError: The file cannot be read.

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from recon3d_ros.geometry.rotations import matrices_of
+
 NS_PER_S = 1_000_000_000
 
 
 def stamp_to_ns(stamp: Any) -> int:
     """Return a builtin_interfaces/Time as integer nanoseconds."""
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+
+
+def matrix_of(translation: Any, rotation: Any) -> NDArray[np.float64]:
+    """Return the (4, 4) float64 matrix of a translation and a quaternion of geometry_msgs.
+
+    The quaternion is normalised; one of length 0 gives NaN, not a rotation.
+    """
+    quaternion = np.array([[rotation.x, rotation.y, rotation.z, rotation.w]], np.float64)
+    matrix = np.eye(4)
+    with np.errstate(invalid="ignore"):
+        matrix[:3, :3] = matrices_of(quaternion)[0]
+    matrix[:3, 3] = translation.x, translation.y, translation.z
+    return matrix
 
 
 class ImageFields(Protocol):

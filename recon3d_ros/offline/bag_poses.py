@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from recon3d_ros.datasets.bags.reader import Bag
 from recon3d_ros.errors import DataError, FrameError
-from recon3d_ros.geometry.rotations import matrices_of
 from recon3d_ros.mapping.trajectory import Trajectory
-from recon3d_ros.messages.kinds import stamp_to_ns
+from recon3d_ros.messages.kinds import matrix_of, stamp_to_ns
 
 _log = logging.getLogger(__name__)
 TRANSFORMS, ODOMETRY = "tf2_msgs/msg/TFMessage", "nav_msgs/msg/Odometry"
@@ -56,12 +55,12 @@ class BagTransforms:
         self._links: dict[str, _Link] = {}
         for static, one in _transforms(bag):
             place, rotation = one.transform.translation, one.transform.rotation
-            self._add(one.header, one.child_frame_id, _matrix(place, rotation), static)
+            self._add(one.header, one.child_frame_id, matrix_of(place, rotation), static)
         of_tf = set(self._links)
         for message in bag.messages(_topics(bag, ODOMETRY)):
             msg, pose = message.msg, message.msg.pose.pose
             if _name(msg.child_frame_id) not in of_tf:
-                self._add(msg.header, msg.child_frame_id, _matrix(pose.position, pose.orientation), False)
+                self._add(msg.header, msg.child_frame_id, matrix_of(pose.position, pose.orientation), False)
 
     def _add(self, header: Any, child_id: str, matrix: Matrix, static: bool) -> None:
         link = self._links.setdefault(_name(child_id), _Link())
@@ -166,16 +165,6 @@ def _topics(bag: Bag, kind: str) -> list[str]:
 def _trajectory(moving: Mapping[int, Matrix]) -> Trajectory | None:
     stamps = sorted(moving)
     return Trajectory(np.array(stamps), np.stack([moving[stamp] for stamp in stamps])) if stamps else None
-
-
-def _matrix(place: Any, rotation: Any) -> Matrix:
-    """(4, 4) of a message's vector and quaternion; not rigid where that has no length, as if never filled."""
-    quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w], np.float64)
-    matrix = np.eye(4)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        matrix[:3, :3] = matrices_of(quaternion[None])[0]
-    matrix[:3, 3] = place.x, place.y, place.z
-    return matrix
 
 
 def _name(frame: str) -> str:

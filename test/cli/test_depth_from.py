@@ -14,6 +14,7 @@ from recon3d_ros.datasets.bags.writer import BagWriter
 from recon3d_ros.files import read_pfm
 from recon3d_ros.geometry import PinholeCamera
 from test.bag_transforms import TYPES, write_transforms
+from test.datasets.rgbd_writers import image_message
 
 WIDTH, HEIGHT = 288, 200
 MOTION = ["--depth-from", "motion", "--motion-parallax-px", "20", "--motion-depth-m", "1"]
@@ -67,17 +68,12 @@ def record(wall, path, transforms=()):
         "/camera/camera_info": "sensor_msgs/msg/CameraInfo",
     }
     bag = BagWriter(path, {**topics, **TYPES})
-    camera, types, stamps = PinholeCamera.simple(WIDTH, HEIGHT, 250.0), bag._store.types, []
+    camera, stamps = PinholeCamera.simple(WIDTH, HEIGHT, 250.0), []
     for i in range(4):
         stamp = 1_700_000_000 * 10**9 + i * 10**8
         pixels = cv2.imread(str(wall / f"frame-{i:06d}.color.png"))
-        time = types["builtin_interfaces/msg/Time"](stamp // 10**9, stamp % 10**9)
-        header = types["std_msgs/msg/Header"](time, "camera")
-        message = types["sensor_msgs/msg/Image"](
-            header, HEIGHT, WIDTH, "bgr8", 0, 3 * WIDTH, pixels.reshape(-1)
-        )
         bag.write("/camera/camera_info", stamp, bag.camera_info(camera, stamp, "camera"))
-        bag.write("/camera/image_rect", stamp, message)
+        bag.write("/camera/image_rect", stamp, image_message(bag, pixels, "bgr8", stamp, "camera"))
         if i in transforms:
             pose = np.eye(4)
             pose[0, 3] = STEP_M * i

@@ -55,13 +55,11 @@ def test_a_folder_becomes_a_model(recording, tmp_path, capsys):
         assert (out / name).stat().st_size > 100
 
 
-def test_a_bag_with_tf_becomes_a_model_in_its_fixed_frame(tmp_path, capsys, caplog):
+def test_a_bag_with_tf_becomes_a_model_in_its_fixed_frame(tmp_path, capsys):
     """A wall ahead of a robot that drives sideways past it, 1 m away: x of odom is forward."""
     pytest.importorskip("rosbags")
-    frame, base_camera = (
-        "camera_optical_frame",
-        np.array([[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 0.5], [0, 0, 0, 1]]),
-    )
+    frame = "camera_optical_frame"
+    base_camera = np.array([[0, 0, 1, 0.2], [-1, 0, 0, 0], [0, -1, 0, 0.5], [0, 0, 0, 1]])
     topics = {"/image_rect": "sensor_msgs/msg/Image", "/depth": "sensor_msgs/msg/Image", **TYPES}
     bag = BagWriter(tmp_path / "run.mcap", {**topics, "/camera_info": "sensor_msgs/msg/CameraInfo"})
     write_transforms(bag, T0, ("base_link", frame, base_camera), topic="/tf_static")

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from recon3d_ros.errors import FrameError, MissingDependencyError
+from recon3d_ros.messages.kinds import matrix_of
 
 PATIENCE_S = 0.1  # for the transform of a moving frame, which is often published after the image
 # A transform that did not come is not waited for again so soon: the worker serves other cameras too.
@@ -141,24 +142,6 @@ class Tf2Source:
         except self._tf2.TransformException as exc:
             raise _unknown(target_frame, source_frame, str(exc)) from exc
         return matrix_of(found.translation, found.rotation)
-
-
-def matrix_of(translation: Any, rotation: Any) -> NDArray[np.float64]:
-    """Return the 4x4 matrix of a translation and a quaternion of geometry_msgs.
-
-    The quaternion is normalised; one of length 0 gives NaN, not a rotation.
-    """
-    q = np.array([rotation.w, rotation.x, rotation.y, rotation.z])
-    with np.errstate(invalid="ignore"):
-        w, x, y, z = q / np.sqrt(q @ q)
-    matrix = np.eye(4)
-    matrix[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    matrix[:3, 3] = translation.x, translation.y, translation.z
-    return matrix
 
 
 def _unknown(target_frame: str, source_frame: str, reason: str) -> FrameError:

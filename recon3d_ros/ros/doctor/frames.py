@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recon3d_ros.geometry.rotations import matrices_of
 from recon3d_ros.ros.doctor.finding import Finding, warn
 from recon3d_ros.ros.doctor.topic_monitor import CameraMonitor
 
@@ -92,14 +93,4 @@ def check_frames(camera: CameraMonitor, tf: TfTree) -> Iterator[Finding]:
 
 def _rotation(q: NDArray[np.float64]) -> NDArray[np.float64]:
     """The matrix of a quaternion x, y, z, w; identity for the one of zeros that broken drivers send."""
-    norm = float(np.linalg.norm(q))
-    if not norm > 0:
-        return np.eye(3)
-    x, y, z, w = q / norm
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return matrices_of(q[None])[0] if np.linalg.norm(q) > 0 else np.eye(3)

@@ -71,7 +71,7 @@ class DepthChannel:
         prefix = f"{name}/" if name else ""
         image = image_topics(config.mode == "stereo", config.rectify, prefix)[LEFT]
         self._image = transported(node, image, config.image_transport)
-        self._compressed = config.image_transport == "compressed"
+        self._image_type = CompressedImage if config.image_transport == "compressed" else Image
         self._depth = prefix + DEPTH
         self._weights_topic = prefix + WEIGHTS[config.weights] if config.weights in WEIGHTS else ""
         # raw images come with a camera of their own, others have the pixels of the depth
@@ -97,7 +97,7 @@ class DepthChannel:
         group = MutuallyExclusiveCallbackGroup()
         topics: list[tuple[Any, str, Callable[[Any], None]]] = [
             (CameraInfo, self._info, self._on_info),  # first: of what is ready at once it is taken first
-            (CompressedImage if self._compressed else Image, self._image, self._on_image),
+            (self._image_type, self._image, self._on_image),
             (Image, self._depth, self._on_depth),
         ]
         if self._weights_topic:

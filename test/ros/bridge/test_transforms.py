@@ -20,8 +20,9 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from recon3d_ros.errors import FrameError, MissingDependencyError
+from recon3d_ros.messages.kinds import matrix_of
 from recon3d_ros.ros.bridge import transforms
-from recon3d_ros.ros.bridge.transforms import FixedSource, Tf2Source, matrix_of
+from recon3d_ros.ros.bridge.transforms import FixedSource, Tf2Source
 
 HAVE_TF2 = importlib.util.find_spec("tf2_ros") is not None
 part = st.floats(-1, 1, allow_nan=False)

@@ -10,8 +10,8 @@ import pytest
 from recon3d_ros.config.odometry import OdometryConfig
 from recon3d_ros.errors import PoseError
 from recon3d_ros.geometry import DepthMap, Frame
-from recon3d_ros.messages.kinds import stamp_to_ns
-from recon3d_ros.ros.bridge.transforms import FixedSource, matrix_of
+from recon3d_ros.messages.kinds import matrix_of, stamp_to_ns
+from recon3d_ros.ros.bridge.transforms import FixedSource
 from recon3d_ros.ros.mapper.poses import OdometryPoses
 
 pytest.importorskip("skimage")
