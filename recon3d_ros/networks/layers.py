@@ -91,14 +91,19 @@ class ConvexUpsampler(nn.Module):
 
     def forward(self, coarse: Tensor, hidden: Tensor, details: Tensor) -> Tensor:
         """(B, 1, H/4, W/4), hidden features and the folded half-size ones at H/4 -> (B, 1, H, W)."""
-        return self.upsample(coarse, self.look(hidden, details))
+        return self.combine(*self.candidates(coarse, self.look(hidden, details)))
 
     def look(self, hidden: Tensor, details: Tensor) -> Tensor:
         """The features (B, hidden, H/4, W/4) that the weights are made of."""
         return self.weigh[1](self.weigh[0](torch.cat([hidden, details], dim=1)))
 
-    def upsample(self, coarse: Tensor, features: Tensor) -> Tensor:
-        """(B, 1, H/4, W/4) and the features of `look` -> (B, 1, H, W)."""
+    def candidates(self, coarse: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What `combine` takes, of (B, 1, h, w) and the features of `look`.
+
+        Returns:
+            The weights of the nine cells around each pixel, (B, 9, 16, h, w), the largest of each 1; what they
+            weigh, (B, 9, 1, h, w).
+        """
         weights = self.weigh[2](features).float()
         batch, _, height, width = weights.shape
         weights = exponential(weights.view(batch, 9, 16, height, width))
@@ -106,16 +111,15 @@ class ConvexUpsampler(nn.Module):
         neighbours = torch.stack(
             [padded[:, :, v : v + height, u : u + width] for v in range(3) for u in range(3)], dim=1
         )
+        return weights, neighbours
+
+    def combine(self, weights: Tensor, neighbours: Tensor) -> Tensor:
+        """The candidates -> (B, 1, 4 h, 4 w)."""
         weights = self.choose(weights, neighbours)
         return F.pixel_shuffle((weights * neighbours).sum(dim=1) / weights.sum(dim=1), 4)
 
     def choose(self, weights: Tensor, neighbours: Tensor) -> Tensor:
-        """The weights that count: here all.
-
-        Args:
-            weights: (B, 9, 16, h, w), the largest of each pixel 1.
-            neighbours: (B, 9, 1, h, w), what they weigh.
-        """
+        """The weights that count, of those of `candidates`: here all."""
         return weights
 
 
@@ -132,7 +136,7 @@ class SurfaceUpsampler(ConvexUpsampler):
     def choose(self, weights: Tensor, neighbours: Tensor) -> Tensor:
         """The weights of the surface, 0 for others; sizes as in `ConvexUpsampler`."""
         best = (weights >= 0.999).to(weights.dtype)
-        # Of equals the nearest one. Which it is comes without gradient: it is a choice.
+        # Of equals the nearest one. Which it is comes without gradient: the loss `surface_choice` teaches it.
         surface = (best * neighbours).amax(dim=1, keepdim=True).detach()
         return weights * ((neighbours - surface).abs() <= self.REACH_PX).to(weights.dtype)
 

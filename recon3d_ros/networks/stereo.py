@@ -84,6 +84,8 @@ class StereoOutput:
         disparity: (B, 1, H, W) in px of the input grid.
         log_scale: (B, 1, H, W) logarithm of the Laplace scale of the disparity's error, px.
         confidence_logit: (B, 1, H, W) logit of the probability that the error is below `ACCURATE_PX`.
+        weights: (B, 9, 16, H/4, W/4) of the cells around each pixel in the upsampling.
+        neighbours: (B, 9, 1, H/4, W/4) disparity of these cells, px.
     """
 
     logits: Tensor
@@ -91,6 +93,8 @@ class StereoOutput:
     disparity: Tensor
     log_scale: Tensor
     confidence_logit: Tensor
+    weights: Tensor
+    neighbours: Tensor
 
 
 class StereoNetwork(nn.Module):
@@ -152,11 +156,13 @@ class StereoNetwork(nn.Module):
         cells = torch.cat([mass, coarse / self.config.largest_px], dim=1)
         details = F.pixel_unshuffle(half[:batch], 2)
         features = self.upsampler.look(hidden, details)
-        disparity = self.upsampler.upsample(coarse, features)
+        weights, neighbours = self.upsampler.candidates(coarse, features)
+        disparity = self.upsampler.combine(weights, neighbours)
         if self.refinement is not None:
             disparity = self.refinement(disparity, cells, features, half)
         log_scale, confidence_logit = self.uncertainty(hidden, details, cells)
-        return StereoOutput(sharp / self.SHARPNESS, coarse, disparity, log_scale, confidence_logit)
+        logits = sharp / self.SHARPNESS
+        return StereoOutput(logits, coarse, disparity, log_scale, confidence_logit, weights, neighbours)
 
 
 class Encoder(nn.Module):

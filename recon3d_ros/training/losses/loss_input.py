@@ -98,12 +98,17 @@ class DisparityLossInput(LossInput):
         left: (B, 3, H, W) float RGB in [0, 1].
         measured: (B, H, W) disparity in px, NaN = unknown.
         step_px: Between two bins; bin k is disparity `step_px * (bins - 1 - k)`.
+
+    Attributes:
+        weights: (B, 9, 16, H/4, W/4) of the cells around each pixel in the upsampling.
+        neighbours: (B, 9, 1, H/4, W/4) disparity of these cells, px.
     """
 
     smallest = 0.25
 
     def __init__(self, output: StereoOutput, left: Tensor, measured: Tensor, step_px: int) -> None:
         super().__init__(output.disparity, measured, left, output)
+        self.weights, self.neighbours = output.weights, output.neighbours
         self.step_px = step_px
         self.last_bin = output.logits.shape[1] - 1
 

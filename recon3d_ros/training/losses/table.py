@@ -26,6 +26,7 @@ LOSSES = {
         "thin",
         "out_of_range",
         "truncated_l1",
+        "surface_choice",
         "distill",
         "features",
     )
@@ -38,7 +39,7 @@ LOSSES |= {name: "recon3d_ros.training.losses.shape_input:" + name for name in S
 # and `SHAPES_ONLY` those of `ShapeLossInput`.
 DEPTH_ONLY = ("normals", "distill", "features")
 # Those of `DisparityLossInput` alone.
-DISPARITY_ONLY = ("thin", "out_of_range", "truncated_l1")
+DISPARITY_ONLY = ("thin", "out_of_range", "truncated_l1", "surface_choice")
 # By task. Smooth L1 on a soft-argmin alone stands still: it rewards the mean of a flat distribution.
 DEFAULT_LOSSES = {
     "stereo": "cross_entropy=1,smooth_l1=0.2,uncertainty=0.2",

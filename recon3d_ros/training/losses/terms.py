@@ -16,6 +16,8 @@ LAPLACE_SCALE_BINS = 0.5
 SCALE_SHARE = 0.5
 # What `truncated_l1` counts at most, px: farther off, a pixel is on another surface.
 TRUNCATION_PX = 2.0
+# Of a cell so far from the truth of a pixel: on its surface, and on another one, px.
+SAME_SURFACE_PX, OTHER_SURFACE_PX = 1.0, 4.0
 # Steps between the pixels whose difference `gradient` compares.
 GRADIENT_STEPS_PX = (1, 2, 4, 8)
 
@@ -197,6 +199,19 @@ def truncated_l1(inputs: DisparityLossInput) -> Tensor:
     For what comes after the choice of a surface: pixels on a wrong one, which it cannot repair, do not pull.
     """
     return inputs.mean((inputs.estimate - inputs.truth).abs().clamp(max=TRUNCATION_PX))
+
+
+def surface_choice(inputs: DisparityLossInput) -> Tensor:
+    """Expected share of pixels whose upsampling picks a cell on another surface, if weights were odds.
+
+    The upsampling takes the surface of the largest weight, a choice without gradient; the expectation over
+    all choices has one (as the soft selection of SMD-Nets: Tosi et al., CVPR 2021).
+    """
+    truth, known = (F.pixel_unshuffle(x[:, None].float(), 4) for x in (inputs.truth, inputs.known))
+    apart = (inputs.neighbours.detach() - truth[:, None]).abs()
+    wrong = ((apart - SAME_SURFACE_PX) / (OTHER_SURFACE_PX - SAME_SURFACE_PX)).clamp(0.0, 1.0)
+    expected = (inputs.weights * wrong).sum(dim=1) / inputs.weights.sum(dim=1)
+    return (expected * known).sum() / known.sum().clamp(min=1.0)
 
 
 def out_of_range(inputs: DisparityLossInput) -> Tensor:

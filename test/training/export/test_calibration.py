@@ -26,7 +26,7 @@ def network(tiny_network, monkeypatch):
         zero = torch.zeros_like(unsure)
         log_scale = head.scale_gain * (2.0 * unsure + 5.0) + head.scale_offset
         confidence_logit = head.trust_gain * 9.0 * (0.5 - unsure) + head.trust_offset
-        return StereoOutput(zero.expand(-1, 12, -1, -1), zero, zero, log_scale, confidence_logit)
+        return StereoOutput(zero.expand(-1, 12, -1, -1), zero, zero, log_scale, confidence_logit, zero, zero)
 
     monkeypatch.setattr(network, "analyse", analyse)
     return network
@@ -109,7 +109,9 @@ def test_what_leans_towards_whole_bins_is_put_right(network):
             estimate = torch.where(wrong, 40 * torch.rand_like(truth), leaning)[:, None]
             estimate = estimate + 4 * network.locking * torch.sin(2 * np.pi * estimate / 4)
             zero = torch.zeros_like(estimate)
-            output = StereoOutput(zero.expand(-1, 12, -1, -1), zero, estimate, zero, zero)
+            output = StereoOutput(
+                zero.expand(-1, 12, -1, -1), zero, estimate, zero, zero, zero, zero
+            )
             truth[:, :4] = np.nan
             yield DisparityLossInput(output, zero.expand(-1, 3, -1, -1), truth, 4)
 

@@ -28,7 +28,7 @@ NAN = float("nan")
 
 
 def loss_input(
-    estimate, truth, *, logits=None, log_scale=0.0, confidence_logit=0.0, left=None
+    estimate, truth, *, logits=None, log_scale=0.0, confidence_logit=0.0, left=None, candidates=None
 ) -> DisparityLossInput:
     """(B, H, W) planes, or nested lists of them."""
     estimate, truth = (torch.as_tensor(plane, dtype=torch.float32) for plane in (estimate, truth))
@@ -37,7 +37,10 @@ def loss_input(
         logits = torch.zeros(batch, BINS, max(height // 4, 1), max(width // 4, 1))
     full = (batch, 1, height, width)
     scale, trusting = torch.full(full, log_scale), torch.full(full, confidence_logit)
-    output = StereoOutput(logits, torch.zeros(()), estimate[:, None], scale, trusting)
+    if candidates is None:  # each cell says nothing, each is as good
+        cells = (batch, 9, 1, height // 4, width // 4)
+        candidates = torch.ones(batch, 9, 16, *cells[3:]), torch.zeros(cells)
+    output = StereoOutput(logits, torch.zeros(()), estimate[:, None], scale, trusting, *candidates)
     return DisparityLossInput(
         output, torch.zeros(batch, 3, height, width) if left is None else left, truth, STEP_PX
     )
@@ -94,6 +97,24 @@ def test_out_of_range_asks_for_no_trust_where_no_answer_can_be_right():
     assert float(value) == pytest.approx(math.log(1 + math.exp(2.0)) / 4, rel=1e-5)
     within = loss_input([[[9.0, 9.0]]], [[[4.0, 40.0]]], confidence_logit=2.0)
     assert float(terms.out_of_range(within)) == 0.0
+
+
+def test_choice_of_a_surface_is_the_expectation_over_all_cells():
+    """A cell at 10 px and one at 30 px, the others at 13 px, of weights 1, 0.5 and 0; truth of two pixels."""
+    truth = torch.full((1, 8, 12), NAN)
+    truth[0, 5, 6], truth[0, 5, 7] = 10.5, 30.0  # both in cell (1, 1), in places 1 * 4 + 2 and 3
+    neighbours = torch.full((1, 9, 1, 2, 3), 13.0)
+    neighbours[0, 4], neighbours[0, 5] = 10.0, 30.0
+    weights = torch.zeros(1, 9, 16, 2, 3, requires_grad=True)
+    with torch.no_grad():
+        weights[0, 4], weights[0, 5] = 1.0, 0.5
+    value = terms.surface_choice(loss_input(truth, truth, candidates=(weights, neighbours)))
+    assert float(value.detach()) == pytest.approx((1 / 3 + 2 / 3) / 2, rel=1e-5)
+    value.backward()
+    gradient = weights.grad[0, 3:6, :, 1, 1]
+    assert (gradient[:, 6] * torch.tensor([1, -1, 1]) > 0).tolist() == [True, True, True]
+    assert gradient[2, 7] < 0 < gradient[1, 7]
+    assert weights.grad[0, :, :6].abs().sum() == 0.0
 
 
 def test_thin_things_are_narrow_and_nearer_than_what_is_beside_them():
@@ -161,11 +182,11 @@ def test_unknown_pixels_change_nothing_and_gradients_are_finite(name):
     scored = loss_input(estimate, truth, logits=logits)
     value = loss(scored)
     assert torch.isfinite(value)
-    if name not in ("uncertainty", "out_of_range"):  # they look on, here at constants
+    if name not in ("uncertainty", "out_of_range", "surface_choice"):  # they look on, here at constants
         value.backward()
     for part in (estimate, logits):
         assert part.grad is None or torch.isfinite(part.grad).all()
-    if name not in ("cross_entropy", "uncertainty", "out_of_range"):
+    if name not in ("cross_entropy", "uncertainty", "out_of_range", "surface_choice"):
         assert estimate.grad.abs().sum() > 0.0
     if name not in ("cross_entropy", "edge_smoothness"):
         other = estimate.detach().clone()
