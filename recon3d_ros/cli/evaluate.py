@@ -15,6 +15,7 @@ from recon3d_ros.cli.evaluate_reconstruction import add_reconstruction_arguments
 from recon3d_ros.cli.evaluate_shapes import add_shape_arguments, evaluate_points
 from recon3d_ros.cli.flags import (
     add_options,
+    list_of,
     numbers_from,
     positive_integer,
     read_options,
@@ -29,6 +30,7 @@ from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.motion_source import MotionEstimator
 from recon3d_ros.evaluation import (
     BREAKDOWNS,
+    Degradation,
     EvaluationSet,
     Gallery,
     Reliability,
@@ -174,11 +176,13 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
         "camera is changed accordingly, so metric depth should not change (default 1)",
     )
     changes.add_argument(
-        "--noise",
-        type=numbers_from(0.0),
-        default=(0.0,),
-        metavar="X,X",
-        help="add Gaussian noise of this standard deviation, in grey levels of 255 (default 0)",
+        "--degrade",
+        type=list_of(Degradation.parse),
+        default=(Degradation(),),
+        metavar="NAME=X,NAME=X",
+        help="worse images: noise=SIGMA, Gaussian, grey levels of 255; jpeg=QUALITY; brightness=SHARE of the "
+        "grey levels; rows=PX, the right image down; size=SHARE of width and height, errors then count in "
+        "the new pixels; none = the images as they are (default none)",
     )
     changes.add_argument(
         "--denoise",
@@ -208,7 +212,7 @@ def main(args: argparse.Namespace) -> int:
         tell_written(args.json)
         require_success(many.outcomes)
         return 0
-    sets = open_sets(args.data, args.root, args.limit, args.zoom, args.noise, poses)
+    sets = open_sets(args.data, args.root, args.limit, args.zoom, args.degrade, poses)
     wanted = args.pictures is not None or args.html is not None
     gallery = Gallery(args.pictures, args.picture_frames) if wanted else None
     scores, curves, groups = _write(args, _one_after_another(args, sets, gallery))
@@ -283,9 +287,8 @@ def _scores(
                 continue
             if why := unfit(opened, one):
                 if run.method != args.baseline or args.model == "none":
-                    left_out[why + (" (--zoom uses only the left image)" if max(args.zoom) > 1 else "")] = (
-                        None
-                    )
+                    hint = " (--zoom uses only the left image)" if max(args.zoom) > 1 else ""
+                    left_out[why + hint] = None
                 continue
             for denoiser in args.denoise:
                 method = with_denoiser(opened, denoiser, one)

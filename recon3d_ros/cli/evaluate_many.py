@@ -44,7 +44,7 @@ def evaluate_many(args: argparse.Namespace) -> ManyScores:
         [name for name in args.data.split(",") if name],
         job,
         (args.model, args.baseline, args.precision),
-        (args.zoom, args.noise, args.denoise),
+        (args.zoom, args.degrade, args.denoise),
         told.append,
     )
     for words in dict.fromkeys(told):

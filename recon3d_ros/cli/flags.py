@@ -13,6 +13,7 @@ from recon3d_ros.config import Config, Option, options
 from recon3d_ros.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
+T = TypeVar("T")
 
 
 def add_options(parser: argparse.ArgumentParser, config: type[Config], skip: Collection[str] = ()) -> None:
@@ -91,6 +92,18 @@ def numbers_from(low: float) -> Callable[[str], tuple[float, ...]]:
         if not numbers or not all(low <= number < math.inf for number in numbers):
             raise argparse.ArgumentTypeError(f"expected numbers of at least {low:g}, got {text!r}")
         return numbers
+
+    return read
+
+
+def list_of(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """A reader of what `parse` reads, with commas between them; a `ConfigError` is a fault of the flag."""
+
+    def read(text: str) -> tuple[T, ...]:
+        try:
+            return tuple(parse(part) for part in text.split(","))
+        except ConfigError as exc:
+            raise argparse.ArgumentTypeError(str(exc)) from exc
 
     return read
 

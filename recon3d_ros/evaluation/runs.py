@@ -130,7 +130,7 @@ def with_denoiser(method: Method, denoiser: str, one: EvaluationSet) -> Method:
     """The method behind a denoiser of `DENOISERS`, or as it is."""
     if denoiser == PLAIN:
         return method
-    estimator = DenoisingEstimator(method.estimator, denoiser, one.noise)
+    estimator = DenoisingEstimator(method.estimator, denoiser, one.degradation.noise)
     return Method(estimator, f"{method.name} + {denoiser}", method.precision)
 
 

@@ -11,14 +11,14 @@ from recon3d_ros.datasets import GROUPS, open_dataset
 from recon3d_ros.datasets.lazy_sequence import LazySequence
 from recon3d_ros.datasets.spec import parse_spec
 from recon3d_ros.errors import ConfigError, DataError
-from recon3d_ros.evaluation.noise import noisy
+from recon3d_ros.evaluation.degradation import UNCHANGED, Degradation
 from recon3d_ros.evaluation.zoom import zoomed
 from recon3d_ros.geometry import Sample
 from recon3d_ros.mapping.trajectory import Trajectory
 
 
 class EvaluationSet(NamedTuple):
-    """A data set as it is scored: its name in the report, its samples, the noise added, in grey levels.
+    """A data set as it is scored: its name in the report, its samples, what was done to their images.
 
     `has_pairs` is what its first sample has, `note` what its reader has to say of it.
     """
@@ -26,7 +26,7 @@ class EvaluationSet(NamedTuple):
     name: str
     samples: Sequence[Sample]
     has_pairs: bool
-    noise: float = 0.0
+    degradation: Degradation = UNCHANGED
     note: str = ""
 
 
@@ -35,21 +35,21 @@ def open_sets(
     root: Path | None = None,
     limit: int | None = None,
     zooms: Sequence[float] = (1.0,),
-    noises: Sequence[float] = (0.0,),
+    degradations: Sequence[Degradation] = (UNCHANGED,),
     poses: Trajectory | None = None,
 ) -> list[EvaluationSet]:
-    """Open every data set with every zoom and every noise; samples are made when they are asked for.
+    """Open every data set with every zoom and every degradation; samples are made when they are asked for.
 
     Args:
         data: Names or folders with commas between them; a group's name stands for its members.
         root: Of the data folder; None takes it from the environment.
         limit: Only so many first frames of each.
         zooms: See `zoomed`.
-        noises: See `noisy`.
+        degradations: Of the images.
         poses: Of the camera; with them the (left) images are scored alone, each with its pose.
 
     Raises:
-        ConfigError: No name was given.
+        ConfigError: No name was given, or a degradation cannot be applied to a set.
         DataError: A set is not there, or empty.
     """
     names = [name for name in data.split(",") if name]
@@ -65,11 +65,11 @@ def open_sets(
             samples = _posed(samples, poses, parse_spec(name).first)
         note = f"{name}: {whole.note}" if whole.note else ""
         for zoom in zooms:
-            for noise in noises:
-                change = (f" x{zoom:g}" if zoom != 1 else "") + (f" noise {noise:g}" if noise else "")
-                changed = _changed(samples, zoom, noise)
+            for degradation in degradations:
+                words = filter(None, (name, f"x{zoom:g}" if zoom != 1 else "", degradation.label))
+                changed = _changed(samples, zoom, degradation)
                 has_pairs = changed[0].frame.is_stereo
-                sets.append(EvaluationSet(name + change, changed, has_pairs, noise, note))
+                sets.append(EvaluationSet(" ".join(words), changed, has_pairs, degradation, note))
     return sets
 
 
@@ -81,6 +81,6 @@ def _posed(samples: Sequence[Sample], poses: Trajectory, first: int) -> LazySequ
     return LazySequence(range(len(samples)), load)
 
 
-def _changed(samples: Sequence[Sample], zoom: float, noise: float) -> Sequence[Sample]:
-    """The samples as another lens and a noisier sensor would show them."""
-    return LazySequence(range(len(samples)), lambda i: noisy(zoomed(samples[i], zoom), noise, seed=i))
+def _changed(samples: Sequence[Sample], zoom: float, degradation: Degradation) -> Sequence[Sample]:
+    """The samples as another lens and a worse camera would show them."""
+    return LazySequence(range(len(samples)), lambda i: degradation.apply(zoomed(samples[i], zoom), seed=i))

@@ -17,6 +17,7 @@ from recon3d_ros.datasets import DATASETS, GROUPS, WORLDS
 from recon3d_ros.errors import ConfigError, Recon3dError
 from recon3d_ros.estimation.kept_estimator import KeptEstimator
 from recon3d_ros.evaluation import EvaluationSet, Gallery, SgbmEstimator, open_sets, score_set
+from recon3d_ros.evaluation.degradation import UNCHANGED, Degradation
 from recon3d_ros.evaluation.page import evaluation_page
 from recon3d_ros.evaluation.records import to_record
 from recon3d_ros.evaluation.runs import (
@@ -45,7 +46,7 @@ class EvaluationPart(NamedTuple):
         identity: Of its model; empty for the baseline.
         label: The set as it was named; its name in the report.
         zoom: See `zoomed`.
-        noise: See `noisy`.
+        degradation: Of the images.
         denoiser: Of `DENOISERS`, or none.
     """
 
@@ -53,7 +54,7 @@ class EvaluationPart(NamedTuple):
     identity: str
     label: str
     zoom: float
-    noise: float
+    degradation: Degradation
     denoiser: str
 
 
@@ -94,7 +95,7 @@ class EvaluateJob:
         part: EvaluationPart = task.part
         drawn = {"pictures", "html"} & set(self.formats)
         folder = draft / "pictures" if "pictures" in self.formats else None
-        with self.opened_set(task.source, part.label, part.zoom, part.noise) as one:
+        with self.opened_set(task.source, part.label, part.zoom, part.degradation) as one:
             method = with_denoiser(self._method(part, opener), part.denoiser, one)
             gallery = Gallery(folder, self.picture_frames) if drawn else None
             labels = (method.name, method.precision)
@@ -118,7 +119,7 @@ class EvaluateJob:
 
     @contextmanager
     def opened_set(
-        self, source: str, label: str, zoom: float = 1.0, noise: float = 0.0
+        self, source: str, label: str, zoom: float = 1.0, degradation: Degradation = UNCHANGED
     ) -> Iterator[EvaluationSet]:
         """A set with what is to be done to its images; one that lies elsewhere is fetched for the block.
 
@@ -127,14 +128,14 @@ class EvaluateJob:
         """
         place, suffix = split_suffix(source)
         if place in (*DATASETS, *WORLDS):
-            yield self._set(source, label, zoom, noise)
+            yield self._set(source, label, zoom, degradation)
             return
         with fetched(place) as path:
-            yield self._set(f"{path}{suffix}", label, zoom, noise)
+            yield self._set(f"{path}{suffix}", label, zoom, degradation)
 
-    def _set(self, spec: str, label: str, zoom: float, noise: float) -> EvaluationSet:
+    def _set(self, spec: str, label: str, zoom: float, degradation: Degradation) -> EvaluationSet:
         root = Path(self.root) if self.root else None
-        (one,) = open_sets(spec, root, self.limit, (zoom,), (noise,))
+        (one,) = open_sets(spec, root, self.limit, (zoom,), (degradation,))
         return one._replace(name=label + one.name.removeprefix(spec))
 
 
@@ -142,7 +143,7 @@ def plan_evaluations(
     sources: Sequence[str],
     job: EvaluateJob,
     methods: tuple[str, str, str],
-    changes: tuple[Sequence[float], Sequence[float], Sequence[str]] = ((1.0,), (0.0,), ("none",)),
+    changes: tuple[Sequence[float], Sequence[Degradation], Sequence[str]] = ((1.0,), (UNCHANGED,), ("none",)),
     tell: Callable[[str], None] = lambda words: None,
 ) -> list[Task]:
     """The tasks of methods and sets: the methods one after the other, as a worker keeps one model.
@@ -154,7 +155,7 @@ def plan_evaluations(
         sources: Names of sets, paths, and patterns of paths or URLs.
         job: What holds for all.
         methods: Models, baseline and precisions, as of `list_runs`.
-        changes: Zooms, noises and denoisers.
+        changes: Zooms, degradations and denoisers.
         tell: Gets what a reader has to say of a set, and why a method leaves one out.
 
     Raises:
@@ -164,14 +165,14 @@ def plan_evaluations(
     """
     places = _places(sources)
     stems = dict(zip(places, names_of([split_suffix(place)[0].rstrip("/") for place in places])))
-    zooms, noises, denoisers = changes
+    zooms, degradations, denoisers = changes
     kinds, faults = _kinds(places, job, zooms, tell)
     models, baseline, precisions = methods
     runs = list_runs(models, baseline, precisions, set(kinds.values()), job.model)
     tasks: list[Task] = []
     for run in runs:
         identity, needs_pairs, method = _of_run(run, job.model)
-        for place, zoom, noise in product(places, zooms, noises):
+        for place, zoom, degradation in product(places, zooms, degradations):
             has_pairs = kinds.get((place, zoom))
             if None not in (has_pairs, run.pairs) and has_pairs != run.pairs:
                 continue
@@ -180,7 +181,7 @@ def plan_evaluations(
                     tell(f"{method} needs pairs and {place} has none: left out")
                 continue
             for denoiser in denoisers:
-                part = EvaluationPart(run, identity, place, zoom, noise, denoiser)
+                part = EvaluationPart(run, identity, place, zoom, degradation, denoiser)
                 tasks.append(_task(job, stems[place], part, faults.get(place, "")))
     if not tasks:
         raise ConfigError("expected a method for the sets, got none: give a mono model, such as recon3d_mono")
@@ -219,7 +220,7 @@ def _task(job: EvaluateJob, stem: str, part: EvaluationPart, fault: str) -> Task
     changes = (
         suffix.replace("/", "_").replace(":", "_"),
         f"_x{part.zoom:g}" if part.zoom != 1 else "",
-        f"_noise{part.noise:g}" if part.noise else "",
+        f"_{part.degradation.label.replace(' ', '')}" if part.degradation.kind else "",
         f"_{part.denoiser}" if part.denoiser != "none" else "",
     )
     key = key_of("evaluate", part, job.model, job.limit, job.by, job.formats, job.picture_frames)

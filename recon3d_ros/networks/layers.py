@@ -101,7 +101,7 @@ class ConvexUpsampler(nn.Module):
         """What `combine` takes, of (B, 1, h, w) and the features of `look`.
 
         Returns:
-            The weights of the nine cells around each pixel, (B, 9, 16, h, w), the largest of each 1; what they
+            The weights of the nine cells around each pixel, (B, 9, 16, h, w), the largest 1; what they
             weigh, (B, 9, 1, h, w).
         """
         weights = self.weigh[2](features).float()

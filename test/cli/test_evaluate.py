@@ -275,7 +275,16 @@ def test_a_mono_model_has_its_rows_calibration_and_pictures(root, capsys, mono_m
 
 def test_other_lenses_noise_and_denoisers_have_rows_of_their_own(root, capsys, mono_model):
     words = ["evaluate", "--data", "hololens", "--root", str(root), "--model", str(mono_model)]
-    words += ["--zoom", "1,2", "--noise", "0,10", "--denoise", "none,median", "--json", str(root / "s.json")]
+    words += [
+        "--zoom",
+        "1,2",
+        "--degrade",
+        "none,noise=10",
+        "--denoise",
+        "none,median",
+        "--json",
+        str(root / "s.json"),
+    ]
     assert main(words) == 0
     rows = json.loads((root / "s.json").read_text())["rows"]
     sets = ["hololens", "hololens noise 10", "hololens x2", "hololens x2 noise 10"]
@@ -312,8 +321,8 @@ def test_a_longer_lens_leaves_no_pairs(root, capsys):
     [
         (["--zoom", "0.5"], "expected numbers of at least 1, got '0.5'"),
         (["--zoom", "1,two"], "expected numbers of at least 1, got '1,two'"),
-        (["--noise", "-1"], "expected numbers of at least 0, got '-1'"),
-        (["--noise", "inf"], "expected numbers of at least 0, got 'inf'"),
+        (["--degrade", "noise=-1"], "size=SHARE, got 'noise=-1': correct it"),
+        (["--degrade", "none,fog=2"], "expected degradations of none, noise=SIGMA, jpeg=QUALITY"),
         (["--by", "colour"], "some of width, brightness, disparity, visibility, got 'colour'"),
     ],
 )
@@ -391,6 +400,7 @@ def test_the_limit_is_a_whole_number(limit, capsys):
         (["--data", "kitti2012", "--model", "no_such_model"], 5, "no_such_model"),
         (["--data", "kitti2012", "--denoise", "medium"], 2, "nlmeans, got 'medium'"),
         (["--data", "hololens", "--zoom", "60"], 2, "expected a zoom"),
+        (["--data", "hololens", "--degrade", "rows=2"], 2, "expected pairs for rows=2"),
         (["--data", "kitti2012", "--json", "/dev/null/scores.json"], 8, "/dev/null"),
     ],
 )

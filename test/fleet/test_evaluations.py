@@ -14,7 +14,7 @@ import fsspec
 
 from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
-from recon3d_ros.evaluation import open_sets, score_set, to_rows
+from recon3d_ros.evaluation import Degradation, open_sets, score_set, to_rows
 from recon3d_ros.evaluation.records import from_record
 from recon3d_ros.evaluation.runs import EvaluationRun, opened_method
 from recon3d_ros.fleet.evaluations import EvaluateJob, plan_evaluations
@@ -49,7 +49,7 @@ def test_the_rows_are_those_of_one_evaluation(tmp_path, rgbd):
     places = [str(rgbd("a")), str(rgbd("b", 3.0))]
     job = EvaluateJob(str(tmp_path / "out"), MODEL, formats=("json", "pictures", "html"))
     tasks = plan_evaluations(
-        [f"{tmp_path}/[ab]"], job, ("fake_mono", "none", ""), ((1.0, 1.5), (0.0,), ("none",))
+        [f"{tmp_path}/[ab]"], job, ("fake_mono", "none", ""), ((1.0, 1.5), (Degradation(),), ("none",))
     )
     assert [task.name for task in tasks] == [
         "a/fake_mono-auto",

@@ -109,9 +109,7 @@ def test_what_leans_towards_whole_bins_is_put_right(network):
             estimate = torch.where(wrong, 40 * torch.rand_like(truth), leaning)[:, None]
             estimate = estimate + 4 * network.locking * torch.sin(2 * np.pi * estimate / 4)
             zero = torch.zeros_like(estimate)
-            output = StereoOutput(
-                zero.expand(-1, 12, -1, -1), zero, estimate, zero, zero, zero, zero
-            )
+            output = StereoOutput(zero.expand(-1, 12, -1, -1), zero, estimate, zero, zero, zero, zero)
             truth[:, :4] = np.nan
             yield DisparityLossInput(output, zero.expand(-1, 3, -1, -1), truth, 4)
 
