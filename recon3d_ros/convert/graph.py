@@ -11,6 +11,7 @@ from recon3d_ros.system.lazy import require
 # What carries weights: the bulk of a network's work, and what lower precision is for.
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
 _FLOAT, _HALF = 1, 10  # onnx.TensorProto
+_LARGEST_HALF = 65504.0
 # How the converter names the casts it puts after a node that stays in float; older ones the second way.
 _ADDED = re.compile(r"_cast_to_fp16_node$|_output_cast\d+$")
 
@@ -159,11 +160,51 @@ def _replace_nodes(model: Any, nodes: list[Any]) -> None:
 
 
 def load(path: str) -> Any:
-    """Read an ONNX file, its nodes named.
+    """Read an ONNX file, its nodes named, its weights in float.
 
     Raises:
         MissingDependencyError: onnx is not installed.
     """
     model = require("onnx", extra="convert").load(path)
     name_nodes(model)
+    float_weights(model)
     return model
+
+
+def float_weights(model: Any) -> None:
+    """Replace what `half_weights` left: weights in half precision that a cast makes float."""
+    onnx: Any = require("onnx", extra="convert")
+    weights = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == _HALF}
+    kept = []
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in weights and _target(node) == _FLOAT:
+            values = onnx.numpy_helper.to_array(weights[node.input[0]]).astype("float32")
+            model.graph.initializer.append(onnx.numpy_helper.from_array(values, node.output[0]))
+        else:
+            kept.append(node)
+    if len(kept) < len(model.graph.node):
+        _replace_nodes(model, kept)
+        order_nodes(model)
+
+
+def half_weights(model: Any) -> None:
+    """Store weights in half precision, each with a cast to float: half the file, computed as before.
+
+    Runtimes cast once, when they open the file. Biases and what else is small stay in float, and so does what
+    half precision would make infinite.
+    """
+    onnx: Any = require("onnx", extra="convert")
+    casts = []
+    for tensor in list(model.graph.initializer):
+        if tensor.data_type != _FLOAT or len(tensor.dims) < 2:
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        if not abs(values).max(initial=0.0) <= _LARGEST_HALF:
+            continue
+        half = onnx.numpy_helper.from_array(values.astype("float16"), f"{tensor.name}_half")
+        casts.append(
+            onnx.helper.make_node("Cast", [half.name], [tensor.name], f"{half.name}_cast", to=_FLOAT)
+        )
+        model.graph.initializer.remove(tensor)
+        model.graph.initializer.append(half)
+    _replace_nodes(model, [*casts, *model.graph.node])

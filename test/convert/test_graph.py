@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recon3d_ros.convert.graph import drop_casts, name_nodes, regression, weighted_nodes
+from recon3d_ros.convert.graph import (
+    drop_casts,
+    half_weights,
+    load,
+    name_nodes,
+    regression,
+    weighted_nodes,
+)
 from recon3d_ros.convert.half import to_fp16
 
 onnx = pytest.importorskip("onnx")
@@ -121,3 +128,35 @@ def test_a_branch_and_a_loop_behind_the_last_weights_become_half(tmp_path):
     expected, got = (runtime.InferenceSession(str(path)).run(None, feed)[0] for path in (source, target))
     np.testing.assert_allclose(got, expected, rtol=2e-3)
     assert got.dtype == np.float32
+
+
+def test_weights_in_half_precision_are_cast_once_and_come_back(tmp_path) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    huge, bias = np.full((1, 4, 1, 1), 1e6, np.float32), np.full(4, 1 / 3, np.float32)
+    info = onnx.helper.make_tensor_value_info
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w", "b"], ["c"], "conv"),
+        onnx.helper.make_node("Mul", ["c", "huge"], ["y"], "mul"),
+    ]
+    weights = [onnx.numpy_helper.from_array(a, n) for a, n in ((values, "w"), (huge, "huge"), (bias, "b"))]
+    shapes = [1, 3, 6, 7], [1, 4, 4, 5]
+    graph = onnx.helper.make_graph(
+        nodes, "g", [info("x", FLOAT, shapes[0])], [info("y", FLOAT, shapes[1])], weights
+    )
+    full = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    half = onnx.ModelProto()
+    half.CopyFrom(full)
+    half_weights(half)
+    onnx.checker.check_model(half)
+    kinds = {tensor.name: tensor.data_type for tensor in half.graph.initializer}
+    assert kinds == {"w_half": HALF, "huge": FLOAT, "b": FLOAT}
+    (tmp_path / "half.onnx").write_bytes(half.SerializeToString())
+    x = np.random.default_rng(1).normal(size=shapes[0]).astype(np.float32)
+    ort = pytest.importorskip("onnxruntime")
+    said = [ort.InferenceSession(one.SerializeToString()).run(None, {"x": x})[0] for one in (full, half)]
+    np.testing.assert_allclose(said[1], said[0], rtol=0, atol=3e-3 * np.abs(said[0]).max())
+    again = load(str(tmp_path / "half.onnx"))
+    assert [node.op_type for node in again.graph.node] == ["Conv", "Mul"]
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in again.graph.initializer}
+    np.testing.assert_array_equal(stored["w"], values.astype(np.float16).astype(np.float32))
+    assert sorted(stored) == ["b", "huge", "w"]

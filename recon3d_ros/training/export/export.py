@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from recon3d_ros import world
 from recon3d_ros.backends import open_backend
-from recon3d_ros.errors import BackendError, ConfigError, OutputError
+from recon3d_ros.convert.graph import half_weights, load
+from recon3d_ros.errors import BackendError, ConfigError, ModelError, OutputError
 from recon3d_ros.files import make_folder
 from recon3d_ros.model_zoo.contract import InputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
@@ -25,6 +26,7 @@ from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.networks import task_of
 from recon3d_ros.networks.stereo import StereoNetwork
+from recon3d_ros.serving import self_check
 from recon3d_ros.training.export.calibration import calibrate
 from recon3d_ros.training.export.clouds import (
     compare_clouds,
@@ -82,10 +84,11 @@ def export(
 ) -> ExportResult:
     """Export the averaged weights of a checkpoint as `<name>.onnx`, `.yaml` and `.golden.npz`.
 
-    `<name>.pt` beside them has these weights in half precision for torch: `train --from` starts from it, and
-    it can be exported again. Scale, sub-pixel part, confidence and sigma are calibrated first; those of a
-    mono network whose run held out images of few places stay what they were, if they were anything. All is
-    written and compared in a draft folder; `out_dir` gets the files only if they agree with torch.
+    The graph has its weights in half precision and computes in float. `<name>.pt` beside it has them for
+    torch: `train --from` starts from it, and it can be exported again. Scale, sub-pixel part, confidence and
+    sigma are calibrated first; those of a mono network whose run held out images of few places stay what they
+    were, if they were anything. All is written and compared in a draft folder; `out_dir` gets the files only
+    if they agree with torch.
 
     Args:
         checkpoint: Written by `train`.
@@ -114,6 +117,7 @@ def export(
         with tempfile.TemporaryDirectory(dir=out_dir, prefix=".export-") as folder:
             draft = replace(described, accuracy=accuracy, path=Path(folder) / f"{name}.yaml")
             draft, largest, apart = _write_model(network, draft)
+            draft = with_half_weights(draft)
             weights = {key: content[key] for key in (*WEIGHTS, *EXTRA) if key in content}
             # Where the run lay is nobody else's business.
             run = {key: value for key, value in content["run"].items() if key not in PLACES}
@@ -146,6 +150,31 @@ def _write_model(network: torch.nn.Module, draft: Manifest) -> tuple[Manifest, f
     draft = write_onnx(network, draft, known[0])
     outputs, largest, apart = compare(network, draft, known)
     return write_golden(draft, known[0], outputs[0]), largest, apart
+
+
+def with_half_weights(manifest: Manifest) -> Manifest:
+    """Store the weights of the fp32 file in half precision; they are computed with in float as before.
+
+    Returns:
+        The manifest with the new sum; the one that was given where the output would not be the golden one, as
+        of a network that was hardly trained: then they stay in float.
+    """
+    artifact = manifest.artifact("fp32")
+    path = manifest.file_path(artifact.file)
+    before, model = path.read_bytes(), load(str(path))
+    half_weights(model)
+    path.write_bytes(model.SerializeToString())
+    others = [other for other in manifest.artifacts if other != artifact]
+    done = replace(manifest, artifacts=(replace(artifact, sha256=sha256_of(path)), *others))
+    backend = open_backend("onnxruntime", done, precision="fp32")
+    try:
+        self_check(done, backend)
+    except ModelError:
+        path.write_bytes(before)
+        return manifest
+    finally:
+        backend.close()
+    return done
 
 
 def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = False) -> str:
