@@ -45,8 +45,8 @@ def test_golden_images_give_the_golden_answer(name):
         answer = open_backend("onnxruntime", manifest).infer(feed)[manifest.output.name]
         expected = golden["expected"]
     assert answer.shape == expected.shape == (1, 1, *next(iter(feed.values())).shape[2:])
-    # Processors round differently, which may flip which of two equally likely surfaces a pixel belongs to, and
-    # the golden answer is that of weights in full precision, which the files have in half precision.
+    # Processors round differently, which may flip which of two equally likely surfaces a pixel belongs to;
+    # and the golden answer is that of weights in full precision, which the files have in half precision.
     apart = np.abs(answer - expected) > (0.05 if manifest.is_stereo else 0.01 * expected)
     assert apart.mean() < (5e-3 if manifest.artifact().precision == "fp32" else 0.02)
 

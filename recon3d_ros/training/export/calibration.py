@@ -8,6 +8,7 @@ about these: a gain and an offset of the confidence's logit (Platt, 1999), and o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recon3d_ros import world
+from recon3d_ros.evaluation import Degradation
 from recon3d_ros.geometry import Sample
 from recon3d_ros.networks.stereo import StereoNetwork
 from recon3d_ros.training.export.description import crop_size_wh
@@ -42,6 +44,19 @@ NEUTRAL = {"scale_gain": 1.0, "scale_offset": 0.0, "trust_gain": 1.0, "trust_off
 LARGEST_LOCKING = 0.9 / (2.0 * np.pi)
 # World scenes that neither train nor validate.
 CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
+# What is done to a second copy of each of them, in turn: trust is to hold with worse cameras, too.
+DEGRADATIONS = tuple(
+    Degradation(kind, amount)
+    for kind, amount in (
+        ("size", 0.5),
+        ("noise", 10.0),
+        ("rows", 2.0),
+        ("jpeg", 30.0),
+        ("brightness", 0.15),
+        ("rows", -2.0),
+        ("size", 0.75),
+    )
+)
 
 
 def calibrate(network: Network, content: Mapping[str, Any], folder: Path, count: int) -> None:
@@ -55,9 +70,12 @@ def calibrate(network: Network, content: Mapping[str, Any], folder: Path, count:
     """
     if isinstance(network, StereoNetwork):
         # Rendered once: that takes most of the time.
-        pairs = [pack_pair(_calibration_pair(seed, network.config.largest_px)) for seed in range(count)]
-        calibrate_locking(network, _predicted(network, content, pairs))
-        calibrate_uncertainty(network, _predicted(network, content, pairs))
+        pairs = [_calibration_pair(index, network.config.largest_px) for index in range(count)]
+        packed = [pack_pair(pair) for pair in pairs]
+        calibrate_locking(network, _predicted(network, content, packed))
+        kinds = cycle(DEGRADATIONS)
+        packed += [pack_pair(next(kinds).apply(pair, index)) for index, pair in enumerate(pairs)]
+        calibrate_uncertainty(network, _predicted(network, content, packed))
         return
     telling = held_out_places(content, folder) >= MIN_PLACES
     if telling:

@@ -6,6 +6,7 @@ import torch
 
 from recon3d_ros.networks import build_network
 from recon3d_ros.networks.stereo import StereoOutput
+from recon3d_ros.training.export import calibration
 from recon3d_ros.training.export.calibration import (
     calibrate_locking,
     calibrate_scale,
@@ -119,3 +120,24 @@ def test_what_leans_towards_whole_bins_is_put_right(network):
     (left,) = [output.error[output.known].median() for output in list(predictions())[:1]]
     assert left < 0.06
     assert calibrate_locking(network, []) == pytest.approx(found)
+
+
+def test_a_stereo_network_is_calibrated_on_good_and_on_worse_images(network, monkeypatch):
+    monkeypatch.setattr(calibration, "CALIBRATION_SIZE_WH", (128, 64))
+    seen = []
+
+    def observe(kind):
+        def calibrate(network, predictions):
+            seen.append((kind, [tuple(inputs.measured.shape[1:]) for inputs in predictions]))
+
+        return calibrate
+
+    for kind in ("locking", "uncertainty"):
+        monkeypatch.setattr(calibration, f"calibrate_{kind}", observe(kind))
+    content = {"network": "stereo", "run": {"width": 64, "height": 32}}
+    calibration.calibrate(network, content, None, 8)
+    whole, three_quarters, half = (64, 128), (48, 96), (32, 64)
+    assert seen == [
+        ("locking", [whole] * 8),
+        ("uncertainty", [whole] * 8 + [half, *[whole] * 5, three_quarters, half]),
+    ]
