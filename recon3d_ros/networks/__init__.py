@@ -34,7 +34,7 @@ STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.ste
 # name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
 # name and config.
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "stereo": (*STEREO, {"logits_kernel": 1, "refinement": 64}),
+    "stereo": (*STEREO, {"logits_kernel": 1, "refinement": 64, "ordered": True}),
     "stereo_light": (
         *STEREO,
         {
@@ -48,6 +48,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "window": 1,
             "uncertainty": 24,
             "logits_kernel": 1,
+            "ordered": True,
         },
     ),
     "mono": (*MONO, {}),

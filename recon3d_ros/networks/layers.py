@@ -91,35 +91,34 @@ class ConvexUpsampler(nn.Module):
 
     def forward(self, coarse: Tensor, hidden: Tensor, details: Tensor) -> Tensor:
         """(B, 1, H/4, W/4), hidden features and the folded half-size ones at H/4 -> (B, 1, H, W)."""
-        return self.combine(*self.candidates(coarse, self.look(hidden, details)))
+        neighbours = self.neighbours(coarse)
+        return self.combine(self.weights(self.look(hidden, details, neighbours)), neighbours)
 
-    def look(self, hidden: Tensor, details: Tensor) -> Tensor:
+    def neighbours(self, coarse: Tensor) -> Tensor:
+        """(B, 1, h, w) -> the nine cells around each one, (B, 9, 1, h, w)."""
+        height, width = coarse.shape[2:]
+        padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
+        return torch.stack(
+            [padded[:, :, v : v + height, u : u + width] for v in range(3) for u in range(3)], dim=1
+        )
+
+    def look(self, hidden: Tensor, details: Tensor, neighbours: Tensor) -> Tensor:
         """The features (B, hidden, H/4, W/4) that the weights are made of."""
         return self.weigh[1](self.weigh[0](torch.cat([hidden, details], dim=1)))
 
-    def candidates(self, coarse: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """What `combine` takes, of (B, 1, h, w) and the features of `look`.
-
-        Returns:
-            The weights of the nine cells around each pixel, (B, 9, 16, h, w), the largest 1; what they
-            weigh, (B, 9, 1, h, w).
-        """
+    def weights(self, features: Tensor) -> Tensor:
+        """Of the features, the weights of the cells around each pixel: (B, 9, 16, h, w), the largest 1."""
         weights = self.weigh[2](features).float()
         batch, _, height, width = weights.shape
-        weights = exponential(weights.view(batch, 9, 16, height, width))
-        padded = F.pad(coarse, (1, 1, 1, 1), mode="replicate")
-        neighbours = torch.stack(
-            [padded[:, :, v : v + height, u : u + width] for v in range(3) for u in range(3)], dim=1
-        )
-        return weights, neighbours
+        return exponential(weights.view(batch, 9, 16, height, width))
 
     def combine(self, weights: Tensor, neighbours: Tensor) -> Tensor:
-        """The candidates -> (B, 1, 4 h, 4 w)."""
+        """Weights (B, 9, 16, h, w) of neighbours (B, 9, 1, h, w) -> (B, 1, 4 h, 4 w)."""
         weights = self.choose(weights, neighbours)
         return F.pixel_shuffle((weights * neighbours).sum(dim=1) / weights.sum(dim=1), 4)
 
     def choose(self, weights: Tensor, neighbours: Tensor) -> Tensor:
-        """The weights that count, of those of `candidates`: here all."""
+        """The weights that count, sizes as in `combine`: here all."""
         return weights
 
 
@@ -128,13 +127,33 @@ class SurfaceUpsampler(ConvexUpsampler):
 
     A mean over all would put the pixels of an edge between a thing and what is behind it, and a thin thing
     at neither (of two modes SMD-Nets choose one: Tosi et al., CVPR 2021).
+
+    Args:
+        hidden: Channels at a quarter of the size.
+        stem: Channels at half of the size.
+        ordered: Whether the weights also see how much nearer or farther the cells around each one are.
     """
 
     # Wider than a slanted surface changes over three cells, narrower than what sets things apart.
     REACH_PX = 6.0
 
+    def __init__(self, hidden: int, stem: int, ordered: bool = False) -> None:
+        super().__init__(hidden, stem)
+        self.order = nn.Conv2d(9, hidden, 1) if ordered else None
+        if self.order is not None:  # starts as nothing, so that it can be added to a trained network
+            for parameter in self.order.parameters():
+                nn.init.zeros_(parameter)
+
+    def look(self, hidden: Tensor, details: Tensor, neighbours: Tensor) -> Tensor:
+        """The features (B, hidden, H/4, W/4) that the weights are made of."""
+        entered = self.weigh[0](torch.cat([hidden, details], dim=1))
+        if self.order is not None:
+            apart = ((neighbours - neighbours[:, 4:5]) / self.REACH_PX).clamp(-2.0, 2.0)
+            entered = entered + self.order(apart.detach()[:, :, 0])
+        return self.weigh[1](entered)
+
     def choose(self, weights: Tensor, neighbours: Tensor) -> Tensor:
-        """The weights of the surface, 0 for others; sizes as in `ConvexUpsampler`."""
+        """The weights of the surface, 0 for others; sizes as in `combine`."""
         best = (weights >= 0.999).to(weights.dtype)
         # Of equals the nearest one. Which it is comes without gradient: the loss `surface_choice` teaches it.
         surface = (best * neighbours).amax(dim=1, keepdim=True).detach()

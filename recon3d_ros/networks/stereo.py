@@ -36,7 +36,8 @@ class StereoConfig:
     Each cell of a quarter of the input size is compared at `bins` disparities, `step_px` (4, or 2 with
     descriptors of twice the width) apart. `blocks` are the residual units of the hourglass per level.
     `logits_kernel`, 1 or 3, is the size of the convolution that gives the logits. `refinement` is the width
-    of `Refinement`; 0 = there is none.
+    of `Refinement`; 0 = there is none. `ordered` lets the upsampling see how much nearer or farther the cells
+    around each one are.
     """
 
     bins: int = 96
@@ -51,6 +52,7 @@ class StereoConfig:
     uncertainty: int = 32
     logits_kernel: int = 3
     refinement: int = 0
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         # A checkpoint or JSON gives lists.
@@ -117,7 +119,7 @@ class StereoNetwork(nn.Module):
         self.encoder = Encoder(config)
         self.hourglass = Hourglass(config)
         hidden = config.hourglass[0]
-        self.upsampler = SurfaceUpsampler(hidden, config.stem)
+        self.upsampler = SurfaceUpsampler(hidden, config.stem, config.ordered)
         self.refinement = (
             Refinement(hidden, config.stem, config.largest_px, config.refinement)
             if config.refinement
@@ -155,8 +157,9 @@ class StereoNetwork(nn.Module):
         coarse = float(step) * (coarse + self.locking * torch.sin(2.0 * math.pi * coarse))
         cells = torch.cat([mass, coarse / self.config.largest_px], dim=1)
         details = F.pixel_unshuffle(half[:batch], 2)
-        features = self.upsampler.look(hidden, details)
-        weights, neighbours = self.upsampler.candidates(coarse, features)
+        neighbours = self.upsampler.neighbours(coarse)
+        features = self.upsampler.look(hidden, details, neighbours)
+        weights = self.upsampler.weights(features)
         disparity = self.upsampler.combine(weights, neighbours)
         if self.refinement is not None:
             disparity = self.refinement(disparity, cells, features, half)

@@ -72,3 +72,20 @@ def test_gradient_of_the_surface_reaches_its_weights_and_disparities_alone(edge)
     fine[0, 0, 4:8, 8:12].sum().backward()  # the last cell of the wall
     assert torch.isfinite(coarse.grad).all()
     assert (coarse.grad[0, 0, :, 1:3] > 0.0).all() and (coarse.grad[0, 0, :, 3:] == 0.0).all()
+
+
+def test_order_of_the_cells_starts_as_nothing_and_can_decide(edge):
+    module = SurfaceUpsampler(HIDDEN, STEM, ordered=True).eval()
+    plain = SurfaceUpsampler(HIDDEN, STEM).eval()
+    plain.load_state_dict(module.state_dict(), strict=False)
+    features = torch.randn(1, HIDDEN, 3, 6), torch.randn(1, 4 * STEM, 3, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(module(edge, *features), plain(edge, *features))
+        module.order.weight.normal_()
+        small = 0.3 * edge  # a step of a reach
+        seen = [
+            module.look(*features, module.neighbours(cells)) for cells in (small, small + 50.0, 2.0 * small)
+        ]
+    torch.testing.assert_close(seen[0], seen[1])  # by how much, not where
+    apart = (seen[2] - seen[0]).abs().sum(dim=1)[0]
+    assert (apart[:, 1:5] > 0.0).any() and (apart[:, :1] == 0.0).all() and (apart[:, 5:] == 0.0).all()

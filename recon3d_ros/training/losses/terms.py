@@ -18,6 +18,8 @@ SCALE_SHARE = 0.5
 TRUNCATION_PX = 2.0
 # Of a cell so far from the truth of a pixel: on its surface, and on another one, px.
 SAME_SURFACE_PX, OTHER_SURFACE_PX = 1.0, 4.0
+# They are few, and lie beside much that is right with the cells behind them.
+THIN_CHOICE = 4.0
 # Steps between the pixels whose difference `gradient` compares.
 GRADIENT_STEPS_PX = (1, 2, 4, 8)
 
@@ -205,13 +207,17 @@ def surface_choice(inputs: DisparityLossInput) -> Tensor:
     """Expected share of pixels whose upsampling picks a cell on another surface, if weights were odds.
 
     The upsampling takes the surface of the largest weight, a choice without gradient; the expectation over
-    all choices has one (as the soft selection of SMD-Nets: Tosi et al., CVPR 2021).
+    all choices has one (as the soft selection of SMD-Nets: Tosi et al., CVPR 2021). Pixels of thin things
+    count `THIN_CHOICE` times.
     """
-    truth, known = (F.pixel_unshuffle(x[:, None].float(), 4) for x in (inputs.truth, inputs.known))
+    counted = inputs.known * (1.0 + (THIN_CHOICE - 1.0) * inputs.thin)
+    truth, counted, known = (
+        F.pixel_unshuffle(x[:, None].float(), 4) for x in (inputs.truth, counted, inputs.known)
+    )
     apart = (inputs.neighbours.detach() - truth[:, None]).abs()
     wrong = ((apart - SAME_SURFACE_PX) / (OTHER_SURFACE_PX - SAME_SURFACE_PX)).clamp(0.0, 1.0)
     expected = (inputs.weights * wrong).sum(dim=1) / inputs.weights.sum(dim=1)
-    return (expected * known).sum() / known.sum().clamp(min=1.0)
+    return (expected * counted).sum() / known.sum().clamp(min=1.0)
 
 
 def out_of_range(inputs: DisparityLossInput) -> Tensor:
