@@ -100,21 +100,21 @@ def test_out_of_range_asks_for_no_trust_where_no_answer_can_be_right():
 
 
 def test_choice_of_a_surface_is_the_expectation_over_all_cells():
-    """A cell at 10 px and one at 30 px, the others at 13 px, of weights 1, 0.5 and 0; truth of two pixels."""
-    truth = torch.full((1, 8, 12), NAN)
-    truth[0, 5, 6], truth[0, 5, 7] = 10.5, 30.0  # both in cell (1, 1), in places 1 * 4 + 2 and 3
+    """A cell at 10 px and one at 30 px, the others at 13 px, of weights 1, 0.5 and 0; a thin thing at 30 px."""
+    truth = torch.full((1, 8, 12), 10.5)
+    truth[0, :, 7] = 30.0  # in place 3 of the rows of its cells
+    truth[0, 0] = NAN
     neighbours = torch.full((1, 9, 1, 2, 3), 13.0)
     neighbours[0, 4], neighbours[0, 5] = 10.0, 30.0
-    weights = torch.zeros(1, 9, 16, 2, 3, requires_grad=True)
-    with torch.no_grad():
-        weights[0, 4], weights[0, 5] = 1.0, 0.5
+    weights = torch.zeros(1, 9, 16, 2, 3)
+    weights[0, 4], weights[0, 5] = 1.0, 0.5
+    weights.requires_grad_()
     value = terms.surface_choice(loss_input(truth, truth, candidates=(weights, neighbours)))
-    assert float(value.detach()) == pytest.approx((1 / 3 + 2 / 3) / 2, rel=1e-5)
+    assert float(value.detach()) == pytest.approx((11 * 1 / 3 + 4 * 2 / 3) / 12, rel=1e-5)
     value.backward()
-    gradient = weights.grad[0, 3:6, :, 1, 1]
-    assert (gradient[:, 6] * torch.tensor([1, -1, 1]) > 0).tolist() == [True, True, True]
-    assert gradient[2, 7] < 0 < gradient[1, 7]
-    assert weights.grad[0, :, :6].abs().sum() == 0.0
+    wall, thing = weights.grad[0, 3:6, 4 + 2, 1, 1], weights.grad[0, 3:6, 4 + 3, 1, 1]
+    assert wall[1] < 0.0 < min(wall[0], wall[2]) and thing[2] < 0.0 < min(thing[0], thing[1])
+    assert weights.grad[0, :, :4, 0].abs().sum() == 0.0  # nothing is known there
 
 
 def test_thin_things_are_narrow_and_nearer_than_what_is_beside_them():
