@@ -100,7 +100,7 @@ def test_out_of_range_asks_for_no_trust_where_no_answer_can_be_right():
 
 
 def test_choice_of_a_surface_is_the_expectation_over_all_cells():
-    """A cell at 10 px and one at 30 px, the others at 13 px, of weights 1, 0.5 and 0; a thin thing at 30 px."""
+    """Cells at 10 px, at 30 px, the others at 13 px, of weights 1, 0.5 and 0; a thin thing at 30 px."""
     truth = torch.full((1, 8, 12), 10.5)
     truth[0, :, 7] = 30.0  # in place 3 of the rows of its cells
     truth[0, 0] = NAN
