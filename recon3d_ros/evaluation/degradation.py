@@ -86,10 +86,12 @@ def _with_images(sample: Sample, change: Callable[[Image], Image]) -> Sample:
 
 def _compressed(sample: Sample, quality: float, seed: int) -> Sample:
     def change(image: Image) -> Image:
-        packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])[1]
-        flag = cv2.IMREAD_GRAYSCALE if image.ndim == 2 else cv2.IMREAD_COLOR
-        seen = np.asarray(cv2.imdecode(packed, flag), np.uint8)
-        return seen if image.ndim == 2 else np.ascontiguousarray(seen[..., ::-1])
+        grey = image.ndim == 2
+        packed = cv2.imencode(
+            ".jpg", image if grey else image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)]
+        )[1]
+        seen = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR), np.uint8)
+        return seen if grey else np.ascontiguousarray(seen[..., ::-1])
 
     return _with_images(sample, change)
 

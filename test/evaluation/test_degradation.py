@@ -45,9 +45,14 @@ def test_images_change_and_the_truth_stays(text, channels):
     assert degradation.label == text.replace("=", " ")
 
 
-def test_colours_keep_their_order_in_jpeg():
-    seen = Degradation("jpeg", 95.0).apply(pair(), seed=0)
-    assert np.abs(seen.frame.image.astype(int) - pair().frame.image).mean() < 4.0
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_keeps_pixels_and_colours_where_they_are(channels):
+    seen = Degradation("jpeg", 95.0).apply(pair(channels), seed=0)
+    for now, before in (
+        (seen.frame.image, pair(channels).frame.image),
+        (seen.frame.right, pair(channels).frame.right),
+    ):
+        assert np.abs(now.astype(int) - before).mean() < 4.0
 
 
 def test_low_light_is_rounded_to_whole_grey_levels():
