@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from recon3d_ros.backends.base import check_contract, check_feed, one_line
 from recon3d_ros.backends.engine_store import EngineKey, EngineOptions, EngineStore
-from recon3d_ros.backends.openvino_integer import keep_few_channels_in_float, use_unsigned
+from recon3d_ros.backends.openvino_integer import keep_few_channels_in_float, keep_in_float, use_unsigned
 from recon3d_ros.errors import ArtifactError, BackendError, OutputError, Recon3dError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import read_verified
 from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 from recon3d_ros.system.lazy import require
-from recon3d_ros.system.machine import processor, usable_cores
+from recon3d_ros.system.machine import multiplies_int8, processor, usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,12 @@ class OpenVinoBackend:
         self._options = engine or EngineOptions()
         self.arithmetic = _arithmetic(self._core, self._options.arithmetic)
         self._model = self._read()
-        if self.precision == "int8":
+        if self.precision == "int8" and multiplies_int8():
             keep_few_channels_in_float(self._model)
             use_unsigned(self._vendor, self._model)
+        elif self.precision == "int8":
+            keep_in_float(self._model)
+            log.info("int8 of %s is computed in float: this processor has no VNNI", manifest.name)
         self._store = EngineStore()
         self._requests: OrderedDict[_Shapes, Any] = OrderedDict()
         self.inputs: tuple[TensorSpec, ...] = tuple(map(_spec, self._model.inputs))

@@ -48,6 +48,18 @@ def processor(file: Path = CPUINFO) -> str:
     return f"{name}, {usable_cores()} cores"
 
 
+def multiplies_int8(file: Path = CPUINFO) -> bool:
+    """Whether the CPU has instructions that multiply int8 and add without loss.
+
+    False for x86-64 without VNNI and AMX; True also where the system does not say.
+    """
+    try:
+        found = re.search(r"^flags\s*:(.+)$", file.read_text(errors="replace"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found is None or not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(found.group(1).split())
+
+
 def usable_cores() -> int:
     """CPU cores that this process may use: a container or taskset may not grant all."""
     affinity = getattr(os, "sched_getaffinity", None)

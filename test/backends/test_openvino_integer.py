@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recon3d_ros.backends import EngineOptions, open_backend
-from recon3d_ros.backends.openvino_integer import keep_few_channels_in_float, use_unsigned
+from recon3d_ros.backends.openvino_integer import keep_few_channels_in_float, keep_in_float, use_unsigned
 from recon3d_ros.model_zoo.registry import find_model
 from recon3d_ros.serving import known_feed, off_share
 
@@ -43,6 +43,22 @@ def test_only_what_is_never_negative_is_changed() -> None:
     assert 0 < changed == sum(low == 0.0 for low in after) < len(after)
     plain = core.read_model(str(manifest.file_path(manifest.artifact("fp32").file)))
     assert use_unsigned(openvino, plain) == 0
+
+
+@pytest.mark.parametrize("name", ["recon3d_stereo", "recon3d_stereo_light"])
+def test_without_vnni_all_is_computed_in_float(name, tmp_path, monkeypatch) -> None:
+    core, manifest = openvino.Core(), find_model(name)
+    model = core.read_model(str(manifest.file_path(manifest.artifact("int8").file)))
+    count = sum(node.get_type_name() == "FakeQuantize" for node in model.get_ordered_ops())
+    assert keep_in_float(model) == count > 20
+    assert not any(node.get_type_name() == "FakeQuantize" for node in model.get_ordered_ops())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("recon3d_ros.backends.openvino.multiplies_int8", lambda: False)
+    reference = open_backend("onnxruntime", manifest)
+    feed = known_feed(manifest, reference, (321, 193))
+    expected = reference.infer(feed)["disparity"]
+    backend = open_backend("openvino", manifest, precision="int8", engine=EngineOptions(arithmetic="f32"))
+    assert off_share(backend.infer(feed)["disparity"], expected, least=1.0) < 0.02
 
 
 @pytest.mark.parametrize("name", ["recon3d_stereo", "recon3d_stereo_light"])

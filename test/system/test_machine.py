@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import mmap
 
-from recon3d_ros.system.machine import processor, resident_mb, software, temperatures_c, usable_cores
+from recon3d_ros.system.machine import (
+    multiplies_int8,
+    processor,
+    resident_mb,
+    software,
+    temperatures_c,
+    usable_cores,
+)
 
 
 def test_memory_grows_with_what_is_allocated():
@@ -40,3 +47,16 @@ def test_the_processor_and_the_software_have_names(tmp_path):
     assert processor(tmp_path / "missing").endswith(cores) and usable_cores() >= 1
     versions = software()
     assert {"recon3d_ros", "python", "system", "numpy"} <= set(versions) and all(versions.values())
+
+
+def test_what_multiplies_int8_says_so_in_its_flags(tmp_path):
+    for flags, able in (
+        ("fma avx2", False),
+        ("avx2 avx_vnni", True),
+        ("avx512_vnni", True),
+        ("amx_int8 x", True),
+    ):
+        (tmp_path / "cpu").write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")
+        assert multiplies_int8(tmp_path / "cpu") is able
+    (tmp_path / "cpu").write_text("processor\t: 0\nFeatures\t: asimd asimddp\n")  # of Arm
+    assert multiplies_int8(tmp_path / "cpu") and multiplies_int8(tmp_path / "missing")
