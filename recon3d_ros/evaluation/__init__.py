@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recon3d_ros.evaluation.breakdown import BREAKDOWNS
-from recon3d_ros.evaluation.degradation import DEGRADATIONS, Degradation
+from recon3d_ros.evaluation.degradation import Degradation
 from recon3d_ros.evaluation.gallery import Gallery
 from recon3d_ros.evaluation.noise import DENOISERS, DenoisingEstimator
 from recon3d_ros.evaluation.reliability import DEPTH_ERROR, DISPARITY_ERROR, Reliability, ReliabilityCollector
@@ -16,7 +16,6 @@ from recon3d_ros.evaluation.zoom import zoomed
 
 __all__ = [
     "BREAKDOWNS",
-    "DEGRADATIONS",
     "DENOISERS",
     "DEPTH_ERROR",
     "DISPARITY_ERROR",

@@ -45,7 +45,7 @@ LARGEST_LOCKING = 0.9 / (2.0 * np.pi)
 # World scenes that neither train nor validate.
 CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
 # What is done to a second copy of each of them, in turn: trust is to hold with worse cameras, too.
-DEGRADATIONS = tuple(
+CALIBRATION_DEGRADATIONS = tuple(
     Degradation(kind, amount)
     for kind, amount in (
         ("size", 0.5),
@@ -73,7 +73,7 @@ def calibrate(network: Network, content: Mapping[str, Any], folder: Path, count:
         pairs = [_calibration_pair(index, network.config.largest_px) for index in range(count)]
         packed = [pack_pair(pair) for pair in pairs]
         calibrate_locking(network, _predicted(network, content, packed))
-        kinds = cycle(DEGRADATIONS)
+        kinds = cycle(CALIBRATION_DEGRADATIONS)
         packed += [pack_pair(next(kinds).apply(pair, index)) for index, pair in enumerate(pairs)]
         calibrate_uncertainty(network, _predicted(network, content, packed))
         return
