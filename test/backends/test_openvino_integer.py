@@ -23,8 +23,10 @@ def test_shipped_int8_models_are_near_to_fp32(name, tmp_path, monkeypatch) -> No
     backend = open_backend("openvino", manifest, precision="int8", engine=EngineOptions(arithmetic="f32"))
     got = backend.infer(feed)["disparity"]
     assert np.isfinite(got).all()
-    # Where two surfaces are equally likely rounding chooses; the int8 of ONNX Runtime is off at 2 to 5 %.
-    assert off_share(got, expected, least=1.0) < 0.02
+    # Where two surfaces are equally likely rounding chooses: the int8 of ONNX Runtime is off at 2 to 5 %.
+    vendor = open_backend("onnxruntime", manifest, precision="int8").infer(feed)["disparity"]
+    allowed = max(0.02, off_share(vendor, expected, least=1.0))
+    assert off_share(got, expected, least=1.0) <= allowed < 0.06
     assert np.median(np.abs(got - expected)) < 0.05
 
 
