@@ -13,13 +13,18 @@ from recon3d_ros.serving import known_feed, off_share
 openvino = pytest.importorskip("openvino")
 
 
+def known_answer(manifest):
+    """What a pair of 321x193 is fed as, and the disparity of fp32 in ONNX Runtime for it."""
+    reference = open_backend("onnxruntime", manifest)
+    feed = known_feed(manifest, reference, (321, 193))
+    return feed, reference.infer(feed)["disparity"]
+
+
 @pytest.mark.parametrize("name", ["recon3d_stereo", "recon3d_stereo_light"])
 def test_shipped_int8_models_are_near_to_fp32(name, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     manifest = find_model(name)
-    reference = open_backend("onnxruntime", manifest)
-    feed = known_feed(manifest, reference, (321, 193))
-    expected = reference.infer(feed)["disparity"]
+    feed, expected = known_answer(manifest)
     backend = open_backend("openvino", manifest, precision="int8", engine=EngineOptions(arithmetic="f32"))
     got = backend.infer(feed)["disparity"]
     assert np.isfinite(got).all()
@@ -56,9 +61,7 @@ def test_without_vnni_all_is_computed_in_float(name, tmp_path, monkeypatch) -> N
     assert not any(node.get_type_name() == "FakeQuantize" for node in model.get_ordered_ops())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("recon3d_ros.backends.openvino.multiplies_int8", lambda: False)
-    reference = open_backend("onnxruntime", manifest)
-    feed = known_feed(manifest, reference, (321, 193))
-    expected = reference.infer(feed)["disparity"]
+    feed, expected = known_answer(manifest)
     backend = open_backend("openvino", manifest, precision="int8", engine=EngineOptions(arithmetic="f32"))
     assert off_share(backend.infer(feed)["disparity"], expected, least=1.0) < 0.02
 

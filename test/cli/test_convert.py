@@ -52,3 +52,11 @@ def test_the_shipped_model_becomes_half(tmp_path, capsys, monkeypatch):
     verify(manifest)
     sizes = [path.with_name(manifest.artifact(p).file).stat().st_size for p in ("fp16", "fp32")]
     assert sizes[0] < 1.05 * sizes[1]  # whose weights are stored in half precision, too
+    # The fp32 file casts its weights to float first; here convolutions take them as they are.
+    onnx = pytest.importorskip("onnx", reason="reads the graph")
+    kinds = {}
+    for precision in ("fp16", "fp32"):
+        graph = onnx.load(str(path.with_name(manifest.artifact(precision).file))).graph
+        stored = {tensor.name: tensor.data_type for tensor in graph.initializer}
+        kinds[precision] = {stored.get(node.input[1]) for node in graph.node if node.op_type == "Conv"}
+    assert kinds == {"fp16": {onnx.TensorProto.FLOAT16}, "fp32": {None}}
