@@ -45,10 +45,10 @@ def test_golden_images_give_the_golden_answer(name):
         answer = open_backend("onnxruntime", manifest).infer(feed)[manifest.output.name]
         expected = golden["expected"]
     assert answer.shape == expected.shape == (1, 1, *next(iter(feed.values())).shape[2:])
-    # Processors round differently, which may flip which of two equally likely surfaces a pixel belongs to;
-    # and the golden answer is that of weights in full precision, which the files have in half precision.
+    # Processors round differently, which may flip which of two equally likely surfaces a pixel belongs to; of
+    # the model that ships in half precision alone the golden answer is that of full precision.
     apart = np.abs(answer - expected) > (0.05 if manifest.is_stereo else 0.01 * expected)
-    assert apart.mean() < (5e-3 if manifest.artifact().precision == "fp32" else 0.02)
+    assert apart.mean() < (1e-3 if manifest.artifact().precision == "fp32" else 0.02)
 
 
 def test_golden_points_give_the_golden_answer():
@@ -57,7 +57,7 @@ def test_golden_points_give_the_golden_answer():
     with np.load(manifest.file_path(manifest.golden.file)) as golden:
         points, expected = golden["points"], golden["expected"]
     with PointLabeller.open("recon3d_point_labels") as labeller:
-        np.testing.assert_allclose(labeller.probabilities(points), expected[0], atol=1e-3)
+        np.testing.assert_allclose(labeller.probabilities(points), expected[0], atol=1e-4)
 
 
 @pytest.mark.parametrize(

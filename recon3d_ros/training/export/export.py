@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +20,12 @@ from recon3d_ros.convert.graph import half_weights, load
 from recon3d_ros.errors import BackendError, ConfigError, ModelError, OutputError
 from recon3d_ros.files import make_folder
 from recon3d_ros.model_zoo.contract import InputContract
-from recon3d_ros.model_zoo.manifest import Artifact, Golden, Manifest
+from recon3d_ros.model_zoo.manifest import Artifact, Manifest
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import sha256_of
 from recon3d_ros.networks import task_of
 from recon3d_ros.networks.stereo import StereoNetwork
-from recon3d_ros.serving import self_check
+from recon3d_ros.serving import golden_answers, self_check
 from recon3d_ros.training.export.calibration import calibrate
 from recon3d_ros.training.export.clouds import (
     compare_clouds,
@@ -35,6 +34,7 @@ from recon3d_ros.training.export.clouds import (
     write_graph,
 )
 from recon3d_ros.training.export.description import describe, held_out_accuracy, read_accuracy
+from recon3d_ros.training.export.fixed_graph import write_golden_arrays
 from recon3d_ros.training.export.shapes import (
     compare_shapes,
     known_views,
@@ -149,15 +149,18 @@ def _write_model(network: torch.nn.Module, draft: Manifest) -> tuple[Manifest, f
     known = known_images(draft.input)
     draft = write_onnx(network, draft, known[0])
     outputs, largest, apart = compare(network, draft, known)
-    return write_golden(draft, known[0], outputs[0]), largest, apart
+    golden = dict(zip(draft.input.names, known[0])) | {"expected": outputs[0]}
+    return write_golden_arrays(draft, golden), largest, apart
 
 
 def with_half_weights(manifest: Manifest) -> Manifest:
     """Store the weights of the fp32 file in half precision; they are computed with in float as before.
 
+    The golden output becomes that of this file.
+
     Returns:
-        The manifest with the new sum; the one that was given where the output would not be the golden one, as
-        of a network that was hardly trained: then they stay in float.
+        The manifest with the new sums; the one that was given where the output would be another one, as of a
+        network that was hardly trained: then they stay in float.
     """
     artifact = manifest.artifact("fp32")
     path = manifest.file_path(artifact.file)
@@ -169,12 +172,15 @@ def with_half_weights(manifest: Manifest) -> Manifest:
     backend = open_backend("onnxruntime", done, precision="fp32")
     try:
         self_check(done, backend)
+        answer, _ = golden_answers(done, backend)
     except ModelError:
         path.write_bytes(before)
         return manifest
     finally:
         backend.close()
-    return done
+    assert manifest.golden is not None
+    with np.load(manifest.file_path(manifest.golden.file)) as golden:
+        return write_golden_arrays(done, dict(golden) | {"expected": answer})
 
 
 def name_model(out_dir: Path, name: str | None, network: str, *, force: bool = False) -> str:
@@ -282,15 +288,6 @@ def compare(
             f"more than {LARGEST_DIFFERENCE} {manifest.output.unit} (largest {largest:.3f}): find the node"
         )
     return [output[value] for output in outputs], largest, share
-
-
-def write_golden(manifest: Manifest, images: Images, expected: NDArray[np.float32]) -> Manifest:
-    """Write the golden output beside the manifest; returns the manifest that names it."""
-    path = manifest.file_path(f"{manifest.name}.golden.npz")
-    buffer = BytesIO()
-    np.savez_compressed(buffer, expected=expected, **dict(zip(manifest.input.names, images)))  # type: ignore[arg-type]
-    path.write_bytes(buffer.getvalue())
-    return replace(manifest, golden=Golden(path.name, sha256_of(path)))
 
 
 def _tensors(images: Images) -> tuple[torch.Tensor, ...]:

@@ -4,13 +4,14 @@ What happens to a pair, in this order (docs/training.md says why, and how often)
 
 1. a random window, often one with thin things, resized to the crop: the disparity scales with the width, as
    the focal length does;
-2. sometimes upside down: rows are swapped in both images, the disparity stays one to the left;
-3. photometry: grey or colour, exposure, gamma, tint, overexposure, blur and noise, partly each side its own;
-4. what a sensor adds: glare, too little light, its noise, JPEG;
-5. rows of the right image up to 2.5 px off, as after an imperfect calibration;
-6. places of the right image covered with other parts of it.
+2. in half of the crops, posts, fences and branches are pasted into both images (`posts.py`);
+3. sometimes upside down: rows are swapped in both images, the disparity stays one to the left;
+4. photometry: grey or colour, exposure, gamma, tint, overexposure, blur and noise, partly each side its own;
+5. what a sensor adds: glare, too little light, its noise, JPEG;
+6. rows of the right image up to 2.5 px off, as after an imperfect calibration;
+7. places of the right image covered with other parts of it.
 
-A third of the pairs is spared 4 to 6: most cameras are good, and a network that sees bad ones alone is worse
+A third of the pairs is spared 5 to 7: most cameras are good, and a network that sees bad ones alone is worse
 with those.
 
 Left and right are never mirrored: the truth is that of the left image, and would have to be the right one's.
@@ -26,12 +27,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from recon3d_ros.training.samples.posts import paste_things
 from recon3d_ros.training.samples.store import STEPS_PER_PX, unpack_pair
 
 Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 # Of the pairs, how many come from a good, well calibrated camera.
 GOOD_SHARE = 0.35
+# Of the crops, how many get narrow things pasted in.
+PASTED_SHARE = 0.5
 # Of the crops: the one of three windows that shows the most of thin things.
 THIN_SHARE = 0.5
 # Narrower than this, and so much nearer than what is beside it, is thin; px of the stored pair.
@@ -40,7 +44,7 @@ THIN_WIDTH_PX, THIN_STEP_PX = 13, 3.0
 ROWS_OFF_PX = ((0.4, 0.8), (0.25, 2.5))
 
 
-def augment_pair(crop: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
+def augment_pair(crop: Pair, rng: np.random.Generator) -> Pair:
     """All of it but the window.
 
     Args:
@@ -50,7 +54,7 @@ def augment_pair(crop: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair
     Returns:
         Left and right (3, h, w) float32 in [0, 1]; disparity (h, w) float32 px, NaN = unknown.
     """
-    left, right, disparity = crop
+    left, right, disparity = paste_things(crop, rng) if rng.random() < PASTED_SHARE else crop
     if rng.random() < 0.15:
         left, right, disparity = left[::-1], right[::-1], disparity[::-1]
     left, right = change_photometry([left, right], rng)

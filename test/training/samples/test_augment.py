@@ -131,9 +131,10 @@ def test_upside_down_are_both_images_and_the_truth():
     for seed in range(40):
         left, right, disparity = crop_of(packed, (160, 96), np.random.default_rng(seed))
         upright = scaled_crop(packed, (160, 96), np.random.default_rng(seed))
-        turned = not np.array_equal(disparity, upright[2])
-        if turned:
-            np.testing.assert_array_equal(disparity, upright[2][::-1])
+        # Where nothing was pasted in, it is one or the other.
+        stays, turns = (float(np.mean(disparity == x)) for x in (upright[2], upright[2][::-1]))
+        turned = turns > stays
+        assert max(stays, turns) > 0.4
         for image, before in zip((left, right), upright):
             rows, former = image.mean(axis=0), before.mean(axis=2)
             same, other = (np.corrcoef(rows.ravel(), x.ravel())[0, 1] for x in (former, former[::-1]))
