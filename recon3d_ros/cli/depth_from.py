@@ -82,7 +82,7 @@ def poses_of_bag(args: argparse.Namespace, bag: Bag, topic: str) -> Trajectory:
         ConfigError: There are none.
         DataError: The file is no file of poses, or the bag has no such frame.
     """
-    if args.poses is not None:
+    if args.poses is not None or args.poses_of is not None:
         return required_poses(args, DatasetSpec(str(bag.path)))
     poses = poses_in_bag(bag, topic, args.fixed_frame)
     if poses is None:

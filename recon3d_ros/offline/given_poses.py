@@ -33,10 +33,16 @@ def given_poses(
         topics: Of a bag, see `find_topics`.
 
     Raises:
-        ConfigError: Poses of a body whose camera is not known, or a frame for others than those of a bag.
+        ConfigError: Poses of a body whose camera is not known, a frame for others than those of a bag, or
+            `of` for those, which are the camera's.
         DataError: It is no file of poses.
     """
     if not file and is_bag(place):
+        if of:
+            raise ConfigError(
+                "expected --poses-of with --poses, got it with a bag's own poses, which are those of the camera: "
+                "leave it out"
+            )
         with Bag(place) as bag:
             return poses_in_bag(bag, find_topics(bag, topics).image, fixed_frame)
     if fixed_frame:

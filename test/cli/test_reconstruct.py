@@ -90,6 +90,8 @@ def test_a_bag_with_tf_becomes_a_model_in_its_fixed_frame(tmp_path, capsys):
     assert "expected map above the frame camera_optical_frame" in capsys.readouterr().err
     assert main([*words, "odom", "--odometry"]) == 2
     assert "got both" in capsys.readouterr().err
+    assert main([*words, "odom", "--poses-of", "body"]) == 2
+    assert "--poses-of with --poses" in capsys.readouterr().err
 
 
 def test_a_map_that_goes_farther_than_the_limit_of_depth_keeps_its_far_walls(recording, tmp_path, capsys):
