@@ -34,7 +34,7 @@ STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.ste
 # name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
 # name and config.
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "stereo": (*STEREO, {"logits_kernel": 1, "refinement": 64, "ordered": True}),
+    "stereo": (*STEREO, {"logits_kernel": 1, "refinement": 64, "ordered": True, "nearer": 2.0}),
     "stereo_light": (
         *STEREO,
         {
@@ -49,6 +49,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "uncertainty": 24,
             "logits_kernel": 1,
             "ordered": True,
+            "nearer": 2.0,
         },
     ),
     "mono": (*MONO, {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -71,14 +73,16 @@ def border_ramp(correlation: Tensor, columns_per_cell: int) -> Tensor:
     )
 
 
-def windowed_mean(logits: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """Softmax, then the mean disparity over the bins within `window` of the most probable one.
+def windowed_mean(logits: Tensor, window: int, nearer: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Softmax, then the mean disparity over the bins within `window` of one mode.
 
     A mean over all bins would land between two surfaces at an edge.
 
     Args:
         logits: (B, bins, H, W); bin k is disparity `bins - 1 - k`.
         window: Half width of the window in bins.
+        nearer: The mode is the nearest local maximum whose logit is at most this much below the largest one;
+            with 0 it is the most probable bin.
 
     Returns:
         (B, 1, H, W) disparity in bins, and (B, 1, H, W) the share of the distribution inside the window.
@@ -86,11 +90,19 @@ def windowed_mean(logits: Tensor, window: int) -> tuple[Tensor, Tensor]:
     bins = logits.shape[1]
     weight = exponential(logits)
     # Not 1: a runtime that fuses the subtraction of the largest logit into a multiply-add gives a bit less.
-    best = (weight >= 0.999).to(weight.dtype).detach()
+    likely = (weight >= min(math.exp(-nearer), 0.999)).to(weight.dtype).detach()
+    if nearer > 0.0:
+        likely = likely * _local_maxima(weight.detach())
     disparity = torch.arange(bins - 1, -1, -1, device=logits.device, dtype=logits.dtype).view(1, bins, 1, 1)
     # Of equals the nearest one, and half a bin more than the window, where rounding decides nothing. Pooling
     # along the bins would tell the same in ten times the time.
-    nearest = (best * disparity).amax(dim=1, keepdim=True)
-    inside = weight * ((disparity - nearest).abs() <= window + 0.5).to(weight.dtype)
+    mode = (likely * disparity).amax(dim=1, keepdim=True)
+    inside = weight * ((disparity - mode).abs() <= window + 0.5).to(weight.dtype)
     mass = inside.sum(dim=1, keepdim=True)
     return (inside * disparity).sum(dim=1, keepdim=True) / mass, mass / weight.sum(dim=1, keepdim=True)
+
+
+def _local_maxima(weight: Tensor) -> Tensor:
+    """1 where no bin beside is larger, else 0; (B, bins, H, W) in and out."""
+    beside = F.pad(weight, (0, 0, 0, 0, 1, 1))
+    return ((weight >= beside[:, :-2]) & (weight >= beside[:, 2:])).to(weight.dtype)

@@ -37,7 +37,8 @@ class StereoConfig:
     descriptors of twice the width) apart. `blocks` are the residual units of the hourglass per level.
     `logits_kernel`, 1 or 3, is the size of the convolution that gives the logits. `refinement` is the width
     of `Refinement`; 0 = there is none. `ordered` lets the upsampling see how much nearer or farther the cells
-    around each one are.
+    around each one are. Of the modes of a cell, the nearest whose logit is at most `nearer` below the largest
+    one counts: a narrow thing fills only a part of its cells.
     """
 
     bins: int = 96
@@ -53,6 +54,7 @@ class StereoConfig:
     logits_kernel: int = 3
     refinement: int = 0
     ordered: bool = False
+    nearer: float = 0.0
 
     def __post_init__(self) -> None:
         # A checkpoint or JSON gives lists.
@@ -67,8 +69,8 @@ class StereoConfig:
             )
         if self.step_px not in (2, 4) or self.logits_kernel not in (1, 3):
             raise ConfigError(f"expected step_px 2 or 4 and logits_kernel 1 or 3, got {self}: correct it")
-        if self.window < 0 or min(*self.blocks, self.refinement) < 0:
-            raise ConfigError(f"expected window, blocks and refinement >= 0, got {self}: correct it")
+        if self.window < 0 or min(*self.blocks, self.refinement, self.nearer) < 0:
+            raise ConfigError(f"expected window, blocks, refinement and nearer >= 0, got {self}: correct it")
 
     @property
     def largest_px(self) -> float:
@@ -153,7 +155,7 @@ class StereoNetwork(nn.Module):
         hidden, residual = self.hourglass(correlation, quarter[:batch])
         # As a factor of both parts, not of their sum: the first one vanishes into a convolution on export.
         sharp = self.SHARPNESS * residual.float() + (self.SHARPNESS * self.temperature) * correlation
-        coarse, mass = windowed_mean(sharp, self.config.window)
+        coarse, mass = windowed_mean(sharp, self.config.window, self.config.nearer)
         coarse = float(step) * (coarse + self.locking * torch.sin(2.0 * math.pi * coarse))
         cells = torch.cat([mass, coarse / self.config.largest_px], dim=1)
         details = F.pixel_unshuffle(half[:batch], 2)

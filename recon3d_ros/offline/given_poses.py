@@ -40,8 +40,8 @@ def given_poses(
     if not file and is_bag(place):
         if of:
             raise ConfigError(
-                "expected --poses-of with --poses, got it with a bag's own poses, which are those of the camera: "
-                "leave it out"
+                "expected --poses-of with --poses, got it with a bag's own poses, which are those of the "
+                "camera: leave it out"
             )
         with Bag(place) as bag:
             return poses_in_bag(bag, find_topics(bag, topics).image, fixed_frame)

@@ -60,6 +60,28 @@ def test_windowed_mean_stays_on_the_stronger_of_two_surfaces():
     assert mass.item() == pytest.approx(1.0 / (1.0 + 2.718281828**-0.5), abs=1e-4)
 
 
+@pytest.mark.parametrize(("nearer", "expected"), [(0.0, 4.0), (0.4, 4.0), (0.6, 12.0), (2.0, 15.0)])
+def test_the_nearest_mode_wins_unless_it_is_much_less_probable(nearer, expected):
+    logits = torch.full((1, 20, 1, 1), -20.0)
+    logits[0, 19 - 4], logits[0, 19 - 12], logits[0, 19 - 15], logits[0, 19 - 18] = 2.0, 1.5, 0.5, -0.5
+    disparity, mass = windowed_mean(logits, 1, nearer)
+    assert abs(disparity.item() - expected) < 0.01
+    assert mass.item() == pytest.approx((torch.softmax(logits, 1)[0, 19 - int(expected)]).item(), abs=1e-5)
+
+
+def test_the_flank_of_a_broad_mode_is_no_nearer_one():
+    bins = torch.arange(29.0, -1.0, -1.0).view(1, 30, 1, 1)
+    logits = -0.1 * (bins - 11.0).square()
+    for nearer in (0.0, 3.0):
+        assert abs(windowed_mean(logits, 2, nearer)[0].item() - 11.0) < 1e-4
+
+
+def test_a_mode_at_the_nearest_bin_counts():
+    logits = torch.full((1, 20, 1, 1), -20.0)
+    logits[0, 0], logits[0, 10] = 1.0, 2.0
+    assert windowed_mean(logits, 1, 2.0)[0].item() == pytest.approx(19.0, abs=0.01)
+
+
 def test_windowed_mean_is_between_two_equal_neighbours():
     logits = torch.full((1, 20, 1, 1), -20.0)
     logits[0, 19 - 4] = logits[0, 19 - 5] = 3.0
@@ -83,6 +105,7 @@ def test_mass_of_a_flat_distribution_is_the_share_of_the_window():
 
 def test_gradient_of_a_windowed_mean_is_finite_for_extreme_logits():
     logits = torch.tensor([80.0, -80.0, 0.0, 79.0]).view(1, 4, 1, 1).requires_grad_()
-    disparity, mass = windowed_mean(logits, window=1)
-    (disparity + mass).sum().backward()
+    for nearer in (0.0, 2.0):
+        disparity, mass = windowed_mean(logits, 1, nearer)
+        (disparity + mass).sum().backward()
     assert torch.isfinite(logits.grad).all()

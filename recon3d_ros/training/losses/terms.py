@@ -19,7 +19,7 @@ TRUNCATION_PX = 2.0
 # Of a cell so far from the truth of a pixel: on its surface, and on another one, px.
 SAME_SURFACE_PX, OTHER_SURFACE_PX = 1.0, 4.0
 # They are few, and lie beside much that is right with the cells behind them.
-THIN_CHOICE = 4.0
+THIN_CHOICE = 16.0
 # Steps between the pixels whose difference `gradient` compares.
 GRADIENT_STEPS_PX = (1, 2, 4, 8)
 

@@ -110,7 +110,7 @@ def test_choice_of_a_surface_is_the_expectation_over_all_cells():
     weights[0, 4], weights[0, 5] = 1.0, 0.5
     weights.requires_grad_()
     value = terms.surface_choice(loss_input(truth, truth, candidates=(weights, neighbours)))
-    assert float(value.detach()) == pytest.approx((11 * 1 / 3 + 4 * 2 / 3) / 12, rel=1e-5)
+    assert float(value.detach()) == pytest.approx((11 * 1 / 3 + 16 * 2 / 3) / 12, rel=1e-5)
     value.backward()
     wall, thing = weights.grad[0, 3:6, 4 + 2, 1, 1], weights.grad[0, 3:6, 4 + 3, 1, 1]
     assert wall[1] < 0.0 < min(wall[0], wall[2]) and thing[2] < 0.0 < min(thing[0], thing[1])
