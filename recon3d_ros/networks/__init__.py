@@ -34,7 +34,10 @@ STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.ste
 # name -> (module, config dataclass beside it, fields that differ from its defaults); the checkpoint carries
 # name and config.
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "stereo": (*STEREO, {"logits_kernel": 1, "refinement": 64, "ordered": True, "nearer": 2.0}),
+    "stereo": (
+        *STEREO,
+        {"logits_kernel": 1, "refinement": 64, "ordered": True, "nearer": 2.0, "context": True},
+    ),
     "stereo_light": (
         *STEREO,
         {
@@ -50,6 +53,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "logits_kernel": 1,
             "ordered": True,
             "nearer": 2.0,
+            "context": True,
         },
     ),
     "mono": (*MONO, {}),

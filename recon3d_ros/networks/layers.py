@@ -170,6 +170,8 @@ class Uncertainty(nn.Module):
     Args:
         channels: Of all it sees, at a quarter of the size.
         width: Of its own features.
+        context: Whether it also sees the mean over the image: noise and a bad rectification are the same all
+            over it.
     """
 
     scale_gain: Tensor
@@ -177,8 +179,12 @@ class Uncertainty(nn.Module):
     trust_gain: Tensor
     trust_offset: Tensor
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, context: bool = False) -> None:
         super().__init__()
+        self.context = nn.Conv2d(channels, width, 1) if context else None
+        if self.context is not None:  # starts as nothing, so that it can be added to a trained network
+            for parameter in self.context.parameters():
+                nn.init.zeros_(parameter)
         self.judge = nn.Sequential(
             ConvUnit(channels, width, kernel=1), ConvUnit(width, width), nn.Conv2d(width, 2 * 16, 1)
         )
@@ -192,7 +198,11 @@ class Uncertainty(nn.Module):
 
     def forward(self, *seen: Tensor) -> tuple[Tensor, Tensor]:
         """Maps at H/4 -> logarithm of the scale and logit of the confidence, (B, 1, H, W) each."""
-        output = self.judge(torch.cat(seen, dim=1).detach()).float()
+        everything = torch.cat(seen, dim=1).detach()
+        features = self.judge[0](everything)
+        if self.context is not None:
+            features = features + self.context(everything.mean(dim=(2, 3), keepdim=True))
+        output = self.judge[2](self.judge[1](features)).float()
         log_scale, confidence_logit = F.pixel_shuffle(output[:, :16], 4), F.pixel_shuffle(output[:, 16:], 4)
         log_scale = self.scale_gain * log_scale.clamp(-5.0, 5.0) + self.scale_offset
         return log_scale, self.trust_gain * confidence_logit + self.trust_offset

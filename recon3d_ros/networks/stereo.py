@@ -38,7 +38,8 @@ class StereoConfig:
     `logits_kernel`, 1 or 3, is the size of the convolution that gives the logits. `refinement` is the width
     of `Refinement`; 0 = there is none. `ordered` lets the upsampling see how much nearer or farther the cells
     around each one are. Of the modes of a cell, the nearest whose logit is at most `nearer` below the largest
-    one counts: a narrow thing fills only a part of its cells.
+    one counts: a narrow thing fills only a part of its cells. `context` lets confidence and sigma depend on
+    the mean over the image.
     """
 
     bins: int = 96
@@ -55,6 +56,7 @@ class StereoConfig:
     refinement: int = 0
     ordered: bool = False
     nearer: float = 0.0
+    context: bool = False
 
     def __post_init__(self) -> None:
         # A checkpoint or JSON gives lists.
@@ -127,7 +129,7 @@ class StereoNetwork(nn.Module):
             if config.refinement
             else None
         )
-        self.uncertainty = Uncertainty(hidden + 4 * config.stem + 2, config.uncertainty)
+        self.uncertainty = Uncertainty(hidden + 4 * config.stem + 2, config.uncertainty, config.context)
         # The mean over a few bins leans to the middle of the best one ("pixel locking": Shimizu and
         # Okutomi, ICCV 2001), by this many bins at a quarter between two; `training.export` sets it.
         self.register_buffer("locking", torch.zeros(()))
