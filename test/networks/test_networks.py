@@ -44,6 +44,7 @@ def test_config_survives_the_way_through_a_checkpoint(name):
         ("stereo", {"bins": 0}, "bins"),
         ("stereo_light", {"step_px": 3}, "step_px"),
         ("stereo", {"window": -1}, "window"),
+        ("stereo", {"nearer": -0.5}, "nearer"),
         ("stereo", {"blocks": (1, 2)}, "three"),
     ],
 )

@@ -19,11 +19,18 @@ TINY = {
 }
 
 
-@pytest.fixture(params=[(2, 0), (4, 0), (2, 8)], ids=["2 px", "4 px", "refined"])
+KINDS = {
+    "2 px": {"step_px": 2},
+    "4 px": {"step_px": 4},
+    "refined": {"step_px": 2, "refinement": 8},
+    "nearer": {"step_px": 4, "nearer": 2.0, "context": True, "ordered": True},
+}
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS)
 def network(request):
     torch.manual_seed(0)
-    step_px, refinement = request.param
-    return build_network("stereo", {**TINY, "step_px": step_px, "refinement": refinement}).eval()
+    return build_network("stereo", {**TINY, **request.param}).eval()
 
 
 @pytest.mark.parametrize("shape_hw", [(32, 64), (96, 32), (64, 256)])
@@ -77,6 +84,21 @@ def test_calibration_changes_confidence_and_sigma_and_not_the_disparity(network)
     torch.testing.assert_close(after[0], before[0])
     assert (after[1] > before[1]).all()
     torch.testing.assert_close(after[2], before[2] * 2.718281828)
+
+
+def test_the_whole_image_has_a_say_in_confidence_and_sigma_alone():
+    torch.manual_seed(0)
+    network = build_network("stereo", {**TINY, "context": True}).eval()
+    plain = build_network("stereo", TINY).eval()
+    plain.load_state_dict(network.state_dict(), strict=False)
+    pair = torch.rand(2, 1, 3, 32, 64).unbind()
+    with torch.no_grad():
+        for mine, other in zip(network(*pair), plain(*pair)):  # it starts as nothing
+            torch.testing.assert_close(mine, other)
+        network.uncertainty.context.weight.fill_(0.5)
+        changed, before = network(*pair), plain(*pair)
+    torch.testing.assert_close(changed[0], before[0])
+    assert ((changed[1] - before[1]).abs() > 1e-3).any() and ((changed[2] - before[2]).abs() > 1e-3).any()
 
 
 def test_pairs_of_a_batch_do_not_see_each_other(network):
