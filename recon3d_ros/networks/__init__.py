@@ -36,7 +36,7 @@ STEREO = ("recon3d_ros.networks.stereo:StereoNetwork", "recon3d_ros.networks.ste
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "stereo": (
         *STEREO,
-        {"logits_kernel": 1, "refinement": 64, "ordered": True, "nearer": 2.0, "context": True},
+        {"logits_kernel": 1, "refinement": 64, "ordered": True, "nearer": 1.5, "context": True},
     ),
     "stereo_light": (
         *STEREO,
@@ -52,7 +52,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "uncertainty": 24,
             "logits_kernel": 1,
             "ordered": True,
-            "nearer": 2.0,
+            "nearer": 1.5,
             "context": True,
         },
     ),
