@@ -44,7 +44,7 @@ THIN_WIDTH_PX, THIN_STEP_PX = 13, 3.0
 ROWS_OFF_PX = ((0.4, 0.8), (0.25, 2.5))
 
 
-def augment_pair(crop: Pair, rng: np.random.Generator) -> Pair:
+def augment_pair(crop: tuple[np.ndarray, ...], rng: np.random.Generator) -> Pair:
     """All of it but the window.
 
     Args:
@@ -54,7 +54,9 @@ def augment_pair(crop: Pair, rng: np.random.Generator) -> Pair:
     Returns:
         Left and right (3, h, w) float32 in [0, 1]; disparity (h, w) float32 px, NaN = unknown.
     """
-    left, right, disparity = paste_things(crop, rng) if rng.random() < PASTED_SHARE else crop
+    left, right, disparity = crop
+    if rng.random() < PASTED_SHARE:
+        left, right, disparity = paste_things((left, right, disparity), rng)
     if rng.random() < 0.15:
         left, right, disparity = left[::-1], right[::-1], disparity[::-1]
     left, right = change_photometry([left, right], rng)
