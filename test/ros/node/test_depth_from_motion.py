@@ -153,7 +153,7 @@ def test_depth_is_that_of_the_room_and_the_cloud_is_its(begun, walk):
     sure = np.isfinite(depth) & (confidence > 0.9)
     error = np.abs(depth[sure] / exact[sure] - 1)
     assert sure.mean() > 0.25
-    assert np.median(error) < 0.03 and (error > 0.1).mean() < 0.06
+    assert np.median(error) < 0.03 and (error > 0.1).mean() < 0.07
     cloud = cloud_from_msg(bench.wait(lambda: bench.received_at("points", {stamp_ns})))
     np.testing.assert_array_equal(cloud["z"].reshape(depth.shape)[sure], depth[sure])
     np.testing.assert_array_equal(cloud.rgb, walk.samples[4].frame.image)
