@@ -14,6 +14,7 @@ from recon3d_ros.files import finite
 from recon3d_ros.files.text_table import aligned
 from recon3d_ros.geometry import DepthMap, Sample
 from recon3d_ros.geometry.grey import to_grey
+from recon3d_ros.geometry.left_right import seen_from_right
 
 Mask = NDArray[np.bool_]
 Plane = NDArray[np.float32]
@@ -64,14 +65,13 @@ def by_visibility(sample: Sample, truth: Plane) -> dict[str, Mask]:
 
     What is hidden is found where the truth is dense; of a truth without occlusions, as KITTI's, little is.
     """
-    height, width = truth.shape
+    width = truth.shape[1]
     known = np.isfinite(truth)
     column = np.arange(width, dtype=np.float32) - np.where(known, truth, 0.0)
     outside = known & (column < -0.5)
     rows, columns = np.nonzero(known & ~outside)
-    nearest = np.zeros((height, width), np.float32)
+    nearest = seen_from_right(truth)
     meets = np.rint(column[rows, columns]).astype(np.intp).clip(0, width - 1)
-    np.maximum.at(nearest, (rows, meets), truth[rows, columns])
     hidden = np.zeros_like(known)
     hidden[rows, columns] = truth[rows, columns] < nearest[rows, meets] - HIDDEN_PX
     return {

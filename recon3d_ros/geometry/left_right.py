@@ -73,5 +73,24 @@ def agreement(
     return same
 
 
+def seen_from_right(disparity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The disparity of what the right camera sees: of the pixels that meet in one, the nearest.
+
+    Args:
+        disparity: (H, W) px of the left image, NaN = unknown.
+
+    Returns:
+        (H, W) px of the right image, -Inf where no left pixel lands.
+    """
+    height, width = disparity.shape
+    rows, columns = np.nonzero(np.isfinite(disparity))
+    values = disparity[rows, columns]
+    meets = np.rint(columns.astype(np.float32) - values).astype(np.intp)
+    inside = (meets >= 0) & (meets < width)
+    found = np.full((height, width), -np.inf, np.float32)
+    np.maximum.at(found, (rows[inside], meets[inside]), values[inside])
+    return found
+
+
 def _mirrored(plane: NDArray[Pixel]) -> NDArray[Pixel]:
     return np.ascontiguousarray(plane[:, ::-1])

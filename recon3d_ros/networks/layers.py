@@ -139,10 +139,7 @@ class SurfaceUpsampler(ConvexUpsampler):
 
     def __init__(self, hidden: int, stem: int, ordered: bool = False) -> None:
         super().__init__(hidden, stem)
-        self.order = nn.Conv2d(9, hidden, 1) if ordered else None
-        if self.order is not None:  # starts as nothing, so that it can be added to a trained network
-            for parameter in self.order.parameters():
-                nn.init.zeros_(parameter)
+        self.order = starting_as_nothing(nn.Conv2d(9, hidden, 1)) if ordered else None
 
     def look(self, hidden: Tensor, details: Tensor, neighbours: Tensor) -> Tensor:
         """The features (B, hidden, H/4, W/4) that the weights are made of."""
@@ -181,10 +178,7 @@ class Uncertainty(nn.Module):
 
     def __init__(self, channels: int, width: int, context: bool = False) -> None:
         super().__init__()
-        self.context = nn.Conv2d(channels, width, 1) if context else None
-        if self.context is not None:  # starts as nothing, so that it can be added to a trained network
-            for parameter in self.context.parameters():
-                nn.init.zeros_(parameter)
+        self.context = starting_as_nothing(nn.Conv2d(channels, width, 1)) if context else None
         self.judge = nn.Sequential(
             ConvUnit(channels, width, kernel=1), ConvUnit(width, width), nn.Conv2d(width, 2 * 16, 1)
         )
@@ -199,13 +193,21 @@ class Uncertainty(nn.Module):
     def forward(self, *seen: Tensor) -> tuple[Tensor, Tensor]:
         """Maps at H/4 -> logarithm of the scale and logit of the confidence, (B, 1, H, W) each."""
         everything = torch.cat(seen, dim=1).detach()
-        features = self.judge[0](everything)
+        enter, mix, leave = self.judge
+        features = enter(everything)
         if self.context is not None:
             features = features + self.context(everything.mean(dim=(2, 3), keepdim=True))
-        output = self.judge[2](self.judge[1](features)).float()
+        output = leave(mix(features)).float()
         log_scale, confidence_logit = F.pixel_shuffle(output[:, :16], 4), F.pixel_shuffle(output[:, 16:], 4)
         log_scale = self.scale_gain * log_scale.clamp(-5.0, 5.0) + self.scale_offset
         return log_scale, self.trust_gain * confidence_logit + self.trust_offset
+
+
+def starting_as_nothing(added: nn.Conv2d) -> nn.Conv2d:
+    """A convolution that answers zero until it is trained, so that it can be added to a trained network."""
+    for parameter in added.parameters():
+        nn.init.zeros_(parameter)
+    return added
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recon3d_ros.networks.layers import ConvUnit, SeparableUnit, align_channels
+from recon3d_ros.networks.layers import ConvUnit, SeparableUnit, align_channels, starting_as_nothing
 
 
 class Refinement(nn.Module):
@@ -33,10 +33,7 @@ class Refinement(nn.Module):
         self.describe = nn.Conv2d(stem, self.DESCRIPTORS, 3, padding=1)
         self.enter = ConvUnit(features + 2 * 4 + 2, width, kernel=1)
         self.mix = SeparableUnit(width, width)
-        self.leave = nn.Conv2d(width, 16, 1)
-        # Starts as nothing, so that it can be added to a trained network.
-        for parameter in self.leave.parameters():
-            nn.init.zeros_(parameter)
+        self.leave = starting_as_nothing(nn.Conv2d(width, 16, 1))
 
     @property
     def _first(self) -> nn.Conv2d:

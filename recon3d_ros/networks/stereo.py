@@ -24,6 +24,7 @@ from recon3d_ros.networks.layers import (
     SurfaceUpsampler,
     Uncertainty,
     align_channels,
+    starting_as_nothing,
 )
 from recon3d_ros.networks.matching import border_ramp, correlate, windowed_mean
 from recon3d_ros.networks.refinement import Refinement
@@ -190,14 +191,10 @@ class Encoder(nn.Module):
         self.describe = nn.Conv2d(c4, config.matching, 1)
         # Descriptors every two pixels: the half-size features tell what the quarter-size ones blur.
         self.refine = (
-            nn.Conv2d(config.stem, config.matching, 3, stride=(2, 1), padding=1)
+            starting_as_nothing(nn.Conv2d(config.stem, config.matching, 3, stride=(2, 1), padding=1))
             if config.step_px == 2
             else None
         )
-
-        if self.refine is not None:  # starts as nothing, so that it can be added to a trained network
-            for parameter in self.refine.parameters():
-                nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) in [0, 1] -> features at half and quarter size."""

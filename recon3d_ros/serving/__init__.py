@@ -1,13 +1,6 @@
 """Which backend serves: nothing serves before its check, the next safer one takes over, nothing waits."""
 
-from recon3d_ros.serving.check import (
-    GOLDEN_SHARES,
-    golden_answers,
-    known_feed,
-    least_difference,
-    off_share,
-    self_check,
-)
+from recon3d_ros.serving.check import GOLDEN_SHARES, known_feed, least_difference, off_share, self_check
 from recon3d_ros.serving.choice import CPU_BACKENDS
 from recon3d_ros.serving.opening import (
     interim_config,
@@ -20,7 +13,6 @@ from recon3d_ros.serving.opening import (
 __all__ = [
     "CPU_BACKENDS",
     "GOLDEN_SHARES",
-    "golden_answers",
     "interim_config",
     "known_feed",
     "least_difference",

@@ -257,7 +257,7 @@ class _Opening:
         return replace(self, config=config).open_onnx()
 
 
-def _checked(backend: Backend, check: Callable[[], None]) -> None:
+def _checked(backend: Backend, check: Callable[[], object]) -> None:
     """Check a backend; close it when it does not pass."""
     try:
         check()

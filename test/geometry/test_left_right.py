@@ -7,7 +7,7 @@ import pytest
 
 from recon3d_ros.errors import ImageError
 from recon3d_ros.geometry import Frame, StereoRig
-from recon3d_ros.geometry.left_right import agreement, exchanged
+from recon3d_ros.geometry.left_right import agreement, exchanged, seen_from_right
 
 
 def test_twice_exchanged_is_the_pair_itself():
@@ -48,3 +48,8 @@ def test_they_agree_where_both_look():
     assert not agreement(left, right[:, ::-1], 0.5)[5].any()
     left[7] = np.nan
     assert not agreement(left, right[:, ::-1], 1.0)[7].any()
+
+
+def test_the_right_camera_sees_the_nearest():
+    disparity = np.array([[np.nan, 0.0, 0.0, 2.0, 9.0]], np.float32)
+    assert seen_from_right(disparity).tolist() == [[-np.inf, 2.0, 0.0, -np.inf, -np.inf]]

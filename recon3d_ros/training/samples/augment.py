@@ -28,9 +28,7 @@ import cv2
 import numpy as np
 
 from recon3d_ros.training.samples.posts import paste_things
-from recon3d_ros.training.samples.store import STEPS_PER_PX, unpack_pair
-
-Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
+from recon3d_ros.training.samples.store import STEPS_PER_PX, Pair, unpack_pair
 
 # Of the pairs, how many come from a good, well calibrated camera.
 GOOD_SHARE = 0.35

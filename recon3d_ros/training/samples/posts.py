@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-Pair = tuple[np.ndarray, np.ndarray, np.ndarray]
+from recon3d_ros.geometry.left_right import seen_from_right
+from recon3d_ros.training.samples.store import Pair
 
 # How many things a crop gets that gets some.
 MOST_THINGS = 3
@@ -67,18 +68,6 @@ def paste_things(pair: Pair, rng: np.random.Generator) -> Pair:
             for image, shown, side in zip((left, right), nearest, (0, 1)):
                 draw_bar(image, shown, bar, paint, side)
     return left, right, disparity
-
-
-def seen_from_right(disparity: np.ndarray) -> np.ndarray:
-    """(h, w) float32 px of the left image -> that of the right one; -inf where no left pixel lands."""
-    height, width = disparity.shape
-    rows, columns = np.nonzero(np.isfinite(disparity))
-    values = disparity[rows, columns]
-    found = np.full((height, width), -np.inf, np.float32)
-    meets = np.rint(columns - values).astype(np.intp)
-    inside = (meets >= 0) & (meets < width)
-    np.maximum.at(found, (rows[inside], meets[inside]), values[inside])
-    return found
 
 
 def draw_bars(disparity: np.ndarray, rng: np.random.Generator) -> list[Bar]:

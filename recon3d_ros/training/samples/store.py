@@ -17,6 +17,8 @@ from recon3d_ros.files import make_folder, write_atomically
 from recon3d_ros.geometry import Sample
 from recon3d_ros.networks.mono_contract import CANONICAL_FOCAL_PX
 
+Pair = tuple[np.ndarray, np.ndarray, np.ndarray]  # left, right, disparity
+
 UNKNOWN = 65535
 STEPS_PER_PX = 256.0
 STEPS_PER_M = 1000.0
@@ -41,7 +43,7 @@ def pack_arrays(left: np.ndarray, right: np.ndarray, disparity: np.ndarray) -> n
     return np.concatenate([left, right, fixed[..., None].view(np.uint8)], axis=2)
 
 
-def unpack_pair(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unpack_pair(packed: np.ndarray) -> Pair:
     """The inverse: left and right (H, W, 3) uint8 RGB, disparity (H, W) float32 px with NaN for unknown."""
     packed = np.ascontiguousarray(packed)
     fixed = np.ascontiguousarray(packed[..., 6:]).view("<u2")[..., 0]

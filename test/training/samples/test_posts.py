@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from recon3d_ros.training.samples.posts import Bar, Paint, draw_bar, draw_bars, paste_things, seen_from_right
+from recon3d_ros.geometry.left_right import seen_from_right
+from recon3d_ros.training.samples.posts import Bar, Paint, draw_bar, draw_bars, paste_things
 
 SHAPE_HW = (60, 101)
 
@@ -91,11 +92,6 @@ def test_a_bar_covers_what_is_not_known():
     left, _, truth = grey_pair(np.nan)
     draw_bar(left, truth, Bar(50.0, 49.5, 0.0, 30.0, 5.0, 20.0), plain_paint(), 0)
     assert (truth == 20.0).sum() == 150 and np.isnan(truth).sum() == truth.size - 150
-
-
-def test_the_right_camera_sees_the_nearest():
-    disparity = np.array([[np.nan, 0.0, 0.0, 2.0, 9.0]], np.float32)
-    assert seen_from_right(disparity).tolist() == [[-np.inf, 2.0, 0.0, -np.inf, -np.inf]]
 
 
 @pytest.mark.parametrize("seed", range(20))
