@@ -57,6 +57,11 @@ class ModelConfig(Config):
         "everything from pixels to depth, graph = the same as one CUDA graph",
         choices=("graph", "stages", "inference"),
     )
+    align_rows: bool = option(
+        True,
+        "stereo pairs: measure how far the rows of left and right are off, and align them before they are "
+        "matched if it is more than half a pixel",
+    )
     threads: int = option(0, "CPU threads for inference, 0 = all cores", minimum=0, maximum=1024)
     models_dir: str = option(
         "", "folder of model manifests; empty = the included models", read_only=True, path=True

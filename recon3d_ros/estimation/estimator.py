@@ -14,6 +14,7 @@ from recon3d_ros.config import ModelConfig, PipelineConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.estimation.gpu_stages import GpuStages
 from recon3d_ros.estimation.outputs import depth_map_of, values_of
+from recon3d_ros.estimation.row_alignment import RowAligner
 from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model, verify
@@ -35,6 +36,7 @@ class Estimator:
         manifest: Manifest of the model.
         backend: Backend in which the model is open.
         gpu_path: `ModelConfig.gpu_path`.
+        align_rows: `ModelConfig.align_rows`.
 
     Attributes:
         timings_ms: Times of the last inference: preprocess, infer, postprocess; on a GPU, by its own clock,
@@ -46,10 +48,12 @@ class Estimator:
         manifest: Manifest,
         backend: Backend,
         gpu_path: str = "graph",
+        align_rows: bool = True,
     ) -> None:
         self.manifest = manifest
         self._backend = backend
         self._gpu = GpuStages(manifest, backend, gpu_path)
+        self._rows = RowAligner() if align_rows and self.is_stereo and self.is_metric else None
         self.timings_ms: dict[str, float] = {}
         self._prepared: dict[tuple[tuple[int, int], int], tuple[Fit, Preprocessor]] = {}
         self._batches = batch_is_free(manifest, backend.inputs, backend.outputs)
@@ -85,7 +89,7 @@ class Estimator:
         manifest.require_depth()
         verify(manifest)
         backend = open_checked(manifest, config, check=check, fall_back=fall_back, progress=progress)
-        return cls(manifest, backend, config.gpu_path)
+        return cls(manifest, backend, config.gpu_path, config.align_rows)
 
     @property
     def backend_name(self) -> str:
@@ -142,10 +146,14 @@ class Estimator:
         """
         return self._gpu.finish(estimate, frame, config, fields, into)
 
-    def estimate_many(self, frames: Sequence[Frame]) -> list[DepthMap]:
+    def estimate_many(self, frames: Sequence[Frame], align_rows: bool = True) -> list[DepthMap]:
         """Estimate several frames, each as :meth:`estimate` does.
 
         One inference if all images have the same size and the model accepts batches, otherwise one for each.
+
+        Args:
+            frames: Pairs for a stereo model.
+            align_rows: False takes the rows of these pairs as they are, whatever `ModelConfig` says.
 
         Raises:
             ConfigError: a stereo model and a single image.
@@ -153,7 +161,10 @@ class Estimator:
             BackendError: the runtime failed.
         """
         turned = [frame.side_by_side for frame in frames]
-        maps = self._estimate_side_by_side(turned)
+        if self._rows is None or not align_rows or not all(frame.is_stereo for frame in turned):
+            maps = self._estimate_side_by_side(turned)
+        else:
+            maps = self._rows.estimate(turned, self._estimate_side_by_side)
         return [
             depth_map if flat is frame else depth_map.turned_back(frame.camera)
             for frame, flat, depth_map in zip(frames, turned, maps)

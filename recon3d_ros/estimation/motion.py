@@ -192,7 +192,8 @@ class MotionStereo:
 
     def _matched(self, pair: Frame) -> DepthMap:
         """The left view where the match from right to left is the same."""
-        left, right = self.estimator.estimate_many([pair, exchanged(pair)])
+        # Poses put the rows of each pair askew otherwise, and `motion_max_row_error_px` says how far.
+        left, right = self.estimator.estimate_many([pair, exchanged(pair)], align_rows=False)
         assert left.disparity is not None and right.disparity is not None  # of a stereo model
         return left.restricted(agreement(left.disparity, right.disparity, self.config.motion_check_px))
 

@@ -129,6 +129,29 @@ def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: floa
     return exposure + _check_matches(small[0], small[1], left.shape[1] / small[0].shape[1], doffs_px)
 
 
+def matched_rows(
+    left: NDArray[np.uint8], right: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Features that both images show, wherever they are in the right one.
+
+    Args:
+        left: (H, W, 3) RGB or (H, W) mono uint8.
+        right: The same of the right camera.
+
+    Returns:
+        (N, 2) px in the left image, and (N,) row in the right image minus row in the left one, px; None where
+        too few are found, or do not agree.
+    """
+    small = (_reduced(left), _reduced(right))
+    scale = left.shape[1] / small[0].shape[1]
+    matches = _match(*small)
+    agree = _fit_rows(matches, small[0].shape[1]).agree
+    if np.count_nonzero(agree) < _ENOUGH_MATCHES or np.mean(agree) < _AGREEING_SHARE:
+        return None
+    ends = [scale * end[agree].astype(np.float64) for end in (matches.left, matches.right)]
+    return ends[0], (ends[1] - ends[0])[:, 1]
+
+
 def check_frame(frame: Frame) -> list[ImageFault]:
     """Look at the pair of a frame; a single image has no fault."""
     frame = frame.side_by_side
