@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recon3d_ros.geometry import DepthMap, Frame, StereoRig
 from recon3d_ros.geometry.grey import to_grey
-from recon3d_ros.geometry.image_checks import matched_rows
+from recon3d_ros.geometry.pair_matches import matched_rows
 from recon3d_ros.geometry.row_offset import RowOffset, fit_row_offset
+from recon3d_ros.odometry.sampling import corner_pixels
 from recon3d_ros.odometry.tracking import follow
 
 # Time between two looks at rows that match, and at rows that did not.
@@ -26,8 +26,7 @@ PERIOD_S, DOUBT_PERIOD_S = 5.0, 0.5
 LEAST_PX, RELEASE_PX = 0.5, 0.3
 # More is another fault than a calibration that drifted, and the disparity of such a pair says too little.
 MOST_PX = 8.0
-_CELLS = (16, 12)  # across and down; the corner of each that stands out most is followed
-_FEWEST_POINTS, _LEAST_AGREEING = 40, 0.6
+_CORNERS, _FEWEST_POINTS, _LEAST_AGREEING = 250, 40, 0.6
 _LEAST_WH = (160, 120)
 _SMOOTHING = 0.3
 _MOST_CAMERAS = 8
@@ -52,17 +51,16 @@ def measure_row_offset(frame: Frame, disparity: NDArray[np.float32]) -> RowOffse
     height, width = left.shape
     if width < _LEAST_WH[0] or height < _LEAST_WH[1]:
         return None
-    uv = _corners(left, np.isfinite(disparity) & (True if frame.valid is None else frame.valid))
-    if len(uv) < _FEWEST_POINTS:
-        return None
-    here = uv.astype(np.float64)
-    start = here - np.outer(disparity[uv[:, 1], uv[:, 0]], (1.0, 0.0))
-    found, good = follow(left, here, right, start)
+    uv = corner_pixels(left, _CORNERS, frame.valid)
+    u, v = np.rint(uv).astype(np.intp).T
+    start = uv - np.outer(disparity[v, u], (1.0, 0.0))
+    found, good = follow(left, uv, right, start)
     # One that moved far along its row was looked for in the wrong place.
-    good &= np.abs(found - start).max(axis=1) < MOST_PX
+    with np.errstate(invalid="ignore"):  # unknown disparities
+        good &= np.abs(found - start).max(axis=1) < MOST_PX
     if np.count_nonzero(good) < _FEWEST_POINTS:
         return None
-    offset, agreeing = fit_row_offset(here[good], (found - start)[good, 1], (width, height))
+    offset, agreeing = fit_row_offset(uv[good], (found - start)[good, 1], (width, height))
     return offset if agreeing >= _LEAST_AGREEING else None
 
 
@@ -71,25 +69,6 @@ def search_row_offset(frame: Frame) -> RowOffset | None:
     assert frame.right is not None
     found = matched_rows(frame.image, frame.right)
     return None if found is None else fit_row_offset(*found, frame.camera.image_size_wh)[0]
-
-
-def _corners(image: NDArray[np.uint8], usable: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """(N, 2) px: of each cell of a grid, the corner that stands out most (Shi and Tomasi, CVPR 1994)."""
-    height, width = (side // 2 for side in image.shape)
-    half = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    strength = np.where(usable[: 2 * height : 2, : 2 * width : 2], cv2.cornerMinEigenVal(half, 5), 0.0)
-    columns, rows = (np.linspace(0, side, n + 1).astype(int) for side, n in zip((width, height), _CELLS))
-    found = []
-    for top, bottom in zip(rows[:-1], rows[1:]):
-        for start, end in zip(columns[:-1], columns[1:]):
-            cell = strength[top:bottom, start:end]
-            v, u = divmod(int(cell.argmax()), end - start)
-            if cell[v, u] > 0.0:
-                found.append((2 * (start + u), 2 * (top + v), cell[v, u]))
-    if not found:
-        return np.empty((0, 2), np.intp)
-    corners = np.array(found)
-    return corners[corners[:, 2] >= 0.01 * np.median(corners[:, 2]), :2].astype(np.intp)
 
 
 class _Camera:

@@ -6,9 +6,7 @@ lie well outside of what ordinary indoor and street recordings show, so a fault 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.geometry.frame import Frame
 from recon3d_ros.geometry.grey import to_grey
+from recon3d_ros.geometry.pair_matches import AGREEING_SHARE, ENOUGH_MATCHES, fit_rows, match_pair, reduced
 
 # Smaller images say too little about focus and geometry.
 MIN_SIZE_WH = (160, 120)
@@ -29,9 +28,7 @@ _BLUR = ((0.15, 0.37, 0.5, 0.7, 0.84), (0.0, 2.0, 3.0, 5.0, 8.0))
 BLURRED = 0.45
 EXPOSURE_RATIO = 2.0
 VERTICAL_PX = 1.0
-_MATCH_WIDTH = 480
-_FEATURES, _ENOUGH_FEATURES, _FEW_FEATURES = 400, 150, 15
-_ENOUGH_MATCHES, _AGREEING_SHARE = 30, 0.3
+_ENOUGH_FEATURES, _FEW_FEATURES = 150, 15
 _SWAPPED_SHARE = 0.6
 
 
@@ -125,31 +122,8 @@ def check_pair(left: NDArray[np.uint8], right: NDArray[np.uint8], doffs_px: floa
         words = "expected two views of a scene, got the same image twice; remap the topic of one camera"
         return [ImageFault("identical", words, 0.0)]
     exposure = _check_exposure(float(np.mean(thumbs[0])), float(np.mean(thumbs[1])))
-    small = (_reduced(left), _reduced(right))
+    small = (reduced(left), reduced(right))
     return exposure + _check_matches(small[0], small[1], left.shape[1] / small[0].shape[1], doffs_px)
-
-
-def matched_rows(
-    left: NDArray[np.uint8], right: NDArray[np.uint8]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Features that both images show, wherever they are in the right one.
-
-    Args:
-        left: (H, W, 3) RGB or (H, W) mono uint8.
-        right: The same of the right camera.
-
-    Returns:
-        (N, 2) px in the left image, and (N,) row in the right image minus row in the left one, px; None where
-        too few are found, or do not agree.
-    """
-    small = (_reduced(left), _reduced(right))
-    scale = left.shape[1] / small[0].shape[1]
-    matches = _match(*small)
-    agree = _fit_rows(matches, small[0].shape[1]).agree
-    if np.count_nonzero(agree) < _ENOUGH_MATCHES or np.mean(agree) < _AGREEING_SHARE:
-        return None
-    ends = [scale * end[agree].astype(np.float64) for end in (matches.left, matches.right)]
-    return ends[0], (ends[1] - ends[0])[:, 1]
 
 
 def check_frame(frame: Frame) -> list[ImageFault]:
@@ -176,7 +150,7 @@ def _check_matches(
     left: NDArray[np.uint8], right: NDArray[np.uint8], scale: float, doffs_px: float
 ) -> list[ImageFault]:
     """What matching features say; `scale` is px of the images per px of these reduced ones."""
-    matches = _match(left, right)
+    matches = match_pair(left, right)
     most, least = max(matches.features), min(matches.features)
     if most < _ENOUGH_FEATURES or (_FEW_FEATURES <= least < _ENOUGH_FEATURES):
         return []
@@ -187,16 +161,16 @@ def _check_matches(
             f"{bare} camera, and compare the exposure of both"
         )
         return [ImageFault("decorrelated", words, float(least))]
-    rows = _fit_rows(matches, left.shape[1])
+    rows = fit_rows(matches, left.shape[1])
     agreeing = float(np.mean(rows.agree)) if len(rows.agree) else 0.0
-    if agreeing < _AGREEING_SHARE:
+    if agreeing < AGREEING_SHARE:
         words = (
             f"expected left and right images of the same scene, got {agreeing:.0%} matching features; "
             "check that both topics belong to one camera pair and to the same time, and that no lens is "
             "covered"
         )
         return [ImageFault("decorrelated", words, agreeing)]
-    if np.count_nonzero(rows.agree) < _ENOUGH_MATCHES:
+    if np.count_nonzero(rows.agree) < ENOUGH_MATCHES:
         return []
     disparity_px = (matches.left - matches.right)[rows.agree, 0] * scale - doffs_px
     return _check_sides(disparity_px, scale) + _check_rows(float(np.mean(np.abs(rows.error_px))) * scale)
@@ -221,59 +195,6 @@ def _check_rows(error_px: float) -> list[ImageFault]:
         f"{error_px:.1f} px; rectify the images (parameter rectify with image_raw), or calibrate again"
     )
     return [ImageFault("vertical_error", words, error_px)]
-
-
-class _Matches(NamedTuple):
-    """Number of features in left and right, and the (N, 2) float32 positions of those that match, px."""
-
-    features: tuple[int, int]
-    left: NDArray[np.float32]
-    right: NDArray[np.float32]
-
-
-def _match(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> _Matches:
-    """Match ORB features (Rublee et al. 2011) both ways, anywhere in the image: the pair may be askew."""
-    orb = cv2.ORB_create(nfeatures=_FEATURES, nlevels=4, fastThreshold=10)  # type: ignore[attr-defined]
-    points, words = zip(*(orb.detectAndCompute(image, None) for image in (left, right)))
-    features = (len(points[0]), len(points[1]))
-    found: Sequence[cv2.DMatch] = ()
-    if min(features):
-        found = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(*words)
-    close = [match for match in found if match.distance <= 50]  # of 256 bits; unrelated features have 128
-    ends = [
-        [points[0][match.queryIdx].pt for match in close],
-        [points[1][match.trainIdx].pt for match in close],
-    ]
-    return _Matches(features, *(np.array(end, np.float32).reshape(-1, 2) for end in ends))
-
-
-class _Rows(NamedTuple):
-    """Which matches agree, (N,) bool, and the vertical error fitted through these, (M,) float px."""
-
-    agree: NDArray[np.bool_]
-    error_px: NDArray[np.float64]
-
-
-def _fit_rows(matches: _Matches, width: int) -> _Rows:
-    """Fit y_left - y_right as a plane over the image (offset, roll, scale), outliers cut step by step.
-
-    ORB places features by whole pixels of its pyramid; the plane through a hundred of them averages that out.
-    """
-    dy = (matches.left - matches.right)[:, 1].astype(np.float64)
-    if len(dy) < 4:
-        return _Rows(np.zeros(len(dy), bool), np.empty(0))
-    ordered = np.sort(dy)  # begin where most of them lie within 3 px
-    counts = np.searchsorted(ordered, ordered + 3, "right") - np.arange(len(ordered))
-    first = int(np.argmax(counts))
-    agree = np.abs(dy - np.median(ordered[first : first + counts[first]])) < 8
-    design = np.column_stack([np.ones(len(dy)), (matches.left - width / 2) / width])
-    fitted = dy
-    for limit_px in (8, 5, 3, 2, 2, 2):
-        if np.count_nonzero(agree) < 4:
-            break
-        fitted = design @ np.linalg.lstsq(design[agree], dy[agree], rcond=None)[0]
-        agree = np.abs(dy - fitted) < limit_px
-    return _Rows(agree, fitted[agree])
 
 
 def _focus(image: NDArray[np.uint8]) -> float:
@@ -310,11 +231,3 @@ def _big_enough(image: NDArray[np.uint8]) -> bool:
 
 def _thumb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return to_grey(cv2.resize(image, _THUMB_WH, interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
-
-
-def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    if width <= _MATCH_WIDTH:
-        return to_grey(image)
-    size_wh = (_MATCH_WIDTH, max(round(height * _MATCH_WIDTH / width), 1))
-    return cv2.resize(to_grey(image), size_wh, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

@@ -59,13 +59,25 @@ def corners(
         most: At most so many.
         seen: (H, W) bool, where the image has content; None = everywhere.
     """
+    points = sampler.at(corner_pixels(image, most, seen, found=2 * most))
+    return points[np.flatnonzero(np.isfinite(points.q))[:most]]
+
+
+def corner_pixels(
+    image: NDArray[np.uint8], most: int, seen: NDArray[np.bool_] | None, found: int | None = None
+) -> Array:
+    """Corners of an image, (N, 2) px, the clearest ones first (Shi and Tomasi, CVPR 1994).
+
+    Args:
+        image: (H, W) uint8.
+        most: As far apart as so many would lie all over the image.
+        seen: (H, W) bool, where the image has content; None = everywhere.
+        found: At most so many; None = `most`.
+    """
     height, width = image.shape
     apart = max(4, int(np.sqrt(height * width / most) * 0.6))
     mask = None
     if seen is not None:
         mask = cv2.erode(seen.astype(np.uint8), np.ones((15, 15), np.uint8), borderValue=1)
-    found = cv2.goodFeaturesToTrack(image, 2 * most, 0.005, apart, mask=mask, blockSize=5)
-    if found is None:
-        return sampler.at(np.empty((0, 2)))
-    points = sampler.at(found.reshape(-1, 2).astype(np.float64))
-    return points[np.flatnonzero(np.isfinite(points.q))[:most]]
+    corners = cv2.goodFeaturesToTrack(image, found or most, 0.005, apart, mask=mask, blockSize=5)
+    return np.empty((0, 2)) if corners is None else corners.reshape(-1, 2).astype(np.float64)
