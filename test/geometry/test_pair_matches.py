@@ -28,7 +28,7 @@ def test_rows_are_those_of_the_images_however_small_they_are_matched(rows, chann
     found = matched_rows(*views(rows, channels))
     assert found is not None
     uv, rows_px = found
-    assert abs(np.median(rows_px) - rows) < 0.5
+    assert abs(np.mean(rows_px) - rows) < 0.5  # ORB places features by whole pixels
     # On the grid of the image, not of the reduced one.
     assert uv[:, 0].max() > 0.9 * WIDTH and uv.shape == (len(rows_px), 2)
 
