@@ -97,6 +97,11 @@ class MotionStereo:
         self._views = deque(self._views, maxlen=config.motion_views)
         self.config = config
 
+    def continue_from(self, former: MotionStereo) -> None:
+        """Match images with the views of another one, whose model was another one; its thread may go on."""
+        self._views = deque(former._views.copy(), maxlen=self.config.motion_views)
+        self._typical_m = former._typical_m
+
     def forget(self) -> None:
         """Match nothing with the views so far, as when time or poses have jumped."""
         self._views.clear()

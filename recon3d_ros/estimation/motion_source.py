@@ -147,6 +147,10 @@ class MotionEstimator:
         """Take other options, all but `motion_fill`."""
         self._motion.configure(config)
 
+    def continue_from(self, former: MotionEstimator) -> None:
+        """Match images with those that another one of the same camera has seen."""
+        self._motion.continue_from(former._motion)
+
     def forget(self) -> None:
         """Match nothing with the images so far."""
         self._motion.forget()

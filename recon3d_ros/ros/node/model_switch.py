@@ -280,6 +280,7 @@ class ModelSwitch:
             worker.stop(timeout_s=0.0)
             return exc
         use()
+        _processor(worker).continue_from(_processor(self._worker))
         worker.replace(self._worker)
         self._worker, self.serving = worker, parameters
         return None

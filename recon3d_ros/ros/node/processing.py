@@ -1,4 +1,5 @@
 """What the worker does with the raw frames of one or several cameras: decode, estimate, publish."""
+# long: what the worker does with a frame, and what it keeps of each camera
 
 from __future__ import annotations
 
@@ -166,6 +167,11 @@ class FrameProcessor:
             except Exception as exc:
                 self._cameras[pending.slot].record(FrameOutcome.failed(exc))
 
+    def continue_from(self, former: FrameProcessor) -> None:
+        """Take over what one with another model has seen of the same cameras, before the first frame."""
+        for stream, other in zip(self._streams, former._streams):
+            stream.continue_from(other)
+
     def close(self) -> None:
         """Close the models."""
         self._estimator.close()
@@ -221,6 +227,11 @@ class _CameraStream:
         self._camera, self._motion = camera, motion
         self._epoch: int | None = None
         self._run: int | None = None
+
+    def continue_from(self, former: _CameraStream) -> None:
+        self._epoch, self._run = former._epoch, former._run
+        if self._motion is not None and former._motion is not None:
+            self._motion.continue_from(former._motion)
 
     def frame(self, raw: RawFrame, pipeline: Pipeline) -> tuple[Frame, dict[str, float]]:
         if self._epoch not in (None, raw.epoch):

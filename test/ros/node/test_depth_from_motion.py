@@ -13,6 +13,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 
+from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import ConfigError
 from recon3d_ros.mapping.trajectory import quaternions_of
 from recon3d_ros.ros.bridge.conversions import (
@@ -271,6 +272,20 @@ def test_options_change_while_it_runs_and_what_cannot_be_is_refused(begun):
     ):
         (result,) = bench.set_parameters(**{name: value})
         assert not result.successful and words in result.reason
+
+
+def test_another_model_goes_on_with_the_views(begun):
+    begun.show(1)
+    begun.show(2)
+    assert begun.has_depth(begun.show(3))
+    switch = begun.bench.node._switch
+    try:
+        assert begun.bench.set_parameters(threads=2)[0].successful
+        begun.bench.wait(lambda: switch.serving[ModelConfig].threads == 2, what="the other model")
+        assert begun.has_depth(begun.show(4))
+    finally:
+        assert begun.bench.set_parameters(threads=1)[0].successful
+        begun.bench.wait(lambda: switch.serving[ModelConfig].threads == 1, what="the first model")
 
 
 def test_cleanup_forgets_the_views(begun):
