@@ -1,6 +1,7 @@
-"""Paste posts, fences and branches into a pair: a network needs to see many narrow things, or it loses them.
+"""Paste posts, fences, branches and near boards into a pair: what is rare, a network needs to see often.
 
-Each thing is a bundle of straight bars, drawn into both images with the same surface; what is nearer hides
+It loses narrow things otherwise, and what is so near that its disparity is large. Each thing is a bundle of
+straight bars, drawn into both images with the same surface; what is nearer hides
 it, in both, and the truth becomes that of what the left camera sees (Copy-Paste, Ghiasi et al., CVPR 2021,
 with the geometry of a pair).
 """
@@ -18,11 +19,16 @@ from recon3d_ros.training.samples.store import Pair
 
 # How many things a crop gets that gets some.
 MOST_THINGS = 3
-# Of the things: a post that stands where its foot is seen, a post from border to border, a fence, branches.
-KINDS = ("standing", "crossing", "fence", "branches")
-KIND_SHARES = (0.35, 0.3, 0.1, 0.25)
-# Widths across a bar, px of the crop; log-uniform.
-WIDTHS_PX = (1.5, 16.0)
+# Of the things: a post that stands where its foot is seen, a post from border to border, a fence, branches, a
+# board close to the camera.
+KINDS = ("standing", "crossing", "fence", "branches", "board")
+KIND_SHARES = (0.3, 0.25, 0.1, 0.2, 0.15)
+# Widths across a bar, and across a board, px of the crop; log-uniform.
+WIDTHS_PX, BOARD_WIDTHS_PX = (1.5, 16.0), (16.0, 140.0)
+# Of a board, as a share of the width of the crop.
+BOARD_DISPARITY = (0.15, 0.5)
+# Of so many places, a thing stands before that with the most contrast: there a narrow one is lost first.
+PLACES = 3
 # Nearer than what is behind it by so much at least, px.
 LEAST_STEP_PX = 2.0
 
@@ -62,19 +68,40 @@ def paste_things(pair: Pair, rng: np.random.Generator) -> Pair:
     left, right, disparity = (plane.copy() for plane in pair)
     nearest = [disparity, seen_from_right(disparity)]
     for _ in range(int(rng.integers(1, MOST_THINGS + 1))):
-        bars = draw_bars(disparity, rng)
-        paint = draw_paint(left, rng)
+        bars = draw_bars(disparity, contrasty_place(left, rng), rng)
+        copies = bars[0].width > WIDTHS_PX[1]
+        paint = copied_paint(left, rng) if copies else draw_paint(left, rng)
         for bar in bars:
             for image, shown, side in zip((left, right), nearest, (0, 1)):
                 draw_bar(image, shown, bar, paint, side)
     return left, right, disparity
 
 
-def draw_bars(disparity: np.ndarray, rng: np.random.Generator) -> list[Bar]:
-    """The bars of one thing, somewhere in a picture of this disparity (h, w) px."""
+def contrasty_place(image: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """Column and row, px, of (h, w, 3) uint8: of `PLACES` that with the most contrast around, or any."""
+    height, width = image.shape[:2]
+    places = [(rng.uniform(0.0, width), rng.uniform(0.2, 1.0) * height) for _ in range(PLACES)]
+    if rng.random() < 0.5:
+        return places[0]
+    patches = [
+        image[max(int(y) - 40, 0) : int(y) + 8, max(int(x) - 16, 0) : int(x) + 16, 1] for x, y in places
+    ]
+    return places[int(np.argmax([np.abs(np.diff(patch.astype(np.int16))).mean() for patch in patches]))]
+
+
+def draw_bars(disparity: np.ndarray, place: tuple[float, float], rng: np.random.Generator) -> list[Bar]:
+    """The bars of one thing at a place of a picture of this disparity (h, w) px."""
     height, width = disparity.shape
     kind = rng.choice(KINDS, p=KIND_SHARES)
-    x, y = rng.uniform(0.0, width), rng.uniform(0.2, 1.0) * height
+    x, y = place
+    if kind == "board":
+        near = width * rng.uniform(*BOARD_DISPARITY)
+        across = float(np.exp(rng.uniform(*np.log(BOARD_WIDTHS_PX))))
+        up, down = height * rng.uniform(0.05, 0.8, 2)
+        lean = float(rng.normal(0.0, 0.03))
+        # Farther to the left the right camera does not see it.
+        x = rng.uniform(0.8 * near, width)
+        return [Bar(x, y, rng.normal(0.0, 0.2), up, across, near, lean, down)]
     behind = float(np.nan_to_num(disparity[min(int(y), height - 1), min(int(x), width - 1)]))
     across = float(np.exp(rng.uniform(*np.log(WIDTHS_PX))))
     if kind == "standing":  # its foot touches what is seen there
@@ -109,17 +136,19 @@ class Paint:
     Attributes:
         colour: (3,) float32, 0 to 255.
         shade: How much brighter one edge of a bar is than its middle, and darker the other one, 0 to 255.
-        texture: (n, 3) float32 added along a bar, a value per px, periodic.
+        texture: (n, m, 3) float32 added along and across a bar, a value per px, periodic.
     """
 
     colour: np.ndarray
     shade: float
     texture: np.ndarray
 
-    def at(self, across: np.ndarray, along: np.ndarray) -> np.ndarray:
-        """(N,) across in -1 to 1 and along in px -> (N, 3) float32."""
-        grain = self.texture[np.rint(along).astype(np.intp) % len(self.texture)]
-        return self.colour + self.shade * across[:, None] + grain
+    def at(self, across: np.ndarray, along: np.ndarray, width: float) -> np.ndarray:
+        """(N,) across from the middle of a bar of this width and along it, px -> (N, 3) float32."""
+        length, breadth = self.texture.shape[:2]
+        rows, columns = (np.rint(at).astype(np.intp) for at in (along, across))
+        shade = self.shade * np.clip(2.0 * across / width, -1.0, 1.0)
+        return self.colour + shade[:, None] + self.texture[rows % length, columns % breadth]
 
 
 def draw_paint(image: np.ndarray, rng: np.random.Generator) -> Paint:
@@ -134,10 +163,23 @@ def draw_paint(image: np.ndarray, rng: np.random.Generator) -> Paint:
         colour = image[row, column] * rng.uniform(0.6, 1.4)
     length = int(rng.integers(64, 512))
     noise = rng.normal(0.0, 1.0, (length, 1))
-    grain = cv2.blur(noise, (1, int(rng.integers(1, 12)))).reshape(length, 1)
+    grain = cv2.blur(noise, (1, int(rng.integers(1, 12)))).reshape(length, 1, 1)
     strength = rng.choice([0.0, rng.uniform(0.0, 12.0), rng.uniform(5.0, 50.0)], p=[0.35, 0.4, 0.25])
     texture = strength * grain / max(float(grain.std()), 1e-6) * np.ones(3)
     return Paint(colour.astype(np.float32), float(rng.uniform(-30.0, 30.0)), texture.astype(np.float32))
+
+
+def copied_paint(image: np.ndarray, rng: np.random.Generator) -> Paint:
+    """What a part of the image (h, w, 3) uint8 shows, brighter or darker: a board has a pattern both ways."""
+    height, width = image.shape[:2]
+    h, w = int(rng.integers(height // 4, height // 2)), int(rng.integers(width // 4, width // 2))
+    y, x = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
+    part = image[y : y + h, x : x + w].astype(np.float32)
+    if rng.random() < 0.5:
+        part = part[:, ::-1]
+    contrast = np.float32(rng.uniform(0.5, 1.3))
+    brightness = np.float32(rng.uniform(0.6, 1.3)) * part.mean(axis=(0, 1))
+    return Paint(brightness, 0.0, contrast * (part - part.mean(axis=(0, 1))))
 
 
 def draw_bar(image: np.ndarray, nearest: np.ndarray, bar: Bar, paint: Paint, side: int) -> None:
@@ -165,7 +207,7 @@ def draw_bar(image: np.ndarray, nearest: np.ndarray, bar: Bar, paint: Paint, sid
     part, before = image[top:bottom], nearest[top:bottom]
     v, u = np.nonzero((cover > 0.0) & ~(before > disparity))
     share = cover[v, u][:, None]
-    surface = paint.at(np.clip(2.0 * across[v, u] / bar.width, -1.0, 1.0), along[v, u] + bar.below)
+    surface = paint.at(across[v, u], along[v, u] + bar.below, bar.width)
     part[v, u] = np.clip(np.rint((1.0 - share) * part[v, u] + share * surface), 0, 255).astype(np.uint8)
     mostly = cover[v, u] >= 0.5
     before[v[mostly], u[mostly]] = disparity[v[mostly], u[mostly]]

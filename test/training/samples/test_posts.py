@@ -1,4 +1,4 @@
-"""Posts, fences and branches that are pasted into pairs: both images and the truth must tell the same."""
+"""Posts, fences, branches and boards that are pasted into pairs: images and truth must tell the same."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 
 from recon3d_ros.geometry.left_right import seen_from_right
-from recon3d_ros.training.samples.posts import Bar, Paint, draw_bar, draw_bars, paste_things
+from recon3d_ros.training.samples.posts import (
+    BOARD_DISPARITY,
+    Bar,
+    Paint,
+    contrasty_place,
+    copied_paint,
+    draw_bar,
+    draw_bars,
+    paste_things,
+)
 
 SHAPE_HW = (60, 101)
 
@@ -19,11 +28,11 @@ def grey_pair(disparity_px=4.0):
 
 
 def plain_paint(value=10.0):
-    return Paint(np.full(3, value, np.float32), 0.0, np.zeros((1, 3), np.float32))
+    return Paint(np.full(3, value, np.float32), 0.0, np.zeros((1, 1, 3), np.float32))
 
 
 def textured_paint():
-    texture = np.random.default_rng(1).uniform(-60.0, 60.0, (97, 3)).astype(np.float32)
+    texture = np.random.default_rng(1).uniform(-60.0, 60.0, (97, 41, 3)).astype(np.float32)
     return Paint(np.full(3, 120.0, np.float32), 25.0, texture)
 
 
@@ -111,10 +120,35 @@ def test_pasting_changes_copies_alone_and_nothing_comes_farther(seed):
     assert (left.dtype, right.dtype, truth.dtype) == (np.uint8, np.uint8, np.float32)
 
 
-def test_things_are_narrow_and_nearer_than_what_is_behind():
+def test_things_are_nearer_than_what_is_behind_and_narrow_or_boards():
     disparity = np.full(SHAPE_HW, 7.0, np.float32)
-    things = [draw_bars(disparity, np.random.default_rng(seed)) for seed in range(200)]
+    things = [draw_bars(disparity, (50.0, 40.0), np.random.default_rng(seed)) for seed in range(300)]
     assert {len(bars) > 1 for bars in things} == {True, False}
     bars = [bar for bars in things for bar in bars]
     assert min(bar.disparity for bar in bars) > 7.0
-    assert 1.5 * 0.4 <= min(bar.width for bar in bars) and max(bar.width for bar in bars) <= 16.0
+    narrow = [bar.width for bar in bars if bar.width <= 16.0]
+    boards = [bar for bar in bars if bar.width > 16.0]
+    assert min(narrow) >= 1.5 * 0.4 and len(narrow) > 3 * len(boards) > 60
+    low, high = (share * SHAPE_HW[1] for share in BOARD_DISPARITY)
+    assert all(low <= board.disparity <= high for board in boards)
+    # Most of a board is seen by the right camera, too.
+    assert np.mean([board.x >= board.disparity for board in boards]) > 0.7
+
+
+def test_a_board_shows_a_part_of_the_image():
+    image = np.random.default_rng(3).integers(0, 256, (*SHAPE_HW, 3), np.uint8)
+    paint = copied_paint(image, np.random.default_rng(4))
+    length, breadth, _ = paint.texture.shape
+    assert 15 <= length < 30 and 25 <= breadth < 50
+    assert abs(paint.texture.mean()) < 1e-3 and paint.texture.std() > 20.0
+    at = paint.at(np.array([0.0, 3.0, 3.0 + breadth]), np.array([5.0, 5.0, 5.0 + length]), 40.0)
+    np.testing.assert_allclose(at[1], at[2])
+    assert not np.allclose(at[0], at[1])
+
+
+def test_things_are_drawn_to_contrast():
+    image = np.full((200, 300, 3), 90, np.uint8)
+    image[:, 200:] = np.random.default_rng(5).integers(0, 256, (200, 100, 3), np.uint8)
+    places = [contrasty_place(image, np.random.default_rng(seed)) for seed in range(400)]
+    assert 0.45 < np.mean([x > 190 for x, _ in places]) < 0.65
+    assert all(0 <= x < 300 and 0 <= y <= 200 for x, y in places)
