@@ -44,16 +44,15 @@ NEUTRAL = {"scale_gain": 1.0, "scale_offset": 0.0, "trust_gain": 1.0, "trust_off
 LARGEST_LOCKING = 0.9 / (2.0 * np.pi)
 # World scenes that neither train nor validate.
 CALIBRATION_SEED, CALIBRATION_SIZE_WH = 800_000, (640, 384)
-# What is done to a second copy of each of them, in turn: trust is to hold with worse cameras, too.
+# What is done to a second copy of each of them, in turn: trust is to hold with worse cameras, too. Rows that
+# are off are aligned before they come to a network.
 CALIBRATION_DEGRADATIONS = tuple(
     Degradation(kind, amount)
     for kind, amount in (
         ("size", 0.5),
         ("noise", 10.0),
-        ("rows", 2.0),
         ("jpeg", 30.0),
         ("brightness", 0.15),
-        ("rows", -2.0),
         ("size", 0.75),
     )
 )
