@@ -130,7 +130,8 @@ def _one(pipeline: Pipeline, seed: int) -> dict[str, float]:
     left, right = (decode_image(message) for message in pair)
     decoded = time.perf_counter()
     rig = StereoRig.simple(width, height, 0.8 * width, 0.12)
-    frame = Frame(0, left, rig.left, right, rig)
+    # Stamps of a stream at 30 Hz: what an estimator does now and then is done as often as there.
+    frame = Frame(round((seed + _WARM_UP) * 1e9 / 30), left, rig.left, right, rig)
     layout = pipeline.cloud_layout(frame)
     assert layout is not None  # without voxels clouds are organized
     into = np.empty((*layout[0], len(layout[1])), np.float32)
