@@ -17,7 +17,7 @@ from recon3d_ros.estimation.outputs import depth_map_of, values_of
 from recon3d_ros.estimation.row_alignment import RowAligner
 from recon3d_ros.geometry import DepthMap, Frame, OrganizedCloud
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.model_zoo.registry import find_model, verify
+from recon3d_ros.model_zoo.registry import at_input_scale, find_model, verify
 from recon3d_ros.preprocess import Fit, Preprocessor, plan_fit, with_extra
 from recon3d_ros.serving import open_checked, resolve_auto
 from recon3d_ros.system.progress import NO_PROGRESS, Progress
@@ -84,8 +84,8 @@ class Estimator:
             BackendError: there is no engine.
         """
         config = resolve_auto(config, stereo)
-        device = device_of(config.backend)
-        manifest = find_model(config.model, config.models_dir, device=device, stereo=stereo)
+        found = find_model(config.model, config.models_dir, device=device_of(config.backend), stereo=stereo)
+        manifest = at_input_scale(found, config.input_scale)
         manifest.require_depth()
         verify(manifest)
         backend = open_checked(manifest, config, check=check, fall_back=fall_back, progress=progress)

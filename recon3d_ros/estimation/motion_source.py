@@ -30,7 +30,7 @@ def open_fill(model: ModelConfig, config: MotionConfig, fall_back: bool = False)
     """
     if not config.motion_fill:
         return None
-    mono = replace(model, model=config.motion_fill, precision=ModelConfig().precision)
+    mono = replace(model, model=config.motion_fill, precision=ModelConfig().precision, input_scale=1.0)
     return Estimator.open(mono, stereo=False, fall_back=fall_back)
 
 

@@ -1,4 +1,5 @@
 """What goes into a network and what comes out: the two contracts of a manifest."""
+# long: two dataclasses, what a network sees and what it gives, each with its checks
 
 from __future__ import annotations
 
@@ -40,13 +41,14 @@ class InputContract:
 
     ``names`` holds the left and the right tensor of a stereo network, or one name: then left and right are
     stacked along the channels (or along S). ``mean`` and ``std`` are in the channel order of the tensor.
-    Floats of any width stand for each other: the tensor gets that of the file. Either
-    ``size_wh`` (fixed) or ``multiple_of`` (any size that is a multiple) holds; an image larger than
-    ``max_size_wh`` is shrunk first, and ``short_side`` is what its shorter side is scaled to. ``fit`` says
-    how an image reaches the network's size: ``pad`` keeps the aspect and pads at ``padding`` with
-    ``pad_value`` (a grey level, or one for each channel; None repeats the edge), ``stretch`` resizes both
-    axes; ``interpolation`` ``auto`` averages areas when it shrinks, and is linear otherwise. ``batch`` is the
-    fixed batch size of the file: all its frames are the same one. ``extra`` are inputs beside the images.
+    Floats of any width stand for each other: the tensor gets that of the file. Either ``size_wh`` (fixed) or
+    ``multiple_of`` (any size that is a multiple) holds; an image larger than ``max_size_wh`` is shrunk first,
+    ``short_side`` is what its shorter side is scaled to, and ``image_scale`` how many times its size the
+    network sees it. ``fit`` says how an image reaches the network's size: ``pad`` keeps the aspect and pads
+    at ``padding`` with ``pad_value`` (a grey level, or one for each channel; None repeats the edge),
+    ``stretch`` resizes both axes; ``interpolation`` ``auto`` averages areas when it shrinks, and is linear
+    otherwise. ``batch`` is the fixed batch size of the file: all its frames are the same one. ``extra`` are
+    inputs beside the images.
     """
 
     names: tuple[str, ...]
@@ -60,6 +62,7 @@ class InputContract:
     multiple_of: int | None = None
     max_size_wh: tuple[int, int] | None = None
     short_side: int | None = None
+    image_scale: float = 1.0
     fit: str = "pad"
     padding: str = "bottom_right"
     pad_value: tuple[float, ...] | None = None
@@ -146,6 +149,9 @@ class InputContract:
         for field in ("max_size_wh", "short_side"):
             if self.size_wh is not None and getattr(self, field) is not None:
                 raise ManifestError(f"input.{field} cannot be combined with size_wh: remove one of them")
+        set_number(self, "image_scale")
+        if self.image_scale <= 0 or (self.image_scale != 1 and (self.size_wh or self.short_side)):
+            raise ManifestError("input.image_scale must be positive, 1 with size_wh or short_side")
         for field in ("multiple_of", "short_side", "batch"):
             value = getattr(self, field)
             if value is not None and not is_side(value):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
-from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.errors import ArtifactError, ConfigError, DataError, ManifestError
 from recon3d_ros.files.disk import open_regular, read_bytes
 from recon3d_ros.model_zoo.contract import InputContract, OutputContract
 from recon3d_ros.model_zoo.manifest import Artifact, Licence, Manifest, Plugin
@@ -63,6 +64,23 @@ def list_models(models_dir: Path | str = "") -> tuple[list[Manifest], list[Manif
         except ManifestError as exc:
             wrong.append(exc)
     return [*manifests, *BUILT_IN.values()], wrong
+
+
+def at_input_scale(manifest: Manifest, input_scale: float) -> Manifest:
+    """A model that sees images at so many times their size.
+
+    Raises:
+        ConfigError: Its input has a size of its own, whatever the image.
+    """
+    if input_scale == 1.0:
+        return manifest
+    contract = manifest.input
+    if contract.size_wh is not None or contract.short_side is not None:
+        raise ConfigError(
+            f"expected input_scale 1 for {manifest.name}, whose input has one size for all images, got "
+            f"{input_scale:g}: leave it out, or choose a model that takes images of any size"
+        )
+    return replace(manifest, input=replace(contract, image_scale=input_scale * contract.image_scale))
 
 
 def find_model(

@@ -92,6 +92,8 @@ def _size(contract: InputContract) -> str:
         words = f"always {contract.size_wh[0]}x{contract.size_wh[1]}"
     else:
         words = f"any multiple of {contract.multiple_of}"
+        if contract.image_scale != 1:
+            words += f", the image at {contract.image_scale:g} times its size"
         if contract.short_side is not None:
             words += f", the shorter side scaled to {contract.short_side}"
         if contract.max_size_wh is not None:

@@ -69,8 +69,8 @@ def plan_fit(contract: InputContract, size_wh: tuple[int, int]) -> Fit:
     if width * height > _MAX_NETWORK_PIXELS:
         raise ImageError(
             f"expected a network of at most {_MAX_NETWORK_PIXELS} px, got {width}x{height} for images of "
-            f"{size_wh[0]}x{size_wh[1]}: lower size_wh, multiple_of or short_side of the manifest, or set "
-            "max_size_wh"
+            f"{size_wh[0]}x{size_wh[1]}: lower size_wh, multiple_of, short_side or image_scale of the "
+            "manifest, or input_scale, or set max_size_wh"
         )
     return fit
 
@@ -81,7 +81,7 @@ def _planned(contract: InputContract, size_wh: tuple[int, int]) -> Fit:
         content = _scaled(size_wh, _ratio(network, size_wh), network) if contract.fit == "pad" else network
         return _placed(contract, size_wh, content, network)
     step = contract.multiple_of or 1
-    ratio, largest = 1.0, None
+    ratio, largest = contract.image_scale, None
     if contract.short_side is not None:
         ratio = contract.short_side / min(size_wh)
     if contract.max_size_wh is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ from recon3d_ros.errors import ArtifactError, DataError, ModelError
 from recon3d_ros.files.arrays import read_npz
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import read_verified
-from recon3d_ros.preprocess import Preprocessor, plan_fit, with_extra
+from recon3d_ros.preprocess import Fit, Preprocessor, plan_fit, with_extra
 from recon3d_ros.preprocess.points import point_tensors
 
 # Share of pixels of the golden output that may be off, by precision; a manifest may name its own. Rounding
@@ -48,7 +49,7 @@ def self_check(manifest: Manifest, backend: Backend) -> NDArray[np.float32] | No
         got = backend.infer({manifest.input.names[0]: points[None]})[manifest.output.name]
     else:
         images, expected = _read_golden(manifest)
-        fit = plan_fit(manifest.input, (images[0].shape[1], images[0].shape[0]))
+        fit = golden_fit(manifest, (images[0].shape[1], images[0].shape[0]))
         tensors = Preprocessor(manifest.input, fit, len(images)).tensors(images)
         got = backend.infer(with_extra(tensors, manifest.input, fit, backend.inputs))[manifest.output.name]
     _require_share(manifest, backend, got, expected, "does not reproduce its golden output")
@@ -92,6 +93,11 @@ def cross_check(
     got = backend.infer(feed)[manifest.output.name]
     label = f"differs from ONNX Runtime on images of {size_wh[0]}x{size_wh[1]}"
     _require_share(manifest, backend, got, expected, label)
+
+
+def golden_fit(manifest: Manifest, size_wh: tuple[int, int]) -> Fit:
+    """How golden images of this size lie in the network's input: whatever `input_scale` is, at their own."""
+    return plan_fit(replace(manifest.input, image_scale=1.0), size_wh)
 
 
 def golden_size_wh(manifest: Manifest) -> tuple[int, int] | None:

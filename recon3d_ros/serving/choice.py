@@ -20,7 +20,8 @@ from recon3d_ros.config import ModelConfig
 from recon3d_ros.errors import OutputError, Recon3dError
 from recon3d_ros.files.disk import write_json
 from recon3d_ros.model_zoo.manifest import Manifest
-from recon3d_ros.model_zoo.registry import MORE_ACCURATE_FIRST, find_model
+from recon3d_ros.model_zoo.registry import MORE_ACCURATE_FIRST, at_input_scale, find_model
+from recon3d_ros.preprocess import plan_fit
 from recon3d_ros.serving.check import known_feed
 from recon3d_ros.system.machine import processor, software
 
@@ -76,7 +77,7 @@ def choose_on_cpu(config: ModelConfig, stereo: bool, opener: Opener) -> ModelCon
         backends = [name for name in backends if name == config.backend]
     if "openvino" not in backends or (config.backend != "auto" and config.model != "auto"):
         return config
-    models = _models(config, stereo)
+    models = [at_input_scale(manifest, config.input_scale) for manifest in _models(config, stereo)]
     if not models[-1].artifacts or (len(models) == 1 and len(backends) == 1):
         return config
     for manifest in models:
@@ -117,7 +118,7 @@ def _speed(manifest: Manifest, config: ModelConfig, backends: Sequence[str], ope
         "software": {name: v for name, v in software().items() if name in (*CPU_BACKENDS, "recon3d_ros")},
         "model": manifest.name,
         "sha256": manifest.artifact(config.precision).digest,
-        "size": list(size),
+        "size": list(plan_fit(manifest.input, size).content_size_wh),
         "threads": config.threads,
         "openvino_precision": config.openvino_precision,
         "backends": list(backends),

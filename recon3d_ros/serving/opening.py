@@ -16,7 +16,7 @@ from recon3d_ros.errors import MissingDependencyError, ModelError, OperatorError
 from recon3d_ros.model_zoo.manifest import Manifest
 from recon3d_ros.model_zoo.registry import find_model, verify
 from recon3d_ros.preprocess import plan_fit
-from recon3d_ros.serving.check import cross_check, golden_size_wh, self_check
+from recon3d_ros.serving.check import cross_check, golden_fit, golden_size_wh, self_check
 from recon3d_ros.serving.choice import CPU_BACKENDS, choose_on_cpu
 from recon3d_ros.serving.fallback import FallbackBackend
 from recon3d_ros.serving.sizes import SizeChecked
@@ -124,7 +124,7 @@ def network_sizes_wh(manifest: Manifest, config: ModelConfig, check: bool) -> tu
     sizes = [plan_fit(manifest.input, size).network_size_wh for size in config.engine_sizes_wh]
     known = golden_size_wh(manifest) if check else None
     if known is not None:
-        sizes.append(plan_fit(manifest.input, known).network_size_wh)
+        sizes.append(golden_fit(manifest, known).network_size_wh)
     return tuple(dict.fromkeys(sizes))
 
 

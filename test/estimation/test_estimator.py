@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
@@ -217,3 +218,23 @@ def test_a_vertical_pair_is_matched_after_a_quarter_turn_and_the_result_turned_b
     assert got.confidence is None and expected.confidence is None
     assert np.isnan(got.depth[~valid]).all()
     np.testing.assert_array_equal(estimator.estimate_raw(frame), np.rot90(estimator.estimate_raw(flat), -1))
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5])
+def test_disparity_is_that_of_the_image_at_whatever_size_it_is_seen(scale: float) -> None:
+    """The shipped model, which has to pass its self-check, too: at the size of its golden images."""
+    pytest.importorskip("onnxruntime")
+    width, height, shift = 331, 203, 18
+    noise = np.random.default_rng(2).integers(
+        0, 255, (height // 6 + 1, (width + shift) // 6 + 1, 3), np.uint8
+    )
+    wall = cv2.resize(noise, (width + shift, height), interpolation=cv2.INTER_CUBIC)
+    rig = StereoRig.simple(width, height, fx=300.0, baseline_m=0.1)
+    frame = Frame(0, wall[:, :width].copy(), rig.left, wall[:, shift:].copy(), rig)
+    config = ModelConfig(model="recon3d_stereo_light", backend="onnxruntime", input_scale=scale)
+    with Estimator.open(config) as estimator:
+        depth_map = estimator.estimate(frame)
+    seen = np.s_[12:-12, 2 * shift : -12]
+    assert depth_map.depth.shape == (height, width)
+    off = depth_map.disparity[seen] - shift
+    assert abs(np.median(off)) < 0.5 / scale and np.mean(np.abs(off) < 1.0 / scale) > 0.95

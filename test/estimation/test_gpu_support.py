@@ -16,7 +16,7 @@ from recon3d_ros.model_zoo.tensor_spec import TensorSpec
 # What the kernels compute, see cuda/layout.py; a new key of a contract belongs here or into LACKING.
 SERVED_INPUT = {
     "names", "layout", "dtype", "color", "scale", "mean", "std", "size_wh", "multiple_of", "max_size_wh",
-    "short_side", "fit",
+    "short_side", "image_scale", "fit",
 }  # fmt: skip
 SERVED_OUTPUT = {
     "name", "unit", "layout", "dtype", "scale", "confidence", "confidence_max", "sigma", "max_disparity_px",

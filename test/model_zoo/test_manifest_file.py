@@ -141,6 +141,7 @@ def test_failed_dump_leaves_no_draft(tmp_path: Path) -> None:
         ("input.color", "yuv", "input.color must be one of rgb, bgr, mono"),
         ("input.scale", "1/255", "got '1/255': YAML does not compute, write 0.00392156862745098"),
         ("input.short_side", 16, "input.short_side must be at least multiple_of 32"),
+        ("input.image_scale", 0, "input.image_scale must be positive"),
         ("input.padding", "center", "input.padding and input.pad_value are only for fit: pad"),
         ("input.batch", 0, "input.batch must be a whole number from 1 to 16384, got 0"),
         (

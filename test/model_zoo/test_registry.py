@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from recon3d_ros.config import ModelConfig
-from recon3d_ros.errors import ArtifactError, DataError, ManifestError
+from recon3d_ros.errors import ArtifactError, ConfigError, DataError, ManifestError
 from recon3d_ros.estimation.estimator import Estimator
 from recon3d_ros.geometry import Frame, PinholeCamera
 from recon3d_ros.model_zoo.manifest import Golden
 from recon3d_ros.model_zoo.manifest_file import dump_manifest
 from recon3d_ros.model_zoo.registry import (
     BUILT_IN,
+    at_input_scale,
     find_model,
     find_weights,
     list_models,
@@ -193,3 +194,13 @@ def test_the_bytes_that_were_checked_are_those_that_come(tmp_path):
     finally:
         stop.set()
         swapper.join()
+
+
+def test_a_model_of_any_input_size_sees_images_at_another_one() -> None:
+    stereo, mono = find_model("recon3d_stereo_light"), find_model("recon3d_mono")
+    assert at_input_scale(stereo, 1.0) is stereo and at_input_scale(mono, 1.0) is mono
+    assert at_input_scale(at_input_scale(stereo, 1.5), 0.5).input.image_scale == 0.75
+    with pytest.raises(
+        ConfigError, match="expected input_scale 1 for recon3d_mono, whose input has one size"
+    ):
+        at_input_scale(mono, 1.5)

@@ -142,3 +142,18 @@ def test_a_fixed_batch_gets_the_same_frame_everywhere() -> None:
 def test_a_network_that_would_need_gigabytes_is_refused(contract: InputContract) -> None:
     with pytest.raises(ImageError, match="expected a network of at most 67108864 px"):
         plan_fit(contract, (60000, 31))
+
+
+@pytest.mark.parametrize(
+    ("scale", "content", "network"),
+    [(1.0, (45, 31), (64, 32)), (1.5, (68, 46), (96, 64)), (0.5, (22, 16), (32, 32))],
+)
+def test_an_image_may_be_seen_at_another_size(scale, content, network):
+    fit = plan_fit(InputContract(("i",), multiple_of=32, image_scale=scale), (45, 31))
+    assert (fit.content_size_wh, fit.network_size_wh) == (content, network)
+    assert fit.image_size_wh == (45, 31) and fit.zoom_xy == pytest.approx((content[0] / 45, content[1] / 31))
+
+
+def test_the_largest_size_holds_at_any_scale():
+    fit = plan_fit(InputContract(("i",), multiple_of=8, image_scale=3.0, max_size_wh=(64, 48)), (40, 30))
+    assert fit.content_size_wh == (64, 48)
