@@ -60,15 +60,18 @@ def measure_row_offset(frame: Frame, disparity: NDArray[np.float32]) -> RowOffse
         good &= np.abs(found - start).max(axis=1) < MOST_PX
     if np.count_nonzero(good) < _FEWEST_POINTS:
         return None
-    offset, agreeing = fit_row_offset(uv[good], (found - start)[good, 1], (width, height))
-    return offset if agreeing >= _LEAST_AGREEING else None
+    places = np.column_stack([found[good, 0], uv[good, 1]])
+    offset, agreeing = fit_row_offset(places, (found - start)[good, 1], (width, height))
+    return offset.without_slight_slopes if agreeing >= _LEAST_AGREEING else None
 
 
 def search_row_offset(frame: Frame) -> RowOffset | None:
     """How far the rows of a pair are off, coarsely, from features alone: None where too few match."""
     assert frame.right is not None
     found = matched_rows(frame.image, frame.right)
-    return None if found is None else fit_row_offset(*found, frame.camera.image_size_wh)[0]
+    if found is None:
+        return None
+    return fit_row_offset(*found, frame.camera.image_size_wh)[0].without_slight_slopes
 
 
 class _Camera:

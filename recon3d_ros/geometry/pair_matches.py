@@ -79,8 +79,8 @@ def matched_rows(
         right: The same of the right camera.
 
     Returns:
-        (N, 2) px in the left image, and (N,) row in the right image minus row in the left one, px; None where
-        too few are found, or do not agree.
+        (N, 2) px, columns in the right image and rows in the left one, and (N,) row in the right image minus
+        row in the left one, px; None where too few are found, or do not agree.
     """
     small = (reduced(left), reduced(right))
     scale = left.shape[1] / small[0].shape[1]
@@ -89,7 +89,7 @@ def matched_rows(
     if np.count_nonzero(agree) < ENOUGH_MATCHES or np.mean(agree) < AGREEING_SHARE:
         return None
     ends = [scale * end[agree].astype(np.float64) for end in (matches.left, matches.right)]
-    return ends[0], (ends[1] - ends[0])[:, 1]
+    return np.column_stack([ends[1][:, 0], ends[0][:, 1]]), (ends[1] - ends[0])[:, 1]
 
 
 def reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

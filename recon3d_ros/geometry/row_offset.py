@@ -16,11 +16,14 @@ _FLAT_POINTS = 8.0
 # Points farther from the plane than the first number are left out, those farther than the second count less.
 _STEPS_PX = ((4.0, 1.0), (2.0, 0.5), (1.5, 0.3), (1.0, 0.2), (1.0, 0.2), (1.0, 0.2))
 _FIT_PX = 1.0
+# A slope that moves rows by less, root mean square, is taken for none: the points of one pair do not tell it
+# well enough, and on KITTI without it more pixels are right.
+_LEAST_SLOPE_PX = 0.75
 
 
 @dataclass(frozen=True)
 class RowOffset:
-    """By how many rows points of the right image lie lower than in the left one: a plane over the image.
+    """By how many rows points of the right image lie lower than in the left one: a plane over the right one.
 
     A camera that is pitched against the other one shifts all rows, one that is rolled tilts them across the
     width, one of another focal length stretches them along the height.
@@ -49,6 +52,12 @@ class RowOffset:
     def rms_px(self) -> float:
         """Root of the mean square over the image."""
         return math.sqrt(self.shift_px**2 + (self.across_px**2 + self.down_px**2) / 12.0)
+
+    @property
+    def without_slight_slopes(self) -> RowOffset:
+        """The shift alone where the slopes move rows by little."""
+        slopes = RowOffset(0.0, self.across_px, self.down_px)
+        return self if slopes.rms_px >= _LEAST_SLOPE_PX else RowOffset(self.shift_px)
 
     def removed(self, frame: Frame) -> Frame:
         """The pair with the right image resampled so that its rows match; columns stay.
@@ -83,7 +92,7 @@ def fit_row_offset(
     """The plane through points that each say how far the rows are off there, by least absolute error.
 
     Args:
-        uv: (N, 2) px, their places in the left image.
+        uv: (N, 2) px, their columns in the right image and rows in the left one.
         rows_px: (N,) row in the right image minus row in the left one.
         size_wh: Of the image, px.
 

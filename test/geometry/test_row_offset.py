@@ -44,6 +44,12 @@ def test_the_plane_is_found_in_spite_of_a_third_of_nonsense(shift, across, down,
     assert 0.6 < agreeing < 0.95
 
 
+def test_slight_slopes_are_none():
+    assert RowOffset(1.0, 1.5, -1.5).without_slight_slopes == RowOffset(1.0)
+    tilted = RowOffset(1.0, 3.0, 0.2)
+    assert tilted.without_slight_slopes is tilted
+
+
 def test_points_of_one_corner_say_little_of_the_slopes():
     uv = np.random.default_rng(1).uniform((0, 0), (30, 30), (40, 2))
     rows = 1.5 + np.random.default_rng(2).normal(0, 0.3, 40)
