@@ -139,5 +139,5 @@ def test_a_stereo_network_is_calibrated_on_good_and_on_worse_images(network, mon
     whole, three_quarters, half = (64, 128), (48, 96), (32, 64)
     assert seen == [
         ("locking", [whole] * 8),
-        ("uncertainty", [whole] * 8 + [half, *[whole] * 5, three_quarters, half]),
+        ("uncertainty", [whole] * 8 + [half, *[whole] * 3, three_quarters, half, whole, whole]),
     ]
