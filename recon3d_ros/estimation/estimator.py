@@ -178,7 +178,7 @@ class Estimator:
         return [depth_map for batch in batches for depth_map in self._estimate_batch(batch)]
 
     def estimate_raw(self, frame: Frame) -> NDArray[np.float32]:
-        """Return the output of the model at the resolution of the (left) image.
+        """Return the output of the model at the resolution of the (left) image; rows are not aligned.
 
         Returns:
             (H, W) float32 disparity in px, depth in m, or relative inverse depth; NaN = invalid.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recon3d_ros.geometry import DepthMap, Frame, StereoRig
 from recon3d_ros.geometry.grey import to_grey
+from recon3d_ros.geometry.image_checks import MIN_SIZE_WH
 from recon3d_ros.geometry.pair_matches import matched_rows
 from recon3d_ros.geometry.row_offset import RowOffset, fit_row_offset
 from recon3d_ros.odometry.sampling import corner_pixels
@@ -27,7 +28,6 @@ LEAST_PX, RELEASE_PX = 0.5, 0.3
 # More is another fault than a calibration that drifted, and the disparity of such a pair says too little.
 MOST_PX = 8.0
 _CORNERS, _FEWEST_POINTS, _LEAST_AGREEING = 250, 40, 0.6
-_LEAST_WH = (160, 120)
 _SMOOTHING = 0.3
 _MOST_CAMERAS = 8
 
@@ -49,7 +49,7 @@ def measure_row_offset(frame: Frame, disparity: NDArray[np.float32]) -> RowOffse
     assert frame.right is not None
     left, right = to_grey(frame.image), to_grey(frame.right)
     height, width = left.shape
-    if width < _LEAST_WH[0] or height < _LEAST_WH[1]:
+    if width < MIN_SIZE_WH[0] or height < MIN_SIZE_WH[1]:
         return None
     uv = corner_pixels(left, _CORNERS, frame.valid)
     u, v = np.rint(uv).astype(np.intp).T
@@ -112,10 +112,11 @@ class RowAligner:
             estimate: Estimates the depth of such pairs as they are.
         """
         cameras = [self._camera_of(frame) for frame in frames]
-        maps = estimate([camera.offset.removed(frame) for camera, frame in zip(cameras, frames)])
+        aligned = [camera.offset.removed(frame) for camera, frame in zip(cameras, frames)]
+        maps = estimate(aligned)
         for i, (camera, frame) in enumerate(zip(cameras, frames)):
             if frame.stamp_ns >= camera.due_ns:
-                maps[i] = self._looked_at(camera, frame, maps[i], estimate)
+                maps[i] = self._looked_at(camera, frame, aligned[i], maps[i], estimate)
         return maps
 
     def _camera_of(self, frame: Frame) -> _Camera:
@@ -128,11 +129,12 @@ class RowAligner:
             found.restart()
         return found
 
-    def _looked_at(self, camera: _Camera, frame: Frame, depth_map: DepthMap, estimate: Estimate) -> DepthMap:
-        """The depth map of a frame, or a better one with other rows."""
+    def _looked_at(
+        self, camera: _Camera, frame: Frame, aligned: Frame, depth_map: DepthMap, estimate: Estimate
+    ) -> DepthMap:
+        """The depth map that a frame had as it was aligned, or a better one with other rows."""
         camera.looked_ns = frame.stamp_ns
         camera.due_ns = frame.stamp_ns + round(PERIOD_S * 1e9)
-        aligned = camera.offset.removed(frame)
         rest = measure_row_offset(aligned, _disparity(depth_map)) or search_row_offset(aligned)
         if rest is None:
             return depth_map

@@ -1,9 +1,8 @@
 """Paste posts, fences, branches and near boards into a pair: what is rare, a network needs to see often.
 
 It loses narrow things otherwise, and what is so near that its disparity is large. Each thing is a bundle of
-straight bars, drawn into both images with the same surface; what is nearer hides
-it, in both, and the truth becomes that of what the left camera sees (Copy-Paste, Ghiasi et al., CVPR 2021,
-with the geometry of a pair).
+straight bars, drawn into both images with the same surface; what is nearer hides it, in both, and the truth
+becomes that of what the left camera sees (Copy-Paste, Ghiasi et al., CVPR 2021, with the geometry of a pair).
 """
 
 from __future__ import annotations
@@ -69,8 +68,8 @@ def paste_things(pair: Pair, rng: np.random.Generator) -> Pair:
     nearest = [disparity, seen_from_right(disparity)]
     for _ in range(int(rng.integers(1, MOST_THINGS + 1))):
         bars = draw_bars(disparity, contrasty_place(left, rng), rng)
-        copies = bars[0].width > WIDTHS_PX[1]
-        paint = copied_paint(left, rng) if copies else draw_paint(left, rng)
+        is_board = bars[0].width > WIDTHS_PX[1]
+        paint = copied_paint(left, rng) if is_board else draw_paint(left, rng)
         for bar in bars:
             for image, shown, side in zip((left, right), nearest, (0, 1)):
                 draw_bar(image, shown, bar, paint, side)
