@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,19 @@ class _Camera:
         self.offset, self.looked_ns, self.due_ns = RowOffset(), -1, -1
 
 
+class _Pair(NamedTuple):
+    """A frame, and how it was aligned by what was known of its camera then."""
+
+    camera: _Camera
+    frame: Frame
+    offset: RowOffset
+    aligned: Frame
+
+    @classmethod
+    def of(cls, camera: _Camera, frame: Frame) -> _Pair:
+        return cls(camera, frame, camera.offset, camera.offset.removed(frame))
+
+
 class RowAligner:
     """Aligns the rows of pairs before they are matched, and keeps what it learnt of each pair of cameras.
 
@@ -111,13 +125,9 @@ class RowAligner:
                 increase stand alone: what others showed does not count.
             estimate: Estimates the depth of such pairs as they are.
         """
-        cameras = [self._camera_of(frame) for frame in frames]
-        aligned = [camera.offset.removed(frame) for camera, frame in zip(cameras, frames)]
-        maps = estimate(aligned)
-        for i, (camera, frame) in enumerate(zip(cameras, frames)):
-            if frame.stamp_ns >= camera.due_ns:
-                maps[i] = self._looked_at(camera, frame, aligned[i], maps[i], estimate)
-        return maps
+        pairs = [_Pair.of(self._camera_of(frame), frame) for frame in frames]
+        maps = estimate([pair.aligned for pair in pairs])
+        return [self._looked_at(pair, depth_map, estimate) for pair, depth_map in zip(pairs, maps)]
 
     def _camera_of(self, frame: Frame) -> _Camera:
         found = next((camera for camera in self._cameras if camera.shows(frame)), None)
@@ -129,21 +139,22 @@ class RowAligner:
             found.restart()
         return found
 
-    def _looked_at(
-        self, camera: _Camera, frame: Frame, aligned: Frame, depth_map: DepthMap, estimate: Estimate
-    ) -> DepthMap:
-        """The depth map that a frame had as it was aligned, or a better one with other rows."""
-        camera.looked_ns = frame.stamp_ns
+    def _looked_at(self, pair: _Pair, depth_map: DepthMap, estimate: Estimate) -> DepthMap:
+        """The depth map that a pair had as it was aligned, or a better one with other rows."""
+        camera, frame, offset, aligned = pair
+        if camera.looked_ns < frame.stamp_ns < camera.due_ns:
+            return depth_map
+        camera.looked_ns, camera.offset = frame.stamp_ns, offset
         camera.due_ns = frame.stamp_ns + round(PERIOD_S * 1e9)
         rest = measure_row_offset(aligned, _disparity(depth_map)) or search_row_offset(aligned)
         if rest is None:
             return depth_map
         if rest.rms_px < LEAST_PX:
-            if camera.offset != RowOffset():
-                camera.offset = _unless_slight(camera.offset + rest.times(_SMOOTHING))
+            if offset != RowOffset():
+                camera.offset = _unless_slight(offset + rest.times(_SMOOTHING))
             return depth_map
         camera.due_ns = frame.stamp_ns + round(DOUBT_PERIOD_S * 1e9)
-        found = _realigned(frame, camera.offset + rest, rest.rms_px, estimate)
+        found = _realigned(frame, offset + rest, rest.rms_px, estimate)
         if found is None:
             return depth_map
         camera.offset, better = found

@@ -134,6 +134,12 @@ def test_pairs_without_an_order_stand_alone():
     assert [round(rows_left(frame), 1) for frame in wall.frames] == [2.0, 0.0, 2.0, 0.0, 0.0]
 
 
+def test_pairs_without_an_order_stand_alone_in_one_call_too():
+    wall, aligner = Wall(), RowAligner()
+    aligner.estimate([pair(2.0), pair(-3.0), pair(0.0)], wall)
+    assert [round(rows_left(frame), 1) for frame in wall.frames] == [2.0, 3.0, 0.0, 0.0, 0.0]
+
+
 def test_cameras_are_told_apart():
     wall, aligner = Wall(), RowAligner()
     aligner.estimate([pair(2.0, 1, frame_id="front"), pair(0.0, 1, frame_id="rear")], wall)
