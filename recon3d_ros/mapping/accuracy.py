@@ -1,8 +1,8 @@
-"""How good a reconstruction and a trajectory are."""
+"""How good a reconstruction, a map for driving and a trajectory are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry.rotations import vectors_of
+from recon3d_ros.mapping.occupancy import FREE, OCCUPIED, UNKNOWN, OccupancyGrid
 from recon3d_ros.mapping.surface import Mesh
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.system import lazy
 
 Matrix = NDArray[np.float64]
 _SEED = 7
+_SPACING_M, _THRESHOLDS_M = 0.02, (0.05, 0.1)  # of the points of two models
+_ROUNDING = 1e-6  # of a cell: a middle on the border of two
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,66 @@ def align(source: Matrix, target: Matrix, with_scale: bool = False) -> Matrix:
     transform[:3, :3] = scale * rotation
     transform[:3, 3] = aim - scale * rotation @ middle
     return transform
+
+
+@dataclass(frozen=True)
+class GridScore:
+    """A map for driving against the right one of the same world.
+
+    Attributes:
+        free_cells: Of the result.
+        free_on_obstacles: Of these, how many lie on cells that are occupied in the truth.
+        missing: Of the free cells of the truth, the share that is not free in the result; NaN if none is.
+    """
+
+    free_cells: int
+    free_on_obstacles: int
+    missing: float
+
+
+def score_grid(result: OccupancyGrid, truth: OccupancyGrid) -> GridScore:
+    """Compare two maps cell by cell, each with its own corner, size of the cells, axes and floor."""
+    wrongly = _cells_at(truth, result, FREE) == OCCUPIED
+    found = _cells_at(result, truth, FREE) == FREE
+    missing = 1.0 - float(found.mean()) if len(found) else float("nan")
+    return GridScore(len(wrongly), int(wrongly.sum()), missing)
+
+
+def _cells_at(grid: OccupancyGrid, other: OccupancyGrid, kind: int) -> NDArray[np.int8]:
+    """What a grid has at the middles of another one's cells of this kind, (N,); UNKNOWN outside of it."""
+    rows, columns = np.nonzero(other.cells == kind)
+    middles = (np.column_stack([columns, rows]) + 0.5) * other.cell_m + other.origin_xy
+    between = grid.T_map_world @ np.linalg.inv(other.T_map_world)
+    places = np.column_stack([middles, np.zeros(len(middles))]) @ between[:3, :3].T + between[:3, 3]
+    x, y = np.floor((places[:, :2] - grid.origin_xy) / grid.cell_m + _ROUNDING).astype(np.intp).T
+    inside = (x >= 0) & (y >= 0) & (x < grid.cells.shape[1]) & (y < grid.cells.shape[0])
+    found = np.full(len(middles), UNKNOWN, np.int8)
+    found[inside] = grid.cells[y[inside], x[inside]]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class ExactModel:
+    """What a reconstruction of the exact depth of the same images is like.
+
+    Attributes:
+        mesh: Its surface.
+        grid: Its map for driving; None = it has none.
+    """
+
+    mesh: Mesh
+    grid: OccupancyGrid | None = None
+
+    def scores(self, mesh: Mesh, grid: OccupancyGrid | None) -> dict[str, float]:
+        """Figures of `SurfaceScore` at 5 and 10 cm, and of `GridScore` where both have a map, by name."""
+        points, truth = (sample_surface(one, _SPACING_M) for one in (mesh, self.mesh))
+        scores: dict[str, float] = {}
+        for score in score_surface(points, truth, _THRESHOLDS_M):
+            for name in ("precision", "recall", "f_score"):
+                scores[f"{name}_{score.threshold_m:g}_m"] = getattr(score, name)
+        if grid is not None and self.grid is not None:
+            scores |= {f"grid_{name}": value for name, value in asdict(score_grid(grid, self.grid)).items()}
+        return scores
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Free is only where the floor itself was seen and nothing stands on it, as high as the robot is, and where the
 space above it was seen to be empty. Cells beside an obstacle are not called free: where its surface is, is
-known to a margin.
+known to a margin. A surface that most depth maps see through, an error at an edge, has none.
 """
 
 from __future__ import annotations
@@ -147,11 +147,12 @@ def occupancy_grid(
         raise DataError(
             f"expected a grid of at most {_MOST_CELLS} cells, got {shape[1]} x {shape[0]}: raise grid_cell_m"
         )
-    floor, occupied = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    floor[rows[used & ~obstacle], columns[used & ~obstacle]] = 1
-    occupied[rows[obstacle], columns[obstacle]] = 1
+    sure = obstacle if space is None else _still_seen(points, obstacle, space)
+    floor, occupied, standing = (
+        _marked(shape, rows, columns, one) for one in (used & ~obstacle, obstacle, sure)
+    )
     reach = max(1, int(np.ceil(config.grid_margin_m / config.grid_cell_m)))
-    beside = cv2.dilate(occupied, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2))
+    beside = cv2.dilate(standing, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2))
     cells = np.full(shape, UNKNOWN, np.int8)
     cells[(floor > 0) & (beside == 0)] = FREE
     cells[occupied > 0] = OCCUPIED
@@ -159,6 +160,27 @@ def occupancy_grid(
         _require_empty(cells, first, T_map_world, config, space)
     origin_xy = (float(first[0] * config.grid_cell_m), float(first[1] * config.grid_cell_m))
     return OccupancyGrid(cells, origin_xy, config.grid_cell_m, T_map_world)
+
+
+def _still_seen(
+    points: NDArray[np.float64], obstacle: NDArray[np.bool_], space: ObservedSpace
+) -> NDArray[np.bool_]:
+    """The obstacles that depth maps did not see through: the others are errors at edges, or have just come.
+
+    Those occupy their cells, too, but have no margin.
+    """
+    sure = obstacle.copy()
+    sure[obstacle] = ~space.empty(points[obstacle])
+    return sure
+
+
+def _marked(
+    shape: tuple[int, int], rows: NDArray[np.int64], columns: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """(rows, columns) uint8, 1 in the cells of the chosen points."""
+    cells = np.zeros(shape, np.uint8)
+    cells[rows[chosen], columns[chosen]] = 1
+    return cells
 
 
 def _require_empty(

@@ -1,4 +1,4 @@
-"""A walk through the procedural house, fused into one mesh, beside the mesh of its exact depth."""
+"""A walk through the procedural house, fused into one model, beside that of its exact depth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from recon3d_ros.config.mapping import MappingConfig
 from recon3d_ros.geometry import DepthMap, Sample
 from recon3d_ros.mapping.fusion import Fusion
-from recon3d_ros.mapping.surface import Mesh, extract_mesh
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.trajectory import Trajectory
 from recon3d_ros.offline.reconstruction import Matrix, Reconstruction
 from recon3d_ros.pipeline import Pipeline, RequestedOutputs
@@ -42,30 +42,39 @@ class HouseWalk:
 
     def reconstruct(
         self, pipeline: Pipeline, config: MappingConfig, numbers: Iterable[int]
-    ) -> tuple[Reconstruction, Mesh]:
+    ) -> tuple[Reconstruction, Reconstruction]:
         """Fuse the depth of a pipeline, with exact poses.
 
         Args:
             pipeline: Of a stereo model.
-            config: Of both meshes.
+            config: Of both.
             numbers: Of the frames, for example through a progress bar.
 
         Returns:
-            The reconstruction, and the mesh of the exact depth of the same views.
+            The reconstruction, and that of the exact depth of the same views.
 
         Raises:
             BackendError: The runtime of the model failed.
-            DataError: No surface came out.
-            MissingDependencyError: scikit-image is not installed.
         """
-        exact = Fusion(config)
 
-        def depth_of(sample: Sample, pose: Matrix) -> DepthMap:
-            assert sample.depth is not None  # of the world
-            exact.add(DepthMap(sample.depth, sample.frame.camera), sample.frame.image, pose)
+        def estimated(sample: Sample, pose: Matrix) -> DepthMap:
             return pipeline.process(sample.frame, requested=_DEPTH_ALONE).depth_map
 
-        done = Reconstruction(self.trajectory(), depth_of, Fusion(config))
+        def true(sample: Sample, pose: Matrix) -> DepthMap:
+            assert sample.depth is not None  # of the world
+            return DepthMap(sample.depth, sample.frame.camera)
+
+        done, exact = (
+            Reconstruction(
+                self.trajectory(),
+                depth_of,
+                Fusion(config),
+                ObservedSpace(config.voxel_m, config.map_max_depth_m),
+            )
+            for depth_of in (estimated, true)
+        )
         for number in numbers:
-            done.add_sample(self.camera.sample(number), number)
-        return done, extract_mesh(exact.store, config.voxel_m, config.min_weight)
+            sample = self.camera.sample(number)
+            done.add_sample(sample, number)
+            exact.add_sample(sample, number)
+        return done, exact

@@ -17,7 +17,7 @@ from recon3d_ros.errors import CalibrationError, DataError, FrameError, ImageErr
 from recon3d_ros.files import write_image, write_json, write_ply
 from recon3d_ros.files.disk import make_folder
 from recon3d_ros.geometry import XYZRGB, DepthMap, Sample, UnorganizedCloud
-from recon3d_ros.mapping.accuracy import sample_surface, score_surface
+from recon3d_ros.mapping.accuracy import ExactModel
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import write_mesh
 from recon3d_ros.mapping.observed_space import ObservedSpace
@@ -40,7 +40,6 @@ Matrix = NDArray[np.float64]
 DepthSource = Callable[[Sample, Matrix], DepthMap]
 _MM_PER_M = 1000.0
 _SHELL_VOXELS = 1.5
-_SPACING_M, _THRESHOLDS_M = 0.02, (0.05, 0.1)  # of the points that are scored
 
 
 @dataclass
@@ -164,7 +163,7 @@ def write_reconstruction(
     formats: Sequence[str],
     for_print: bool,
     grid: OccupancyGrid | None = None,
-    exact: Mesh | None = None,
+    exact: ExactModel | None = None,
 ) -> dict[str, Any]:
     """Write mesh, cloud, trajectory, pictures, reconstruction.json and report.html.
 
@@ -175,7 +174,7 @@ def write_reconstruction(
         formats: Endings of mesh files beside `mesh.ply`, e.g. ".glb".
         for_print: Also `print.stl`, a watertight shell in mm.
         grid: Also `map.yaml` and `map.pgm`.
-        exact: The true surface where it is known: its pictures beside the others, and the scores.
+        exact: The true model where it is known: its pictures beside the others, and the scores.
 
     Returns:
         What is in reconstruction.json.
@@ -198,18 +197,21 @@ def write_reconstruction(
         shell = extract_mesh(done.fusion.store, config.voxel_m, config.min_weight, _SHELL_VOXELS)
         write_mesh(out / "print.stl", shell, _MM_PER_M)
     pictures = _pictures(mesh, path)
+    maps = {"map": draw_grid(grid)} if grid is not None else {}
     if exact is not None:
-        pictures |= {f"{name}_exact": picture for name, picture in _pictures(exact, path).items()}
+        pictures |= {f"{name}_exact": picture for name, picture in _pictures(exact.mesh, path).items()}
     for name, picture in pictures.items():
         write_image(out / f"view_{name}.png", picture)
     summary = _summary(done, mesh, path)
     if exact is not None:
-        summary |= _scores(mesh, exact)
+        summary |= exact.scores(mesh, grid)
+        if grid is not None and exact.grid is not None:
+            maps["map_exact"] = draw_grid(exact.grid)
     if grid is not None:
         write_grid(out / "map.yaml", grid)
         summary["T_map_world"] = grid.T_map_world.tolist()
     write_json(out / "reconstruction.json", summary)
-    write_page(out / "report.html", _page(summary, mesh, path, pictures, done, grid))
+    write_page(out / "report.html", _page(summary, mesh, path, pictures, done, maps))
     return summary
 
 
@@ -223,15 +225,6 @@ def _pictures(mesh: Mesh, path: Trajectory) -> dict[str, NDArray[np.uint8]]:
         ahead = np.cross(up, path.T_world_camera[0, :3, 0])
     ahead = ahead / np.linalg.norm(ahead)
     return {"above": draw_mesh(mesh, 0.15 * ahead - up, up), "front": draw_mesh(mesh, ahead - 0.35 * up, up)}
-
-
-def _scores(mesh: Mesh, exact: Mesh) -> dict[str, float]:
-    points, truth = (sample_surface(one, _SPACING_M) for one in (mesh, exact))
-    scores = {}
-    for score in score_surface(points, truth, _THRESHOLDS_M):
-        for name in ("precision", "recall", "f_score"):
-            scores[f"{name}_{score.threshold_m:g}_m"] = getattr(score, name)
-    return scores
 
 
 def _summary(done: Reconstruction, mesh: Mesh, path: Trajectory) -> dict[str, Any]:
@@ -261,17 +254,15 @@ def _page(
     path: Trajectory,
     pictures: dict[str, NDArray[np.uint8]],
     done: Reconstruction,
-    grid: OccupancyGrid | None,
+    maps: dict[str, NDArray[np.uint8]],
 ) -> Page:
     page = Page("Reconstruction", f"{len(path)} frames along {path.length_m:.2f} m")
     facts = {key: value for key, value in summary.items() if isinstance(value, (int, float, str))}
     page.add(Facts("Summary", facts))
     page.add(SceneView("Model", mesh.vertices, mesh.colours, mesh.faces))
     page.add(PictureCompare("From above and in front", pictures))
-    if grid is not None:
-        page.add(
-            PictureCompare("Map", {"map": draw_grid(grid)}, "free is white, occupied black, unknown grey")
-        )
+    if maps:
+        page.add(PictureCompare("Map", maps, "free is white, occupied black, unknown grey"))
     x, y, z = path.positions.T
     chart = [
         Series("x", np.arange(len(x)), x),

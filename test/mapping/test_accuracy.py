@@ -7,7 +7,8 @@ import pytest
 
 from recon3d_ros.errors import DataError
 from recon3d_ros.geometry.rotations import matrices_of
-from recon3d_ros.mapping.accuracy import align, score_surface, score_trajectory
+from recon3d_ros.mapping.accuracy import GridScore, align, score_grid, score_surface, score_trajectory
+from recon3d_ros.mapping.occupancy import FREE, OCCUPIED, UNKNOWN, OccupancyGrid
 from recon3d_ros.mapping.trajectory import Trajectory
 
 
@@ -73,3 +74,21 @@ def test_poses_of_images_in_their_order_are_those_of_as_many_stamps():
     fewer = Trajectory(truth.stamps_ns[1:], truth.T_world_camera[1:])
     with pytest.raises(DataError, match=r"got one of 39 poses by stamp for 40"):
         score_trajectory(fewer, by_order)
+
+
+def test_a_map_is_scored_in_another_frame_with_other_cells():
+    """The truth is turned by 90 degrees about z, moved, and has cells of half the size."""
+    truth_cells = np.full((8, 12), UNKNOWN, np.int8)
+    truth_cells[2:6, 4:8], truth_cells[0:2, 4:8] = FREE, OCCUPIED
+    truth = OccupancyGrid(truth_cells, (-0.2, 0.1), 0.05, np.eye(4))
+    result_from_world = np.eye(4)
+    result_from_world[:2, :2] = [[0, -1], [1, 0]]
+    # The free square of the truth, x 0.0 to 0.2 and y 0.2 to 0.4 m, is x -0.4 to -0.2 and y 0.0 to 0.2 there.
+    cells = np.full((3, 5), UNKNOWN, np.int8)
+    cells[0, 1:4] = FREE  # two cells of 0.1 m on free ones, and one on the obstacle
+    result = OccupancyGrid(cells, (-0.5, 0.0), 0.1, result_from_world)
+    assert score_grid(result, truth) == GridScore(3, 1, 0.5)
+    assert score_grid(truth, truth) == GridScore(16, 0, 0.0)
+    nothing = OccupancyGrid(np.full((2, 2), UNKNOWN, np.int8), (50.0, 0.0), 0.1, np.eye(4))
+    assert score_grid(nothing, truth) == GridScore(0, 0, 1.0)
+    assert np.isnan(score_grid(truth, nothing).missing)

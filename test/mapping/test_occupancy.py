@@ -13,8 +13,9 @@ from recon3d_ros import world
 from recon3d_ros.config.mapping import GridConfig, MappingConfig
 from recon3d_ros.errors import DataError
 from recon3d_ros.files import read_image
-from recon3d_ros.geometry import DepthMap
+from recon3d_ros.geometry import DepthMap, PinholeCamera
 from recon3d_ros.mapping.fusion import Fusion
+from recon3d_ros.mapping.observed_space import ObservedSpace
 from recon3d_ros.mapping.occupancy import (
     FREE,
     OCCUPIED,
@@ -76,6 +77,31 @@ def test_floor_wall_beam_hole_and_box():
 def test_the_margin_keeps_away_from_obstacles():
     grid = occupancy_grid(room(), np.eye(4), GridConfig(grid_cell_m=0.1, grid_margin_m=0.3))
     assert [at(grid, x, 1.15) for x in (2.45, 2.55, 2.65, 2.75)] == [UNKNOWN, UNKNOWN, FREE, FREE]
+
+
+def test_a_surface_that_was_seen_through_has_no_margin():
+    """Three depth maps see the floor and a wall; a box that only the surfaces have hangs before the wall."""
+    camera = PinholeCamera.simple(161, 121, 80.0)
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = [[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]], [0, 0, 1]
+    v = np.arange(121)[:, None]
+    with np.errstate(divide="ignore"):
+        floor = np.where(v > camera.cy, camera.fy / (v - camera.cy), np.inf)
+    depth = np.repeat(np.minimum(floor, 4.0), 161, axis=1).astype(np.float32)
+    space = ObservedSpace(0.03, 6.0)
+    for _ in range(3):
+        space.add(DepthMap(depth, camera), pose)
+    boxes = [patch((2.5, 2.6), (y, y + 0.1), (0.8, 0.9)) for y in (0.5, -0.6)]
+    surfaces = np.concatenate(
+        [patch((1, 3.9), (-1.5, 1.5), (0, 0)), patch((4, 4), (-1.5, 1.5), (0, 2)), *boxes]
+    )
+    for _ in range(3):  # the one at the right is really there
+        there = depth.copy()
+        there[40:80, 97:102] = 2.5
+        space.add(DepthMap(there, camera), pose)
+    grid = occupancy_grid(surfaces, np.eye(4), GridConfig(grid_margin_m=0.15), space)
+    assert at(grid, 2.53, 0.53) == at(grid, 2.53, -0.53) == OCCUPIED
+    assert at(grid, 2.53, 0.73) == FREE and at(grid, 2.53, -0.73) == UNKNOWN
 
 
 def test_what_nobody_saw_is_unknown():

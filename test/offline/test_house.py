@@ -25,7 +25,13 @@ def test_the_demo_ends_with_a_mesh_beside_the_exact_one(tmp_path, monkeypatch, c
     # Six small images of two rooms show little of what exact depth shows in them.
     assert 0.03 < summary["f_score_0.05_m"] < summary["f_score_0.1_m"] < 1
     assert summary["precision_0.1_m"] > 0.3
-    assert f"F-score {summary['f_score_0.05_m']:.2f} at 5 cm" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"F-score {summary['f_score_0.05_m']:.2f} at 5 cm" in said
+    assert (
+        f"{summary['grid_free_cells']} free cells" in said
+        and "map_exact" in (tmp_path / "report.html").read_text()
+    )
+    assert summary["grid_free_cells"] > 0 and 0 < summary["grid_missing"] < 1
     page = (tmp_path / "report.html").read_text()
     assert "above_exact" in page and "f_score_0.1_m" in page
     assert (tmp_path / "view_front_exact.png").stat().st_size > 1000
