@@ -45,8 +45,18 @@ def depth_of_posed(options: ReconstructOptions, first: Sample, opener: Opener) -
     return depth_of
 
 
-def depth_source(options: ReconstructOptions, first: Sample, opener: Opener) -> Callable[[Sample], DepthMap]:
-    """Where the depth of samples comes from that have no poses yet; see `depth_of_posed`."""
+def depth_source(
+    options: ReconstructOptions, first: Sample, opener: Opener, farthest_m: float = 0.0
+) -> Callable[[Sample], DepthMap]:
+    """Where the depth of samples comes from that have no poses yet.
+
+    Args:
+        options: See `depth_of_posed`.
+        first: See there.
+        opener: See there.
+        farthest_m: Depth of a model is kept up to here at least, also beyond `max_depth_m`: far points tell
+            the rotation of the camera, and weigh by their sigma. That of a sensor, which has none, is not.
+    """
     if options.depth == "recorded" and first.depth is None:
         raise ConfigError("expected recorded depth in the input, it has none: leave --depth out")
     if options.depth != "model" and first.depth is not None:
@@ -60,5 +70,6 @@ def depth_source(options: ReconstructOptions, first: Sample, opener: Opener) -> 
     model = options.model
     if options.depth == "motion":  # which names a stereo model; the poses come from what single frames show
         model = replace(model, model=ModelConfig().model)
-    pipeline = Pipeline(opener(model, first.frame.is_stereo), options.limits)
+    limits = replace(options.limits, max_depth_m=max(options.limits.max_depth_m, farthest_m))
+    pipeline = Pipeline(opener(model, first.frame.is_stereo), limits)
     return lambda sample: pipeline.process(sample.frame, requested=_DEPTH_ALONE).depth_map

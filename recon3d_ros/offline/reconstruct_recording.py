@@ -29,6 +29,7 @@ from recon3d_ros.offline.reconstruct_options import ReconstructOptions
 from recon3d_ros.offline.reconstruction import Reconstruction, write_reconstruction
 
 _log = logging.getLogger(__name__)
+_FARTHEST_POINT_M = 100.0  # of the odometry
 _IMPRECISE = 0.3  # of the pixels: below that a model only loses its far parts
 #: Counts from 0 up to a number, e.g. with a progress bar; the text says of what.
 Counter = Callable[[int, str], Iterable[int]]
@@ -184,7 +185,7 @@ def _estimated_path(
     options: ReconstructOptions, samples: Sequence[Sample], first: int, opener: Opener, counter: Counter
 ) -> CameraPath:
     """The camera's motion, from a first pass over all frames."""
-    depth_of = depth_source(options, samples[0], opener)
+    depth_of = depth_source(options, samples[0], opener, _FARTHEST_POINT_M)
     path = estimate_path(samples, depth_of, options.odometry, first, counter(len(samples), "odometry"))
     _log.info(path.summary)
     return path

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from recon3d_ros.cli.main import main
+from recon3d_ros.config import ModelConfig
 from recon3d_ros.datasets.bags.writer import BagWriter
+from recon3d_ros.estimation.kept_estimator import KeptEstimator
 from recon3d_ros.files.ply import read_ply
 from recon3d_ros.geometry import PinholeCamera
 from recon3d_ros.mapping.fusion import Fusion
 from recon3d_ros.mapping.mesh_files import read_mesh
+from recon3d_ros.offline.depth_sources import depth_source
+from recon3d_ros.offline.reconstruct_options import ReconstructOptions
+from recon3d_ros.world import WorldCamera
 from test.bag_transforms import TYPES, write_transforms
 from test.datasets.rgbd_writers import image_message
 
@@ -186,22 +192,41 @@ def test_an_object_of_the_map_is_completed_and_marked(recording, tmp_path, capsy
     assert "expected --complete and --completion-model together" in capsys.readouterr().err
 
 
-def test_without_poses_the_motion_is_estimated(tmp_path, capsys):
-    pytest.importorskip("gtsam")
-    folder, rng = tmp_path / "wall", np.random.default_rng(0)
+def papered_wall(folder: Path, distance_m: float) -> Path:
+    """Four images of a wall with depth, and no poses: the camera moves to the right by 6 px each time."""
+    rng = np.random.default_rng(0)
     folder.mkdir()
     np.savetxt(folder / "camera-intrinsics.txt", [[100, 0, 65], [0, 100, 45], [0, 0, 1]])
     picture = np.kron(rng.integers(0, 255, (30, 60)), np.ones((5, 5))).astype(np.uint8)
-    for i in range(4):  # 6 px at 1.2 m are 0.072 m
+    for i in range(4):
         seen = cv2.GaussianBlur(picture[20:111, 6 * i + 20 : 6 * i + 151], (0, 0), 1)
+        depth = np.full((91, 131), round(1e3 * distance_m), np.uint16)
         cv2.imwrite(str(folder / f"frame-{i:06d}.color.png"), np.dstack([seen] * 3))
-        cv2.imwrite(str(folder / f"frame-{i:06d}.depth.png"), np.full((91, 131), 1200, np.uint16))
+        cv2.imwrite(str(folder / f"frame-{i:06d}.depth.png"), depth)
+    return folder
+
+
+def test_without_poses_the_motion_is_estimated(tmp_path, capsys):
+    pytest.importorskip("gtsam")
+    folder = papered_wall(tmp_path / "wall", 1.2)  # at which 6 px are 0.072 m
     out = tmp_path / "out"
     assert main(["reconstruct", str(folder), "--out", str(out)]) == 0
     assert "odometry: 4 of 4 frames along 0.2" in capsys.readouterr().out
     path = np.loadtxt(out / "trajectory.txt")
     np.testing.assert_allclose(path[:, 1] - path[0, 1], 0.072 * np.arange(4), atol=0.004)
     np.testing.assert_allclose(path[:, 2:4], 0, atol=0.004)
+
+
+def test_odometry_uses_points_of_a_model_that_lie_beyond_the_limit_of_depth(tmp_path):
+    """But none of a sensor: 65.535 m is how some of them say that they saw nothing."""
+    street = WorldCamera(kind="outdoor", size_wh=(320, 240)).sample(0)
+    options = ReconstructOptions(depth="model", model=ModelConfig(model="recon3d_stereo_light"))
+    with KeptEstimator() as opener:
+        near, far = (depth_source(options, street, opener, limit)(street) for limit in (0.0, 100.0))
+    farthest = [depth.depth[np.isfinite(depth.depth)].max() for depth in (near, far)]
+    assert 10 < farthest[0] <= 20 < 25 < farthest[1] <= 100
+    folder = papered_wall(tmp_path / "far", 65.535)
+    assert main(["reconstruct", str(folder), "--out", str(tmp_path / "out")]) == 7
 
 
 def test_a_wall_without_texture_gives_no_motion(recording, tmp_path, capsys):
